@@ -1,0 +1,44 @@
+/* heritage.h: what a fork hands down from master to worker, and the worker's entry. Together with ipc.h the only place
+ * where the two meet. */
+#ifndef TINE_COMMON_HERITAGE_H
+#define TINE_COMMON_HERITAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct conf;
+struct scoreboard;
+
+struct listener {
+    int fd; /* listening, non-blocking, close-on-exec */
+    bool tls, h2c, proxy;
+    char *text; /* for logs: "127.0.0.1:8000", "unix:/run/x.sock" */
+    struct sockaddr_storage addr; /* bound address; family AF_INET, AF_INET6 or AF_UNIX */
+    socklen_t addr_len;
+};
+
+struct heritage {
+    const struct conf *conf;
+    const struct listener *listeners;
+    size_t n_listeners;
+    struct scoreboard *scoreboard;
+    unsigned slot;          /* index into the scoreboard */
+    unsigned generation;    /* 1, 2, ...: counts reloads */
+    int ipc_fd;             /* SOCK_SEQPACKET to the master; EOF means that the master is gone */
+    bool main_interpreter;  /* the application refused a sub-interpreter: use the main one (interpreter = auto) */
+};
+
+/* Runs a worker from birth to death in a process of its own, rights already dropped. Returns its exit status
+ * (enum worker_exit); the caller passes it to _exit(). */
+int worker_main(const struct heritage *heritage);
+
+enum worker_exit {
+    WORKER_EXIT_OK = 0,
+    WORKER_EXIT_BOOT = 3,      /* a resource or lifespan start-up failed */
+    WORKER_EXIT_APP = 4,       /* the application failed to load */
+    WORKER_EXIT_NEED_MAIN = 5, /* the application refuses sub-interpreters: start again with main_interpreter */
+};
+
+#endif

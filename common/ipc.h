@@ -1,0 +1,31 @@
+/* ipc.h: messages between master and worker over a SOCK_SEQPACKET pair: one message a packet, never torn, EOF when the
+ * other side is gone. Both ends are non-blocking. */
+#ifndef TINE_COMMON_IPC_H
+#define TINE_COMMON_IPC_H
+
+#include <stddef.h>
+
+enum ipc_type {
+#define IPC_MSG(name, direction, payload) IPC_##name,
+#include "common/ipc_msgs.def"
+    IPC_N_TYPES
+};
+
+#define IPC_MAX_PAYLOAD 65536
+
+struct ipc_msg {
+    enum ipc_type type;
+    size_t n;
+    char payload[IPC_MAX_PAYLOAD + 1]; /* NUL behind the last byte */
+};
+
+/* fds[0] for the master, fds[1] for the worker; non-blocking, close-on-exec. 0, or -1 with errno. */
+int ipc_pair(int fds[2]) __attribute__((warn_unused_result));
+/* Longer payloads are cut at IPC_MAX_PAYLOAD, at the front (the end of a traceback tells most).
+ * 0, or -1 with errno (EAGAIN: the other side does not read; EPIPE: it is gone). */
+int ipc_send(int fd, enum ipc_type type, const void *payload, size_t n);
+/* 1: a message; 0: nothing to read now; -1: the other side is gone or broken. */
+int ipc_recv(int fd, struct ipc_msg *ret_msg) __attribute__((warn_unused_result));
+const char *ipc_name(enum ipc_type type);
+
+#endif

@@ -1,0 +1,43 @@
+/* span.h: a piece of memory owned by somebody else: pointer and length, not terminated. */
+#ifndef TINE_COMMON_SPAN_H
+#define TINE_COMMON_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+struct span {
+    const char *p;
+    size_t n;
+};
+
+#define SPAN(literal) ((struct span){ "" literal, sizeof(literal) - 1 })
+
+static inline struct span span_of(const char *s)
+{
+    return (struct span){ s, s ? strlen(s) : 0 };
+}
+
+static inline bool span_eq(struct span a, struct span b)
+{
+    return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+}
+
+/* ASCII case-insensitive. */
+static inline bool span_ieq(struct span a, struct span b)
+{
+    return a.n == b.n && strncasecmp(a.p, b.p, a.n) == 0;
+}
+
+/* Without leading and trailing SP and HTAB (OWS of RFC 9110 5.6.3). */
+static inline struct span span_trim(struct span s)
+{
+    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
+        s.p++, s.n--;
+    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+        s.n--;
+    return s;
+}
+
+#endif

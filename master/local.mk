@@ -1,0 +1,1 @@
+master_sources = master/main.c

@@ -1,0 +1,15 @@
+/* app_load.h: from "pkg.mod:attr" to a Python object and the interface that fits it. */
+#ifndef TINE_APP_APP_LOAD_H
+#define TINE_APP_APP_LOAD_H
+
+#include <Python.h>
+
+struct conf_app;
+struct interface_ops;
+
+/* Imports what conf->module names: "pkg.mod:attr.attr", "pkg.mod:factory()", "dir/file.py:attr"; without ":attr",
+ * "app" then "application" is tried. *ret_interface: the interface of conf->interface, or the one detected.
+ * New reference, or NULL with an exception set whose text tells a person what to do. GIL held. */
+PyObject *app_load(const struct conf_app *conf, const struct interface_ops **ret_interface);
+
+#endif

@@ -1,0 +1,42 @@
+/* interface.h: the seam between a loaded application and the ways to call it (ASGI, later WSGI). GIL held in every
+ * call. The list of interfaces is in app_load.c. */
+#ifndef TINE_APP_INTERFACE_H
+#define TINE_APP_INTERFACE_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+struct conf;
+struct conf_app;
+struct handler;
+struct interp;
+struct pyloop;
+
+/* What an interface gets to work with; lives as long as the worker. */
+struct app_env {
+    const struct conf *conf;
+    const struct conf_app *app;
+    struct interp *interp;
+    struct pyloop *loop;
+};
+
+enum interface_start { INTERFACE_STARTED, INTERFACE_START_FAILED };
+
+struct interface_ops {
+    const char *name;
+    /* Whether the object looks like an application of this kind. */
+    bool (*detect)(PyObject *object);
+    /* A handler that serves `object`; NULL: exception set. */
+    struct handler *(*open)(const struct app_env *env, PyObject *object);
+    /* Begins start-up (lifespan); the answer comes through `done`, once, GIL held; `why` is text for the log on failure. */
+    void (*start)(struct handler *h, void (*done)(void *arg, enum interface_start result, const char *why), void *arg);
+    /* Begins shut-down after the last request; `done` comes once. */
+    void (*stop)(struct handler *h, void (*done)(void *arg), void *arg);
+    /* Requests (tasks, threads) that still run. */
+    unsigned (*running)(struct handler *h);
+    /* graceful_timeout is over: cancel them. */
+    void (*cancel)(struct handler *h);
+    void (*close)(struct handler *h);
+};
+
+#endif

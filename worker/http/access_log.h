@@ -1,0 +1,28 @@
+/* access_log.h: one line per request in gunicorn's atoms or JSON, formatted by a program compiled once from the format.
+ *
+ * Lines are collected and written as whole lines at the end of a loop turn by access_log_flush(); never torn between
+ * workers, never blocking on a full pipe (dropped and counted beyond 1 MB). */
+#ifndef TINE_HTTP_ACCESS_LOG_H
+#define TINE_HTTP_ACCESS_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct access_log;
+struct req;
+
+/* path "-" = standard output. format: gunicorn's atoms or "json". NULL with errno. */
+struct access_log *access_log_open(const char *path, const char *format);
+void access_log_free(struct access_log *log);
+int access_log_reopen(struct access_log *log);
+
+/* Whether the format needs fields of the answer ({x}o): the response then fills req->logged_fields. */
+bool access_log_wants_fields(const struct access_log *log);
+
+/* The request is over: duration_ns since req->started_ns. */
+void access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns);
+void access_log_flush(struct access_log *log);
+uint64_t access_log_dropped(const struct access_log *log);
+
+#endif

@@ -1,0 +1,147 @@
+/* req.h: one request, the same for HTTP/1 and HTTP/2: its head as spans, its body as a bounded queue.
+ *
+ * Made by h1_conn (or h2_stream), judged by head_rules, rewritten by forwarded, answered by a handler (handler.h)
+ * through resp.h. Knows no Python.
+ *
+ * Bytes of the head live behind req->head and are addressed by offset, because the buffer moves once: out of the
+ * connection's input, when the handler does not answer at once.
+ */
+#ifndef TINE_HTTP_REQ_H
+#define TINE_HTTP_REQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "common/buf.h"
+#include "common/span.h"
+
+struct conn;
+struct handler;
+struct resp_ops;
+struct listener;
+
+/* Offset and length into req->head. */
+struct piece {
+    uint32_t at, n;
+};
+
+struct field {
+    struct piece name; /* lower-case: h1_conn lowers names in place */
+    struct piece value; /* without surrounding OWS */
+};
+
+enum http_version { HTTP_1_0, HTTP_1_1, HTTP_2 };
+
+/* Fields that the server itself looks at; req->known[] has the index of the first one of each + 1, 0 = absent. */
+enum known_field {
+    FIELD_HOST, FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING, FIELD_CONNECTION, FIELD_EXPECT, FIELD_UPGRADE, FIELD_TE,
+    FIELD_FORWARDED, FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_PROTO, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PORT,
+    FIELD_REFERER, FIELD_USER_AGENT, FIELD_AUTHORIZATION,
+    N_KNOWN_FIELDS
+};
+
+/* Where a request is on its way; only forward, set by req_set_state() alone. */
+enum req_state {
+    REQ_HEAD,      /* head is being judged */
+    REQ_RUNNING,   /* the handler has it, no answer yet */
+    REQ_STARTED,   /* resp_start() was called */
+    REQ_ANSWERED,  /* the last byte of the answer was given */
+    REQ_ENDED,     /* on_end() was called: the handler must not touch it any more */
+};
+
+/* Address of one side: numeric host and port, or a path; what ASGI's client and server show. */
+struct endpoint {
+    char host[108]; /* "" = unknown; Unix: the path */
+    int32_t port;   /* -1 = none (Unix socket) */
+};
+
+struct req {
+    /* head */
+    char *head;              /* bytes of the head; owned if head_owned */
+    bool head_owned;
+    enum http_version version;
+    struct piece method;     /* as received (upper-case tokens; case matters) */
+    struct piece target;     /* as received */
+    struct piece path;       /* absolute path part of the target, not decoded; "*" for OPTIONS * */
+    struct piece query;      /* behind '?', may be empty */
+    struct field *fields;
+    uint32_t n_fields, cap_fields;
+    uint16_t known[N_KNOWN_FIELDS];
+    bool keep_alive;         /* decided at the end of the head, cleared when the answer closes */
+    bool expect_continue;    /* 100-continue asked for and not sent yet */
+    bool is_head;            /* method HEAD */
+    bool te_trailers;        /* TE: trailers */
+
+    /* who and where; after PROXY protocol and trusted forwarded fields */
+    const struct endpoint *client; /* NULL = Unix socket; into the connection, or own_client */
+    const struct endpoint *server;
+    struct endpoint *own_client;   /* set by forwarded; freed with the request */
+    bool https;                    /* scheme */
+
+    /* body */
+    struct buf body;               /* received and not yet taken */
+    uint64_t body_received;        /* bytes so far, without framing */
+    int64_t content_length;        /* -1 = none */
+    bool chunked;
+    bool body_complete;            /* all of it was received */
+    bool body_lost;                /* the client went away before it was complete */
+
+    /* answer */
+    enum req_state state;
+    uint16_t status;               /* 0 = none yet */
+    uint64_t sent_body;            /* body bytes of the answer, without framing */
+    uint64_t started_ns;           /* clock_ns() at the end of the head */
+    struct buf logged_fields;      /* fields of the answer, "name\0value\0", kept only if the access log asks */
+
+    struct conn *conn;
+    const struct listener *listener;
+    const struct resp_ops *ops;    /* how h1 or h2 sends the answer */
+    void *proto;                   /* h1_conn or h2_stream */
+    struct handler *handler;
+    void *user;                    /* the handler's own */
+};
+
+static inline struct span req_span(const struct req *r, struct piece at)
+{
+    return (struct span){ r->head + at.at, at.n };
+}
+
+/* Value of the first field of this kind; p = NULL if absent. */
+static inline struct span req_known(const struct req *r, enum known_field which)
+{
+    if (!r->known[which])
+        return (struct span){ NULL, 0 };
+    return req_span(r, r->fields[r->known[which] - 1].value);
+}
+
+/* First field with this lower-case name; p = NULL if absent. */
+struct span req_field(const struct req *r, struct span name);
+
+/* Moves forward; asserts that `to` is later than the present state. */
+void req_set_state(struct req *r, enum req_state to);
+
+/* --- for handlers: the body --- */
+
+/* Bytes received and not yet taken. Take them with req_body_take(), which may let the connection read on. */
+static inline struct span req_body(const struct req *r)
+{
+    return buf_span(&r->body);
+}
+void req_body_take(struct req *r, size_t n);
+
+/* No more bytes will come behind those in req_body(). */
+static inline bool req_body_ended(const struct req *r)
+{
+    return r->body_complete;
+}
+
+/* The application waits for body bytes: sends 100-continue if the client waits for it and no answer has started, starts
+ * the body time-out and reads on. handler_ops.on_body follows. */
+void req_body_want(struct req *r);
+
+/* The handler has told the application that the client is gone (after on_peer_eof): nothing more is sent, the
+ * connection closes. on_end(REQ_END_CLIENT_GONE) follows at once. */
+void req_abandon(struct req *r);
+
+#endif

@@ -1,0 +1,87 @@
+/* resp.h: how an answer is sent, the same for HTTP/1 and HTTP/2. Rules that hold for every handler live here: fields
+ * checked, Content-Length held to, framing chosen, no body for HEAD, 204 and 304.
+ *
+ * The head is kept until the first body call, so that both leave in one write. A body call with more = false is
+ * written at once; bytes of calls with more = true leave together at the end of the loop turn, or when 64 KB are
+ * waiting, or when the first of them has waited for 5 ms.
+ */
+#ifndef TINE_HTTP_RESP_H
+#define TINE_HTTP_RESP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/span.h"
+
+struct req;
+
+enum resp_result {
+    RESP_SENT,      /* taken; go on */
+    RESP_LATER,     /* taken, but the buffer is above its high mark: wait for on_drained (or on_end if it was the last) */
+    RESP_GONE,      /* the client is gone, nothing was taken; on_end was or will be called */
+    RESP_BAD_FIELD, /* resp_start, resp_trailers: a field name is no token or a value has CR, LF or NUL; nothing sent */
+    RESP_BAD_STATUS,/* resp_start: not 200..999; nothing sent */
+    RESP_TOO_LONG,  /* more body than Content-Length: what fits was sent, then the connection closes; on_end was called */
+    RESP_TOO_SHORT, /* less body than Content-Length at the end: the connection is cut; on_end was called */
+    RESP_NO_MEMORY, /* the connection is cut; on_end was called */
+};
+
+struct resp_field {
+    struct span name, value;
+};
+
+struct resp_head {
+    unsigned status; /* 200..999 */
+    const struct resp_field *fields;
+    size_t n_fields;
+    bool trailers; /* resp_trailers() calls follow the body */
+};
+
+/* Once per request. Fields connection: close, content-length, date, server are honoured; transfer-encoding and other
+ * connection options are dropped. Spans are copied. */
+enum resp_result resp_start(struct req *r, const struct resp_head *head) __attribute__((warn_unused_result));
+
+/* The bytes are sent or copied before it returns. With more = false this ends the answer (unless trailers follow). */
+enum resp_result resp_body(struct req *r, struct span bytes, bool more) __attribute__((warn_unused_result));
+
+/* Sends `count` bytes of a file from `offset` by sendfile(2) where the transport can. The descriptor must stay open
+ * until the result is not RESP_LATER or on_drained/on_end came; it is not closed here. A file that turns out shorter
+ * counts as RESP_TOO_SHORT. If no head was sent yet, more = false and the head had no Content-Length, one is added. */
+enum resp_result resp_file(struct req *r, int fd, off_t offset, size_t count, bool more)
+    __attribute__((warn_unused_result));
+
+/* Trailer fields behind the body; more = true if another call follows. Left out on the wire unless the client sent
+ * TE: trailers and the body is chunked. */
+enum resp_result resp_trailers(struct req *r, const struct resp_field *fields, size_t n, bool more)
+    __attribute__((warn_unused_result));
+
+/* An interim answer (103 Early Hints); dropped for HTTP/1.0 and once the final answer has started. */
+enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_field *fields, size_t n)
+    __attribute__((warn_unused_result));
+
+/* A short plain-text answer by the server itself with Connection: close; only before resp_start() (asserted).
+ * on_end(REQ_END_COMPLETE) is called. */
+void resp_error(struct req *r, unsigned status);
+
+/* The application broke off: cuts the connection so that the client sees a truncated answer; h2: RST_STREAM. */
+void resp_abort(struct req *r);
+
+/* How a protocol does it; the checks above are done by resp.c before. */
+struct resp_ops {
+    const char *name;
+    enum resp_result (*start)(struct req *r, const struct resp_head *head);
+    enum resp_result (*body)(struct req *r, struct span bytes, bool more);
+    enum resp_result (*file)(struct req *r, int fd, off_t offset, size_t count, bool more);
+    enum resp_result (*trailers)(struct req *r, const struct resp_field *fields, size_t n, bool more);
+    enum resp_result (*interim)(struct req *r, unsigned status, const struct resp_field *fields, size_t n);
+    void (*abort)(struct req *r);
+    void (*want_body)(struct req *r); /* req_body_want() */
+    void (*took_body)(struct req *r); /* after req_body_take(): the queue has room again */
+    void (*abandon)(struct req *r);   /* req_abandon() */
+};
+
+/* Reason phrase of a status, "" if unknown (IANA HTTP Status Code Registry). */
+const char *resp_reason(unsigned status);
+
+#endif

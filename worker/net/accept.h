@@ -1,0 +1,20 @@
+/* accept.h: takes connections from the listening sockets. Stops at worker_connections and when descriptors or memory
+ * run out (EMFILE, ENFILE, ENOBUFS, ENOMEM), without spinning, and recovers by itself. */
+#ifndef TINE_NET_ACCEPT_H
+#define TINE_NET_ACCEPT_H
+
+#include <stddef.h>
+
+struct acceptor;
+struct listener;
+struct net;
+
+/* Begins to accept on all listeners. NULL with errno. */
+struct acceptor *acceptor_new(struct net *net, const struct listener *listeners, size_t n);
+/* Called by conn.c when a connection has gone. */
+void acceptor_conn_gone(struct acceptor *a);
+/* Stops accepting for good and closes this process's listening descriptors. Accepts first what is in the queue now. */
+void acceptor_stop(struct acceptor *a);
+void acceptor_free(struct acceptor *a);
+
+#endif

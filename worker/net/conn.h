@@ -1,0 +1,142 @@
+/* conn.h: a connection: one socket, its input and output, its deadline. The only place that closes and frees.
+ *
+ * Input is read into a buffer shared by all connections of the worker; only what the protocol does not use at once is
+ * kept, so an idle connection holds none. Output is written at once; what the socket does not take is kept and written
+ * when it can be. Above the high mark (64 KB) writes say CONN_LATER, below the low mark (16 KB) on_drained follows.
+ *
+ * Nothing is freed inside its own callback: conn_close() and conn_abort() mark and queue; net_sweep(), once a loop turn, frees. After them the
+ * protocol gets on_close (from the sweep) and nothing else.
+ */
+#ifndef TINE_NET_CONN_H
+#define TINE_NET_CONN_H
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "common/buf.h"
+#include "worker/net/deadline.h"
+#include "worker/net/proto.h"
+#include "worker/net/transport.h"
+
+struct conf;
+struct event_base;
+struct handler;
+struct listener;
+struct score;
+
+#define CONN_HIGH_MARK (64u << 10)
+#define CONN_LOW_MARK (16u << 10)
+
+enum conn_state {
+    CONN_OPEN,
+    CONN_FLUSHING,  /* close when the output is sent */
+    CONN_LINGERING, /* sending side ended; input is thrown away for a while so that the peer can read our last answer */
+    CONN_DEAD       /* queued for the sweep */
+};
+
+enum conn_write { CONN_SENT, CONN_LATER, CONN_GONE };
+
+struct conn {
+    enum conn_state state;
+    int fd;
+    const struct transport_ops *transport;
+    void *transport_data;
+    const struct proto_ops *proto;
+    void *proto_data;
+    struct net *net;
+    const struct listener *listener;
+
+    struct event read_event, write_event;
+    bool reading;        /* read_event is added */
+    bool writing;        /* write_event is added */
+    bool peer_eof;
+    bool over_high;      /* a write said CONN_LATER: on_drained is owed */
+    bool flush_queued, replay_queued;
+
+    struct buf in;       /* bytes not used by the protocol yet */
+    struct buf out;      /* bytes not taken by the socket yet */
+    int file_fd;         /* -1, or a file to be sent behind `out` */
+    off_t file_at;
+    uint64_t file_left;
+    uint64_t deferred_since_ns; /* when the oldest byte of a deferred write came; 0 = none */
+
+    struct deadline deadline;
+    struct deadline write_deadline; /* armed while output waits; write_timeout without progress aborts */
+
+    struct sockaddr_storage peer;   /* after PROXY protocol: what it said */
+    socklen_t peer_len;
+    struct sockaddr_storage local;
+    void *user;          /* the handler's own, released by handler_ops.on_conn_close */
+    TAILQ_ENTRY(conn) all;
+    SLIST_ENTRY(conn) dead, flush, replay;
+};
+
+/* Everything that the connections of one worker share. */
+struct net {
+    struct event_base *base;
+    const struct conf *conf;
+    struct score *score;
+    struct handler *handler;    /* who answers requests */
+    const struct proto_ops *(*choose_proto)(struct conn *c); /* worker/protocols.c */
+    struct access_log *access_log; /* opaque here */
+    struct wheel wheel;
+    bool draining;
+    unsigned n_conns;
+    char *scratch;              /* shared input buffer */
+    size_t scratch_size;
+    TAILQ_HEAD(conn_list, conn) conns;
+    SLIST_HEAD(conn_dead, conn) dead;
+    SLIST_HEAD(conn_flush, conn) flush;
+    SLIST_HEAD(conn_replay, conn) replay;
+    struct event replay_event;  /* active while `replay` is not empty */
+};
+
+/* 0, or -1 with errno. */
+int net_init(struct net *net, struct event_base *base, const struct conf *conf, struct score *score);
+/* Closes all connections (CONN_END_SHUTDOWN), sweeps, gives memory back. */
+void net_done(struct net *net);
+/* Once a loop turn, before waiting: writes deferred output, frees the dead. */
+void net_turn(struct net *net);
+/* Tells every connection that the worker drains (proto on_shutdown). */
+void net_shutdown(struct net *net);
+/* Calls fn(arg) when the last connection is gone (at once if there is none). */
+void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg);
+
+/* Takes over an accepted, non-blocking socket. NULL: out of memory, fd closed. */
+struct conn *conn_open(struct net *net, int fd, const struct listener *listener, const struct sockaddr *peer,
+                       socklen_t peer_len);
+
+/* Writes now (or behind what is waiting); bytes are copied if they must be kept. */
+enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n);
+/* Like conn_writev, but leaves the bytes in `out` until the end of the turn, 64 KB or 5 ms, whichever is first. */
+enum conn_write conn_writev_deferred(struct conn *c, const struct iovec *v, int n);
+/* Room for direct formatting behind `out` of at least n bytes; then conn_commit() (write = now) or leave deferred. */
+char *conn_reserve(struct conn *c, size_t n);
+enum conn_write conn_commit(struct conn *c, size_t n, bool now);
+/* Sends a file behind what is waiting; CONN_LATER until sent, then on_drained. One at a time (asserted). */
+enum conn_write conn_send_file(struct conn *c, int fd, off_t at, uint64_t n);
+/* Bytes not yet given to the kernel, file included. */
+uint64_t conn_unsent(const struct conn *c);
+
+/* Stops and starts reading. Starting while bytes are kept queues a replay of them. */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
+/* Offers kept bytes to the protocol again in the next turn, never inside this call. */
+void conn_replay(struct conn *c);
+
+/* ms from now; replaces an earlier one. Accurate to 0.25 s. conn_no_deadline() is cheap. */
+void conn_set_deadline(struct conn *c, uint64_t ms);
+void conn_no_deadline(struct conn *c);
+
+/* Closes after the output is sent; lingers (up to 2 s, 256 KB) when input was left unread, so that the peer gets the answer. */
+void conn_close(struct conn *c);
+/* Closes at once: with RST if `reset`, so that the peer notices a cut answer. */
+void conn_abort(struct conn *c, bool reset);
+/* Changes the protocol (upgrade); the old one's on_close is not called, its data is the caller's business. */
+void conn_set_proto(struct conn *c, const struct proto_ops *proto);
+
+#endif

@@ -1,0 +1,35 @@
+/* proto.h: the seam between a connection and the protocol that speaks on it. Tables are listed in worker/protocols.c. */
+#ifndef TINE_NET_PROTO_H
+#define TINE_NET_PROTO_H
+
+#include <stddef.h>
+
+struct conn;
+
+enum conn_end {
+    CONN_END_CLOSED,  /* by us, after everything was sent */
+    CONN_END_ABORTED, /* by us, at once */
+    CONN_END_RESET,   /* by the peer, or an error on the socket */
+    CONN_END_SHUTDOWN /* the worker stops now */
+};
+
+struct proto_ops {
+    const char *name;
+    /* First call on a connection: makes conn->proto_data. -1: out of memory, the connection is closed (no on_close). */
+    int (*open)(struct conn *c);
+    /* Bytes have arrived. Returns how many were used; the rest is kept and offered again, in front of what comes next
+     * (or by conn_replay()). The bytes may be changed in place. */
+    size_t (*on_data)(struct conn *c, char *p, size_t n);
+    /* The peer has closed its sending side; bytes not used before it stay in the connection. */
+    void (*on_eof)(struct conn *c);
+    /* Output fell below the low mark after a write returned CONN_LATER; or a file was sent to its end. */
+    void (*on_drained)(struct conn *c);
+    /* The time set by conn_set_deadline() is over. */
+    void (*on_deadline)(struct conn *c);
+    /* The worker drains: close when idle, say so in the next answer. */
+    void (*on_shutdown)(struct conn *c);
+    /* Last call: the connection is gone, free conn->proto_data. */
+    void (*on_close)(struct conn *c, enum conn_end why);
+};
+
+#endif

@@ -1,0 +1,27 @@
+/* transport.h: the seam under a connection: where its bytes go (tcp; later tls and the tunnel over HTTP/2). */
+#ifndef TINE_NET_TRANSPORT_H
+#define TINE_NET_TRANSPORT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct conn;
+
+struct transport_ops {
+    const char *name;
+    bool secure; /* scheme https */
+    /* As read(2) on a non-blocking socket: >0; 0 at EOF; -1 with errno (EAGAIN: nothing now). */
+    ssize_t (*read)(struct conn *c, void *p, size_t n);
+    ssize_t (*writev)(struct conn *c, const struct iovec *v, int n);
+    /* NULL: cannot; the connection then reads the file and writes. Advances *offset. */
+    ssize_t (*sendfile)(struct conn *c, int fd, off_t *offset, size_t n);
+    /* Ends the sending side (FIN, close_notify). */
+    void (*shutdown)(struct conn *c);
+    /* Frees the transport's own state; the descriptor is the connection's. */
+    void (*done)(struct conn *c);
+};
+
+extern const struct transport_ops transport_tcp;
+
+#endif

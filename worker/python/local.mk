@@ -1,0 +1,4 @@
+noinst_LIBRARIES += libtine_python.a
+libtine_python_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
+libtine_python_a_SOURCES = worker/python/interp.h worker/python/pyerr.h worker/python/loop.h worker/python/task.h \
+	worker/python/awaitable.h worker/python/nothing.c

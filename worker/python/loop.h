@@ -1,0 +1,47 @@
+/* loop.h: the asyncio event loop of a worker, on libevent, in C where it is hot. One per interpreter and thread.
+ *
+ * A turn: run what is ready (a snapshot), call the turn hooks, wait in libevent, move due timers to ready. The GIL is
+ * released while waiting; libevent callbacks that touch Python objects call pyloop_enter() first.
+ *
+ * The Python side is a subclass of asyncio.SelectorEventLoop (worker/python/loop.py) whose hot methods are ours.
+ */
+#ifndef TINE_PYTHON_LOOP_H
+#define TINE_PYTHON_LOOP_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+struct event_base;
+struct interp;
+struct pyloop;
+
+/* Makes the loop and sets it as the thread's event loop. GIL held. `base` stays the caller's. NULL: exception set. */
+struct pyloop *pyloop_new(struct interp *interp, struct event_base *base);
+/* Closes the loop: cancels what is left, shuts down async generators and the default executor. GIL held. */
+void pyloop_free(struct pyloop *loop);
+
+/* The asyncio loop object; borrowed. */
+PyObject *pyloop_object(struct pyloop *loop);
+
+/* Takes the GIL for the rest of this libevent callback (and of the poll) if the loop released it; free if held. */
+void pyloop_enter(struct pyloop *loop);
+
+/* Calls hook(arg) once a turn after the ready handles have run and before waiting, and after libevent callbacks of a
+ * poll; with or without the GIL. At most 4. */
+void pyloop_add_turn_hook(struct pyloop *loop, void (*hook)(void *arg), void *arg);
+
+/* Runs until pyloop_stop(). GIL held on entry and return. 0, or -1 with an exception set (SystemExit or
+ * KeyboardInterrupt came out of a callback). */
+int pyloop_run(struct pyloop *loop);
+void pyloop_stop(struct pyloop *loop);
+
+/* loop.call_soon(callback, *args) from C; 0 or -1 with an exception set. GIL held. */
+int pyloop_call_soon(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n);
+
+/* loop.create_future(); new reference. GIL held. */
+PyObject *pyloop_future(struct pyloop *loop);
+/* future.set_result / set_exception unless it is done (cancelled by its waiter). Never leaves an exception set. */
+void pyloop_future_result(PyObject *future, PyObject *result);
+void pyloop_future_exception(PyObject *future, PyObject *exception);
+
+#endif

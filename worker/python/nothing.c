@@ -1,0 +1,1 @@
+typedef int python_nothing;

@@ -1,0 +1,43 @@
+/* task.h: runs a coroutine as asyncio would run a Task of it, at the least cost.
+ *
+ * The first step runs at once, inside the caller's C stack, in a fresh copy of the worker's base context. A coroutine
+ * that ends in that step never becomes a Task, unless it (or a library) asks: asyncio.current_task(), all_tasks(),
+ * asyncio.timeout(), TaskGroup, anyio and sniffio find a real asyncio.Task, made at that moment. A coroutine that
+ * suspends becomes a Task whose get_coro() passes through to it. Cancellation, contextvars, names are exact.
+ */
+#ifndef TINE_PYTHON_TASK_H
+#define TINE_PYTHON_TASK_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+struct pyloop;
+struct pytasks;
+
+/* Called exactly once when the coroutine has ended, GIL held, possibly before pytask_start() returns.
+ * `result` is borrowed; NULL: the coroutine raised `exception` (borrowed, traceback attached). What it raised is the
+ * callee's to report: asyncio's "exception was never retrieved" is not logged. CancelledError also arrives here. */
+typedef void pytask_done_fn(PyObject *arg, PyObject *result, PyObject *exception);
+
+/* One per loop. NULL: exception set. */
+struct pytasks *pytasks_new(struct pyloop *loop);
+void pytasks_free(struct pytasks *tasks);
+
+/* `coro`: what calling an async callable returned: a coroutine or any awaitable with send/throw (stolen).
+ * `arg` is kept alive until done has been called. 0; or -1 with an exception set, done not called.
+ * Must not be called from inside another Task's step ("cannot enter into task"): see pytasks_idle(). */
+int pytask_start(struct pytasks *tasks, PyObject *coro, pytask_done_fn *done, PyObject *arg);
+
+/* Calls `callable(*args)` and starts what it returns, both in the new context: what an ASGI server does. */
+int pytask_call(struct pytasks *tasks, PyObject *callable, PyObject *const *args, Py_ssize_t n, pytask_done_fn *done,
+                PyObject *arg);
+
+/* True if no Task is being stepped on this thread: pytask_start() may be called. */
+bool pytasks_idle(struct pytasks *tasks);
+
+/* Started and not ended. */
+unsigned pytasks_running(const struct pytasks *tasks);
+/* Cancels all that are running (graceful_timeout is over). */
+void pytasks_cancel_all(struct pytasks *tasks);
+
+#endif
