@@ -1,4 +1,12 @@
 noinst_LIBRARIES += libtine_common.a
 libtine_common_a_SOURCES = \
+	common/heritage.h \
+	common/span.h \
 	common/buf.h common/buf.c \
-	common/span.h common/log.h common/clock.h common/heritage.h common/ipc.h common/ipc_msgs.def common/scoreboard.h
+	common/clock.h common/clock.c \
+	common/fatal.h common/fatal.c \
+	common/fdutil.h common/fdutil.c \
+	common/ipc.h common/ipc_msgs.def common/ipc.c \
+	common/log.h common/log.c \
+	common/proctitle.h common/proctitle.c \
+	common/scoreboard.h common/scoreboard.c

@@ -8,6 +8,7 @@
 #define TINE_COMMON_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_CRITICAL };
 
@@ -19,9 +20,17 @@ enum log_level log_level(void);
 const char *log_level_name(enum log_level level);
 /* Descriptor of the log, for faulthandler and for standard error of a daemon. */
 int log_fd(void);
+/* Lines dropped by this process since it started. */
+uint64_t log_dropped(void);
 
+/* Copies text with every control character except those in `keep` written as \xNN, so that no request can forge a line.
+ * Cuts at size (never inside an escape), does not terminate. Returns the bytes written. */
+size_t log_escape(char *to, size_t size, const char *text, size_t n, const char *keep);
+
+/* One line: control characters but TAB are escaped. */
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* `text` may hold several lines (a traceback); it follows the first line as it is. */
+/* `text` may hold several lines (a traceback); it follows the first line as it is,
+ * but for control characters other than TAB and LF, which are escaped. */
 void log_block(enum log_level level, const char *first, const char *text, size_t n);
 
 #define log_debug(...)                        \

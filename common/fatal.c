@@ -1,0 +1,12 @@
+/* fatal.c: see fatal.h. */
+#include "common/fatal.h"
+
+#include <stdlib.h>
+
+#include "common/log.h"
+
+void fatal_at(const char *file, int line, const char *function, const char *what)
+{
+    log_critical("bug: %s:%d: %s: \"%s\" does not hold", file, line, function, what);
+    abort();
+}

@@ -1,0 +1,15 @@
+/* fdutil.h: small things about file descriptors. */
+#ifndef TINE_COMMON_FDUTIL_H
+#define TINE_COMMON_FDUTIL_H
+
+#include <stddef.h>
+
+/* 0, or -1 with errno. */
+int fd_set_nonblocking(int fd);
+int fd_set_cloexec(int fd);
+/* Closes *fd if it is open (>= 0) and makes it -1; errno is kept. */
+void fd_close(int *fd);
+/* Writes everything to a blocking descriptor. 0, or -1 with errno. */
+int fd_write_all(int fd, const void *p, size_t n) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,314 @@
+/* log.c: see log.h. Holds the one mutable global of the program: where the log goes and what was dropped.
+ *
+ * A pipe or terminal is opened anew by way of /proc to get a non-blocking open file of our own: O_NONBLOCK on the
+ * inherited one would change it for everybody who shares it. Where that is refused, poll(2) asks first.
+ * What comes from outside cannot forge a line: control characters are escaped.
+ */
+#include "common/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/fdutil.h"
+
+enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET };
+
+static struct {
+    enum log_level level;
+    enum sink sink;
+    int file_fd;  /* of `path`; -1: standard error */
+    int write_fd; /* non-blocking twin of standard error; -1: none */
+    char *path;   /* absolute; NULL: standard error */
+    uint64_t dropped;     /* since the last report */
+    uint64_t dropped_all; /* since the start */
+} state = { .level = LOG_LEVEL_INFO, .file_fd = -1, .write_fd = -1 };
+
+enum log_level log_level(void)
+{
+    return state.level;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    static const char *const names[] = { "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL" };
+    return (unsigned)level < sizeof(names) / sizeof(names[0]) ? names[level] : "?";
+}
+
+int log_fd(void)
+{
+    return state.file_fd >= 0 ? state.file_fd : STDERR_FILENO;
+}
+
+uint64_t log_dropped(void)
+{
+    return state.dropped_all;
+}
+
+static int out_fd(void)
+{
+    return state.write_fd >= 0 ? state.write_fd : log_fd();
+}
+
+/* Finds out what the descriptor is, and gets a non-blocking twin for a stream. */
+static void sink_attach(void)
+{
+    fd_close(&state.write_fd);
+    struct stat st;
+    int fd = log_fd();
+    if (fstat(fd, &st) < 0 || S_ISREG(st.st_mode)) {
+        state.sink = SINK_FILE;
+        return;
+    }
+    if (S_ISSOCK(st.st_mode)) {
+        state.sink = SINK_SOCKET;
+        return;
+    }
+    state.sink = SINK_STREAM;
+    char link[32];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    state.write_fd = open(link, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
+
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+}
+
+/* The working directory changes in a daemon: reopening needs the whole path. NULL with errno. */
+static char *absolute(const char *path)
+{
+    if (path[0] == '/')
+        return strdup(path);
+    char *cwd = getcwd(NULL, 0);
+    char *whole = NULL;
+    if (cwd && asprintf(&whole, "%s/%s", cwd, path) < 0)
+        whole = NULL;
+    free(cwd);
+    return whole;
+}
+
+int log_open(const char *path, enum log_level level)
+{
+    char *whole = NULL;
+    int fd = -1;
+    if (strcmp(path, "-") != 0) {
+        whole = absolute(path);
+        if (!whole)
+            return -1;
+        fd = open_file(whole);
+        if (fd < 0) {
+            int saved = errno;
+            free(whole);
+            errno = saved;
+            return -1;
+        }
+    }
+    fd_close(&state.file_fd);
+    free(state.path);
+    state.path = whole;
+    state.file_fd = fd;
+    state.level = level;
+    sink_attach();
+    return 0;
+}
+
+int log_reopen(void)
+{
+    if (state.path) {
+        int fd = open_file(state.path);
+        if (fd < 0)
+            return -1;
+        /* The number stays: others were told it. */
+        if (dup3(fd, state.file_fd, O_CLOEXEC) < 0) {
+            fd_close(&fd);
+            return -1;
+        }
+        fd_close(&fd);
+    }
+    sink_attach();
+    return 0;
+}
+
+static bool put(const char *p, size_t n)
+{
+    int fd = out_fd();
+    while (n) {
+        if (state.sink == SINK_STREAM) {
+            struct pollfd ready = { .fd = fd, .events = POLLOUT };
+            if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
+                return false;
+        }
+        ssize_t done = state.sink == SINK_SOCKET ? send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(fd, p, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        p += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* How much of the text to write at once, at most PIPE_BUF to a stream and then whole lines where that is possible. */
+static size_t next_piece(const char *p, size_t n)
+{
+    if (state.sink == SINK_FILE || n <= PIPE_BUF)
+        return n;
+    const char *end = memrchr(p, '\n', PIPE_BUF);
+    return end ? (size_t)(end + 1 - p) : PIPE_BUF;
+}
+
+static size_t prefix(char *to, size_t size, enum log_level level)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    char when[40];
+    localtime_r(&now, &tm);
+    if (!strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S %z", &tm))
+        when[0] = '\0';
+    int n = snprintf(to, size, "[%s] [%d] [%s] ", when, (int)getpid(), log_level_name(level));
+    return n < 0 ? 0 : (size_t)n;
+}
+
+static void count_lost(const char *p, size_t n)
+{
+    uint64_t lines = 0;
+    for (const char *end = p + n; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
+        lines++;
+    state.dropped += lines ? lines : 1;
+    state.dropped_all += lines ? lines : 1;
+}
+
+static bool report_dropped(void)
+{
+    if (!state.dropped)
+        return true;
+    char line[160];
+    size_t n = prefix(line, sizeof(line), LOG_LEVEL_WARNING);
+    n += (size_t)snprintf(line + n, sizeof(line) - n, "%llu log lines could not be written and are lost\n",
+                          (unsigned long long)state.dropped);
+    if (!put(line, n))
+        return false;
+    state.dropped = 0;
+    return true;
+}
+
+static void emit(const char *p, size_t n)
+{
+    int saved = errno;
+    if (state.sink == SINK_UNKNOWN)
+        sink_attach();
+    bool works = report_dropped();
+    while (works && n) {
+        size_t piece = next_piece(p, n);
+        works = put(p, piece);
+        if (works) {
+            p += piece;
+            n -= piece;
+        }
+    }
+    if (n)
+        count_lost(p, n);
+    errno = saved;
+}
+
+static bool is_c1_tail(char c)
+{
+    return ((unsigned char)c & 0xe0) == 0x80;
+}
+
+size_t log_escape(char *to, size_t size, const char *text, size_t n, const char *keep)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+        /* C1 controls as UTF-8 move a terminal's cursor just as ESC does. */
+        bool c1 = (c == 0xc2 && i + 1 < n && is_c1_tail(text[i + 1])) ||
+                  (i && (unsigned char)text[i - 1] == 0xc2 && is_c1_tail((char)c));
+        if ((c >= 0x20 && c != 0x7f && !c1) || (c && strchr(keep, c))) {
+            if (at + 1 > size)
+                break;
+            to[at++] = (char)c;
+        } else {
+            if (at + 4 > size)
+                break;
+            to[at++] = '\\';
+            to[at++] = 'x';
+            to[at++] = hex[c >> 4];
+            to[at++] = hex[c & 15];
+        }
+    }
+    return at;
+}
+
+/* One write of prefix, escaped first line, end of line, and the block as it is but for control characters. */
+static void compose(enum log_level level, const char *first, size_t n_first, const char *text, size_t n)
+{
+    char small[2048];
+    char *line = small;
+    size_t size = sizeof(small);
+    size_t need = 80 + 4 * n_first + 4 * n + 2;
+    if (need > size) {
+        char *large = malloc(need);
+        if (large) {
+            line = large;
+            size = need;
+        }
+    }
+    size_t at = prefix(line, size, level);
+    at += log_escape(line + at, size - at - 1, first, n_first, "\t");
+    line[at++] = '\n';
+    if (n && size - at > 1) {
+        at += log_escape(line + at, size - at - 1, text, n, "\t\n");
+        if (line[at - 1] != '\n')
+            line[at++] = '\n';
+    }
+    emit(line, at);
+    if (line != small)
+        free(line);
+}
+
+void log_at(enum log_level level, const char *format, ...)
+{
+    if (level < state.level)
+        return;
+    int saved = errno; /* %m */
+    char small[1024];
+    va_list ap, again;
+    va_start(ap, format);
+    va_copy(again, ap);
+    int n = vsnprintf(small, sizeof(small), format, ap);
+    va_end(ap);
+    char *large = NULL;
+    if (n >= (int)sizeof(small) && (large = malloc((size_t)n + 1))) {
+        errno = saved;
+        vsnprintf(large, (size_t)n + 1, format, again);
+    }
+    va_end(again);
+    if (n > 0) {
+        size_t have = large ? (size_t)n : n < (int)sizeof(small) ? (size_t)n : sizeof(small) - 1;
+        compose(level, large ? large : small, have, NULL, 0);
+    }
+    free(large);
+    errno = saved;
+}
+
+void log_block(enum log_level level, const char *first, const char *text, size_t n)
+{
+    if (level < state.level)
+        return;
+    compose(level, first, strlen(first), text, n);
+}
