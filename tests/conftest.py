@@ -1,0 +1,48 @@
+"""Fixtures: `serve` shares one running Tine per application and configuration among the tests of a process."""
+
+import json
+
+import pytest
+
+from harness import Server
+
+
+class Pool:
+    def __init__(self):
+        self.servers = {}
+
+    def get(self, app, config=None, **options):
+        key = json.dumps([app, config, options], sort_keys=True, default=str)
+        server = self.servers.get(key)
+        if server is not None and not server.alive():
+            del self.servers[key]
+            try:
+                server.stop()
+            finally:
+                raise AssertionError("the shared server had ended")
+        if server is None:
+            server = self.servers[key] = Server(app, config, **options).__enter__()
+        return server
+
+    def stop(self):
+        faults = []
+        for server in self.servers.values():
+            try:
+                server.stop()
+            except AssertionError as e:
+                faults.append(f"{server.app}: {e}")
+        self.servers.clear()
+        assert not faults, "\n".join(faults)
+
+
+@pytest.fixture(scope="session")
+def pool():
+    p = Pool()
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def serve(pool):
+    """serve("hello", {"http": {"keepalive": "1s"}}) -> a running Server, shared; the test must leave it as it was."""
+    return pool.get
