@@ -38,6 +38,15 @@ void pyloop_stop(struct pyloop *loop);
 /* loop.call_soon(callback, *args) from C; 0 or -1 with an exception set. GIL held. */
 int pyloop_call_soon(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n);
 
+/* For task.c, which runs the first step of a Task itself: asyncio.Task() asks for it by
+ * loop.call_soon(step, context=context). From begin to end such a call with this very `context`
+ * object is not queued (call_soon returns None) but kept. end returns the callback, a new reference, or NULL (no exception set) if none came. Not nested. */
+void pyloop_capture_begin(struct pyloop *loop, PyObject *context);
+PyObject *pyloop_capture_end(struct pyloop *loop);
+/* True if tasks must be made by loop.create_task(): debug mode, or a task factory is set. Cheap: asked
+ * once a request. */
+bool pyloop_plain_tasks(struct pyloop *loop);
+
 /* loop.create_future(); new reference. GIL held. */
 PyObject *pyloop_future(struct pyloop *loop);
 /* future.set_result / set_exception unless it is done (cancelled by its waiter). Never leaves an exception set. */
