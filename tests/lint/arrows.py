@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+"""Tests the include arrows between folders and the fences of third-party headers that ARCHITECTURE draws.
+
+Reads every source file for #include lines and asks no compiler. Must know each folder: a new one without a row in
+MAY_INCLUDE is a fault, so that nobody adds a room without saying which doors it has.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Folder -> the folders whose headers it may include besides its own.
+MAY_INCLUDE = {
+    "common": set(),
+    "conf": {"common"},
+    "master": {"common", "conf"},
+    "worker": {"common", "conf", "worker/net", "worker/http", "worker/ws", "worker/python", "worker/app", "worker/asgi",
+               "worker/wsgi"},
+    "worker/net": {"common", "conf"},
+    "worker/http": {"common", "conf", "worker/net"},
+    "worker/ws": {"common", "conf", "worker/net", "worker/http"},
+    "worker/python": {"common", "conf"},
+    "worker/app": {"common", "conf", "worker/http", "worker/python"},
+    "worker/asgi": {"common", "conf", "worker/net", "worker/http", "worker/ws", "worker/python", "worker/app"},
+    "worker/wsgi": {"common", "conf", "worker/net", "worker/http", "worker/python", "worker/app"},
+}
+
+# The lists of implementations name what they list; nothing else may look upwards.
+EXCEPTIONS = {
+    ("worker/app/app_load.c", "worker/asgi/asgi.h"): "the list of interfaces",
+    ("worker/app/app_load.c", "worker/wsgi/wsgi.h"): "the list of interfaces",
+}
+
+# Headers where only one side of the fork may be named elsewhere: the two sides meet here.
+MEETING_PLACE = {"common/heritage.h", "common/ipc.h", "common/ipc_msgs.def", "common/scoreboard.h"}
+
+# Pattern of a system header -> patterns of the files that may include it.
+FENCES = [
+    (r"http_parser\.h", [r"worker/http/h1_parse\.c"]),
+    (r"nghttp2/.*", [r"worker/http/h2_\w+\.[ch]"]),
+    (r"libwebsockets\.h|uv\.h", [r"worker/ws/ws_lws\.c"]),
+    (r"wslay/.*", [r"worker/ws/ws_wslay\.c"]),
+    (r"zlib\.h", [r"worker/ws/ws_deflate\.c", r"worker/http/\w+\.c"]),
+    (r"openssl/.*", [r"worker/net/tls_\w+\.[ch]"]),
+    (r"ini\.h", [r"conf/conf_load\.c"]),
+    (r"Python\.h|structmember\.h|frameobject\.h|datetime\.h|internal/.*|pythread\.h",
+     [r"worker/(python|app|asgi|wsgi)/\w+\.[ch]", r"worker/worker\w*\.c"]),
+    (r"event2/.*|event\.h", [r"worker/(net|python)/\w+\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/\w+\.c",
+                             r"master/\w+\.[ch]", r"worker/http/\w+\.c"]),
+]
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+
+
+def sources():
+    for top in ("common", "conf", "master", "worker"):
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.suffix in (".c", ".h", ".def"):
+                yield path.relative_to(ROOT).as_posix(), path.read_text()
+
+
+def folder_of(name):
+    return name.rpartition("/")[0]
+
+
+def faults_of(name, text):
+    folder = folder_of(name)
+    if folder not in MAY_INCLUDE:
+        yield f"the folder {folder} has no row in MAY_INCLUDE"
+        return
+    found = INCLUDE.findall(text)
+    for bracket, header in found:
+        for pattern, allowed in FENCES:
+            if re.fullmatch(pattern, header) and not any(re.fullmatch(a, name) for a in allowed):
+                yield f"includes <{header}>, which is fenced to {' '.join(allowed)}"
+        if bracket == "<" or header == "config.h":
+            continue
+        if "/" not in header:
+            yield f'includes "{header}" without its folder'
+            continue
+        if not (ROOT / header).exists():
+            continue  # made by the build, or the compiler will say so
+        to = folder_of(header)
+        if to != folder and to not in MAY_INCLUDE[folder] and (name, header) not in EXCEPTIONS:
+            yield f'includes "{header}": no arrow from {folder} to {to}'
+    own = [header for _, header in found if header == name[:-2] + ".h"]
+    first = next((header for bracket, header in found if bracket == '"' and header != "config.h"), None)
+    if name.endswith(".c") and own and first != own[0]:
+        yield f"includes {first} before its own header"
+
+
+def fork_faults(texts):
+    """Only worker and master code may name each other's side, and only through the meeting place."""
+    for name, text in texts.items():
+        side = name.partition("/")[0]
+        for other in {"master", "worker"} - {side}:
+            if side in ("master", "worker", "common", "conf") and re.search(rf'#\s*include\s*"{other}/', text):
+                yield name, f"includes a header of {other}/: they meet in {' and '.join(sorted(MEETING_PLACE))}"
+        if re.search(r"\bworker_main\s*\(", text) and name not in ("common/heritage.h", "worker/worker.c") \
+                and side != "master":
+            yield name, "calls worker_main"
+
+
+def main():
+    texts = dict(sources())
+    faults = {name: list(faults_of(name, text)) for name, text in texts.items()}
+    for name, fault in fork_faults(texts):
+        faults[name].append(fault)
+    for name, found in faults.items():
+        for fault in found:
+            print(f"{name}: {fault}")
+    bad = sum(1 for found in faults.values() if found)
+    print(f"{len(faults) - bad} passed, {bad} failed")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+#!/usr/bin/python3
+"""Tests with nm that our own objects have no mutable globals, but for the list below with its reasons.
+
+Looks at the object files of the build directory ($TINE_BUILD, or here). A table of constants with pointers is in
+.data.rel.ro, which the linker makes read-only: nm calls it d like .data, so sections are asked of objdump.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+BUILD = Path(os.environ.get("TINE_BUILD", ".")).resolve()
+
+# (object, symbol): why one process-wide mutable thing is right here.
+ALLOWED = {
+    ("common/log.o", "*"): "the error log belongs to the process and is written from places that are handed nothing",
+    ("common/proctitle.o", "*"): "the process has one title: its place in memory is found at the start",
+
+}
+
+WRITABLE = re.compile(r"\.(?:data|bss|tdata|tbss)(?:\.(?!rel\.ro)[\w.$]+)?$|^\*COM\*$|\.(?:data|bss)$")
+SYMBOL = re.compile(r"^[0-9a-f]+ (.{7}) (\S+)\t[0-9a-f]+\s+(?:\.hidden )?(\S+)$")
+# What the sanitizers, gcov and the compiler make by themselves.
+FOREIGN = re.compile(r"^(?:__asan|__ubsan|__odr_asan|\.LASAN|\.Lubsan|__gcov|\.LPBX|__tsan|\.L)")
+
+def objects():
+    for top in ("common", "conf", "master", "worker"):
+        yield from sorted((BUILD / top).rglob("*.o"))
+
+def own_name(path):
+    """master/tine-main.o and worker/http/libtine_http_a-resp.o are main.o and resp.o of their folders."""
+    name = re.sub(r"^(?:tine|libtine_\w+_a|\w+)-", "", path.name)
+    return (path.relative_to(BUILD).parent / name).as_posix()
+
+def mutable_symbols(path):
+    listing = subprocess.run(["objdump", "-t", str(path)], stdout=subprocess.PIPE, text=True, check=True).stdout
+    for line in listing.splitlines():
+        match = SYMBOL.match(line)
+        if not match:
+            continue
+        flags, section, name = match.groups()
+        if WRITABLE.search(section) and "O" in flags and not FOREIGN.match(name):
+            yield name, section
+
+def main():
+    passed = failed = 0
+    for path in objects():
+        name = own_name(path)
+        found = [(symbol, section) for symbol, section in mutable_symbols(path)
+                 if (name, "*") not in ALLOWED and (name, symbol) not in ALLOWED]
+        for symbol, section in found:
+            print(f"{name}: {symbol} in {section} can be changed: put it in a struct that is handed around")
+        passed, failed = passed + (not found), failed + bool(found)
+    if not passed and not failed:
+        print(f"no objects in {BUILD}: build first")
+        failed = 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+"""Tests sizes and manners of the C sources: files over 500 lines, functions over 100 lines, lines of code over 120 columns, a
+missing first comment, unfinished business, and paths of a build machine in anything that is committed.
+
+Reads text only. A function is a block that opens with "{" in the first column, which our format guarantees.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE_LIMIT = 500
+FUNCTION_LIMIT = 100
+COLUMNS = 120
+MARKS = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
+MACHINE = re.compile(r"/home/\w|/ro" r"ot/\.|/wo" r"rk/|/tmp" r"/wt")
+FENCED_TEXT = {".c", ".h", ".def", ".py", ".mk", ".am", ".ac", ".md", ".ini", ".service", ".socket", ".8", ".5", ".7", ""}
+
+
+def committed():
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    if listed.returncode == 0:
+        return sorted(ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file())
+    # A released archive has no repository.
+    return sorted(path for top in ("common", "conf", "master", "worker", "tests", "man") for path in (ROOT / top).rglob("*")
+                  if path.is_file() and "__pycache__" not in path.parts)
+
+
+def functions(lines):
+    """(first line, length) of each block that starts with a lone { in the first column."""
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line.rstrip() == "{":
+            start = number
+        elif line.startswith("}") and start is not None:
+            yield start, number - start + 1
+            start = None
+
+
+def faults_of(path, text):
+    lines = text.splitlines()
+    if path.suffix in (".c", ".h"):
+        if len(lines) > FILE_LIMIT:
+            yield f"{len(lines)} lines; {FILE_LIMIT} is the limit"
+        for start, length in functions(lines):
+            if length > FUNCTION_LIMIT:
+                yield f"line {start}: a function of {length} lines; {FUNCTION_LIMIT} is a fault"
+        if not text.startswith("/* " + path.name + ":"):
+            yield f"does not begin with a comment '/* {path.name}: what it does'"
+    if path.suffix in (".c", ".h"):
+        for number, line in enumerate(lines, 1):
+            if len(line) > COLUMNS and path.suffix == ".c":
+                yield f"line {number}: {len(line)} columns"
+            if line.rstrip() != line:
+                yield f"line {number}: space at the end"
+            if "\t" in line:
+                yield f"line {number}: a tab"
+    for number, line in enumerate(lines, 1):
+        if MARKS.search(line):
+            yield f"line {number}: unfinished business: {line.strip()}"
+        if MACHINE.search(line):
+            yield f"line {number}: a path of one machine: {line.strip()}"
+
+
+def main():
+    passed = failed = 0
+    for path in committed():
+        if path.suffix not in FENCED_TEXT:
+            continue
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        found = list(faults_of(path, text))
+        for fault in found:
+            print(f"{path.relative_to(ROOT)}: {fault}")
+        passed, failed = passed + (not found), failed + bool(found)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
