@@ -20,14 +20,26 @@ enum h1_guard_result {
     H1_GUARD_H2_PREFACE,     /* the HTTP/2 connection preface "PRI * HTTP/2.0" */
 };
 
-/* Looks at [p, p+n): empty lines before the request line (at most 4) are skipped.
- * ret_start: where the request line starts; ret_end: behind the CRLFCRLF (OK only). `*scanned` carries over how far
- * an earlier call on the same head came (0 at first), so that bytes are looked at once; it is relative to p.
- * Violations are reported as soon as the bytes that show them are there. */
-enum h1_guard_result h1_guard_head(const char *p, size_t n, const struct h1_limits *limits, size_t *scanned,
+/* Where an earlier call on the same head stopped; all zero at the start of a head. Offsets are relative to p, so the
+ * bytes may move between calls. */
+struct h1_scan {
+    size_t at;       /* first byte not looked at */
+    size_t line;     /* start of the present line */
+    size_t start;    /* start of the request line */
+    unsigned fields; /* field lines begun */
+    unsigned state;  /* h1_guard.c's own */
+};
+
+/* Looks at [p, p+n), each byte once over all calls: empty lines before the request line (at most 4) are skipped.
+ * ret_start: where the request line starts; ret_end: behind the CRLFCRLF (both set on OK only). limits.line counts the
+ * request line without its CRLF, limits.field a field line with it.
+ * Violations are reported as soon as the bytes that show them are there; after a violation no further call. The result
+ * does not depend on how the bytes are cut into calls. */
+enum h1_guard_result h1_guard_head(const char *p, size_t n, const struct h1_limits *limits, struct h1_scan *scan,
                                    size_t *ret_start, size_t *ret_end);
 
-/* The same rules for the trailer section of a chunked body: field lines up to an empty line. ret_end as above. */
-enum h1_guard_result h1_guard_trailers(const char *p, size_t n, const struct h1_limits *limits, size_t *ret_end);
+/* The same rules for the trailer section of a chunked body: field lines up to an empty line. scan, ret_end as above. */
+enum h1_guard_result h1_guard_trailers(const char *p, size_t n, const struct h1_limits *limits, struct h1_scan *scan,
+                                       size_t *ret_end);
 
 #endif

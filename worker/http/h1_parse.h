@@ -13,9 +13,12 @@ enum h1_parse_result {
     H1_PARSE_NO_MEMORY,
 };
 
-/* `head` holds exactly one head that passed h1_guard_head(), CRLFCRLF included. Sets req->head (not owned), version,
- * method, target, fields (names lowered in place), known[], keep_alive, is_head, te_trailers, expect_continue. Splits
- * nothing else: target form, Host, lengths are head_rules' business. Fields of http-parser never reach the body. */
+/* `head` holds exactly one head that passed h1_guard_head(), CRLFCRLF included. Sets req->head (head_owned = false),
+ * version, method, target, fields and n_fields (names lowered in place, values without OWS), known[], keep_alive,
+ * is_head, te_trailers, expect_continue; clears path and query. On entry only req->fields and cap_fields must be valid
+ * (NULL and 0, or heap memory of an earlier request, which is used again). Touches nothing else and splits nothing
+ * else: target form, Host, lengths are head_rules' business. Fields of http-parser never reach the body.
+ * Other results: the request has no more than method and target, if at all. */
 enum h1_parse_result h1_parse_head(struct req *r, char *head, size_t n);
 
 #endif

@@ -1,0 +1,234 @@
+/* h1_parse.c: runs http-parser over a guarded head and keeps what it found as offsets.
+ *
+ * The only file that includes http_parser.h. The parser lives on the stack for the one call and never sees a byte
+ * behind the head: bodies are framed by h1_body.c. What it refuses is refused; what it accepts is judged again by
+ * head_rules.c, so nothing here depends on its leniency.
+ */
+#include "worker/http/h1_parse.h"
+
+#include <http_parser.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/http/head_rules.h"
+#include "worker/http/req.h"
+
+#define MAX_FIELDS UINT16_MAX /* known[] holds an index + 1 in 16 bits */
+
+struct parse {
+    struct req *r;
+    bool value_due;   /* a name was seen, its value not yet */
+    bool no_memory;
+    bool complete;
+};
+
+static struct piece piece_at(const struct req *r, const char *at, size_t n)
+{
+    return (struct piece){ (uint32_t)(at - r->head), (uint32_t)n };
+}
+
+static int on_url(http_parser *hp, const char *at, size_t n)
+{
+    struct parse *ctx = hp->data;
+    if (ctx->r->target.n)
+        return -1;
+    ctx->r->target = piece_at(ctx->r, at, n);
+    return 0;
+}
+
+static int grow_fields(struct req *r)
+{
+    uint32_t cap = r->cap_fields ? r->cap_fields * 2 : 16;
+    struct field *v = reallocarray(r->fields, cap, sizeof(*v));
+    if (!v)
+        return -1;
+    r->fields = v;
+    r->cap_fields = cap;
+    return 0;
+}
+
+static void lower(char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] |= (char)((unsigned char)(p[i] - 'A') < 26 ? 0x20 : 0);
+}
+
+static int on_header_field(http_parser *hp, const char *at, size_t n)
+{
+    struct parse *ctx = hp->data;
+    struct req *r = ctx->r;
+    /* The whole head is fed at once: every name and value comes in one piece, in turn. Anything else would mean that
+     * the parser and the guard disagree about lines. */
+    if (ctx->value_due || n == 0 || r->n_fields >= MAX_FIELDS)
+        return -1;
+    if (r->n_fields == r->cap_fields && grow_fields(r) < 0) {
+        ctx->no_memory = true;
+        return -1;
+    }
+    struct field *f = &r->fields[r->n_fields];
+    f->name = piece_at(r, at, n);
+    ctx->value_due = true;
+    return 0;
+}
+
+static int on_header_value(http_parser *hp, const char *at, size_t n)
+{
+    struct parse *ctx = hp->data;
+    struct req *r = ctx->r;
+    if (!ctx->value_due)
+        return -1;
+    ctx->value_due = false;
+    struct span value = span_trim((struct span){ at, n });
+    r->fields[r->n_fields++].value = piece_at(r, value.p, value.n);
+    return 0;
+}
+
+static int on_headers_complete(http_parser *hp)
+{
+    struct parse *ctx = hp->data;
+    ctx->complete = !ctx->value_due;
+    return 0; /* never 1 or 2: for a request they would make the body the next request */
+}
+
+static const http_parser_settings settings = {
+    .on_url = on_url,
+    .on_header_field = on_header_field,
+    .on_header_value = on_header_value,
+    .on_headers_complete = on_headers_complete,
+};
+
+static const struct {
+    uint8_t n;
+    char text[15];
+} methods[] = {
+#define XX(num, name, string) { sizeof(#string) - 1, #string },
+    HTTP_METHOD_MAP(XX)
+#undef XX
+};
+
+static bool parser_knows_method(struct span m)
+{
+    for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+        if (methods[i].n == m.n && memcmp(methods[i].text, m.p, m.n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The method ends at the first SP and the version is the last eight bytes of the line: the guard saw to that. */
+static void take_line(struct req *r, size_t n)
+{
+    const char *sp = memchr(r->head, ' ', n);
+    const char *eol = memchr(sp, '\r', (size_t)(r->head + n - sp));
+    r->method = piece_at(r, r->head, (size_t)(sp - r->head));
+    r->version = eol[-1] == '1' ? HTTP_1_1 : HTTP_1_0;
+    r->is_head = r->method.n == 4 && memcmp(r->head, "HEAD", 4) == 0;
+}
+
+/* Next element of a comma-separated list, without OWS, empty ones skipped (RFC 9110 5.6.1). False at the end. */
+static bool next_element(struct span *list, struct span *ret)
+{
+    while (list->n) {
+        const char *comma = memchr(list->p, ',', list->n);
+        size_t n = comma ? (size_t)(comma - list->p) : list->n;
+        *ret = span_trim((struct span){ list->p, n });
+        size_t used = comma ? n + 1 : n;
+        list->p += used;
+        list->n -= used;
+        if (ret->n)
+            return true;
+    }
+    return false;
+}
+
+struct connection {
+    bool close, keep_alive;
+};
+
+static void note_connection(struct span list, struct connection *ret)
+{
+    struct span option;
+    while (next_element(&list, &option)) {
+        if (span_ieq(option, SPAN("close")))
+            ret->close = true;
+        else if (span_ieq(option, SPAN("keep-alive")))
+            ret->keep_alive = true;
+    }
+}
+
+static bool has_trailers(struct span list)
+{
+    struct span coding;
+    while (next_element(&list, &coding)) {
+        if (span_ieq(coding, SPAN("trailers")))
+            return true;
+    }
+    return false;
+}
+
+/* Lowers names, fills known[] with the first of each, and takes what Connection, TE and Expect say. Keep-alive is
+ * decided here, at the end of the head and over all Connection fields (RFC 9112 9.3), so no trailer can change it. */
+static void take_fields(struct req *r)
+{
+    struct connection connection = { false, false };
+    memset(r->known, 0, sizeof(r->known));
+    r->te_trailers = r->expect_continue = false;
+    for (uint32_t i = 0; i < r->n_fields; i++) {
+        struct field *f = &r->fields[i];
+        lower(r->head + f->name.at, f->name.n);
+        int known = head_rules_known(req_span(r, f->name));
+        if (known < 0)
+            continue;
+        if (!r->known[known])
+            r->known[known] = (uint16_t)(i + 1);
+        struct span value = req_span(r, f->value);
+        if (known == FIELD_CONNECTION)
+            note_connection(value, &connection);
+        else if (known == FIELD_TE)
+            r->te_trailers |= has_trailers(value);
+        else if (known == FIELD_EXPECT) /* RFC 9110 10.1.1: ignored in an HTTP/1.0 request */
+            r->expect_continue |= r->version == HTTP_1_1 && span_ieq(value, SPAN("100-continue"));
+    }
+    r->keep_alive = !connection.close && (r->version == HTTP_1_1 || connection.keep_alive);
+}
+
+/* http-parser refuses a HTAB behind the values of Content-Length and Transfer-Encoding, where OWS may stand (RFC 9112
+ * 5.1). OWS is no part of a value: as SP it means the same. */
+static void blank_trailing_tabs(char *head, size_t n)
+{
+    if (!memchr(head, '\t', n))
+        return;
+    const char *end = head + n;
+    for (char *cr = head; (cr = memchr(cr, '\r', (size_t)(end - cr))); cr++) {
+        for (char *p = cr; p > head && (p[-1] == ' ' || p[-1] == '\t'); p--)
+            p[-1] = ' ';
+    }
+}
+
+enum h1_parse_result h1_parse_head(struct req *r, char *head, size_t n)
+{
+    r->head = head;
+    r->head_owned = false;
+    r->n_fields = 0;
+    r->target = r->path = r->query = (struct piece){ 0, 0 };
+    take_line(r, n);
+    if (!parser_knows_method(req_span(r, r->method)))
+        return H1_PARSE_UNKNOWN_METHOD;
+    blank_trailing_tabs(head, n);
+
+    /* Its own limit (80 KB, a global of the library) is below what the guard may be configured to let through. The
+     * store is idempotent and made only by heads that need it. */
+    if (n >= HTTP_MAX_HEADER_SIZE)
+        http_parser_set_max_header_size(UINT32_MAX);
+    struct parse ctx = { .r = r };
+    http_parser hp;
+    http_parser_init(&hp, HTTP_REQUEST);
+    hp.data = &ctx;
+    size_t used = http_parser_execute(&hp, &settings, head, n);
+    if (ctx.no_memory)
+        return H1_PARSE_NO_MEMORY;
+    if (!ctx.complete || used != n || HTTP_PARSER_ERRNO(&hp) != HPE_OK)
+        return H1_PARSE_BAD;
+    take_fields(r);
+    return H1_PARSE_OK;
+}
