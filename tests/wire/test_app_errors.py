@@ -1,0 +1,230 @@
+"""Rows 5, 9, 10, 14-19, 22, 23: what the client and the log get when the application is wrong."""
+
+import pytest
+
+from harness import Truncated
+
+
+@pytest.fixture
+def server(serve):
+    s = serve("broken", allow=["Traceback"])
+    yield s
+    assert s.get("/ok").body == b"ok"
+
+
+def expect_500(server, target, logged=None):
+    """A plain 500 that tells nothing, a closed connection, and the reason in the log."""
+    mark = server.log_mark()
+    with server.connect() as c:
+        r = c.request("GET", target)
+        assert r.status == 500 and r.closes and r.get("content-type").startswith("text/plain")
+        assert b"Traceback" not in r.body and b"secret" not in r.body and b".py" not in r.body
+        c.expect_close()
+    if logged:
+        server.wait_log(logged, since=mark)
+    return r
+
+
+def expect_cut(server, target, first=b"4\r\npart\r\n"):
+    """One head and the first part, then, when the application went on, the end without a last chunk."""
+    mark = server.log_mark()
+    with server.connect() as c:
+        c.send(f"POST {target} HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n")
+        head = c.read_until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert c.read_exactly(len(first)) == first
+        c.send(b"x")
+        c.expect_close()
+    return mark
+
+
+@pytest.mark.parametrize("code", [100, 101, 103, 199])
+def test_row05_informational_status_is_an_error(server, code):
+    expect_500(server, f"/informational?code={code}", "Traceback")
+
+
+@pytest.mark.parametrize("code", [0, 99, 1000, -200, 70000])
+def test_row05_status_out_of_range(server, code):
+    expect_500(server, f"/informational?code={code}", "Traceback")
+
+
+def test_row05_status_is_no_number(server):
+    expect_500(server, "/bad_status", "TypeError")
+
+
+@pytest.mark.parametrize("path", ["/too_long", "/too_long_later"])
+def test_row09_longer_than_content_length(server, path):
+    mark = server.log_mark()
+    with server.connect() as c:
+        r = c.request("GET", path)
+        assert r.get("content-length") == "5" and r.body == b"Hello"
+        c.expect_close()
+    server.wait_log(r"(?i)content-length", since=mark)
+
+
+def test_row09_error_reaches_the_application(server):
+    with server.connect() as c:
+        assert c.request("GET", "/too_long_later").body == b"Hello"
+        c.expect_close()
+    assert server.wait_event(path="too_long_later")["error"] is not None
+
+
+def test_row10_shorter_than_content_length(server):
+    mark = server.log_mark()
+    with server.connect() as c:
+        with pytest.raises(Truncated):
+            c.request("GET", "/too_short")
+        assert c.buffer == b""
+    server.wait_log(r"(?i)content-length", since=mark)
+
+
+def test_row10_cut_answer_stops_pipelined_requests(server):
+    with server.connect() as c:
+        c.send_request("GET", "/too_short").send_request("GET", "/ok")
+        assert c.read_to_end().count(b"HTTP/1.1") <= 1
+
+
+@pytest.mark.parametrize("value", ["abc", "-5", "+5", "5,5", "5%205", "", "99999999999999999999999"])
+def test_content_length_that_is_none(server, value):
+    """Never on the wire: the client would frame the answer by it."""
+    with server.connect() as c:
+        c.send_request("GET", f"/bad_length?v={value.replace('+', '%2b')}")
+        r = c.read_response()
+        assert r.status == 500 or r.body == b"Hello"
+
+
+def test_two_content_lengths(server):
+    with server.connect() as c:
+        c.send_request("GET", "/two_lengths")
+        r = c.read_response()
+        assert r.status == 500 or (r.body == b"Hello" and len(r.get_all("content-length")) == 1)
+
+
+def test_row14_no_response(server):
+    expect_500(server, "/returns_early", r"\[ERROR\].*respon")
+
+
+def test_row15_exception_before_start(server):
+    with server.connect() as c:
+        mark = server.log_mark()
+        host, port = c.name
+        r = c.request("GET", "/raises?who=me")
+        assert r.status == 500 and r.closes and b"secret" not in r.body and b"Traceback" not in r.body
+        c.expect_close()
+        server.wait_log("ValueError: secret of the application", since=mark)
+        logged = server.log()[mark:]
+    assert "Traceback (most recent call last)" in logged and "broken.py" in logged
+    assert "GET /raises?who=me" in logged and f"{host}:{port}" in logged
+
+
+def test_row15_chained_exceptions_are_logged(server):
+    expect_500(server, "/raises_chained", "KeyError: 'inner'.*RuntimeError: outer")
+
+
+def test_row15_no_exception_but_base_exception(server):
+    expect_500(server, "/raises_base", "GeneratorExit")
+
+
+def test_row15_head_request(server):
+    with server.connect() as c:
+        assert c.request("HEAD", "/raises").status == 500
+        c.expect_close()
+
+
+def test_row16_exception_after_start_before_body(server):
+    """The head may have left or not: a cut or a 500, never two heads, never a whole 200."""
+    with server.connect() as c:
+        c.send_request("GET", "/raises_after_start")
+        data = c.read_to_end()
+        assert data.count(b"HTTP/1.1 ") <= 1 and not data.endswith(b"0\r\n\r\n")
+        if data.startswith(b"HTTP/1.1 200"):
+            assert b"content-length: 0" not in data.lower()
+
+
+def test_row16_exception_in_the_body(server):
+    mark = expect_cut(server, "/raises_after_part")
+    server.wait_log("ValueError: after part", since=mark)
+
+
+def test_row16_exception_in_a_sized_body(server):
+    mark = expect_cut(server, "/raises_after_sized_part", b"part")
+    server.wait_log("ValueError: after sized part", since=mark)
+
+
+def test_exception_after_the_end_is_logged(server):
+    mark = server.log_mark()
+    with server.connect() as c:
+        assert c.request("GET", "/raises_after_end").body == b"ok"
+    server.wait_log("ValueError: after end", since=mark)
+
+
+def test_row17_return_after_start(server):
+    mark = server.log_mark()
+    with server.connect() as c:
+        c.send_request("GET", "/returns_after_start")
+        data = c.read_to_end()
+        assert data.count(b"HTTP/1.1 ") <= 1 and not data.endswith(b"0\r\n\r\n")
+        if data.startswith(b"HTTP/1.1 200"):
+            assert b"content-length: 0" not in data.lower()
+    server.wait_log(r"\[ERROR\]", since=mark)
+
+
+def test_row17_return_inside_the_body(server):
+    mark = expect_cut(server, "/returns_after_part")
+    server.wait_log(r"\[ERROR\]", since=mark)
+
+
+def test_row18_body_before_start(server):
+    expect_500(server, "/body_first", "Traceback")
+
+
+def test_row19_two_starts(server):
+    mark = server.log_mark()
+    with server.connect() as c:
+        c.send_request("GET", "/two_starts")
+        data = c.read_to_end()
+        assert data.count(b"HTTP/1.1 ") <= 1 and not data.endswith(b"0\r\n\r\n")
+    server.wait_log("Traceback", since=mark)
+
+
+def test_row19_start_inside_the_body(server):
+    mark = expect_cut(server, "/start_after_part")
+    server.wait_log("Traceback", since=mark)
+
+
+@pytest.mark.parametrize("octets", ["0d", "0a", "00", "0d0a", "0d0a782d696e6a65637465643a2031", "0d0a0d0a3c68746d6c3e"])
+def test_row22_header_value_with_line_end(server, octets):
+    r = expect_500(server, f"/bad_value?hex={octets}", "Traceback")
+    assert r.get("x-injected") is None and r.get("x-bad") is None
+
+
+@pytest.mark.parametrize("name", [b"", b"a b", b"a:", b":a", b"a\r\nb", b"a\tb", b"a\x00", b"\xe9", b"a(b", b"a/b", b" a", b"a "])
+def test_row23_header_name_is_no_token(server, name):
+    expect_500(server, f"/bad_name?hex={name.hex()}", "Traceback")
+
+
+def test_row23_every_token_character_is_allowed(server):
+    name = b"X-!#$%&'*+-.^_`|~09az"
+    assert server.get(f"/bad_name?hex={name.hex()}").get(name.decode()) == "1"
+
+
+def test_row22_refusal_can_be_caught(server):
+    with server.connect() as c:
+        r = c.request("GET", "/bad_field_caught")
+        assert r.status == 200 and len(r.json()) == 1
+        assert c.request("GET", "/ok").body == b"ok"
+
+
+@pytest.mark.parametrize("path", ["/unknown_message", "/no_dict", "/no_type", "/no_status", "/odd_headers?kind=int",
+                                  "/odd_headers?kind=three", "/odd_headers?kind=one", "/odd_headers?kind=none"])
+def test_wrong_messages_are_errors(server, path):
+    expect_500(server, path, "Traceback")
+
+
+def test_str_body_is_an_error(server):
+    mark = server.log_mark()
+    with server.connect() as c:
+        c.send_request("GET", "/str_body")
+        data = c.read_to_end()
+        assert data.count(b"HTTP/1.1 ") <= 1 and b"text\r\n" not in data and not data.endswith(b"0\r\n\r\n")
+    server.wait_log("TypeError", since=mark)
