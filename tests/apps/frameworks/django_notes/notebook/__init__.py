@@ -1,0 +1,1 @@
+"""The notebook with Django: settings, an ASGI entry, models, plain and async views."""
