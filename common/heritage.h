@@ -34,6 +34,9 @@ struct heritage {
  * (enum worker_exit); the caller passes it to _exit(). */
 int worker_main(const struct heritage *heritage);
 
+/* What the worker is made of, for --version: "http-parser 2.9.4\nPython 3.11.2\n"; static text, starts no Python. */
+const char *worker_versions(void);
+
 enum worker_exit {
     WORKER_EXIT_OK = 0,
     WORKER_EXIT_BOOT = 3,      /* a resource or lifespan start-up failed */

@@ -51,6 +51,16 @@ int log_fd(void)
     return state.file_fd >= 0 ? state.file_fd : STDERR_FILENO;
 }
 
+size_t log_own_fds(int fds[LOG_MAX_FDS])
+{
+    size_t n = 0;
+    if (state.file_fd >= 0)
+        fds[n++] = state.file_fd;
+    if (state.write_fd >= 0)
+        fds[n++] = state.write_fd;
+    return n;
+}
+
 uint64_t log_dropped(void)
 {
     return state.dropped_all;

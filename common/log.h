@@ -20,6 +20,9 @@ enum log_level log_level(void);
 const char *log_level_name(enum log_level level);
 /* Descriptor of the log, for faulthandler and for standard error of a daemon. */
 int log_fd(void);
+/* All descriptors that the log holds besides the standard streams: not to be closed in a child. Returns how many. */
+#define LOG_MAX_FDS 2
+size_t log_own_fds(int fds[LOG_MAX_FDS]);
 /* Lines dropped by this process since it started. */
 uint64_t log_dropped(void);
 

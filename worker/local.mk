@@ -1,1 +1,1 @@
-worker_sources = worker/protocols.h
+worker_sources = worker/protocols.h worker/worker.c

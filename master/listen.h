@@ -1,0 +1,57 @@
+/* listen.h: the sockets of the service: made or inherited once, kept for its whole life, handed to every worker. */
+#ifndef TINE_MASTER_LISTEN_H
+#define TINE_MASTER_LISTEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/heritage.h"
+
+struct conf_bind;
+struct conf_server;
+struct privs;
+
+/* What systemd passed: descriptors from 3 on. */
+struct listen_passed {
+    int n;       /* 0: none, or not meant for this process */
+    char *names; /* LISTEN_FDNAMES; NULL if there is none */
+    bool used;   /* some bind took them */
+};
+
+/* A socket file that we made: removed at the end, if it is still ours. */
+struct listen_file {
+    char *path;
+    dev_t dev;
+    ino_t ino;
+    pid_t maker;
+};
+
+struct listeners {
+    struct listener *v;
+    size_t n;
+    struct listen_file *files;
+    size_t n_files;
+};
+
+/* Takes LISTEN_* out of the environment. To be called before a fork: LISTEN_PID names the process that was started. */
+void listen_take_passed(struct listen_passed *passed);
+void listen_passed_done(struct listen_passed *passed);
+
+/* Opens every bind of the configuration. 0, or -1 logged with the address and the reason; what was opened stays for
+ * listeners_close(). */
+int listeners_open(struct listeners *listeners, const struct conf_server *conf, const struct privs *privs,
+                   struct listen_passed *passed) __attribute__((warn_unused_result));
+/* Closes the sockets and removes the files that this process made. */
+void listeners_close(struct listeners *listeners);
+
+/* --- for listen_unix.c and listen_passed.c --- */
+
+/* Adds a listening descriptor; its address is read from the kernel. Takes fd in any case. 0, or -1 logged. */
+int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int fd);
+int listen_unix(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,
+                const struct privs *privs);
+int listen_fd(struct listeners *listeners, const struct conf_bind *bind);
+int listen_systemd(struct listeners *listeners, const struct conf_bind *bind, struct listen_passed *passed);
+
+#endif

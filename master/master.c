@@ -1,0 +1,172 @@
+/* master.c: see master.h. The states and what moves between them; workers.c handles one worker at a time.
+ *
+ * STARTING: any failure to boot ends the service at once: a mistake that an operator makes is told by the exit code,
+ * not by a loop. RUNNING: whatever happens to workers, the sockets stay open and workers are replaced. STOPPING: the
+ * sockets are closed here, and the end comes with the last worker.
+ */
+#include "master/master.h"
+
+#include <config.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/scoreboard.h"
+#include "conf/conf.h"
+#include "master/workers.h"
+
+static void tell_status(const struct master *master)
+{
+    if (master->state == MASTER_RUNNING)
+        notify_send(&master->notify, "STATUS=%u of %u workers ready", slots_count(&master->slots, SLOT_READY),
+                    master->target);
+}
+
+void master_worker_ready(struct master *master)
+{
+    if (master->state == MASTER_STARTING) {
+        master->state = MASTER_RUNNING;
+        log_info("ready");
+        notify_send(&master->notify, "READY=1\nSTATUS=%u of %u workers ready", 1u, master->target);
+        if (master->daemon.on) {
+            daemon_detach_stdio();
+            daemon_tell_parent(&master->daemon, MASTER_EXIT_OK);
+        }
+    } else {
+        tell_status(master);
+    }
+}
+
+static void begin_stop(struct master *master, bool quick)
+{
+    master->state = MASTER_STOPPING;
+    master->quick = quick;
+    /* New connections find nobody once the workers let go too; a file is not there for the next server to stumble on. */
+    listeners_close(&master->listeners);
+    workers_stop_all(master, quick);
+    if (!slots_alive(&master->slots))
+        event_base_loopbreak(master->base);
+}
+
+void master_boot_failed(struct master *master, enum master_exit why)
+{
+    if (master->state != MASTER_STARTING)
+        return;
+    log_error("%s: stopping", why == MASTER_EXIT_APP      ? "the application could not be loaded"
+                              : why == MASTER_EXIT_SYSTEM ? "no worker could be started"
+                                                          : "workers failed to boot");
+    master->exit_code = why;
+    notify_send(&master->notify, "STOPPING=1\nSTATUS=workers failed to boot");
+    begin_stop(master, true);
+}
+
+void master_stop(struct master *master, bool quick)
+{
+    if (master->state != MASTER_STOPPING) {
+        notify_send(&master->notify, "STOPPING=1\nSTATUS=%s", quick ? "stopping" : "stopping gracefully");
+        begin_stop(master, quick);
+    } else if (!master->quick) {
+        log_info("asked again: stopping now");
+        master->quick = true;
+        workers_stop_all(master, true);
+    }
+}
+
+void master_worker_gone(struct master *master)
+{
+    tell_status(master);
+    if (master->state == MASTER_STOPPING && !slots_alive(&master->slots))
+        event_base_loopbreak(master->base);
+}
+
+void master_scale(struct master *master, int by)
+{
+    if (master->state == MASTER_STOPPING)
+        return;
+    if ((by < 0 && master->target <= 1) || (by > 0 && master->target >= SLOTS_MAX)) {
+        log_warning("workers: stays at %u", master->target);
+        return;
+    }
+    master->target = (unsigned)((int)master->target + by);
+    log_info("workers: %u", master->target);
+    if (by < 0) {
+        struct slot *last = &master->slots.v[master->target];
+        if (last->state == SLOT_EMPTY && event_initialized(&last->timer))
+            event_del(&last->timer);
+        worker_stop(last, false);
+    }
+    workers_fill(master);
+    tell_status(master);
+}
+
+void master_reopen_logs(struct master *master)
+{
+    if (log_reopen() < 0)
+        log_error("the error log cannot be opened again: %s", strerror(errno));
+    else
+        log_info("logs opened again");
+    /* The workers may have no right to make the file, and need one to write it. */
+    privs_give_file(&master->privs, log_fd());
+    workers_tell(master, IPC_REOPEN);
+}
+
+static int init(struct master *master)
+{
+    struct event_config *config = event_config_new();
+    if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+        master->base = event_base_new_with_config(config);
+    if (config)
+        event_config_free(config);
+    master->scoreboard = scoreboard_new(SLOTS_MAX);
+    if (!master->base || !master->scoreboard || slots_init(&master->slots, master) < 0 ||
+        signals_init(&master->signals, master) < 0) {
+        log_critical("out of memory or descriptors: %s", strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static void done(struct master *master)
+{
+    slots_done(&master->slots);
+    signals_done(&master->signals);
+    scoreboard_free(master->scoreboard);
+    if (master->base)
+        event_base_free(master->base);
+    master->scoreboard = NULL;
+    master->base = NULL;
+}
+
+static void log_banner(const struct master *master)
+{
+    log_info("tine %s, pid %d, %u worker%s", PACKAGE_VERSION, (int)getpid(), master->target,
+             master->target == 1 ? "" : "s");
+    for (size_t i = 0; i < master->listeners.n; i++) {
+        const struct listener *l = &master->listeners.v[i];
+        log_info("listening on %s%s%s%s", l->text, l->tls ? " tls" : "", l->h2c ? " h2c" : "",
+                 l->proxy ? " proxy" : "");
+    }
+}
+
+enum master_exit master_run(struct master *master)
+{
+    master->state = MASTER_STARTING;
+    master->generation = 1;
+    master->target = master->conf->server.workers;
+    if (init(master) < 0) {
+        done(master);
+        return MASTER_EXIT_SYSTEM;
+    }
+    log_banner(master);
+    workers_fill(master);
+    if (event_base_dispatch(master->base) < 0) {
+        log_critical("the event loop failed: %s", strerror(errno));
+        master->exit_code = MASTER_EXIT_SYSTEM;
+    }
+    done(master);
+    log_info("stopped");
+    return master->exit_code;
+}

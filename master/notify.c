@@ -1,0 +1,57 @@
+/* notify.c: see notify.h. */
+#include "master/notify.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fdutil.h"
+#include "common/log.h"
+
+void notify_open(struct notify *notify)
+{
+    *notify = (struct notify){ .fd = -1 };
+    const char *path = getenv("NOTIFY_SOCKET");
+    if (!path || !*path)
+        return;
+    size_t n = strlen(path);
+    if ((path[0] != '/' && path[0] != '@') || n >= sizeof(notify->addr.sun_path)) {
+        log_warning("NOTIFY_SOCKET \"%s\" is not the path of a socket", path);
+    } else {
+        notify->addr.sun_family = AF_UNIX;
+        memcpy(notify->addr.sun_path, path, n);
+        notify->addr_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+        if (path[0] == '@')
+            notify->addr.sun_path[0] = '\0';
+        else
+            notify->addr_len++;
+        notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (notify->fd < 0)
+            log_warning("NOTIFY_SOCKET: %s", strerror(errno));
+    }
+    unsetenv("NOTIFY_SOCKET");
+}
+
+void notify_close(struct notify *notify)
+{
+    fd_close(&notify->fd);
+}
+
+void notify_send(const struct notify *notify, const char *format, ...)
+{
+    char text[512];
+    va_list ap;
+    if (notify->fd < 0)
+        return;
+    va_start(ap, format);
+    int n = vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+    size_t len = (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+    if (sendto(notify->fd, text, len, MSG_NOSIGNAL, (const struct sockaddr *)&notify->addr, notify->addr_len) < 0)
+        log_debug("notify: %m");
+}

@@ -1,0 +1,136 @@
+/* privs.c: see privs.h. */
+#include "master/privs.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "conf/conf.h"
+
+/* A number written out. -1: not one. (uid_t)-1 means "unchanged" to the kernel and is no id. */
+static int64_t id_number(const char *text)
+{
+    char *end;
+    if (!*text || *text < '0' || *text > '9')
+        return -1;
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    return errno || *end || n >= UINT32_MAX ? -1 : (int64_t)n;
+}
+
+/* *ret_name: for the list of groups; NULL for an id that has no name. */
+static int resolve_user(struct privs *privs, const char *user, const char **ret_name)
+{
+    int64_t id = id_number(user);
+    struct passwd *pw = id >= 0 ? getpwuid((uid_t)id) : getpwnam(user);
+    if (!pw && id < 0) {
+        log_critical("server.user: no user is named \"%s\"", user);
+        return -1;
+    }
+    privs->uid = pw ? pw->pw_uid : (uid_t)id;
+    *ret_name = NULL;
+    if (pw) {
+        privs->gid = pw->pw_gid;
+        *ret_name = pw->pw_name;
+    }
+    return 0;
+}
+
+static int resolve_group(struct privs *privs, const char *group)
+{
+    int64_t id = id_number(group);
+    struct group *gr = id >= 0 ? NULL : getgrnam(group);
+    if (!gr && id < 0) {
+        log_critical("server.group: no group is named \"%s\"", group);
+        return -1;
+    }
+    privs->gid = gr ? gr->gr_gid : (gid_t)id;
+    return 0;
+}
+
+/* The user's supplementary groups with the main one among them; just the main one if the user has no name. */
+static int resolve_groups(struct privs *privs, const char *name)
+{
+    privs->n_groups = 1;
+    if (name) {
+        gid_t one;
+        int n = 1;
+        if (getgrouplist(name, privs->gid, &one, &n) < 0 && n > 1)
+            privs->n_groups = n;
+    }
+    privs->groups = calloc((size_t)privs->n_groups, sizeof(*privs->groups));
+    if (!privs->groups) {
+        log_critical("out of memory");
+        return -1;
+    }
+    privs->groups[0] = privs->gid;
+    if (name && getgrouplist(name, privs->gid, privs->groups, &privs->n_groups) < 0) {
+        log_critical("server.user: the groups of \"%s\" cannot be read", name);
+        return -1;
+    }
+    return 0;
+}
+
+int privs_resolve(struct privs *privs, const struct conf_server *conf)
+{
+    *privs = (struct privs){ .uid = geteuid(), .gid = getegid() };
+    const char *name = NULL;
+    if (!conf->user && !conf->group)
+        return 0;
+    if (conf->user && resolve_user(privs, conf->user, &name) < 0)
+        return -1;
+    /* pw_name lives in getpwnam()'s own memory, which getgrnam() leaves alone. */
+    if (conf->group && resolve_group(privs, conf->group) < 0)
+        return -1;
+    if (geteuid() != 0) {
+        if (privs->uid == geteuid() && privs->gid == getegid())
+            return 0;
+        log_critical("server.%s: only root can run workers as somebody else", conf->user ? "user" : "group");
+        return -1;
+    }
+    if (resolve_groups(privs, name) < 0)
+        return -1;
+    privs->drop = true;
+    return 0;
+}
+
+void privs_done(struct privs *privs)
+{
+    free(privs->groups);
+    privs->groups = NULL;
+}
+
+int privs_drop(const struct privs *privs)
+{
+    if (!privs->drop)
+        return 0;
+    if (setgroups((size_t)privs->n_groups, privs->groups) < 0 || setresgid(privs->gid, privs->gid, privs->gid) < 0 ||
+        setresuid(privs->uid, privs->uid, privs->uid) < 0) {
+        log_critical("cannot become user %u, group %u: %s", privs->uid, privs->gid, strerror(errno));
+        return -1;
+    }
+    uid_t r, e, s;
+    gid_t rg, eg, sg;
+    bool is = getresuid(&r, &e, &s) == 0 && getresgid(&rg, &eg, &sg) == 0 && r == privs->uid && e == privs->uid &&
+              s == privs->uid && rg == privs->gid && eg == privs->gid && sg == privs->gid;
+    if (!is || (privs->uid != 0 && (setuid(0) == 0 || seteuid(0) == 0))) {
+        log_critical("the rights of root could not be given up for good");
+        return -1;
+    }
+    return 0;
+}
+
+void privs_give_file(const struct privs *privs, int fd)
+{
+    struct stat st;
+    if (privs->drop && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid != privs->uid &&
+        fchown(fd, privs->uid, privs->gid) < 0)
+        log_warning("the log cannot be given to user %u: %s", privs->uid, strerror(errno));
+}

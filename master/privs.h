@@ -1,0 +1,26 @@
+/* privs.h: whom the workers run as. Names are resolved once, in the master; a worker only makes the system calls. */
+#ifndef TINE_MASTER_PRIVS_H
+#define TINE_MASTER_PRIVS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct conf_server;
+
+struct privs {
+    bool drop; /* false: nothing to do */
+    uid_t uid;
+    gid_t gid;
+    gid_t *groups;
+    int n_groups;
+};
+
+/* 0, or -1: logged. */
+int privs_resolve(struct privs *privs, const struct conf_server *conf) __attribute__((warn_unused_result));
+void privs_done(struct privs *privs);
+/* In the child. Checks that there is no way back. 0, or -1: logged. */
+int privs_drop(const struct privs *privs) __attribute__((warn_unused_result));
+/* Makes an open regular file the workers' own, if they run as somebody else. */
+void privs_give_file(const struct privs *privs, int fd);
+
+#endif

@@ -1,0 +1,113 @@
+/* slots.c: see slots.h. */
+#include "master/slots.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "common/fatal.h"
+#include "common/fdutil.h"
+#include "common/log.h"
+
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MOST_MS 30000
+/* A life this long as READY was a healthy one. */
+#define HEALTHY_MS 10000
+
+static const char *const state_names[] = {
+    [SLOT_EMPTY] = "EMPTY",       [SLOT_STARTING] = "STARTING", [SLOT_READY] = "READY",
+    [SLOT_DRAINING] = "DRAINING", [SLOT_KILLED] = "KILLED",
+};
+
+/* States that may follow, as bits. Any living process may be gone at any time: EMPTY follows all. */
+static const unsigned state_next[] = {
+    [SLOT_EMPTY] = 1u << SLOT_STARTING,
+    [SLOT_STARTING] = 1u << SLOT_READY | 1u << SLOT_DRAINING | 1u << SLOT_KILLED | 1u << SLOT_EMPTY,
+    [SLOT_READY] = 1u << SLOT_DRAINING | 1u << SLOT_KILLED | 1u << SLOT_EMPTY,
+    [SLOT_DRAINING] = 1u << SLOT_KILLED | 1u << SLOT_EMPTY,
+    [SLOT_KILLED] = 1u << SLOT_EMPTY,
+};
+
+int slots_init(struct slots *slots, struct master *master)
+{
+    slots->v = calloc(SLOTS_MAX, sizeof(*slots->v));
+    if (!slots->v)
+        return -1;
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        slots->v[i].master = master;
+        slots->v[i].index = i;
+        slots->v[i].ipc_fd = -1;
+    }
+    return 0;
+}
+
+void slots_done(struct slots *slots)
+{
+    for (unsigned i = 0; slots->v && i < SLOTS_MAX; i++) {
+        struct slot *slot = &slots->v[i];
+        if (event_initialized(&slot->timer))
+            event_del(&slot->timer);
+        if (event_initialized(&slot->ipc))
+            event_del(&slot->ipc);
+        fd_close(&slot->ipc_fd);
+    }
+    free(slots->v);
+    slots->v = NULL;
+}
+
+const char *slot_state_name(enum slot_state state)
+{
+    return state_names[state];
+}
+
+void slot_set_state(struct slot *slot, enum slot_state state)
+{
+    fatal_unless(state_next[slot->state] & 1u << state);
+    log_debug("worker %u (pid %d): %s -> %s", slot->index + 1, (int)slot->pid, state_names[slot->state],
+              state_names[state]);
+    slot->state = state;
+}
+
+struct slot *slots_find(struct slots *slots, pid_t pid)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        if (slots->v[i].pid == pid)
+            return &slots->v[i];
+    return NULL;
+}
+
+unsigned slots_count(const struct slots *slots, enum slot_state state)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        n += slots->v[i].state == state;
+    return n;
+}
+
+unsigned slots_alive(const struct slots *slots)
+{
+    return SLOTS_MAX - slots_count(slots, SLOT_EMPTY);
+}
+
+void slot_clear(struct slot *slot)
+{
+    event_del(&slot->timer);
+    if (slot->ipc_fd >= 0)
+        event_del(&slot->ipc);
+    fd_close(&slot->ipc_fd);
+    slot_set_state(slot, SLOT_EMPTY);
+    slot->pid = 0;
+    slot->ready_ms = 0;
+    slot->main_interpreter = slot->failed = slot->asked = false;
+}
+
+unsigned slot_backoff(struct slot *slot, uint64_t now_ms)
+{
+    bool healthy = slot->ready_ms && now_ms - slot->ready_ms >= HEALTHY_MS;
+    if (healthy || !slot->backoff_ms)
+        slot->backoff_ms = BACKOFF_FIRST_MS;
+    else if (slot->backoff_ms < BACKOFF_MOST_MS / 2)
+        slot->backoff_ms *= 2;
+    else
+        slot->backoff_ms = BACKOFF_MOST_MS;
+    return slot->backoff_ms;
+}

@@ -1,0 +1,151 @@
+/* spawn.c: see spawn.h. The child keeps the standard streams, the log, the listening sockets and its end of the
+ * socketpair, and nothing else of the master's: a descriptor too many would keep a port busy or hide an EOF.
+ *
+ * PR_SET_PDEATHSIG is not used: a worker whose master dies sees EOF and drains instead of being cut.
+ */
+#include "master/spawn.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/fdutil.h"
+#include "common/heritage.h"
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/scoreboard.h"
+#include "conf/conf.h"
+#include "master/daemon.h"
+#include "master/workers.h"
+#include "master/master.h"
+#include "master/slots.h"
+
+static int compare_ints(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+static void close_from_to(int first, int last)
+{
+    if (first > last || close_range((unsigned)first, (unsigned)last, 0) == 0)
+        return;
+    long most = sysconf(_SC_OPEN_MAX);
+    for (int fd = first; fd <= last && fd < most; fd++)
+        close(fd);
+}
+
+/* 0, or -1: out of memory. */
+static int close_what_is_the_masters(const struct master *master, int ipc_fd)
+{
+    int log_fds[LOG_MAX_FDS];
+    size_t n_log = log_own_fds(log_fds);
+    size_t n = 0, most = master->listeners.n + n_log + 1;
+    int *keep = calloc(most, sizeof(*keep));
+    if (!keep)
+        return -1;
+    for (size_t i = 0; i < master->listeners.n; i++)
+        keep[n++] = master->listeners.v[i].fd;
+    for (size_t i = 0; i < n_log; i++)
+        keep[n++] = log_fds[i];
+    keep[n++] = ipc_fd;
+    qsort(keep, n, sizeof(*keep), compare_ints);
+    int next = STDERR_FILENO + 1;
+    for (size_t i = 0; i < n; i++) {
+        close_from_to(next, keep[i] - 1);
+        if (keep[i] >= next)
+            next = keep[i] + 1;
+    }
+    close_from_to(next, INT32_MAX);
+    free(keep);
+    return 0;
+}
+
+/* Everything as a fresh program has it; SIGPIPE stays ignored, as every write reports EPIPE. */
+static void default_signals(void)
+{
+    struct sigaction dfl = { .sa_handler = SIG_DFL };
+    for (int signo = 1; signo < NSIG; signo++)
+        if (signo != SIGPIPE)
+            sigaction(signo, &dfl, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void be_worker(const struct master *master, const struct slot *slot, int ipc_fd)
+{
+    default_signals();
+    const char *name = master->conf->server.proc_name;
+    proctitle_set(&master->title, "%s: worker %u", name ? name : "tine", slot->index + 1);
+    struct heritage heritage = {
+        .conf = master->conf,
+        .listeners = master->listeners.v,
+        .n_listeners = master->listeners.n,
+        .scoreboard = master->scoreboard,
+        .slot = slot->index,
+        .generation = slot->generation,
+        .ipc_fd = ipc_fd,
+        .main_interpreter = slot->main_interpreter,
+    };
+    if (master->daemon.on)
+        daemon_detach_stdio();
+    if (close_what_is_the_masters(master, ipc_fd) < 0 || privs_drop(&master->privs) < 0)
+        _exit(WORKER_EXIT_BOOT);
+    umask((mode_t)master->conf->server.umask);
+    _exit(worker_main(&heritage));
+}
+
+/* Signals wait while we are two: in the child the master's handlers would write into the master's own event base. */
+static pid_t fork_quietly(struct master *master, struct slot *slot, const int fds[2])
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0)
+        be_worker(master, slot, fds[1]);
+    int saved = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return pid;
+}
+
+int spawn_worker(struct master *master, struct slot *slot)
+{
+    int fds[2];
+    if (ipc_pair(fds) < 0) {
+        log_error("worker %u: no socketpair: %s", slot->index + 1, strerror(errno));
+        return -1;
+    }
+    scoreboard_clear(master->scoreboard, slot->index);
+    slot->generation = master->generation;
+    slot->main_interpreter =
+        master->main_interpreter || master->conf->app.interpreter == CONF_INTERPRETER_MAIN;
+    pid_t pid = fork_quietly(master, slot, fds);
+    fd_close(&fds[1]);
+    if (pid < 0) {
+        log_error("worker %u: fork: %s", slot->index + 1, strerror(errno));
+        fd_close(&fds[0]);
+        return -1;
+    }
+    slot->pid = pid;
+    slot->ipc_fd = fds[0];
+    slot_set_state(slot, SLOT_STARTING);
+    if (event_assign(&slot->ipc, master->base, slot->ipc_fd, EV_READ | EV_PERSIST, on_slot_ipc, slot) < 0 ||
+        event_add(&slot->ipc, NULL) < 0) {
+        /* Deaf to its worker the master cannot go on with it; reaping clears up. */
+        log_error("worker %u: cannot listen to it", slot->index + 1);
+        kill(pid, SIGKILL);
+        slot_set_state(slot, SLOT_KILLED);
+        return 0;
+    }
+    slot_arm(slot, master->conf->server.boot_timeout);
+    log_info("worker %u (pid %d) started", slot->index + 1, (int)pid);
+    return 0;
+}
