@@ -35,6 +35,15 @@ void coro_raise(PyObject *exception)
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
 }
 
+void coro_restore(PyObject *exception)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyErr_SetRaisedException(exception);
+#else
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+#endif
+}
+
 /* type(value), as `raise type, value` did. */
 static PyObject *instantiate(PyObject *type, PyObject *value)
 {

@@ -15,8 +15,10 @@ void coro_stop(PyObject *value);
  * reference to an exception instance, or NULL with TypeError set. */
 PyObject *coro_throw_argument(PyObject *const *args, Py_ssize_t n);
 
-/* Sets `exception` as the one being raised (borrowed). */
+/* raise exception (borrowed): its context becomes what is being handled. */
 void coro_raise(PyObject *exception);
+/* Sets `exception` (stolen) again as it was when it was taken: nothing is added to it. */
+void coro_restore(PyObject *exception);
 
 /* What `await object` iterates over: the coroutine itself, or the iterator of its __await__. New reference, or NULL
  * with the TypeError that await raises. */

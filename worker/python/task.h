@@ -24,15 +24,18 @@ struct pytasks *pytasks_new(struct pyloop *loop);
 void pytasks_free(struct pytasks *tasks);
 
 /* `coro`: what calling an async callable returned: a coroutine or any awaitable with send/throw (stolen).
- * `arg` is kept alive until done has been called. 0; or -1 with an exception set, done not called.
- * Must not be called from inside another Task's step ("cannot enter into task"): see pytasks_idle(). */
+ * `arg` (may be NULL) is kept alive until done has been called. 0; or -1 with an exception set (no memory), done not
+ * called. From inside another Task's step (see pytasks_idle()), in debug mode and with a task factory it is
+ * loop.create_task(), so that the first step comes with the next turn of the loop: right, but slower. */
 int pytask_start(struct pytasks *tasks, PyObject *coro, pytask_done_fn *done, PyObject *arg);
 
-/* Calls `callable(*args)` and starts what it returns, both in the new context: what an ASGI server does. */
+/* Calls `callable(*args)` and starts what it returns, both in the new context: what an ASGI server does. What the call
+ * itself raises, and TypeError if it returns nothing that can be awaited, go to done. `args` are borrowed. */
 int pytask_call(struct pytasks *tasks, PyObject *callable, PyObject *const *args, Py_ssize_t n, pytask_done_fn *done,
                 PyObject *arg);
 
-/* True if no Task is being stepped on this thread: pytask_start() may be called. */
+/* True if no Task is being stepped on this thread: pytask_start() runs the first step at once. It is true inside a
+ * done that is called before pytask_start() returns, and false inside one called by a Task's step. */
 bool pytasks_idle(struct pytasks *tasks);
 
 /* Started and not ended. */

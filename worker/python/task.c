@@ -1,0 +1,316 @@
+/* task.c: the life of the task runner of a loop, and the choice of how a coroutine is run: its first step now and a
+ * Task only on demand (task_lazy.c), or, where somebody watches how tasks are made (debug mode, a task factory) or a
+ * Task is being stepped already, loop.create_task() as everyone does. */
+#include "worker/python/task_internal.h"
+
+#include <stddef.h>
+
+#include "worker/python/coro.h"
+#include "worker/python/loop.h"
+#include "worker/python/pyerr.h"
+
+/* ---- life */
+
+static int tasks_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    struct pytasks *t = (struct pytasks *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(t->loop_object);
+    Py_VISIT(t->base_context);
+    Py_VISIT(t->proxy_type);
+    Py_VISIT(t->task_type);
+    Py_VISIT(t->enter_task);
+    Py_VISIT(t->leave_task);
+    Py_VISIT(t->current_tasks);
+    Py_VISIT(t->current_task);
+    Py_VISIT(t->all_tasks);
+    Py_VISIT(t->our_current_task);
+    Py_VISIT(t->our_all_tasks);
+    return 0;
+}
+
+static int tasks_clear(PyObject *self)
+{
+    struct pytasks *t = (struct pytasks *)self;
+    Py_CLEAR(t->loop_object);
+    Py_CLEAR(t->base_context);
+    Py_CLEAR(t->task_type);
+    Py_CLEAR(t->task_keywords);
+    Py_CLEAR(t->enter_task);
+    Py_CLEAR(t->leave_task);
+    Py_CLEAR(t->current_tasks);
+    Py_CLEAR(t->current_task);
+    Py_CLEAR(t->all_tasks);
+    Py_CLEAR(t->our_current_task);
+    Py_CLEAR(t->our_all_tasks);
+    return 0;
+}
+
+static void tasks_dealloc(PyObject *self)
+{
+    struct pytasks *t = (struct pytasks *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    tasks_clear(self);
+    proxy_drop_free_list(t);
+    Py_CLEAR(t->proxy_type);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot tasks_slots[] = {
+    { Py_tp_dealloc, tasks_dealloc },
+    { Py_tp_traverse, tasks_traverse },
+    { Py_tp_clear, tasks_clear },
+    { 0, NULL },
+};
+
+static PyType_Spec tasks_spec = {
+    .name = "_tine.Tasks",
+    .basicsize = sizeof(struct pytasks),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = tasks_slots,
+};
+
+static struct pytasks *allocate(void)
+{
+    PyTypeObject *type = (PyTypeObject *)PyType_FromSpec(&tasks_spec);
+    if (!type)
+        return NULL;
+    struct pytasks *t = PyObject_GC_New(struct pytasks, type);
+    Py_DECREF(type);
+    if (!t)
+        return NULL;
+    memset((char *)t + sizeof t->ob_base, 0, sizeof *t - sizeof t->ob_base);
+    PyObject_GC_Track(t);
+    return t;
+}
+
+static int find_asyncio(struct pytasks *t)
+{
+    PyObject *tasks = PyImport_ImportModule("asyncio.tasks");
+    if (!tasks)
+        return -1;
+    t->task_type = PyObject_GetAttrString(tasks, "Task");
+    t->enter_task = PyObject_GetAttrString(tasks, "_enter_task");
+    t->leave_task = PyObject_GetAttrString(tasks, "_leave_task");
+    t->current_task = PyObject_GetAttrString(tasks, "current_task");
+    t->all_tasks = PyObject_GetAttrString(tasks, "all_tasks");
+#if PY_VERSION_HEX < 0x030e0000
+    t->current_tasks = PyObject_GetAttrString(tasks, "_current_tasks");
+    bool complete = t->current_tasks && PyDict_Check(t->current_tasks);
+#else
+    bool complete = true; /* the current Task is in the thread state */
+#endif
+    Py_DECREF(tasks);
+    if (complete && t->task_type && t->enter_task && t->leave_task && t->current_task && t->all_tasks)
+        return 0;
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_RuntimeError, "asyncio.tasks._current_tasks is not a dictionary");
+    return -1;
+}
+
+struct pytasks *pytasks_new(struct pyloop *loop)
+{
+    struct pytasks *t = allocate();
+    if (!t)
+        return NULL;
+    t->loop = loop;
+    t->loop_object = Py_NewRef(pyloop_object(loop));
+    t->base_context = PyContext_CopyCurrent();
+    t->proxy_type = proxy_make_type();
+    t->task_keywords = Py_BuildValue("(ss)", "loop", "context");
+    if (t->base_context && t->proxy_type && t->task_keywords && find_asyncio(t) == 0 && current_install(t) == 0)
+        return t;
+    PyObject *exception = pyerr_take();
+    pytasks_free(t);
+    coro_restore(exception);
+    return NULL;
+}
+
+void pytasks_free(struct pytasks *tasks)
+{
+    if (!tasks)
+        return;
+    current_uninstall(tasks);
+    while (tasks->running_list)
+        proxy_abandon(tasks->running_list);
+    tasks->loop = NULL;
+    /* Functions of ours that an application has imported go on working, as asyncio's own. */
+    Py_CLEAR(tasks->our_current_task);
+    Py_CLEAR(tasks->our_all_tasks);
+    Py_DECREF(tasks);
+}
+
+/* ---- starting */
+
+/* loop.create_task(proxy): in a copy of the base context, which the Task then copies. */
+static PyObject *create_task(struct pytasks *tasks, struct proxy *p)
+{
+    PyObject *context = PyContext_Copy(tasks->base_context);
+    if (!context)
+        return NULL;
+    PyObject *task = NULL;
+    if (PyContext_Enter(context) == 0) {
+        task = PyObject_CallMethod(tasks->loop_object, "create_task", "O", p);
+        PyObject *exception = task ? NULL : pyerr_take();
+        if (PyContext_Exit(context) < 0)
+            PyErr_WriteUnraisable(context);
+        if (exception)
+            coro_restore(exception);
+    }
+    Py_DECREF(context);
+    return task;
+}
+
+static int set_job(struct proxy *p, const struct job *job)
+{
+    if (job->coro) {
+        p->origin = Py_NewRef(job->coro);
+        p->iterator = coro_awaitable_iterator(job->coro);
+        return p->iterator ? 0 : -1;
+    }
+    p->state = PROXY_UNCALLED;
+    p->callable = Py_NewRef(job->callable);
+    p->arguments = PyTuple_New(job->n);
+    if (!p->arguments)
+        return -1;
+    for (Py_ssize_t i = 0; i < job->n; i++)
+        PyTuple_SET_ITEM(p->arguments, i, Py_NewRef(job->args[i]));
+    return 0;
+}
+
+/* An eager task factory may have run it to its end already. */
+static int plain_start(struct pytasks *tasks, const struct job *job)
+{
+    struct proxy *p = proxy_new(tasks, job);
+    if (!p)
+        return -1;
+    tasks->running++;
+    PyObject *task = set_job(p, job) == 0 ? create_task(tasks, p) : NULL;
+    bool ended = p->state == PROXY_ENDED;
+    if (task && !ended)
+        p->task = Py_NewRef(task);
+    else if (task)
+        task_mark_retrieved(task);
+    else if (ended)
+        PyErr_WriteUnraisable((PyObject *)p);
+    else {
+        tasks->running--;
+        proxy_retire(p);
+    }
+    Py_XDECREF(task);
+    Py_DECREF(p);
+    return task || ended ? 0 : -1;
+}
+
+static int start(struct pytasks *tasks, const struct job *job)
+{
+    if (!tasks->loop) {
+        PyErr_SetString(PyExc_RuntimeError, "the event loop is closed");
+        return -1;
+    }
+    if (!pytasks_idle(tasks) || pyloop_plain_tasks(tasks->loop))
+        return plain_start(tasks, job);
+    return lazy_start(tasks, job);
+}
+
+/* Says on failure that nobody will await it, so that Python does not warn. */
+static void discard(PyObject *coro)
+{
+    PyObject *exception = pyerr_take();
+    PyObject *r = PyObject_CallMethod(coro, "close", NULL);
+    if (!r)
+        PyErr_Clear();
+    Py_XDECREF(r);
+    coro_restore(exception);
+}
+
+int pytask_start(struct pytasks *tasks, PyObject *coro, pytask_done_fn *done, PyObject *arg)
+{
+    struct job job = { .coro = coro, .done = done, .arg = arg };
+    Py_XINCREF(arg);
+    int r = start(tasks, &job);
+    if (r < 0)
+        discard(coro);
+    Py_XDECREF(arg);
+    Py_DECREF(coro);
+    return r;
+}
+
+int pytask_call(struct pytasks *tasks, PyObject *callable, PyObject *const *args, Py_ssize_t n, pytask_done_fn *done,
+                PyObject *arg)
+{
+    struct job job = { .callable = callable, .args = args, .n = n, .done = done, .arg = arg };
+    Py_XINCREF(arg);
+    int r = start(tasks, &job);
+    Py_XDECREF(arg);
+    return r;
+}
+
+/* ---- the rest of the contract */
+
+bool pytasks_idle(struct pytasks *tasks)
+{
+    return !tasks->step && !current_is_set(tasks);
+}
+
+unsigned pytasks_running(const struct pytasks *tasks)
+{
+    return tasks->running;
+}
+
+void pytasks_cancel_all(struct pytasks *tasks)
+{
+    if (lazy_here(tasks) && !lazy_task(tasks, tasks->step))
+        PyErr_WriteUnraisable(NULL);
+    PyObject *running = PyList_New(0);
+    if (!running) {
+        PyErr_WriteUnraisable(NULL);
+        return;
+    }
+    /* cancel() runs other people's code, under which the list may change. */
+    for (struct proxy *p = tasks->running_list; p; p = p->next) {
+        if (p->task && PyList_Append(running, p->task) < 0)
+            PyErr_WriteUnraisable(p->task);
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(running); i++) {
+        PyObject *r = PyObject_CallMethod(PyList_GET_ITEM(running, i), "cancel", NULL);
+        if (!r)
+            PyErr_WriteUnraisable(PyList_GET_ITEM(running, i));
+        Py_XDECREF(r);
+    }
+    Py_DECREF(running);
+}
+
+/* ---- exceptions */
+
+void task_mark_retrieved(PyObject *task)
+{
+    PyObject *exception = PyObject_CallMethod(task, "exception", NULL);
+    if (!exception)
+        PyErr_Clear(); /* cancelled, or not done yet */
+    Py_XDECREF(exception);
+}
+
+bool task_stops_loop(PyObject *exception)
+{
+    return PyErr_GivenExceptionMatches(exception, PyExc_SystemExit) ||
+           PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt);
+}
+
+static PyObject *raise_self(PyObject *self, PyObject *unused)
+{
+    coro_restore(Py_NewRef(self));
+    return NULL;
+}
+
+static PyMethodDef raise_def = { "raise_exception", raise_self, METH_NOARGS, NULL };
+
+void task_raise_in_loop(struct pytasks *tasks, PyObject *exception)
+{
+    PyObject *callback = PyCFunction_New(&raise_def, exception);
+    if (!callback || !tasks->loop || pyloop_call_soon(tasks->loop, callback, NULL, 0) < 0)
+        PyErr_WriteUnraisable(callback);
+    Py_XDECREF(callback);
+}

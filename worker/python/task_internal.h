@@ -1,0 +1,130 @@
+/* task_internal.h: what the task*.c files share. Nobody else includes it.
+ *
+ * A request begins as a `struct first_step` on the C stack. It grows a `struct proxy` (a Python object, the coroutine
+ * that asyncio sees) and an asyncio.Task only when the coroutine suspends or someone asks for the Task. */
+#ifndef TINE_PYTHON_TASK_INTERNAL_H
+#define TINE_PYTHON_TASK_INTERNAL_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+#include "worker/python/task.h"
+
+enum { PROXY_FREE_LIST = 256 };
+
+enum proxy_state {
+    PROXY_UNCALLED,  /* the callable is still to be called, by the Task's first step */
+    PROXY_SUSPENDED, /* every send goes to the iterator */
+    PROXY_RUNNING,   /* a step is on the C stack */
+    PROXY_YIELDED,   /* ran ahead of its Task: `value` is what it yielded */
+    PROXY_RETURNED,  /* ran ahead: `value` is the result */
+    PROXY_RAISED,    /* ran ahead: `value` is the exception */
+    PROXY_ENDED,
+};
+
+/* The coroutine of a request as its Task sees it. */
+struct proxy {
+    PyObject_HEAD
+    enum proxy_state state;
+    PyObject *origin;   /* what the callable returned: what get_coro() shows */
+    PyObject *iterator; /* what is driven: `origin` itself or its __await__() */
+    PyObject *callable; /* UNCALLED only, with the tuple `arguments` */
+    PyObject *arguments;
+    PyObject *value;
+    PyObject *task; /* NULL once ended */
+    pytask_done_fn *done; /* NULL once called */
+    PyObject *arg;
+    struct pytasks *tasks;
+    struct proxy *next, **link; /* in tasks->running_list, which owns a reference; `link` NULL: not in it */
+    PyObject *weakrefs;
+};
+
+/* What pytask_start() and pytask_call() are given; all borrowed. `coro` or `callable`. */
+struct job {
+    PyObject *coro;
+    PyObject *callable;
+    PyObject *const *args;
+    Py_ssize_t n;
+    pytask_done_fn *done;
+    PyObject *arg;
+};
+
+/* A first step that is running without a Task of its own making. */
+struct first_step {
+    PyThreadState *thread;
+    const struct job *job;
+    PyObject *context;
+    PyObject *origin, *iterator; /* as in struct proxy */
+    struct proxy *proxy;         /* the rest: NULL until needed */
+    PyObject *task;
+    PyObject *task_step; /* the Task's own first step, kept from the loop */
+    bool entered;        /* `task` is asyncio's current task */
+};
+
+struct pytasks {
+    PyObject_HEAD
+    struct pyloop *loop; /* NULL after pytasks_free() */
+    PyObject *loop_object;
+    PyObject *base_context;
+    PyTypeObject *proxy_type;
+    PyObject *task_type;
+    PyObject *task_keywords; /* ("loop", "context") */
+    PyObject *enter_task, *leave_task;
+    PyObject *current_tasks;            /* the dictionary {loop: task}; NULL from 3.14 on */
+    PyObject *current_task, *all_tasks; /* asyncio's own functions */
+    PyObject *our_current_task, *our_all_tasks;
+    struct first_step *step;
+    unsigned running;
+    struct proxy *running_list;
+    unsigned n_free;
+    struct proxy *free[PROXY_FREE_LIST];
+};
+
+/* ---- task_proxy.c */
+PyTypeObject *proxy_make_type(void);
+/* In the running list, state SUSPENDED, nothing to run yet; a new reference. NULL: exception set. */
+struct proxy *proxy_new(struct pytasks *tasks, const struct job *job);
+/* Forgets the Task, leaves the running list and will not call done: the caller does. */
+void proxy_retire(struct proxy *p);
+/* Frees what the free list holds. */
+void proxy_drop_free_list(struct pytasks *tasks);
+
+/* ---- task_drive.c */
+/* The coroutine has ended: retires, then calls done, once. No exception may be set. */
+void proxy_end(struct proxy *p, PyObject *result, PyObject *exception);
+/* Closes it because the loop goes away. */
+void proxy_abandon(struct proxy *p);
+/* Slots and methods of the type. */
+PySendResult proxy_send(PyObject *self, PyObject *arg, PyObject **ret);
+PyObject *proxy_next(PyObject *self);
+PyObject *proxy_send_method(PyObject *self, PyObject *arg);
+PyObject *proxy_throw_method(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *proxy_close_method(PyObject *self, PyObject *unused);
+
+/* ---- task_lazy.c */
+/* Runs the first step of `job` now. 0, or -1 with an exception set and done not called. */
+int lazy_start(struct pytasks *tasks, const struct job *job);
+/* The Task of the first step that is running, made if there is none, entered as current if none is. Borrowed; NULL:
+ * exception set. */
+PyObject *lazy_task(struct pytasks *tasks, struct first_step *step);
+/* Whether a first step without a current Task is running on this thread. */
+bool lazy_here(const struct pytasks *tasks);
+
+/* ---- task_current.c */
+/* Puts our current_task() and all_tasks() in place of asyncio's, in every module that has them. */
+int current_install(struct pytasks *tasks);
+void current_uninstall(struct pytasks *tasks);
+/* asyncio's idea of the current Task; new reference, NULL without an exception if there is none. */
+PyObject *current_get(struct pytasks *tasks);
+/* Whether asyncio has a current Task. */
+bool current_is_set(struct pytasks *tasks);
+
+/* ---- task.c */
+/* The exception of `task` is taken care of: asyncio need not log it. */
+void task_mark_retrieved(PyObject *task);
+/* SystemExit and KeyboardInterrupt stop the loop: lets the loop raise `exception` out of its next turn. */
+void task_raise_in_loop(struct pytasks *tasks, PyObject *exception);
+/* Whether it is one of those two. */
+bool task_stops_loop(PyObject *exception);
+
+#endif
