@@ -1,0 +1,112 @@
+"""Current frameworks from PyPI as judges, in a virtual environment named by TINE_TEST_VENV (.ci/run makes it).
+
+pydantic 2 is a PyO3 module: newer Pythons refuse it in a sub-interpreter, so interpreter = auto has to find its way.
+Tine finds the packages through [app] venv, as a user's service would. Clients and expectations are Debian's.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import APPS, Server, wait_for
+
+VENV = os.environ.get("TINE_TEST_VENV")
+pytestmark = pytest.mark.skipif(not VENV, reason="TINE_TEST_VENV is not set")
+
+httpx = pytest.importorskip("httpx")
+PYPI = APPS / "pypi"
+
+
+def needs(package):
+    if not any((Path(VENV) / "lib").glob(f"python3.*/site-packages/{package}/__init__.py")):
+        pytest.skip(f"{package} is not in {VENV}")
+
+
+class Project(Server):
+    def __init__(self, module, *, env=None, **app):
+        super().__init__(module, {"app": {"venv": VENV, **app}}, cwd=PYPI, env=env)
+
+    def __enter__(self):
+        super().__enter__()
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        return self
+
+    def __exit__(self, *about):
+        if hasattr(self, "client"):
+            self.client.close()
+        super().__exit__(*about)
+
+
+@pytest.mark.parametrize("interpreter", ["auto", "main"])
+def test_fastapi_with_pydantic_2(interpreter):
+    needs("fastapi")
+    with Project("with_fastapi:app", interpreter=interpreter) as server:
+        facts = server.client.get("/").json()
+        assert facts["pydantic"].startswith("2.") and facts["fastapi"]
+        good = server.client.post("/orders", json={"name": "nail", "amount": "12", "at": "2026-11-22T10:00:00Z"})
+        assert good.status_code == 201
+        assert good.json() == {"name": "nail", "amount": 12, "at": "2026-11-22T10:00:00Z", "started": True}
+        bad = server.client.post("/orders", json={"name": "nail", "amount": "many"})
+        assert bad.status_code == 422
+        assert {tuple(fault["loc"]) for fault in bad.json()["detail"]} == {("body", "amount"), ("body", "at")}
+        assert server.client.get("/openapi.json").json()["info"]["title"] == "Orders"
+        uploaded = server.client.post("/upload", files={"file": ("a.txt", b"x" * 200_000)})
+        assert uploaded.json() == {"name": "a.txt", "size": 200_000}
+        assert server.client.get("/stream").text == "".join(f"{number}\n" for number in range(100))
+
+
+def test_litestar():
+    needs("litestar")
+    with Project("with_litestar:app") as server:
+        assert server.client.get("/").json() == {"hello": "litestar", "started": True}
+        assert server.client.get("/items/7").json() == {"id": 7, "name": "item 7"}
+        assert server.client.get("/items/x").status_code in (400, 404)
+        made = server.client.post("/items", json={"id": 3, "name": "three"})
+        assert made.status_code == 201 and made.json() == {"id": 3, "name": "three"}
+        assert server.client.get("/stream").text == "".join(f"{number}\n" for number in range(100))
+        assert server.client.get("/nowhere").status_code == 404
+
+
+def migrate(folder, settings, environment):
+    subprocess.run([str(Path(VENV) / "bin" / "python"), "-m", "django", "migrate", "--run-syncdb", "-v", "0"], cwd=folder,
+                   check=True, env=dict(os.environ, DJANGO_SETTINGS_MODULE=settings, PYTHONPATH=f"{folder}:{APPS.parent}",
+                                        **environment))
+
+
+def test_django(tmp_path):
+    """The notebook of test_frameworks, whose stream is an async iterator from Django 4.2 on."""
+    needs("django")
+    project = APPS / "frameworks" / "django_notes"
+    environment = {"NOTES_DATABASE": str(tmp_path / "notes.sqlite3")}
+    migrate(project, "notebook.settings", environment)
+    server = Server("notebook.asgi:application", {"app": {"venv": VENV}}, cwd=project, env=environment)
+    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
+        assert "visit 1" in client.get("/").text
+        assert "visit 2" in client.get("/").text
+        made = client.post("/notes", json={"text": "five"})
+        assert made.status_code == 201
+        assert client.get(f"/notes/{made.json()['id']}").json() == made.json()
+        upload = client.post("/upload", data={"title": "t"}, files={"file": ("f.bin", b"y" * 300_000)})
+        assert upload.json()["size"] == 300_000
+        with client.stream("GET", "/stream/a") as answer, httpx.Client(base_url=client.base_url) as other:
+            seen = b""
+            for data in answer.iter_raw():
+                seen += data
+                if b"piece 4" not in seen:
+                    other.post(f"/release/a.{seen.count(bytes([10]))}")
+        assert seen == b"".join(b"piece %d\n" % number for number in range(5))
+        job = client.post("/jobs").json()["id"]
+        client.post(f"/release/job.{job}")
+        wait_for(lambda: client.get(f"/jobs/{job}").json()["result"] == "done", what="the background job")
+
+
+def test_channels():
+    """HTTP through Channels' router and an async consumer."""
+    needs("channels")
+    with Project("with_channels:application", env={"DJANGO_SETTINGS_MODULE": "with_channels"}) as server:
+        assert server.client.get("/plain").text == "plain view"
+        answer = server.client.post("/consumer", content=b"z" * 100_000)
+        assert answer.status_code == 200
+        assert answer.json() == {"path": "/consumer", "size": 100_000}
