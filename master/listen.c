@@ -1,5 +1,5 @@
-/* listen.c: see listen.h; TCP here, Unix sockets in listen_unix.c, inherited ones in listen_passed.c. Must never serve on
- * fewer addresses than were asked for without saying so. */
+/* listen.c: see listen.h; TCP here, Unix sockets in listen_unix.c, inherited ones in listen_passed.c. Must never serve
+ * on fewer addresses than were asked for without saying so. */
 #include "master/listen.h"
 
 

@@ -1,5 +1,5 @@
-/* listen_passed.c: sockets that somebody else opened: fd://N, and systemd's socket activation (sd_listen_fds(3), without
- * libsystemd). Must check what it gets: a wrong descriptor is refused by name, not met later in accept(2). */
+/* listen_passed.c: sockets that somebody else opened: fd://N, and systemd's socket activation (sd_listen_fds(3),
+ * without libsystemd). Must check what it gets: a wrong descriptor is refused by name, not met later in accept(2). */
 #include "master/listen.h"
 
 #include <errno.h>

@@ -11,3 +11,12 @@ master_sources = \
 	master/pidfile.h master/pidfile.c \
 	master/daemon.h master/daemon.c \
 	master/notify.h master/notify.c
+
+# The unit is written for /usr; what is installed names the folders of this build.
+dist_noinst_DATA = conf/tine.service
+nodist_systemdsystemunit_DATA = conf/unit/tine.service
+dist_systemdsystemunit_DATA = conf/tine.socket
+CLEANFILES += conf/unit/tine.service
+conf/unit/tine.service: conf/tine.service Makefile
+	$(AM_V_GEN)$(MKDIR_P) conf/unit && \
+	sed -e 's|/usr/bin/tine|$(bindir)/tine|' -e 's|/etc/tine|$(sysconfdir)/tine|' $(srcdir)/conf/tine.service > $@

@@ -44,7 +44,7 @@ static void begin_stop(struct master *master, bool quick)
 {
     master->state = MASTER_STOPPING;
     master->quick = quick;
-    /* New connections find nobody once the workers let go too; a file is not there for the next server to stumble on. */
+    /* New connections find nobody once the workers let go too; no file stays for the next server to stumble on. */
     listeners_close(&master->listeners);
     workers_stop_all(master, quick);
     if (!slots_alive(&master->slots))
