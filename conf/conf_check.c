@@ -1,0 +1,159 @@
+/* conf_check.c: the rules that no single value can tell: what is missing, what contradicts, and what is known but not
+ * there yet. Never looks at the system: whether a user exists or a port is free is the master's to find out. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/conf_loaded.h"
+#include "conf/conf_types.h"
+
+static const struct conf_setting *from(const struct conf_instance *in, const char *name)
+{
+    return in->from[conf_key_find(in->section, name) - in->section->keys];
+}
+
+static const struct conf_instance *instance(const struct conf_loaded *l, const char *name)
+{
+    size_t i = 0;
+    while (strcmp(l->v[i].name, name) != 0)
+        i++;
+    return &l->v[i];
+}
+
+/* Whether the value is another than the default, written in whichever way. */
+static bool differs_from_default(const struct conf_instance *in, const struct conf_key *key,
+                                 struct conf_errors *errors)
+{
+    union conf_value def = { 0 };
+    struct conf_pool pool = { NULL };
+    const char *why = key->def ? conf_value_parse(&pool, key, key->def, &def) : NULL;
+    char *a = conf_value_text(key, &def);
+    char *b = conf_value_text(key, conf_instance_value(in, key));
+    bool differs = a && b && strcmp(a, b) != 0;
+    errors->failed |= why || !a || !b;
+    free(a);
+    free(b);
+    conf_pool_done(&pool);
+    return differs;
+}
+
+static void check_later_keys(const struct conf_instance *in, struct conf_errors *errors)
+{
+    if (in->section->later) {
+        conf_error(errors, in->heading, "[%s:/prefix] is not supported yet", in->section->name);
+        return;
+    }
+    for (size_t i = 0; i < in->section->n_keys; i++) {
+        const struct conf_key *key = &in->section->keys[i];
+        if (key->later && in->from[i] && differs_from_default(in, key, errors))
+            conf_error(errors, in->from[i], "not supported yet (leave it out, or at its default \"%s\")",
+                       key->def ? key->def : "");
+    }
+}
+
+static void check_binds(const struct conf_loaded *l, struct conf_errors *errors)
+{
+    const struct conf_binds *binds = &l->conf.server.bind;
+    const struct conf_setting *at = from(instance(l, "server"), "bind");
+    for (size_t i = 0; i < binds->n; i++) {
+        const struct conf_bind *b = &binds->v[i];
+        if (b->tls || b->h2c)
+            conf_error(errors, at, "%s: the flag %s is not supported yet", b->text,
+                       b->tls ? "tls" : "h2c");
+        if (b->kind == CONF_BIND_TCP && b->port == 0)
+            continue;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(b->text, binds->v[j].text) == 0)
+                conf_error(errors, at, "%s is listed twice", b->text);
+    }
+}
+
+static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
+{
+    const struct conf_instance *app = instance(l, "app"), *log = instance(l, "log");
+    const struct conf_log *logs = &l->conf.log;
+    if (l->conf.app.interface == CONF_INTERFACE_ASGI2 || l->conf.app.interface == CONF_INTERFACE_WSGI)
+        conf_error(errors, from(app, "interface"), "asgi2 and wsgi are not supported yet");
+    if (l->conf.app.loop != CONF_LOOP_TINE)
+        conf_error(errors, from(app, "loop"), "loops other than tine are not supported yet");
+    const char *const dest[] = { logs->errorlog, logs->accesslog };
+    static const char *const keys[] = { "errorlog", "accesslog" };
+    for (size_t i = 0; i < 2; i++)
+        if (dest[i] && (strcmp(dest[i], "syslog") == 0 || strcmp(dest[i], "journald") == 0))
+            conf_error(errors, from(log, keys[i]), "%s is not supported yet", dest[i]);
+}
+
+/* Python identifiers with dots between; letters beyond ASCII are Python's to judge. Returns what follows. */
+static const char *skip_dotted(const char *p)
+{
+    for (;;) {
+        if (!isalpha((unsigned char)*p) && *p != '_' && !((unsigned char)*p & 0x80))
+            return NULL;
+        while (isalnum((unsigned char)*p) || *p == '_' || ((unsigned char)*p & 0x80))
+            p++;
+        if (*p != '.')
+            return p;
+        p++;
+    }
+}
+
+/* NULL, or what is wrong with the shape of app.module. */
+static const char *module_fault(const char *module)
+{
+    const char *colon = strrchr(module, ':');
+    size_t n = colon ? (size_t)(colon - module) : strlen(module);
+    bool is_file = n > 3 && memcmp(module + n - 3, ".py", 3) == 0;
+    if (!is_file) {
+        const char *end = skip_dotted(module);
+        if (!end && n == 0)
+            return "the module before the colon is missing";
+        if (memchr(module, '/', n))
+            return "a file is written path/to/file.py:attr";
+        if (end != module + n)
+            return "the module is no dotted Python name";
+    }
+    if (!colon)
+        return NULL;
+    const char *end = skip_dotted(colon + 1);
+    if (!end)
+        return "the attribute behind the colon is no dotted Python name";
+    if (strcmp(end, "()") != 0 && *end)
+        return "behind the attribute only () may stand";
+    return NULL;
+}
+
+static void check_module(const struct conf_loaded *l, bool needed, struct conf_errors *errors)
+{
+    const char *module = l->conf.app.module;
+    if (!module) {
+        if (needed)
+            conf_error(errors, NULL, "app.module: no application to serve: run \"tine pkg.mod:attr\", or "
+                       "write module = pkg.mod:attr under [app] in tine.ini");
+        return;
+    }
+    const char *why = module_fault(module);
+    if (why)
+        conf_error(errors, from(instance(l, "app"), "module"),
+                   "expected pkg.mod:attr, pkg.mod:factory() or path/to/file.py:attr, got %s: %s",
+                   conf_shown(module).s, why);
+}
+
+static void check_root_path(const struct conf_loaded *l, struct conf_errors *errors)
+{
+    const char *path = l->conf.app.root_path;
+    size_t n = strlen(path);
+    if (n && (path[0] != '/' || path[n - 1] == '/'))
+        conf_error(errors, from(instance(l, "app"), "root_path"),
+                   "expected a path that starts with / and does not end with one, got %s",
+                   conf_shown(path).s);
+}
+
+void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_errors *errors)
+{
+    for (size_t i = 0; i < l->n; i++)
+        check_later_keys(&l->v[i], errors);
+    check_binds(l, errors);
+    check_words(l, errors);
+    check_module(l, needs_module, errors);
+    check_root_path(l, errors);
+}

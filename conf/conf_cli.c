@@ -1,0 +1,230 @@
+/* conf_cli.c: see conf_cli.h. Looks at no value: that is done once, for all sources, by the loader. */
+#include "conf/conf_cli.h"
+
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/conf_settings.h"
+#include "conf/conf_suggest.h"
+
+const char conf_cli_help[] =
+    "Usage: tine [options] [MODULE:ATTR]\n"
+    "\n"
+    "Serves an ASGI application, on 127.0.0.1:8000 unless told otherwise.\n"
+    "MODULE:ATTR is pkg.mod:attr, pkg.mod:factory() or path/to/file.py:attr.\n"
+    "\n"
+    "  -c, --config FILE              configuration file (default: ./tine.ini if it exists)\n"
+    "  -b, --bind ADDR                address to listen on; may be given several times:\n"
+    "                                 host:port, [v6]:port, unix:/path, fd://N, systemd\n"
+    "  -w, --workers N                number of worker processes, or auto\n"
+    "  -C, --chdir DIR                folder to change to before anything is loaded\n"
+    "  -o, --option SECTION.KEY=VALUE any setting of the configuration file\n"
+    "  -t, --check-config             check the configuration, import nothing, and exit\n"
+    "  -T, --print-config             print every setting with its origin, and exit\n"
+    "      --import-gunicorn FILE     print gunicorn's settings as a tine.ini (not supported yet)\n"
+    "  -h, --help                     print this, and exit\n"
+    "  -v, --version                  print the versions of tine and its libraries, and exit\n"
+    "\n"
+    "A setting is taken from the command line, the environment (TINE_SECTION_KEY), the file or\n"
+    "its default, whichever comes first. See tine(8) and tine.ini(5).\n";
+
+enum { OPTION_IMPORT_GUNICORN = 256 };
+
+static const struct option long_options[] = {
+    { "config", required_argument, NULL, 'c' },
+    { "bind", required_argument, NULL, 'b' },
+    { "workers", required_argument, NULL, 'w' },
+    { "chdir", required_argument, NULL, 'C' },
+    { "option", required_argument, NULL, 'o' },
+    { "check-config", no_argument, NULL, 't' },
+    { "print-config", no_argument, NULL, 'T' },
+    { "import-gunicorn", required_argument, NULL, OPTION_IMPORT_GUNICORN },
+    { "help", no_argument, NULL, 'h' },
+    { "version", no_argument, NULL, 'v' },
+    { NULL, 0, NULL, 0 },
+};
+
+/* 0, or -1: out of memory. */
+static int add(struct conf_cli *cli, const char *option, const char *section, size_t n_section,
+               const char *key, size_t n_key, const char *value)
+{
+    struct conf_override *v = reallocarray(cli->v, cli->n + 1, sizeof(*v));
+    if (!v)
+        return -1;
+    cli->v = v;
+    struct conf_override *o = &v[cli->n++];
+    *o = (struct conf_override){ option, strndup(section, n_section), strndup(key, n_key),
+                                 strdup(value) };
+    return o->section && o->key && o->value ? 0 : -1;
+}
+
+static int add_named(struct conf_cli *cli, const char *option, const char *section, const char *key,
+                     const char *value)
+{
+    return add(cli, option, section, strlen(section), key, strlen(key), value);
+}
+
+/* SECTION.KEY=VALUE. A mount's prefix may have dots, a name of [env] too. */
+static int add_setting(struct conf_cli *cli, const char *text, struct conf_errors *errors)
+{
+    const char *equals = strchr(text, '=');
+    size_t n = equals ? (size_t)(equals - text) : 0;
+    const char *dot = n ? memrchr(text, '.', n) : NULL;
+    if (n > 4 && strncmp(text, "env.", 4) == 0)
+        dot = text + 3;
+    if (!dot || dot == text || dot + 1 == equals) {
+        conf_error(errors, NULL, "option -o: expected SECTION.KEY=VALUE, got %s", conf_shown(text).s);
+        return 0;
+    }
+    return add(cli, "-o", text, (size_t)(dot - text), dot + 1, (size_t)(equals - dot) - 1,
+               equals + 1);
+}
+
+/* `name` seen from the folder that we started in. */
+static char *absolute(const struct conf_cli *cli, const char *name)
+{
+    char *path;
+    if (name[0] == '/' || !cli->start_dir)
+        return strdup(name);
+    size_t n = strlen(cli->start_dir) + strlen(name) + 2;
+    path = malloc(n);
+    if (path) {
+        char *end = stpcpy(path, cli->start_dir);
+        if (end[-1] != '/')
+            *end++ = '/';
+        strcpy(end, name);
+    }
+    return path;
+}
+
+static int take_file(struct conf_cli *cli, const char *name)
+{
+    free(cli->file);
+    cli->file = absolute(cli, name);
+    return cli->file ? 0 : -1;
+}
+
+static void bad_option(const char *word, struct conf_errors *errors)
+{
+    if (strncmp(word, "--", 2) != 0) {
+        /* One letter of several that may stand together: getopt says which. */
+        conf_error(errors, NULL, "unknown option -%c", optopt);
+        return;
+    }
+    char name[64] = "";
+    strncat(name, word + 2, strcspn(word + 2, "=") < sizeof(name) - 1 ? strcspn(word + 2, "=")
+                                                                     : sizeof(name) - 1);
+    const char *names[sizeof(long_options) / sizeof(long_options[0])];
+    size_t n = 0;
+    for (; long_options[n].name; n++)
+        names[n] = long_options[n].name;
+    const char *nearest = conf_nearest(name, names, n);
+    if (conf_is_near(name, nearest))
+        conf_error(errors, NULL, "unknown option %s; did you mean --%s?", conf_shown(word).s, nearest);
+    else
+        conf_error(errors, NULL, "unknown option %s", conf_shown(word).s);
+}
+
+/* 0, or -1: out of memory. */
+static int take_option(struct conf_cli *cli, int option, const char *word,
+                       struct conf_errors *errors)
+{
+    switch (option) {
+    case 'c':
+        return take_file(cli, optarg);
+    case 'b':
+        return add_named(cli, "-b", "server", "bind", optarg);
+    case 'w':
+        return add_named(cli, "-w", "server", "workers", optarg);
+    case 'C':
+        return add_named(cli, "-C", "server", "chdir", optarg);
+    case 'o':
+        return add_setting(cli, optarg, errors);
+    case 't':
+        cli->action = CONF_CLI_CHECK;
+        return 0;
+    case 'T':
+        cli->action = CONF_CLI_DUMP;
+        return 0;
+    case OPTION_IMPORT_GUNICORN:
+        conf_error(errors, NULL, "option --import-gunicorn: not supported yet");
+        return 0;
+    case ':':
+        conf_error(errors, NULL, "option %s needs a value", word);
+        return 0;
+    default:
+        bad_option(word, errors);
+        return 0;
+    }
+}
+
+static int take_positional(struct conf_cli *cli, int argc, char **argv, struct conf_errors *errors)
+{
+    if (optind < argc && add_named(cli, "MODULE:ATTR", "app", "module", argv[optind]) != 0)
+        return -1;
+    for (int i = optind + 1; i < argc; i++)
+        conf_error(errors, NULL, "one application is served, but a second was given: %s",
+                   conf_shown(argv[i]).s);
+    return 0;
+}
+
+/* argv is a copy: getopt changes its order. 0, or -1: out of memory. */
+static int parse(int argc, char **argv, struct conf_cli *cli, struct conf_errors *errors)
+{
+    optind = 0; /* glibc: start anew */
+    opterr = 0;
+    for (;;) {
+        int at = optind ? optind : 1;
+        int option = getopt_long(argc, argv, ":c:b:w:C:o:tThv", long_options, NULL);
+        if (option == -1)
+            return take_positional(cli, argc, argv, errors);
+        if (option == 'h' || option == 'v') {
+            cli->action = option == 'h' ? CONF_CLI_HELP : CONF_CLI_VERSION;
+            return 0;
+        }
+        /* Options may have moved before operands: the one just read ends at optind. */
+        const char *word = argv[optind > at ? optind - 1 : at];
+        if (take_option(cli, option, word, errors) != 0)
+            return -1;
+    }
+}
+
+int conf_cli_parse(int argc, char **argv, struct conf_cli *ret, char **ret_error)
+{
+    struct conf_cli cli = { .action = CONF_CLI_SERVE, .start_dir = getcwd(NULL, 0) };
+    struct conf_errors errors = { 0 };
+    char **copy = reallocarray(NULL, (size_t)argc + 1, sizeof(*copy));
+    if (copy)
+        memcpy(copy, argv, ((size_t)argc + 1) * sizeof(*copy));
+    if (!copy || parse(argc, copy, &cli, &errors) != 0)
+        errors.failed = true;
+    free(copy);
+    bool is_question = cli.action == CONF_CLI_HELP || cli.action == CONF_CLI_VERSION;
+    if (errors.failed || (errors.n && !is_question)) {
+        if (errors.n)
+            conf_error(&errors, NULL, "Try tine --help.");
+        *ret_error = conf_errors_take(&errors);
+        conf_cli_done(&cli);
+        return -1;
+    }
+    free(errors.text);
+    *ret = cli;
+    return 0;
+}
+
+void conf_cli_done(struct conf_cli *cli)
+{
+    for (size_t i = 0; i < cli->n; i++) {
+        free(cli->v[i].section);
+        free(cli->v[i].key);
+        free(cli->v[i].value);
+    }
+    free(cli->v);
+    free(cli->file);
+    free(cli->start_dir);
+    *cli = (struct conf_cli){ 0 };
+}

@@ -1,0 +1,15 @@
+/* conf_suggest.h: "did you mean": which of the names that we know is nearest to one that we do not. */
+#ifndef TINE_CONF_CONF_SUGGEST_H
+#define TINE_CONF_CONF_SUGGEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Steps (insert, delete, replace, swap neighbours; case does not count) from one text to the other. */
+unsigned conf_distance(const char *a, const char *b);
+/* Whether somebody who wrote `text` may well have meant `name`. */
+bool conf_is_near(const char *text, const char *name);
+/* The nearest of n > 0 names. */
+const char *conf_nearest(const char *text, const char *const *names, size_t n);
+
+#endif

@@ -1,0 +1,51 @@
+/* conf_table.c: see conf_table.h. Nothing but the expansion of conf_keys.def and look-ups in it. */
+#include "conf/conf_table.h"
+
+#include <string.h>
+
+#include "conf/conf.h"
+
+enum { RELOAD = true, RESTART = false, NOW = false, LATER = true };
+
+#define SECTION(member, ini, many, help) static const struct conf_key member##_keys[] = {
+#define KEY(member, name, TYPE, def, least, most, reload, status, help) \
+    { #name, CONF_TYPE_##TYPE, def, least, most, reload, status, help,  \
+      offsetof(struct conf_##member, name) },
+#define END(member) };
+#include "conf/conf_keys.def"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define OFFSET_ONE(member) offsetof(struct conf, member)
+#define OFFSET_MANY(member) 0
+#define MANY_ONE false
+#define MANY_MANY true
+
+const struct conf_section conf_sections[] = {
+#define SECTION(member, ini, many, help)                                                 \
+    { ini, MANY_##many, MANY_##many, help, member##_keys, COUNT(member##_keys),          \
+      OFFSET_##many(member), sizeof(struct conf_##member) },
+#define KEY(...)
+#define END(member)
+#include "conf/conf_keys.def"
+    { "mount", true, true,
+      "Another application under a path prefix: [mount:/prefix], with the keys of [app].",
+      app_keys, COUNT(app_keys), 0, sizeof(struct conf_app) },
+};
+
+const size_t conf_n_sections = COUNT(conf_sections);
+
+const struct conf_section *conf_section_find(const char *name, size_t n)
+{
+    for (size_t i = 0; i < conf_n_sections; i++)
+        if (strlen(conf_sections[i].name) == n && memcmp(conf_sections[i].name, name, n) == 0)
+            return &conf_sections[i];
+    return NULL;
+}
+
+const struct conf_key *conf_key_find(const struct conf_section *section, const char *name)
+{
+    for (size_t i = 0; i < section->n_keys; i++)
+        if (strcmp(section->keys[i].name, name) == 0)
+            return &section->keys[i];
+    return NULL;
+}

@@ -1,0 +1,308 @@
+/* conf_types.c: see conf_types.h. Every message says what was expected, in the unit of the key. */
+#include "conf/conf_types.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/span.h"
+#include "conf/conf_addr.h"
+#include "conf/conf_number.h"
+#include "conf/conf_settings.h"
+#include "conf/conf_suggest.h"
+#include "conf/log_format.h"
+
+static const char *const loglevels[] = { "debug", "info", "warning", "error", "critical", NULL };
+static const char *const accepts[] = { "shared", "reuseport", NULL };
+static const char *const interfaces[] = { "auto", "asgi", "asgi2", "wsgi", NULL };
+static const char *const loops[] = { "tine", "asyncio", "uvloop", "trio", "curio", "gevent", NULL };
+static const char *const interpreters[] = { "auto", "sub", "main", NULL };
+static const char *const lifespans[] = { "auto", "on", "off", NULL };
+static const char *const ws_engines[] = { "auto", "libwebsockets", "wslay", NULL };
+static const char *const cert_reqs[] = { "none", "optional", "required", NULL };
+static const char *const tls_versions[] = { "1.2", "1.3", NULL };
+
+/* The words of an enumeration stand in the order of its values. */
+static const struct {
+    const char *doc;
+    const char *const *words;
+    size_t size;
+} types[] = {
+    [CONF_TYPE_BOOL] = { "true or false", NULL, sizeof(bool) },
+    [CONF_TYPE_UINT] = { "number", NULL, sizeof(unsigned) },
+    [CONF_TYPE_WORKERS] = { "number or auto", NULL, sizeof(unsigned) },
+    [CONF_TYPE_OCTAL] = { "octal mode", NULL, sizeof(unsigned) },
+    [CONF_TYPE_SIZE] = { "size", NULL, sizeof(uint64_t) },
+    [CONF_TYPE_DURATION] = { "duration", NULL, sizeof(uint64_t) },
+    [CONF_TYPE_STRING] = { "text", NULL, sizeof(char *) },
+    [CONF_TYPE_PATH] = { "path", NULL, sizeof(char *) },
+    [CONF_TYPE_LOGDEST] = { "path, -, or none", NULL, sizeof(char *) },
+    [CONF_TYPE_LOGFORMAT] = { "log format", NULL, sizeof(char *) },
+    [CONF_TYPE_LIST] = { "list", NULL, sizeof(struct conf_list) },
+    [CONF_TYPE_BINDS] = { "list of addresses", NULL, sizeof(struct conf_binds) },
+    [CONF_TYPE_NETS] = { "list of networks", NULL, sizeof(struct conf_nets) },
+    [CONF_TYPE_LOGLEVEL] = { "debug, info, warning, error or critical", loglevels, sizeof(int) },
+    [CONF_TYPE_ACCEPT] = { "shared or reuseport", accepts, sizeof(enum conf_accept) },
+    [CONF_TYPE_INTERFACE] = { "auto, asgi, asgi2 or wsgi", interfaces,
+                              sizeof(enum conf_interface) },
+    [CONF_TYPE_LOOP] = { "tine, asyncio, uvloop, trio, curio or gevent", loops,
+                         sizeof(enum conf_loop) },
+    [CONF_TYPE_INTERPRETER] = { "auto, sub or main", interpreters, sizeof(enum conf_interpreter) },
+    [CONF_TYPE_LIFESPAN] = { "auto, on or off", lifespans, sizeof(enum conf_lifespan) },
+    [CONF_TYPE_WS_ENGINE] = { "auto, libwebsockets or wslay", ws_engines,
+                              sizeof(enum conf_ws_engine) },
+    [CONF_TYPE_CERT_REQS] = { "none, optional or required", cert_reqs, sizeof(enum conf_cert_reqs) },
+    [CONF_TYPE_TLS_VERSION] = { "1.2 or 1.3", tls_versions, sizeof(enum conf_tls_version) },
+};
+
+bool conf_type_is_list(enum conf_type type)
+{
+    return type == CONF_TYPE_LIST || type == CONF_TYPE_BINDS || type == CONF_TYPE_NETS;
+}
+
+size_t conf_type_size(enum conf_type type)
+{
+    return types[type].size;
+}
+
+const char *conf_type_doc(enum conf_type type)
+{
+    return types[type].doc;
+}
+
+static const char *parse_bool(struct conf_pool *pool, const struct conf_key *key, const char *text,
+                              bool *ret)
+{
+    static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcasecmp(words[i], text) == 0) {
+            *ret = i & 1;
+            return NULL;
+        }
+    }
+    return conf_expected(pool, key, "true or false (or yes, no, on, off, 1, 0)", text);
+}
+
+/* Cores that this process may run on. */
+static unsigned cores(unsigned most)
+{
+    for (size_t n = 1024; n <= 1 << 20; n *= 2) {
+        cpu_set_t *set = CPU_ALLOC(n);
+        if (!set)
+            break;
+        size_t bytes = CPU_ALLOC_SIZE(n);
+        int rc = sched_getaffinity(0, bytes, set);
+        unsigned count = rc == 0 ? (unsigned)CPU_COUNT_S(bytes, set) : 0;
+        CPU_FREE(set);
+        if (count)
+            return count < most ? count : most;
+    }
+    return 1;
+}
+
+static const char *parse_workers(struct conf_pool *pool, const struct conf_key *key,
+                                 const char *text, unsigned *ret)
+{
+    if (strcasecmp(text, "auto") == 0) {
+        *ret = cores((unsigned)conf_most(key));
+        return NULL;
+    }
+    return conf_uint_parse(pool, key, "auto or a whole number", text, ret);
+}
+
+static const char *parse_string(struct conf_pool *pool, const struct conf_key *key,
+                                const char *text, char **ret)
+{
+    if (!*text && !(key->def && !*key->def)) {
+        *ret = NULL;
+        return NULL;
+    }
+    char *copy = conf_copy(pool, text, strlen(text));
+    if (!copy)
+        return "out of memory";
+    *ret = copy;
+    return NULL;
+}
+
+static const char *parse_logdest(struct conf_pool *pool, const struct conf_key *key,
+                                 const char *text, char **ret)
+{
+    bool none = !*text || strcasecmp(text, "none") == 0;
+    if (none && key->def)
+        return conf_expected(pool, key, "- or a path", text);
+    return parse_string(pool, key, none ? "" : text, ret);
+}
+
+static const char *parse_logformat(struct conf_pool *pool, const struct conf_key *key,
+                                   const char *text, char **ret)
+{
+    struct log_format format;
+    const char *why;
+    size_t at;
+    if (!*text)
+        return "expected a format such as %(h)s \"%(r)s\" %(s)s, or json";
+    if (log_format_parse(text, &format, &why, &at) != 0)
+        return conf_text(pool, "%s, at %s", why, conf_shown(text + at).s);
+    log_format_done(&format);
+    return parse_string(pool, key, text, ret);
+}
+
+static const char *parse_word(struct conf_pool *pool, const struct conf_key *key, const char *text,
+                              int *ret)
+{
+    const char *const *words = types[key->type].words;
+    size_t n = 0;
+    for (; words[n]; n++) {
+        if (strcasecmp(words[n], text) == 0) {
+            *ret = (int)n;
+            return NULL;
+        }
+    }
+    const char *why = conf_expected(pool, key, types[key->type].doc, text);
+    const char *near = conf_nearest(text, words, n);
+    if (!conf_is_near(text, near))
+        return why;
+    return conf_text(pool, "%s; did you mean \"%s\"?", why, near);
+}
+
+static const char *list_add(struct conf_pool *pool, const char *text, struct conf_list *list)
+{
+    char **v = conf_extend(pool, list->v, list->n, sizeof(*v));
+    char *copy = conf_copy(pool, text, strlen(text));
+    if (!v || !copy)
+        return "out of memory";
+    v[list->n] = copy;
+    list->v = v;
+    list->n++;
+    return NULL;
+}
+
+static const char *element_add(struct conf_pool *pool, enum conf_type type, const char *text,
+                               void *value)
+{
+    if (type == CONF_TYPE_BINDS)
+        return conf_bind_add(pool, text, value);
+    if (type == CONF_TYPE_NETS)
+        return conf_net_add(pool, text, value);
+    return list_add(pool, text, value);
+}
+
+static const char *parse_list(struct conf_pool *pool, const struct conf_key *key, const char *text,
+                              void *value)
+{
+    union conf_value longer;
+    memcpy(&longer, value, types[key->type].size);
+    for (const char *p = text; p;) {
+        const char *comma = strchr(p, ',');
+        struct span s = span_trim((struct span){ p, comma ? (size_t)(comma - p) : strlen(p) });
+        p = comma ? comma + 1 : NULL;
+        if (s.n == 0)
+            continue;
+        const char *element = conf_copy(pool, s.p, s.n);
+        const char *why =
+            element ? element_add(pool, key->type, element, &longer) : "out of memory";
+        if (why)
+            return why;
+    }
+    if (key->type == CONF_TYPE_BINDS && longer.binds.n == 0)
+        return "expected at least one address, such as 127.0.0.1:8000 or unix:/run/tine.sock";
+    memcpy(value, &longer, types[key->type].size);
+    return NULL;
+}
+
+const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key, const char *text,
+                             void *value)
+{
+    switch (key->type) {
+    case CONF_TYPE_BOOL:
+        return parse_bool(pool, key, text, value);
+    case CONF_TYPE_UINT:
+        return conf_uint_parse(pool, key, "a whole number", text, value);
+    case CONF_TYPE_WORKERS:
+        return parse_workers(pool, key, text, value);
+    case CONF_TYPE_OCTAL:
+        return conf_octal_parse(pool, key, text, value);
+    case CONF_TYPE_SIZE:
+        return conf_size_parse(pool, key, text, value);
+    case CONF_TYPE_DURATION:
+        return conf_duration_parse(pool, key, text, value);
+    case CONF_TYPE_STRING:
+    case CONF_TYPE_PATH:
+        return parse_string(pool, key, text, value);
+    case CONF_TYPE_LOGDEST:
+        return parse_logdest(pool, key, text, value);
+    case CONF_TYPE_LOGFORMAT:
+        return parse_logformat(pool, key, text, value);
+    case CONF_TYPE_LIST:
+    case CONF_TYPE_BINDS:
+    case CONF_TYPE_NETS:
+        return parse_list(pool, key, text, value);
+    default:
+        return parse_word(pool, key, text, value);
+    }
+}
+
+static void print_list(const struct conf_list *list, FILE *out)
+{
+    for (size_t i = 0; i < list->n; i++)
+        fprintf(out, "%s%s", i ? ", " : "", list->v[i]);
+}
+
+void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
+{
+    const char *text;
+    char number[32];
+    switch (key->type) {
+    case CONF_TYPE_BOOL:
+        fputs(*(const bool *)value ? "true" : "false", out);
+        break;
+    case CONF_TYPE_UINT:
+    case CONF_TYPE_WORKERS:
+        fprintf(out, "%u", *(const unsigned *)value);
+        break;
+    case CONF_TYPE_OCTAL:
+        fprintf(out, "%04o", *(const unsigned *)value);
+        break;
+    case CONF_TYPE_SIZE:
+        fputs(conf_size_text(*(const uint64_t *)value, number, sizeof(number)), out);
+        break;
+    case CONF_TYPE_DURATION:
+        fputs(conf_duration_text(*(const uint64_t *)value, number, sizeof(number)), out);
+        break;
+    case CONF_TYPE_STRING:
+    case CONF_TYPE_PATH:
+    case CONF_TYPE_LOGDEST:
+    case CONF_TYPE_LOGFORMAT:
+        text = *(char *const *)value;
+        fputs(text ? text : "", out);
+        break;
+    case CONF_TYPE_LIST:
+        print_list(value, out);
+        break;
+    case CONF_TYPE_BINDS:
+        conf_binds_print(value, out);
+        break;
+    case CONF_TYPE_NETS:
+        conf_nets_print(value, out);
+        break;
+    default:
+        fputs(types[key->type].words[*(const int *)value], out);
+        break;
+    }
+}
+
+char *conf_value_text(const struct conf_key *key, const void *value)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+    if (!out)
+        return NULL;
+    conf_value_print(key, value, out);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
