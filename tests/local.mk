@@ -8,3 +8,9 @@ h1_unit_libs = libtine_http.a libtine_conf.a libtine_common.a $(HTTP_PARSER_LIBS
 tests_unit_test_h1_corpus_SOURCES = tests/unit/test_h1_corpus.c tests/unit/corpus.c tests/unit/corpus.h tests/unit/unit.h
 tests_unit_test_h1_corpus_CPPFLAGS = $(h1_unit_cppflags)
 tests_unit_test_h1_corpus_LDADD = $(h1_unit_libs)
+
+# Python: runs the scripts of tests/python
+check_PROGRAMS += tests/unit/pyhost
+tests_unit_pyhost_SOURCES = tests/unit/pyhost.c
+tests_unit_pyhost_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
+tests_unit_pyhost_LDADD = libtine_python.a libtine_common.a $(PYTHON_LIBS) $(LIBEVENT_LIBS) -lpthread

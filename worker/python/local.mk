@@ -1,7 +1,35 @@
 noinst_LIBRARIES += libtine_python.a
-libtine_python_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
-libtine_python_a_SOURCES = worker/python/interp.h worker/python/pyerr.h worker/python/loop.h worker/python/task.h \
+libtine_python_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS) \
+	-DTINE_PYTHON_PREFIX='"$(PYTHON_EXEC_PREFIX)"'
+libtine_python_a_SOURCES = \
+	worker/python/interp.h worker/python/interp.c \
+	worker/python/pystate.h worker/python/pystate.c \
+	worker/python/pyerr.h worker/python/pyerr.c \
+	worker/python/stacks.h worker/python/stacks.c \
+	worker/python/loop.h worker/python/loop.c \
+	worker/python/loop_internal.h worker/python/loop_type.c worker/python/loop_turn.c \
+	worker/python/loop_handle.h worker/python/loop_handle.c \
+	worker/python/loop_timer.c worker/python/loop_fd.c worker/python/loop_wake.c \
+	worker/python/task.h \
 	worker/python/awaitable.h worker/python/awaitable.c worker/python/coro.h worker/python/coro.c \
 	worker/python/task_internal.h worker/python/task.c worker/python/task_lazy.c worker/python/task_proxy.c \
-	worker/python/task_drive.c worker/python/task_current.c \
-	worker/python/nothing.c
+	worker/python/task_drive.c worker/python/task_current.c
+
+# The Python halves, as C strings.
+python_embedded = worker/python/interp_py.h worker/python/loop_py.h
+nodist_libtine_python_a_SOURCES = $(python_embedded)
+BUILT_SOURCES += $(python_embedded)
+CLEANFILES += $(python_embedded)
+EXTRA_DIST += worker/python/interp.py worker/python/loop.py
+python_embed = $(AM_V_GEN)$(MKDIR_P) worker/python && { \
+	  echo "static const char $(@F:_py.h=)_py[] = {"; \
+	  od -An -v -tu1 $< | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
+	  echo "0 };"; \
+	} > $@.new && mv $@.new $@
+worker/python/interp_py.h: worker/python/interp.py
+	$(python_embed)
+worker/python/loop_py.h: worker/python/loop.py
+	$(python_embed)
+# For a build of one program in a fresh tree; later the compiler's own dependencies do.
+worker/python/libtine_python_a-interp.$(OBJEXT): worker/python/interp_py.h
+worker/python/libtine_python_a-pystate.$(OBJEXT): worker/python/loop_py.h

@@ -15,7 +15,9 @@ struct event_base;
 struct interp;
 struct pyloop;
 
-/* Makes the loop and sets it as the thread's event loop. GIL held. `base` stays the caller's. NULL: exception set. */
+/* Makes the loop and sets it as the thread's event loop. GIL held. `base` stays the caller's; it needs the flag
+ * EVENT_BASE_FLAG_NOLOCK, neither PRECISE_TIMER (a system call in every turn; the loop's timers have a timerfd of their
+ * own) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed descriptors that applications have). NULL: exception set. */
 struct pyloop *pyloop_new(struct interp *interp, struct event_base *base);
 /* Closes the loop: cancels what is left, shuts down async generators and the default executor. GIL held. */
 void pyloop_free(struct pyloop *loop);

@@ -1,0 +1,225 @@
+/* interp.c: starts CPython and makes the interpreter of the application. Never finalises it: a live daemon thread makes
+ * Py_EndInterpreter() abort, so a worker ends by interp_stop() and _exit(). */
+#include "worker/python/interp.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/python/interp_py.h"
+#include "worker/python/pyerr.h"
+#include "worker/python/pystate.h"
+
+#define STRING_OF(x) #x
+#define STRING(x) STRING_OF(x)
+#define PYTHON_X_Y "python" STRING(PY_MAJOR_VERSION) "." STRING(PY_MINOR_VERSION)
+
+static int why(char **ret_why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int why(char **ret_why, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(ret_why, format, args) < 0)
+        *ret_why = NULL;
+    va_end(args);
+    return -1;
+}
+
+/* Takes the exception that is set. */
+static int why_exception(char **ret_why)
+{
+    PyObject *exception = pyerr_take();
+    *ret_why = pyerr_format(exception);
+    Py_DECREF(exception);
+    return -1;
+}
+
+static int why_status(char **ret_why, PyStatus status)
+{
+    return why(ret_why, "Python does not start: %s%s%s", status.func ? status.func : "", status.func ? ": " : "",
+               status.err_msg ? status.err_msg : "no reason given");
+}
+
+static bool exists(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return n > 0 && (size_t)n < sizeof path && !access(path, F_OK);
+}
+
+/* NULL if the virtual environment fits this Python, or what is wrong with it. */
+static const char *venv_fault(const char *venv)
+{
+    if (!exists(venv, "pyvenv.cfg"))
+        return "it is no virtual environment (pyvenv.cfg is missing)";
+    if (!exists(venv, "lib/" PYTHON_X_Y "/site-packages"))
+        return "it was made for another Python (lib/" PYTHON_X_Y "/site-packages is missing)";
+    return NULL;
+}
+
+/* The virtual environment to use: the configured one, else the one that is active in the shell, if it fits. */
+static int choose_venv(const struct conf_app *conf, const char **ret_venv, char **ret_why)
+{
+    const char *venv = conf->venv;
+    *ret_venv = NULL;
+    if (venv && *venv) {
+        const char *fault = venv_fault(venv);
+        if (fault)
+            return why(ret_why, "venv %s: %s", venv, fault);
+        *ret_venv = venv;
+        return 0;
+    }
+    venv = getenv("VIRTUAL_ENV");
+    if (venv && *venv) {
+        const char *fault = venv_fault(venv);
+        if (fault)
+            log_warning("the active virtual environment %s is not used: %s", venv, fault);
+        else
+            *ret_venv = venv;
+    }
+    return 0;
+}
+
+/* What sys.executable is to be: Python finds its library and the virtual environment from it, and multiprocessing
+ * starts it. Looking for "python3" in PATH could find another installation. */
+static void executable(const char *venv, char path[PATH_MAX])
+{
+    static const char *const names[] = { "bin/" PYTHON_X_Y, "bin/python3", "bin/python" };
+    const char *folder = venv ? venv : TINE_PYTHON_PREFIX;
+    path[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (exists(folder, names[i])) {
+            snprintf(path, PATH_MAX, "%s/%s", folder, names[i]);
+            return;
+        }
+}
+
+static PyStatus preinitialize(void)
+{
+    PyPreConfig pre;
+    PyPreConfig_InitPythonConfig(&pre);
+    pre.parse_argv = 0;
+#if defined(TINE_ASAN) || defined(TINE_TSAN)
+    pre.allocator = PYMEM_ALLOCATOR_MALLOC;
+#endif
+    return Py_PreInitialize(&pre);
+}
+
+static PyStatus fill_config(PyConfig *config, const char *program)
+{
+    char *argv[] = { "tine" };
+    config->install_signal_handlers = 0;
+    config->parse_argv = 0;
+    PyStatus status = PyConfig_SetBytesArgv(config, 1, argv);
+    if (!PyStatus_Exception(status) && *program)
+        status = PyConfig_SetBytesString(config, &config->program_name, program);
+    if (!PyStatus_Exception(status) && *program)
+        status = PyConfig_SetBytesString(config, &config->executable, program);
+    return status;
+}
+
+static int start_python(const struct conf_app *conf, char **ret_why)
+{
+    const char *venv;
+    if (choose_venv(conf, &venv, ret_why))
+        return -1;
+    char program[PATH_MAX];
+    executable(venv, program);
+    PyStatus status = preinitialize();
+    if (PyStatus_Exception(status))
+        return why_status(ret_why, status);
+    if (pystate_register())
+        return why(ret_why, "Python does not start: out of memory");
+    PyConfig config;
+    PyConfig_InitPythonConfig(&config);
+    status = fill_config(&config, program);
+    if (!PyStatus_Exception(status))
+        status = Py_InitializeFromConfig(&config);
+    PyConfig_Clear(&config);
+    return PyStatus_Exception(status) ? why_status(ret_why, status) : 0;
+}
+
+/* Makes a sub-interpreter whose thread state is also the one that PyGILState_Ensure() finds on this thread. The state
+ * that it finds is the first one that the thread ever had, of the main interpreter, and extension modules that use it
+ * would wait for themselves for ever. So that first state is deleted, and the next one made becomes the one found. The
+ * main interpreter keeps a spare state: CPython 3.11 would hand out its static one again otherwise. */
+static int enter_sub_interpreter(char **ret_why)
+{
+    PyThreadState *first = PyThreadState_Get();
+    PyInterpreterState *main = PyThreadState_GetInterpreter(first);
+    PyThreadState *initial = Py_NewInterpreter();
+    if (!initial)
+        return why(ret_why, "Python makes no sub-interpreter");
+    PyInterpreterState *sub = PyThreadState_GetInterpreter(initial);
+    PyThreadState *spare = PyThreadState_New(main);
+    if (!spare)
+        return why(ret_why, "Python makes no thread state: out of memory");
+    PyThreadState_Clear(first);
+    PyThreadState_Delete(first);
+    PyThreadState *ours = PyThreadState_New(sub);
+    if (!ours)
+        return why(ret_why, "Python makes no thread state: out of memory");
+    PyThreadState_Swap(ours);
+    PyThreadState_Clear(initial);
+    PyThreadState_Delete(initial);
+    if (PyGILState_GetThisThreadState() != ours)
+        return why(ret_why, "this Python does not let go of the main interpreter: set \"interpreter = main\"");
+    return 0;
+}
+
+/* The working directory, then pythonpath. New reference. */
+static PyObject *path_list(const struct conf_app *conf)
+{
+    char folder[PATH_MAX];
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list && i <= conf->pythonpath.n; i++) {
+        const char *name = i == 0 ? getcwd(folder, sizeof folder) : conf->pythonpath.v[i - 1];
+        if (!name)
+            continue;
+        PyObject *item = PyUnicode_DecodeFSDefault(name);
+        if (!item || PyList_Append(list, item))
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
+static int prepare(const struct conf_app *conf, bool sub)
+{
+    PyObject *module = pystate_run("_tine_interp", interp_py);
+    PyObject *path = module ? path_list(conf) : NULL;
+    PyObject *r = path ? PyObject_CallMethod(module, "prepare", "OO", sub ? Py_True : Py_False, path) : NULL;
+    Py_XDECREF(r);
+    Py_XDECREF(path);
+    Py_XDECREF(module);
+    return r ? 0 : -1;
+}
+
+int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
+{
+    *ret_why = NULL;
+    if (start_python(conf, ret_why))
+        return -1;
+    if (!main_interpreter && enter_sub_interpreter(ret_why))
+        return -1;
+    if (prepare(conf, !main_interpreter))
+        return why_exception(ret_why);
+    interp->tstate = PyThreadState_Get();
+    interp->state = PyThreadState_GetInterpreter(interp->tstate);
+    interp->sub = !main_interpreter;
+    return 0;
+}
+
+void interp_stop(struct interp *interp)
+{
+    PyObject *module = PyImport_ImportModule("_tine_interp");
+    PyObject *r = module ? PyObject_CallMethod(module, "finish", NULL) : NULL;
+    if (!r)
+        pyerr_log(LOG_LEVEL_ERROR, "the end of the application's interpreter failed");
+    Py_XDECREF(r);
+    Py_XDECREF(module);
+}

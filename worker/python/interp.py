@@ -1,0 +1,84 @@
+"""Run once in a new interpreter, before the application: what a server's interpreter needs.
+
+`sub`: in a sub-interpreter. `path`: folders to put before sys.path.
+"""
+
+import sys
+
+
+def _prepare_path(path):
+    for folder in reversed(path):
+        if folder in sys.path:
+            sys.path.remove(folder)
+        sys.path.insert(0, folder)
+
+
+def _prepare_streams():
+    """A line printed appears at once and in one write(), not torn between workers."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, 'reconfigure'):
+            stream.reconfigure(line_buffering=True)
+
+
+def _refuse_fork():
+    """A child of a sub-interpreter would be aborted by CPython with no word on why."""
+    import os
+
+    def refuse(name):
+        def refused():
+            raise RuntimeError(
+                f'os.{name}() does not work in a sub-interpreter of tine: '
+                f'set "interpreter = main" in section [app], or start processes by subprocess or multiprocessing\'s spawn')
+        refused.__name__ = refused.__qualname__ = name
+        return refused
+
+    for name in ('fork', 'forkpty'):
+        if hasattr(os, name):
+            setattr(os, name, refuse(name))
+
+
+class _SpawnByDefault:
+    """Makes "spawn" multiprocessing's default when (and if) it is imported. Unlike set_start_method() this leaves the
+    application free to choose."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name != 'multiprocessing.context':
+            return None
+        import importlib.machinery
+        sys.meta_path.remove(_SpawnByDefault)
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                execute(module)
+                contexts = getattr(module, '_concrete_contexts', {})
+                default = getattr(module, '_default_context', None)
+                if 'spawn' in contexts and hasattr(default, '_default_context'):
+                    default._default_context = contexts['spawn']
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+def prepare(sub, path):
+    _prepare_path(path)
+    _prepare_streams()
+    if sub:
+        _refuse_fork()
+        sys.meta_path.insert(0, _SpawnByDefault)
+
+
+def finish():
+    """What Py_Finalize() would do for the application, without the interpreter's end."""
+    import atexit
+    threading = sys.modules.get('threading')
+    if threading is not None:
+        threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass

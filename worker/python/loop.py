@@ -1,0 +1,150 @@
+"""The Python half of the worker's event loop.
+
+LoopBase (C) has what every request calls: scheduling, timers, descriptors, signals and one turn of the loop.
+Everything else (transports, servers, TLS, subprocesses, executors) is asyncio's own selector event loop.
+"""
+
+import asyncio
+import signal
+import socket
+
+from asyncio import coroutines, format_helpers
+from asyncio.base_events import _format_handle
+from asyncio.log import logger
+
+from _tine import LoopBase
+
+
+class _NoSelector:
+    """In place of a selector: libevent does its work."""
+
+    def close(self):
+        pass
+
+    def get_map(self):
+        return {}
+
+
+class Loop(LoopBase, asyncio.SelectorEventLoop):
+    def __init__(self, base=None):
+        self._closed = True  # until there is something to close
+        self._open(base)
+        asyncio.SelectorEventLoop.__init__(self, _NoSelector())
+        self._wakeup = None
+
+    def _run_handle(self, handle):
+        """Runs a handle in debug mode, or one that is not ours."""
+        if handle._cancelled:
+            return
+        if not self._debug:
+            handle._run()
+            return
+        try:
+            self._current_handle = handle
+            start = self.time()
+            handle._run()
+            took = self.time() - start
+            if took >= self.slow_callback_duration:
+                logger.warning('Executing %s took %.3f seconds', _format_handle(handle), took)
+        finally:
+            self._current_handle = None
+
+    def _callback_failed(self, handle, exception):
+        callback = format_helpers._format_callback_source(handle._callback, handle._args)
+        context = {
+            'message': f'Exception in callback {callback}',
+            'exception': exception,
+            'handle': handle,
+        }
+        if handle._source_traceback:
+            context['source_traceback'] = handle._source_traceback
+        self.call_exception_handler(context)
+
+    def add_signal_handler(self, sig, callback, *args):
+        if coroutines.iscoroutine(callback) or coroutines.iscoroutinefunction(callback):
+            raise TypeError('coroutines cannot be used with add_signal_handler()')
+        self._add_signal(sig, callback, *args)
+
+    def remove_signal_handler(self, sig):
+        return self._remove_signal(sig)
+
+    def run_forever(self):
+        self._check_closed()
+        self._check_running()
+        self._watch_python_signals()
+        try:
+            super().run_forever()
+        finally:
+            self._unwatch_python_signals()
+
+    def _watch_python_signals(self):
+        """Handlers set with signal.signal() must run while the loop waits: only where Python has them, on the main
+        thread of the main interpreter."""
+        try:
+            before = signal.set_wakeup_fd(-1)
+        except ValueError:
+            return
+        if before != -1:  # somebody else's; trio's guest mode, for one
+            signal.set_wakeup_fd(before)
+            return
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        self._wakeup = ours, theirs
+        self._add_reader(ours.fileno(), self._read_wakeup, ours)
+
+    def _unwatch_python_signals(self):
+        if self._wakeup is None:
+            return
+        ours, theirs = self._wakeup
+        self._wakeup = None
+        current = signal.set_wakeup_fd(-1)
+        if current != theirs.fileno():
+            signal.set_wakeup_fd(current)
+        self._remove_reader(ours.fileno())
+        ours.close()
+        theirs.close()
+
+    @staticmethod
+    def _read_wakeup(sock):
+        """Only ends the wait; Python runs its handlers between two turns."""
+        try:
+            sock.recv(4096)
+        except OSError:
+            pass
+
+    def close(self):
+        if self.is_running():
+            raise RuntimeError('Cannot close a running event loop')
+        if self.is_closed():
+            return
+        super().close()
+        self._release()
+
+    def _shutdown(self):
+        """The end of a worker: what asyncio.run() does after its main task."""
+        if self.is_closed():
+            return
+        try:
+            self._cancel_all_tasks()
+            self.run_until_complete(self.shutdown_asyncgens())
+            self.run_until_complete(self.shutdown_default_executor())
+        finally:
+            asyncio.set_event_loop(None)
+            self.close()
+
+    def _cancel_all_tasks(self):
+        tasks = asyncio.all_tasks(self)
+        if not tasks:
+            return
+        for task in tasks:
+            task.cancel()
+        self.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        for task in tasks:
+            if not task.cancelled() and task.exception() is not None:
+                self.call_exception_handler({
+                    'message': 'unhandled exception during shutdown of the event loop',
+                    'exception': task.exception(),
+                    'task': task,
+                })

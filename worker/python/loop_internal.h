@@ -1,0 +1,148 @@
+/* loop_internal.h: the inside of the event loop, shared by loop*.c and by nobody else. */
+#ifndef TINE_PYTHON_LOOP_INTERNAL_H
+#define TINE_PYTHON_LOOP_INTERNAL_H
+
+#include <Python.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/python/loop.h"
+#include "worker/python/pystate.h"
+
+#define LOOP_HOOKS 4
+#define LOOP_SIGNALS 65
+
+/* Handles that are ready to run, in order; a ring whose capacity is a power of two. */
+struct ready {
+    PyObject **ring;
+    size_t cap, head, n;
+};
+
+struct timer {
+    int64_t when; /* CLOCK_MONOTONIC, ns */
+    uint64_t seq; /* keeps the order of equal times */
+    PyObject *handle;
+};
+
+/* A binary heap; each handle knows its place (struct timer_place). */
+struct timers {
+    struct timer *v;
+    size_t n, cap;
+    uint64_t seq;
+    int64_t armed; /* what the timerfd is set to; INT64_MAX: nothing */
+    int fd;
+    struct event event;
+};
+
+/* Readers and writers of a descriptor. */
+struct watch {
+    struct pyloop *loop;
+    struct event event[2];
+    PyObject *handle[2]; /* NULL: not watched */
+};
+enum { WATCH_READ, WATCH_WRITE };
+
+struct signal_watch {
+    struct pyloop *loop;
+    struct event event;
+    PyObject *handle; /* NULL: not watched */
+};
+
+struct wake {
+    int fd; /* eventfd */
+    bool pending;
+    struct event event;
+};
+
+/* The C part of an instance of class Loop. */
+struct pyloop {
+    PyObject_HEAD
+    struct pystate *st;
+    PyObject *module; /* keeps st alive */
+    struct event_base *base;
+    bool owns_base;
+    bool reserves_signals; /* signals of the server are refused */
+    bool edge;             /* the back end of libevent can report edges: wake and timer need no read() */
+    bool opened;
+
+    char closed, stopping; /* seen by Python as _closed, _stopping */
+    bool debug;
+    unsigned long thread; /* that runs the loop; 0: it does not run */
+
+    struct ready ready;
+    struct timers timers;
+    struct watch **watches; /* by descriptor */
+    size_t n_watches;
+    struct signal_watch *signals[LOOP_SIGNALS];
+    struct wake wake;
+
+    PyThreadState *tstate; /* of the thread inside event_base_loop() */
+    bool polling;          /* inside event_base_loop() */
+    bool released;         /* by the loop: the GIL is not held */
+    unsigned entered;      /* pyloop_enter() calls since it was set to 0 */
+    PyObject *capture_context; /* between pyloop_capture_begin() and _end(); borrowed */
+    PyObject *captured;
+    PyObject *task_factory; /* seen by Python as _task_factory */
+
+    struct {
+        void (*run)(void *arg);
+        void *arg;
+    } hooks[LOOP_HOOKS];
+    unsigned n_hooks;
+};
+
+int loop_type_init(PyObject *module, struct pystate *st);
+
+/* Appends to what is ready; steals `handle` (also on failure). 0, or -1 with an exception set. */
+int ready_push(struct pyloop *loop, PyObject *handle);
+/* The next handle; the caller's. Only if ready.n > 0. */
+PyObject *ready_pop(struct pyloop *loop);
+void ready_clear(struct pyloop *loop);
+
+/* RuntimeError if the loop is closed. */
+int loop_check_closed(struct pyloop *loop);
+/* RuntimeError if the loop runs in another thread: libevent's structures have no lock. */
+int loop_check_thread(struct pyloop *loop);
+
+/* loop.c: attaches the loop to the event base in capsule `base`, or to a new one if it is None. 0, or -1 with an exception set. */
+int loop_open_base(struct pyloop *loop, PyObject *base);
+/* The opposite; everything that is scheduled is dropped. */
+void loop_release_base(struct pyloop *loop);
+
+/* loop_turn.c: one round of the loop. 0, or -1 with an exception set. */
+int loop_turn(struct pyloop *loop);
+
+/* loop_timer.c */
+int timers_open(struct pyloop *loop);
+void timers_close(struct pyloop *loop);
+/* Schedules `handle` (borrowed, kept) at `when`. 0, or -1 with an exception set. */
+int timers_add(struct pyloop *loop, PyObject *handle, int64_t when);
+/* Forgets a handle if it is scheduled. */
+void timers_remove(struct pyloop *loop, PyObject *handle);
+/* True if the first timer is due. */
+bool timers_due(const struct pyloop *loop);
+/* Sets the timerfd to the first timer if it is earlier than what it is set to. */
+void timers_arm(struct pyloop *loop);
+/* Moves what is due to ready. 0, or -1 with an exception set. */
+int timers_expire(struct pyloop *loop);
+/* Python's seconds as ns; rounded up so that nothing runs early. 0, or -1 with an exception set. */
+int timer_when(PyObject *seconds, int64_t *ret_ns);
+
+/* loop_fd.c */
+PyObject *loop_add_watch(struct pyloop *loop, int kind, PyObject *const *args, Py_ssize_t n);
+PyObject *loop_remove_watch(struct pyloop *loop, int kind, PyObject *file);
+PyObject *loop_add_signal(struct pyloop *loop, PyObject *const *args, Py_ssize_t n);
+PyObject *loop_remove_signal(struct pyloop *loop, PyObject *signal);
+int watches_visit(struct pyloop *loop, visitproc visit, void *arg);
+void watches_close(struct pyloop *loop);
+
+/* loop_wake.c */
+int wake_open(struct pyloop *loop);
+void wake_close(struct pyloop *loop);
+/* Wakes the loop if it runs in another thread. GIL held. */
+void wake_loop(struct pyloop *loop);
+
+#endif

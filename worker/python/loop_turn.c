@@ -1,0 +1,154 @@
+/* loop_turn.c: one round of the loop: wait in libevent, move due timers to ready, run what is ready.
+ *
+ * The GIL: if other threads may want it, it is released around the wait. If there are none, the first look at libevent
+ * happens with the GIL held (under load something is always there) and it is released only to block: native code in
+ * threads that Python does not know may still ask for it. Callbacks that need it take it with pyloop_enter(), and then
+ * it stays held for the rest of that round.
+ */
+#include "worker/python/loop_handle.h"
+#include "worker/python/loop_internal.h"
+
+enum { FIRST_CAP = 256 };
+
+static int ready_grow(struct ready *r)
+{
+    size_t cap = r->cap ? r->cap * 2 : FIRST_CAP;
+    PyObject **ring = PyMem_RawMalloc(cap * sizeof *ring);
+    if (!ring) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < r->n; i++)
+        ring[i] = r->ring[(r->head + i) & (r->cap - 1)];
+    PyMem_RawFree(r->ring);
+    r->ring = ring;
+    r->cap = cap;
+    r->head = 0;
+    return 0;
+}
+
+int ready_push(struct pyloop *loop, PyObject *handle)
+{
+    struct ready *r = &loop->ready;
+    if (r->n == r->cap && ready_grow(r)) {
+        Py_DECREF(handle);
+        return -1;
+    }
+    r->ring[(r->head + r->n++) & (r->cap - 1)] = handle;
+    return 0;
+}
+
+PyObject *ready_pop(struct pyloop *loop)
+{
+    struct ready *r = &loop->ready;
+    PyObject *handle = r->ring[r->head];
+    r->head = (r->head + 1) & (r->cap - 1);
+    r->n--;
+    return handle;
+}
+
+void ready_clear(struct pyloop *loop)
+{
+    while (loop->ready.n > 0)
+        Py_DECREF(ready_pop(loop));
+    PyMem_RawFree(loop->ready.ring);
+    loop->ready = (struct ready){ 0 };
+}
+
+void pyloop_enter(struct pyloop *loop)
+{
+    loop->entered++;
+    if (!loop->released)
+        return;
+    loop->released = false;
+    PyEval_RestoreThread(loop->tstate);
+}
+
+static void leave(struct pyloop *loop)
+{
+    loop->released = true;
+    PyEval_SaveThread();
+}
+
+/* Threads of other interpreters share the GIL. In the main interpreter a sub-interpreter's worker keeps one spare state
+ * that no thread uses (interp.c). */
+static bool main_has_threads(PyInterpreterState *ours)
+{
+    PyInterpreterState *main = PyInterpreterState_Main();
+    if (main == ours)
+        return false;
+    PyThreadState *spare = PyInterpreterState_ThreadHead(main);
+    return spare && PyThreadState_Next(spare);
+}
+
+static bool others_want_the_gil(PyThreadState *ours)
+{
+    PyInterpreterState *interp = PyThreadState_GetInterpreter(ours);
+    PyThreadState *head = PyInterpreterState_ThreadHead(interp);
+    return head != ours || PyThreadState_Next(ours) || main_has_threads(interp);
+}
+
+static void run_hooks(struct pyloop *loop)
+{
+    for (unsigned i = 0; i < loop->n_hooks; i++)
+        loop->hooks[i].run(loop->hooks[i].arg);
+}
+
+static bool must_not_block(const struct pyloop *loop)
+{
+    return loop->ready.n > 0 || loop->stopping;
+}
+
+static void poll_events(struct pyloop *loop, int flags)
+{
+    event_base_loop(loop->base, EVLOOP_ONCE | flags);
+    run_hooks(loop);
+}
+
+static void wait_for_events(struct pyloop *loop)
+{
+    bool block = !must_not_block(loop) && !timers_due(loop);
+    loop->tstate = PyThreadState_Get();
+    loop->polling = true;
+    loop->entered = 0;
+    if (others_want_the_gil(loop->tstate)) {
+        leave(loop);
+        poll_events(loop, block ? 0 : EVLOOP_NONBLOCK);
+    } else {
+        poll_events(loop, EVLOOP_NONBLOCK);
+        if (block && loop->entered == 0 && !must_not_block(loop)) {
+            leave(loop);
+            poll_events(loop, 0);
+        }
+    }
+    pyloop_enter(loop);
+    loop->polling = false;
+}
+
+/* Only what is ready now: what these make ready waits for the next turn, so that nothing starves. */
+static int run_ready(struct pyloop *loop)
+{
+    for (size_t n = loop->ready.n; n > 0 && loop->ready.n > 0; n--) {
+        PyObject *handle = ready_pop(loop);
+        int result = loop_handle_run(loop, handle);
+        Py_DECREF(handle);
+        if (result)
+            return -1;
+    }
+    return 0;
+}
+
+int loop_turn(struct pyloop *loop)
+{
+    if (!loop->opened || loop->polling) {
+        PyErr_SetString(PyExc_RuntimeError, loop->opened ? "the event loop is inside a turn already" :
+                                                           "Event loop is closed");
+        return -1;
+    }
+    timers_arm(loop);
+    wait_for_events(loop);
+    if (timers_expire(loop) || run_ready(loop))
+        return -1;
+    run_hooks(loop);
+    return 0;
+}

@@ -1,0 +1,399 @@
+/* loop_type.c: LoopBase, the C half of class Loop (loop.py): the methods that every request calls. In debug mode they
+ * check what asyncio checks, with asyncio's own code. */
+#include <Python.h>
+#include <structmember.h>
+
+#include "common/clock.h"
+#include "worker/python/loop_handle.h"
+#include "worker/python/loop_internal.h"
+
+static struct pyloop *loop_of(PyObject *self)
+{
+    return (struct pyloop *)self;
+}
+
+int loop_check_closed(struct pyloop *loop)
+{
+    if (!loop->closed && loop->opened)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
+    return -1;
+}
+
+int loop_check_thread(struct pyloop *loop)
+{
+    if (!loop->thread || loop->thread == PyThread_get_thread_ident())
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError,
+                    "Non-thread-safe operation invoked on an event loop other than the current one");
+    return -1;
+}
+
+static int check_debug(struct pyloop *loop, PyObject *callback, PyObject *method, bool threadsafe)
+{
+    PyObject *self = (PyObject *)loop;
+    PyObject *r = threadsafe ? Py_NewRef(Py_None) : PyObject_CallMethodNoArgs(self, loop->st->name__check_thread);
+    if (!r)
+        return -1;
+    Py_DECREF(r);
+    r = PyObject_CallMethodObjArgs(self, loop->st->name__check_callback, callback, method, NULL);
+    Py_XDECREF(r);
+    return r ? 0 : -1;
+}
+
+static inline int check_call(struct pyloop *loop, PyObject *callback, PyObject *method, bool threadsafe)
+{
+    if (loop_check_closed(loop))
+        return -1;
+    return loop->debug ? check_debug(loop, callback, method, threadsafe) : 0;
+}
+
+/* The only keyword is context. 0 with *ret_context borrowed or NULL, or -1. */
+static int parse_context(struct pyloop *loop, PyObject *method, PyObject *const *args, Py_ssize_t n, Py_ssize_t least,
+                         PyObject *kwnames, PyObject **ret_context)
+{
+    *ret_context = NULL;
+    if (n < least) {
+        PyErr_Format(PyExc_TypeError, "%U() missing required positional argument: '%s'", method,
+                     n + 1 < least ? "when" : "callback");
+        return -1;
+    }
+    for (Py_ssize_t i = 0; kwnames && i < PyTuple_GET_SIZE(kwnames); i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+        if (name != loop->st->name_context && PyUnicode_Compare(name, loop->st->name_context) != 0) {
+            PyErr_Format(PyExc_TypeError, "%U() got an unexpected keyword argument '%U'", method, name);
+            return -1;
+        }
+        *ret_context = args[n + i];
+    }
+    return 0;
+}
+
+static PyObject *queue(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n, PyObject *context)
+{
+    PyObject *handle = loop_handle_new(loop, NULL, callback, args, n, context);
+    if (handle && ready_push(loop, Py_NewRef(handle)))
+        Py_CLEAR(handle);
+    return handle;
+}
+
+static PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+{
+    struct pyloop *loop = loop_of(self);
+    PyObject *method = loop->st->name_call_soon, *context;
+    if (parse_context(loop, method, args, n, 1, kwnames, &context) || check_call(loop, args[0], method, false))
+        return NULL;
+    if (__builtin_expect(loop->capture_context != NULL, 0) && context == loop->capture_context && n == 1 &&
+        !loop->captured) {
+        loop->captured = Py_NewRef(args[0]);
+        Py_RETURN_NONE;
+    }
+    return queue(loop, args[0], args + 1, n - 1, context);
+}
+
+static PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+{
+    struct pyloop *loop = loop_of(self);
+    PyObject *method = loop->st->name_call_soon_threadsafe, *context;
+    if (parse_context(loop, method, args, n, 1, kwnames, &context) || check_call(loop, args[0], method, true))
+        return NULL;
+    PyObject *handle = queue(loop, args[0], args + 1, n - 1, context);
+    if (handle)
+        wake_loop(loop);
+    return handle;
+}
+
+static PyObject *call_at(struct pyloop *loop, PyObject *when, PyObject *const *args, Py_ssize_t n, PyObject *context)
+{
+    int64_t ns;
+    if (timer_when(when, &ns))
+        return NULL;
+    PyObject *handle = loop_handle_new(loop, when, args[0], args + 1, n - 1, context);
+    if (handle && timers_add(loop, handle, ns))
+        Py_CLEAR(handle);
+    return handle;
+}
+
+static double now(void)
+{
+    return (double)clock_ns() * 1e-9;
+}
+
+static PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+{
+    struct pyloop *loop = loop_of(self);
+    PyObject *context;
+    if (n >= 1 && args[0] == Py_None) {
+        PyErr_SetString(PyExc_TypeError, "delay must not be None");
+        return NULL;
+    }
+    if (parse_context(loop, loop->st->name_call_later, args, n, 2, kwnames, &context) ||
+        check_call(loop, args[1], loop->st->name_call_at, false))
+        return NULL;
+    PyObject *time = PyFloat_FromDouble(now());
+    PyObject *when = time ? PyNumber_Add(time, args[0]) : NULL;
+    Py_XDECREF(time);
+    if (!when)
+        return NULL;
+    PyObject *handle = call_at(loop, when, args + 1, n - 1, context);
+    Py_DECREF(when);
+    return handle;
+}
+
+static PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+{
+    struct pyloop *loop = loop_of(self);
+    PyObject *context;
+    if (n >= 1 && args[0] == Py_None) {
+        PyErr_SetString(PyExc_TypeError, "when cannot be None");
+        return NULL;
+    }
+    if (parse_context(loop, loop->st->name_call_at, args, n, 2, kwnames, &context) ||
+        check_call(loop, args[1], loop->st->name_call_at, false))
+        return NULL;
+    return call_at(loop, args[0], args + 1, n - 1, context);
+}
+
+static PyObject *loop_time(PyObject *self, PyObject *unused)
+{
+    return PyFloat_FromDouble(now());
+}
+
+static PyObject *loop_stop(PyObject *self, PyObject *unused)
+{
+    loop_of(self)->stopping = 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *loop_is_running(PyObject *self, PyObject *unused)
+{
+    return PyBool_FromLong(loop_of(self)->thread != 0);
+}
+
+static PyObject *loop_is_closed(PyObject *self, PyObject *unused)
+{
+    return PyBool_FromLong(loop_of(self)->closed);
+}
+
+static PyObject *loop_get_debug(PyObject *self, PyObject *unused)
+{
+    return PyBool_FromLong(loop_of(self)->debug);
+}
+
+static PyObject *loop_create_future(PyObject *self, PyObject *unused)
+{
+    struct pystate *st = loop_of(self)->st;
+    return PyObject_Vectorcall(st->future_type, &self, 0, st->future_kwnames);
+}
+
+static PyObject *loop_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    return loop_add_watch(loop_of(self), WATCH_READ, args, n);
+}
+
+static PyObject *loop_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    return loop_add_watch(loop_of(self), WATCH_WRITE, args, n);
+}
+
+static PyObject *loop_remove_reader(PyObject *self, PyObject *file)
+{
+    return loop_remove_watch(loop_of(self), WATCH_READ, file);
+}
+
+static PyObject *loop_remove_writer(PyObject *self, PyObject *file)
+{
+    return loop_remove_watch(loop_of(self), WATCH_WRITE, file);
+}
+
+static PyObject *loop_add_signal_handler(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    return loop_add_signal(loop_of(self), args, n);
+}
+
+static PyObject *loop_remove_signal_handler(PyObject *self, PyObject *signal)
+{
+    return loop_remove_signal(loop_of(self), signal);
+}
+
+/* A handle made elsewhere, as asyncio's own _add_callback() takes it. */
+static PyObject *loop_add_callback(PyObject *self, PyObject *handle)
+{
+    PyObject *cancelled = PyObject_GetAttr(handle, loop_of(self)->st->name__cancelled);
+    int skip = cancelled ? PyObject_IsTrue(cancelled) : -1;
+    Py_XDECREF(cancelled);
+    if (skip < 0 || (!skip && ready_push(loop_of(self), Py_NewRef(handle))))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *loop_run_once(PyObject *self, PyObject *unused)
+{
+    if (loop_turn(loop_of(self)))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *loop_write_to_self(PyObject *self, PyObject *unused)
+{
+    wake_loop(loop_of(self));
+    Py_RETURN_NONE;
+}
+
+static PyObject *loop_nothing(PyObject *self, PyObject *unused)
+{
+    Py_RETURN_NONE;
+}
+
+static PyObject *loop_open(PyObject *self, PyObject *base)
+{
+    if (loop_open_base(loop_of(self), base))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *loop_release(PyObject *self, PyObject *unused)
+{
+    loop_release_base(loop_of(self));
+    Py_RETURN_NONE;
+}
+
+#define FAST(f) (PyCFunction)(void (*)(void))f, METH_FASTCALL
+#define FAST_KEYWORDS(f) (PyCFunction)(void (*)(void))f, METH_FASTCALL | METH_KEYWORDS
+static PyMethodDef loop_methods[] = {
+    { "call_soon", FAST_KEYWORDS(loop_call_soon), NULL },
+    { "call_soon_threadsafe", FAST_KEYWORDS(loop_call_soon_threadsafe), NULL },
+    { "call_later", FAST_KEYWORDS(loop_call_later), NULL },
+    { "call_at", FAST_KEYWORDS(loop_call_at), NULL },
+    { "time", loop_time, METH_NOARGS, NULL },
+    { "stop", loop_stop, METH_NOARGS, NULL },
+    { "is_running", loop_is_running, METH_NOARGS, NULL },
+    { "is_closed", loop_is_closed, METH_NOARGS, NULL },
+    { "get_debug", loop_get_debug, METH_NOARGS, NULL },
+    { "create_future", loop_create_future, METH_NOARGS, NULL },
+    { "_add_reader", FAST(loop_add_reader), NULL },
+    { "_add_writer", FAST(loop_add_writer), NULL },
+    { "_remove_reader", loop_remove_reader, METH_O, NULL },
+    { "_remove_writer", loop_remove_writer, METH_O, NULL },
+    { "_add_signal", FAST(loop_add_signal_handler), NULL },
+    { "_remove_signal", loop_remove_signal_handler, METH_O, NULL },
+    { "_add_callback", loop_add_callback, METH_O, NULL },
+    { "_run_once", loop_run_once, METH_NOARGS, NULL },
+    { "_write_to_self", loop_write_to_self, METH_NOARGS, NULL },
+    { "_make_self_pipe", loop_nothing, METH_NOARGS, NULL },
+    { "_close_self_pipe", loop_nothing, METH_NOARGS, NULL },
+    { "_open", loop_open, METH_O, "Attaches the loop to an event base, or to a new one if given None." },
+    { "_release", loop_release, METH_NOARGS, "Drops all handles, events and descriptors." },
+    { 0 },
+};
+
+static PyMemberDef loop_members[] = {
+    { "_closed", T_BOOL, offsetof(struct pyloop, closed), 0, NULL },
+    { "_stopping", T_BOOL, offsetof(struct pyloop, stopping), 0, NULL },
+    { "_task_factory", T_OBJECT, offsetof(struct pyloop, task_factory), 0, NULL },
+    { 0 },
+};
+
+static PyObject *get_debug(PyObject *self, void *unused)
+{
+    return PyBool_FromLong(loop_of(self)->debug);
+}
+
+static int set_debug(PyObject *self, PyObject *value, void *unused)
+{
+    int debug = value ? PyObject_IsTrue(value) : 0;
+    if (debug < 0)
+        return -1;
+    loop_of(self)->debug = debug;
+    return 0;
+}
+
+static PyObject *get_thread(PyObject *self, void *unused)
+{
+    unsigned long thread = loop_of(self)->thread;
+    return thread ? PyLong_FromUnsignedLong(thread) : Py_NewRef(Py_None);
+}
+
+static int set_thread(PyObject *self, PyObject *value, void *unused)
+{
+    unsigned long thread = value && value != Py_None ? PyLong_AsUnsignedLong(value) : 0;
+    if (PyErr_Occurred())
+        return -1;
+    loop_of(self)->thread = thread;
+    return 0;
+}
+
+static PyGetSetDef loop_getset[] = {
+    { "_debug", get_debug, set_debug, NULL, NULL },
+    { "_thread_id", get_thread, set_thread, NULL, NULL },
+    { 0 },
+};
+
+static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    struct pystate *st = pystate_of(type);
+    PyObject *module = st ? PyType_GetModule(st->base_type) : NULL;
+    struct pyloop *loop = module ? (struct pyloop *)type->tp_alloc(type, 0) : NULL;
+    if (!loop)
+        return NULL;
+    loop->st = st;
+    loop->module = Py_NewRef(module);
+    loop->timers.fd = loop->wake.fd = -1;
+    return (PyObject *)loop;
+}
+
+static int loop_visit(PyObject *self, visitproc visit, void *arg)
+{
+    struct pyloop *loop = loop_of(self);
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(loop->module);
+    Py_VISIT(loop->task_factory);
+    Py_VISIT(loop->captured);
+    for (size_t i = 0; i < loop->ready.n; i++)
+        Py_VISIT(loop->ready.ring[(loop->ready.head + i) & (loop->ready.cap - 1)]);
+    for (size_t i = 0; i < loop->timers.n; i++)
+        Py_VISIT(loop->timers.v[i].handle);
+    return watches_visit(loop, visit, arg);
+}
+
+static int loop_clear(PyObject *self)
+{
+    struct pyloop *loop = loop_of(self);
+    loop_release_base(loop);
+    Py_CLEAR(loop->task_factory);
+    Py_CLEAR(loop->captured);
+    return 0;
+}
+
+static void loop_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    loop_clear(self);
+    Py_CLEAR(loop_of(self)->module);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot loop_slots[] = {
+    { Py_tp_new, loop_new },
+    { Py_tp_dealloc, loop_dealloc },
+    { Py_tp_traverse, loop_visit },
+    { Py_tp_clear, loop_clear },
+    { Py_tp_methods, loop_methods },
+    { Py_tp_members, loop_members },
+    { Py_tp_getset, loop_getset },
+    { 0 },
+};
+
+int loop_type_init(PyObject *module, struct pystate *st)
+{
+    PyType_Spec spec = {
+        .name = "_tine.LoopBase",
+        .basicsize = sizeof(struct pyloop),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+        .slots = loop_slots,
+    };
+    st->base_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+    return st->base_type ? 0 : -1;
+}

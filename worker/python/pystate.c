@@ -1,0 +1,165 @@
+/* pystate.c: the built-in module `_tine`: made in phases, once for each interpreter that imports it. Holds no logic. */
+#include "worker/python/pystate.h"
+
+#include "worker/python/loop_handle.h"
+#include "worker/python/loop_internal.h"
+#include "worker/python/loop_py.h"
+
+static int state_visit(PyObject *module, visitproc visit, void *arg)
+{
+    struct pystate *st = PyModule_GetState(module);
+    if (!st)
+        return 0;
+    Py_VISIT(st->handle_type);
+    Py_VISIT(st->timer_type);
+    Py_VISIT(st->base_type);
+    Py_VISIT(st->loop_class);
+    Py_VISIT(st->loop_module);
+    Py_VISIT(st->future_type);
+    Py_VISIT(st->future_kwnames);
+    return 0;
+}
+
+static int state_clear(PyObject *module)
+{
+    struct pystate *st = PyModule_GetState(module);
+    if (!st)
+        return 0;
+    Py_CLEAR(st->handle_type);
+    Py_CLEAR(st->timer_type);
+    Py_CLEAR(st->base_type);
+    Py_CLEAR(st->loop_class);
+    Py_CLEAR(st->loop_module);
+    Py_CLEAR(st->future_type);
+    Py_CLEAR(st->future_kwnames);
+#define X(name) Py_CLEAR(st->name_##name);
+    PYSTATE_NAMES(X)
+#undef X
+    return 0;
+}
+
+static void state_free(void *module)
+{
+    state_clear(module);
+}
+
+static int names_init(struct pystate *st)
+{
+#define X(name)                                              \
+    if (!(st->name_##name = PyUnicode_InternFromString(#name))) \
+        return -1;
+    PYSTATE_NAMES(X)
+#undef X
+    return 0;
+}
+
+static int future_init(struct pystate *st)
+{
+    PyObject *module = PyImport_ImportModule("asyncio.futures");
+    if (!module)
+        return -1;
+    st->future_type = PyObject_GetAttrString(module, "Future");
+    Py_DECREF(module);
+    st->future_kwnames = PyTuple_Pack(1, st->name_loop);
+    return st->future_type && st->future_kwnames ? 0 : -1;
+}
+
+/* loop.py is run last: its class derives from LoopBase. */
+static int module_exec(PyObject *module)
+{
+    struct pystate *st = PyModule_GetState(module);
+    if (names_init(st) || future_init(st) || loop_handle_init(module, st) || loop_type_init(module, st))
+        return -1;
+    if (PyModule_AddType(module, st->handle_type) || PyModule_AddType(module, st->timer_type) ||
+        PyModule_AddType(module, st->base_type))
+        return -1;
+    return 0;
+}
+
+/* The Loop class, made at first use: loop.py imports `_tine`, which is complete only then. */
+static int loop_class_init(struct pystate *st)
+{
+    if (st->loop_class)
+        return 0;
+    if (!st->loop_module && !(st->loop_module = pystate_run("_tine_loop", loop_py)))
+        return -1;
+    st->loop_class = PyObject_GetAttrString(st->loop_module, "Loop");
+    return st->loop_class ? 0 : -1;
+}
+
+static PyObject *module_new_loop(PyObject *module, PyObject *unused)
+{
+    struct pystate *st = PyModule_GetState(module);
+    if (loop_class_init(st))
+        return NULL;
+    return PyObject_CallNoArgs(st->loop_class);
+}
+
+static PyMethodDef module_methods[] = {
+    { "new_loop", module_new_loop, METH_NOARGS,
+      "new_loop()\n--\n\nA new event loop with an event base of its own." },
+    { 0 },
+};
+
+static PyModuleDef_Slot module_slots[] = {
+    { Py_mod_exec, module_exec },
+#if PY_VERSION_HEX >= 0x030c0000
+    { Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED },
+#endif
+    { 0 },
+};
+
+/* CPython writes into a definition (its index), hence not const. */
+static PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_tine",
+    .m_doc = "The inside of the Tine server: its event loop.",
+    .m_size = sizeof(struct pystate),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = state_visit,
+    .m_clear = state_clear,
+    .m_free = state_free,
+};
+
+static PyObject *module_init(void)
+{
+    return PyModuleDef_Init(&module_def);
+}
+
+int pystate_register(void)
+{
+    return PyImport_AppendInittab("_tine", module_init);
+}
+
+struct pystate *pystate_import(PyObject **ret_module)
+{
+    PyObject *module = PyImport_ImportModule("_tine");
+    if (!module)
+        return NULL;
+    struct pystate *st = PyModule_GetState(module);
+    if (loop_class_init(st)) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    *ret_module = module;
+    return st;
+}
+
+struct pystate *pystate_of(PyTypeObject *type)
+{
+    PyObject *module = PyType_GetModuleByDef(type, &module_def);
+    return module ? PyModule_GetState(module) : NULL;
+}
+
+PyObject *pystate_run(const char *name, const char *source)
+{
+    char file[64];
+    snprintf(file, sizeof file, "<tine %s>", name);
+    PyObject *code = Py_CompileString(source, file, Py_file_input);
+    if (!code)
+        return NULL;
+    PyObject *module = PyImport_ExecCodeModuleEx(name, code, file);
+    Py_DECREF(code);
+    return module;
+}

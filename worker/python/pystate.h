@@ -1,0 +1,56 @@
+/* pystate.h: what the built-in module `_tine` keeps for one interpreter: its types, the names it looks up, the places of
+ * asyncio.Handle's slots. Every Python object of the loop lives here or in an instance, never in a C global. */
+#ifndef TINE_PYTHON_PYSTATE_H
+#define TINE_PYTHON_PYSTATE_H
+
+#include <Python.h>
+
+#define PYSTATE_NAMES(X) \
+    X(_callback_failed)  \
+    X(_check_callback)   \
+    X(_check_thread)     \
+    X(_run)              \
+    X(_run_handle)       \
+    X(_cancelled)        \
+    X(call_at)           \
+    X(call_later)        \
+    X(call_soon)         \
+    X(call_soon_threadsafe) \
+    X(context)           \
+    X(fileno)            \
+    X(loop)              \
+    X(run)               \
+    X(run_forever)
+
+/* Offsets of the slots of asyncio.Handle and asyncio.TimerHandle inside their instances. */
+struct handle_layout {
+    Py_ssize_t callback, args, cancelled, loop, source_traceback, repr, context;
+    Py_ssize_t when, scheduled; /* TimerHandle */
+    Py_ssize_t place;           /* ours: struct timer_place */
+};
+
+struct pystate {
+    PyTypeObject *handle_type; /* ours, derived from asyncio.Handle */
+    PyTypeObject *timer_type;  /* ours, derived from asyncio.TimerHandle */
+    PyTypeObject *base_type;   /* LoopBase */
+    PyObject *loop_class;      /* Loop of loop.py */
+    PyObject *loop_module;     /* loop.py */
+    PyObject *future_type;     /* _asyncio.Future */
+    PyObject *future_kwnames;  /* ("loop",) */
+    struct handle_layout layout;
+#define X(name) PyObject *name_##name;
+    PYSTATE_NAMES(X)
+#undef X
+};
+
+/* Makes `_tine` importable; before Python is initialised. 0 or -1. */
+int pystate_register(void) __attribute__((warn_unused_result));
+/* The state of `_tine` in this interpreter, imported if need be; NULL: exception set. *ret_module: new reference. */
+struct pystate *pystate_import(PyObject **ret_module);
+/* The state behind an instance of a type made by `_tine` or of a subclass of one. */
+struct pystate *pystate_of(PyTypeObject *type);
+
+/* Runs Python source as module `name`; new reference, or NULL with an exception set. */
+PyObject *pystate_run(const char *name, const char *source);
+
+#endif
