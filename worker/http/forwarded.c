@@ -1,0 +1,372 @@
+/* forwarded.c: see forwarded.h. Reads fields that anybody can write: trust is decided before each step, from the address
+ * of whoever wrote the value, never from the value itself.
+ */
+#include "worker/http/forwarded.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "worker/http/h1_chars.h"
+#include "worker/http/head_rules.h"
+#include "worker/http/req.h"
+
+#define MAX_HOPS 64
+
+/* One hop's statement; spans into the head, p = NULL where it says nothing. */
+struct element {
+    struct span node, proto, host;
+};
+
+/* The way from the peer towards the client. */
+struct walk {
+    const struct conf_nets *trusted;
+    unsigned hops;
+    bool ended;
+    bool have_client;
+    struct endpoint client;
+    struct span proto, host;
+};
+
+/* --- addresses --- */
+
+/* ":" port, or nothing. An obfuscated port ("_x") counts as not given. */
+static bool parse_port(struct span s, int32_t *ret)
+{
+    *ret = 0;
+    if (s.n == 0)
+        return true;
+    if (s.p[0] != ':' || s.n < 2)
+        return false;
+    if (s.p[1] == '_')
+        return true;
+    if (s.n > 6)
+        return false;
+    int32_t port = 0;
+    for (size_t i = 1; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+        port = port * 10 + (s.p[i] - '0');
+    }
+    *ret = port;
+    return port <= 65535;
+}
+
+/* Numeric address of `family` in s, in canonical text and as a socket address. */
+static bool parse_address(int family, struct span s, struct sockaddr_storage *ret_sa, struct endpoint *ret)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (s.n >= sizeof(text))
+        return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    memset(ret_sa, 0, sizeof(*ret_sa));
+    ret_sa->ss_family = (sa_family_t)family;
+    void *addr = family == AF_INET ? (void *)&((struct sockaddr_in *)ret_sa)->sin_addr
+                                   : (void *)&((struct sockaddr_in6 *)ret_sa)->sin6_addr;
+    return inet_pton(family, text, addr) == 1 && inet_ntop(family, addr, ret->host, sizeof(ret->host));
+}
+
+/* node of RFC 7239 6, and what X-Forwarded-For has: 1.2.3.4, 1.2.3.4:80, [::1], [::1]:80, and ::1 without brackets. */
+static bool parse_node(struct span s, struct sockaddr_storage *ret_sa, struct endpoint *ret)
+{
+    if (s.n && s.p[0] == '[') {
+        const char *end = memchr(s.p, ']', s.n);
+        if (!end)
+            return false;
+        struct span rest = { end + 1, (size_t)(s.p + s.n - end - 1) };
+        return parse_address(AF_INET6, (struct span){ s.p + 1, (size_t)(end - s.p - 1) }, ret_sa, ret) &&
+               parse_port(rest, &ret->port);
+    }
+    const char *colon = memchr(s.p, ':', s.n);
+    size_t n = colon ? (size_t)(colon - s.p) : s.n;
+    if (parse_address(AF_INET, (struct span){ s.p, n }, ret_sa, ret))
+        return parse_port((struct span){ s.p + n, s.n - n }, &ret->port);
+    ret->port = 0;
+    return parse_address(AF_INET6, s, ret_sa, ret);
+}
+
+/* The next element to the left, written by a hop that is believed. */
+static void visit(struct walk *w, const struct element *e)
+{
+    struct sockaddr_storage sa;
+    struct endpoint node = { .port = 0 };
+    w->hops++;
+    if (e->proto.p)
+        w->proto = e->proto;
+    if (e->host.p)
+        w->host = e->host;
+    if (!e->node.p || !parse_node(e->node, &sa, &node)) {
+        w->ended = true;
+        return;
+    }
+    w->client = node;
+    w->have_client = true;
+    w->ended = w->hops == MAX_HOPS || !conf_nets_match(w->trusted, (const struct sockaddr *)&sa);
+}
+
+/* --- Forwarded --- */
+
+static void skip_blanks(struct span *s)
+{
+    while (s->n && (s->p[0] == ' ' || s->p[0] == '\t'))
+        s->p++, s->n--;
+}
+
+static bool skip_char(struct span *s, char c)
+{
+    if (!s->n || s->p[0] != c)
+        return false;
+    s->p++;
+    s->n--;
+    return true;
+}
+
+static struct span take_token(struct span *s)
+{
+    struct span token = { s->p, 0 };
+    while (token.n < s->n && h1_is_token((unsigned char)s->p[token.n]))
+        token.n++;
+    s->p += token.n;
+    s->n -= token.n;
+    return token;
+}
+
+/* token or quoted-string. Escapes in a quoted string are refused: the value has to be a span of the head, and no
+ * address, scheme or host needs them. An empty string is p != NULL, n = 0. */
+static bool take_value(struct span *s, struct span *ret)
+{
+    if (!skip_char(s, '"')) {
+        *ret = take_token(s);
+        return ret->n > 0;
+    }
+    ret->p = s->p;
+    ret->n = 0;
+    while (ret->n < s->n && s->p[ret->n] != '"') {
+        if (s->p[ret->n] == '\\')
+            return false;
+        ret->n++;
+    }
+    s->p += ret->n;
+    s->n -= ret->n;
+    return skip_char(s, '"');
+}
+
+/* One "name=value"; each name at most once in an element (RFC 7239 4). */
+static bool take_pair(struct span *s, struct element *e)
+{
+    struct span value, name = take_token(s);
+    if (!name.n || !skip_char(s, '=') || !take_value(s, &value))
+        return false;
+    struct span *slot = span_ieq(name, SPAN("for"))     ? &e->node
+                        : span_ieq(name, SPAN("proto")) ? &e->proto
+                        : span_ieq(name, SPAN("host"))  ? &e->host
+                                                        : NULL;
+    if (slot && slot->p)
+        return false;
+    if (slot)
+        *slot = value;
+    return true;
+}
+
+/* [ pair ] *( ";" [ pair ] ), up to a comma or the end; white space around ";" is common and harmless. */
+static bool take_element(struct span *s, struct element *ret)
+{
+    *ret = (struct element){ { NULL, 0 }, { NULL, 0 }, { NULL, 0 } };
+    do {
+        skip_blanks(s);
+        if (s->n && s->p[0] != ';' && s->p[0] != ',' && !take_pair(s, ret))
+            return false;
+        skip_blanks(s);
+    } while (skip_char(s, ';'));
+    return s->n == 0 || s->p[0] == ',';
+}
+
+static bool is_empty(const struct element *e)
+{
+    return !e->node.p && !e->proto.p && !e->host.p;
+}
+
+/* Visits the elements of one field line from the right. Quoted strings can only be read from the left, so the last
+ * MAX_HOPS elements are kept in a ring. */
+static void walk_line(struct walk *w, struct span line)
+{
+    struct element ring[MAX_HOPS];
+    size_t n = 0;
+    do {
+        struct element e;
+        if (!take_element(&line, &e)) {
+            w->ended = true; /* nothing of this line is believed, nor what stands before it */
+            return;
+        }
+        if (!is_empty(&e))
+            ring[n++ % MAX_HOPS] = e;
+    } while (skip_char(&line, ','));
+    for (size_t i = n; i > 0 && n - i < MAX_HOPS && !w->ended; i--)
+        visit(w, &ring[(i - 1) % MAX_HOPS]);
+}
+
+static void walk_forwarded(struct req *r, struct walk *w)
+{
+    for (uint32_t i = r->n_fields; i-- > 0 && !w->ended;) {
+        if (head_rules_known(req_span(r, r->fields[i].name)) == FIELD_FORWARDED)
+            walk_line(w, req_span(r, r->fields[i].value));
+    }
+}
+
+/* --- X-Forwarded-* --- */
+
+/* Elements of a list over all its field lines, from the right. */
+struct backwards {
+    const struct req *r;
+    enum known_field which;
+    uint32_t next;    /* fields below this one are still to come */
+    struct span rest; /* of the present line */
+    bool in_line;
+};
+
+static struct backwards backwards_from(const struct req *r, enum known_field which)
+{
+    return (struct backwards){ .r = r, .which = which, .next = r->known[which] ? r->n_fields : 0 };
+}
+
+static bool next_line(struct backwards *b)
+{
+    while (b->next > 0) {
+        const struct field *f = &b->r->fields[--b->next];
+        if (head_rules_known(req_span(b->r, f->name)) == (int)b->which) {
+            b->rest = req_span(b->r, f->value);
+            return b->in_line = true;
+        }
+    }
+    return false;
+}
+
+/* Empty elements count as elements: lists are compared by length. */
+static bool previous(struct backwards *b, struct span *ret)
+{
+    if (!b->in_line && !next_line(b))
+        return false;
+    const char *comma = memrchr(b->rest.p, ',', b->rest.n);
+    const char *from = comma ? comma + 1 : b->rest.p;
+    *ret = span_trim((struct span){ from, (size_t)(b->rest.p + b->rest.n - from) });
+    b->in_line = comma != NULL;
+    b->rest.n = comma ? (size_t)(comma - b->rest.p) : 0;
+    return true;
+}
+
+static size_t count_elements(const struct req *r, enum known_field which)
+{
+    struct backwards b = backwards_from(r, which);
+    struct span element;
+    size_t n = 0;
+    while (previous(&b, &element))
+        n++;
+    return n;
+}
+
+/* Element `at` from the right (0 = right-most); p = NULL if there is none. */
+static struct span element_at(const struct req *r, enum known_field which, size_t at)
+{
+    struct backwards b = backwards_from(r, which);
+    struct span element;
+    while (previous(&b, &element)) {
+        if (at-- == 0)
+            return element;
+    }
+    return (struct span){ NULL, 0 };
+}
+
+static void walk_x_forwarded(struct req *r, struct walk *w)
+{
+    struct backwards b = backwards_from(r, FIELD_X_FORWARDED_FOR);
+    struct element e = { .node = { NULL, 0 } };
+    while (!w->ended && previous(&b, &e.node))
+        visit(w, &e);
+
+    size_t hops = w->hops ? w->hops - 1 : 0, length = count_elements(r, FIELD_X_FORWARDED_FOR);
+    bool same_proto = count_elements(r, FIELD_X_FORWARDED_PROTO) == length;
+    bool same_host = count_elements(r, FIELD_X_FORWARDED_HOST) == length;
+    w->proto = element_at(r, FIELD_X_FORWARDED_PROTO, same_proto ? hops : 0);
+    w->host = element_at(r, FIELD_X_FORWARDED_HOST, same_host ? hops : 0);
+}
+
+/* --- the request --- */
+
+static void set_scheme(struct req *r, struct span proto)
+{
+    if (span_ieq(proto, SPAN("https")) || span_ieq(proto, SPAN("wss")))
+        r->https = true;
+    else if (span_ieq(proto, SPAN("http")) || span_ieq(proto, SPAN("ws")))
+        r->https = false;
+}
+
+static void set_host(struct req *r, struct span host)
+{
+    if (host.n && r->known[FIELD_HOST] && head_rules_valid_host(host))
+        r->fields[r->known[FIELD_HOST] - 1].value = (struct piece){ (uint32_t)(host.p - r->head), (uint32_t)host.n };
+}
+
+static int32_t forwarded_port(const struct req *r)
+{
+    struct span s = element_at(r, FIELD_X_FORWARDED_PORT, 0);
+    int32_t port = 0;
+    if (s.n == 0 || s.n > 5)
+        return 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return 0;
+        port = port * 10 + (s.p[i] - '0');
+    }
+    return port <= 65535 ? port : 0;
+}
+
+/* own_client has room for both sides, so that the request has one thing to free. */
+static void set_endpoints(struct req *r, const struct walk *w, int32_t port)
+{
+    bool set_port = port && r->server && r->server->port >= 0;
+    if (!w->have_client && !set_port)
+        return;
+    struct endpoint *own = calloc(2, sizeof(*own));
+    if (!own)
+        return;
+    if (w->have_client) {
+        own[0] = w->client;
+        r->client = &own[0];
+    } else if (r->client) {
+        own[0] = *r->client;
+        r->client = &own[0];
+    }
+    if (set_port) {
+        own[1] = *r->server;
+        own[1].port = port;
+        r->server = &own[1];
+    }
+    free(r->own_client);
+    r->own_client = own;
+}
+
+void forwarded_apply(struct req *r, const struct conf_nets *trusted, const struct sockaddr *peer)
+{
+    const uint16_t *known = r->known;
+    if (!known[FIELD_FORWARDED] && !known[FIELD_X_FORWARDED_FOR] && !known[FIELD_X_FORWARDED_PROTO] &&
+        !known[FIELD_X_FORWARDED_HOST] && !known[FIELD_X_FORWARDED_PORT])
+        return;
+    if (!conf_nets_match(trusted, peer))
+        return;
+
+    struct walk w = { .trusted = trusted };
+    int32_t port = 0;
+    if (known[FIELD_FORWARDED]) {
+        walk_forwarded(r, &w);
+    } else {
+        walk_x_forwarded(r, &w);
+        port = forwarded_port(r);
+    }
+    if (w.proto.p)
+        set_scheme(r, w.proto);
+    set_host(r, w.host);
+    set_endpoints(r, &w, port);
+}
