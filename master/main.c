@@ -1,5 +1,145 @@
-/* main.c: the entry of the program. */
-int main(void)
+/* main.c: the entry of the program: from the command line to a running master, in the order in which things may fail.
+ * Must never start Python: that is a worker's business. */
+#include <config.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/heritage.h"
+#include "common/log.h"
+#include "conf/conf.h"
+#include "conf/conf_cli.h"
+#include "conf/conf_load.h"
+#include "master/master.h"
+#include "master/pidfile.h"
+
+static int print_version(void)
 {
-    return 0;
+    printf("tine %s\nlibevent %s (built with %s)\n%s", PACKAGE_VERSION, event_get_version(), LIBEVENT_VERSION,
+           worker_versions());
+    return fflush(stdout) == 0 ? MASTER_EXIT_OK : MASTER_EXIT_SYSTEM;
+}
+
+static int print_errors(char *errors)
+{
+    fputs(errors ? errors : "tine: out of memory\n", stderr);
+    free(errors);
+    return MASTER_EXIT_CONF;
+}
+
+/* Connections need descriptors, and the soft limit is 1024 on most systems. */
+static void raise_descriptor_limit(const struct conf_server *conf)
+{
+    const rlim_t others = 256; /* files and sockets of the application, roughly */
+    struct rlimit limit;
+    rlim_t want = conf->worker_connections + others;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
+        return;
+    if (limit.rlim_max < want)
+        log_warning("server.worker_connections = %u needs more descriptors than the limit of %llu (ulimit -Hn)",
+                    conf->worker_connections, (unsigned long long)limit.rlim_max);
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Where paths of the configuration start, and where messages go. */
+static int prepare(struct master *master)
+{
+    const struct conf *conf = master->conf;
+    if (conf->server.chdir && chdir(conf->server.chdir) < 0) {
+        log_critical("server.chdir %s: %s", conf->server.chdir, strerror(errno));
+        return MASTER_EXIT_CONF;
+    }
+    if (privs_resolve(&master->privs, &conf->server) < 0)
+        return MASTER_EXIT_CONF;
+    if (log_open(conf->log.errorlog, (enum log_level)conf->log.loglevel) < 0) {
+        log_critical("log.errorlog %s: %s", conf->log.errorlog, strerror(errno));
+        return MASTER_EXIT_SYSTEM;
+    }
+    privs_give_file(&master->privs, log_fd());
+    raise_descriptor_limit(&conf->server);
+    const char *name = conf->server.proc_name;
+    if (name)
+        proctitle_set(&master->title, "%s: master", name);
+    else
+        proctitle_set(&master->title, "tine: master [%s]", conf->app.module);
+    return MASTER_EXIT_OK;
+}
+
+/* With everything that only a service has: sockets, pidfile, somebody to notify. */
+static int run(struct master *master, struct listen_passed *passed)
+{
+    const struct conf_server *conf = &master->conf->server;
+    if (conf->pidfile && pidfile_write(conf->pidfile) < 0)
+        return MASTER_EXIT_SYSTEM;
+    int status = MASTER_EXIT_SYSTEM;
+    if (listeners_open(&master->listeners, conf, &master->privs, passed) == 0)
+        status = master_run(master);
+    listeners_close(&master->listeners);
+    pidfile_remove(conf->pidfile);
+    return status;
+}
+
+static int serve(const struct conf *conf, const struct proctitle *title)
+{
+    struct master master = { .conf = conf, .title = *title, .notify = { .fd = -1 } };
+    struct listen_passed passed;
+    listen_take_passed(&passed);
+    signal(SIGPIPE, SIG_IGN);
+    int status = prepare(&master);
+    if (status == MASTER_EXIT_OK && conf->server.daemon && daemon_start(&master.daemon) < 0)
+        status = MASTER_EXIT_SYSTEM;
+    if (status == MASTER_EXIT_OK) {
+        notify_open(&master.notify);
+        status = run(&master, &passed);
+        notify_close(&master.notify);
+        daemon_tell_parent(&master.daemon, status);
+    }
+    privs_done(&master.privs);
+    listen_passed_done(&passed);
+    return status;
+}
+
+static int act(const struct conf_cli *cli, const struct proctitle *title)
+{
+    struct conf_loaded *loaded = NULL;
+    char *errors = NULL;
+    int status = MASTER_EXIT_OK;
+    if (conf_load(cli, &loaded, &errors) < 0)
+        return print_errors(errors);
+    if (cli->action == CONF_CLI_DUMP) {
+        conf_dump(loaded, stdout);
+        status = fflush(stdout) == 0 ? MASTER_EXIT_OK : MASTER_EXIT_SYSTEM;
+    } else if (cli->action == CONF_CLI_CHECK) {
+        puts("configuration OK");
+        status = fflush(stdout) == 0 ? MASTER_EXIT_OK : MASTER_EXIT_SYSTEM;
+    } else {
+        status = serve(conf_loaded_get(loaded), title);
+    }
+    conf_loaded_free(loaded);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct proctitle title;
+    struct conf_cli cli = { 0 };
+    char *error = NULL;
+    proctitle_init(&title, argc, argv);
+    if (conf_cli_parse(argc, argv, &cli, &error) < 0)
+        return print_errors(error);
+    int status;
+    if (cli.action == CONF_CLI_VERSION)
+        status = print_version();
+    else if (cli.action == CONF_CLI_HELP)
+        status = fputs(conf_cli_help, stdout) < 0 || fflush(stdout) != 0 ? MASTER_EXIT_SYSTEM : MASTER_EXIT_OK;
+    else
+        status = act(&cli, &title);
+    conf_cli_done(&cli);
+    return status;
 }
