@@ -9,7 +9,7 @@ struct acceptor;
 struct listener;
 struct net;
 
-/* Begins to accept on all listeners. NULL with errno. */
+/* Begins to accept on all listeners and sets net->acceptor. NULL with errno. */
 struct acceptor *acceptor_new(struct net *net, const struct listener *listeners, size_t n);
 /* Called by conn.c when a connection has gone. */
 void acceptor_conn_gone(struct acceptor *a);

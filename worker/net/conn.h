@@ -4,13 +4,17 @@
  * kept, so an idle connection holds none. Output is written at once; what the socket does not take is kept and written
  * when it can be. Above the high mark (64 KB) writes say CONN_LATER, below the low mark (16 KB) on_drained follows.
  *
- * Nothing is freed inside its own callback: conn_close() and conn_abort() mark and queue; net_sweep(), once a loop turn, frees. After them the
- * protocol gets on_close (from the sweep) and nothing else.
+ * Reading is edge-triggered: pausing and resuming cost no system call, and the end of the peer is noticed while reading
+ * is paused, without a busy loop. The event base must have EV_FEATURE_ET and EV_FEATURE_EARLY_CLOSE (epoll).
+ *
+ * Nothing is freed inside its own callback: conn_close() and conn_abort() mark and queue; net_turn(), once a loop turn,
+ * frees. After them the protocol gets on_close (from the sweep) and nothing else. The process must ignore SIGPIPE.
  */
 #ifndef TINE_NET_CONN_H
 #define TINE_NET_CONN_H
 
 #include <event2/event_struct.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -22,6 +26,7 @@
 #include "worker/net/proto.h"
 #include "worker/net/transport.h"
 
+struct acceptor;
 struct conf;
 struct event_base;
 struct handler;
@@ -30,6 +35,7 @@ struct score;
 
 #define CONN_HIGH_MARK (64u << 10)
 #define CONN_LOW_MARK (16u << 10)
+#define CONN_LINGER_MAX (256u << 10)
 
 enum conn_state {
     CONN_OPEN,
@@ -39,6 +45,13 @@ enum conn_state {
 };
 
 enum conn_write { CONN_SENT, CONN_LATER, CONN_GONE };
+
+/* An address without the path of a Unix socket (that is the listener's), so that idle connections stay small. */
+union conn_addr {
+    struct sockaddr sa;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+};
 
 struct conn {
     enum conn_state state;
@@ -51,11 +64,17 @@ struct conn {
     const struct listener *listener;
 
     struct event read_event, write_event;
-    bool reading;        /* read_event is added */
-    bool writing;        /* write_event is added */
+    bool paused;         /* by conn_pause() */
+    bool readable;       /* an event came while reading was paused, or reading stopped before the socket was empty */
+    bool peer_hup;       /* the peer's end was seen coming: read until it */
     bool peer_eof;
+    bool linger;         /* set by the protocol: input may be left unread when it closes */
+    bool writing;        /* write_event is added */
     bool over_high;      /* a write said CONN_LATER: on_drained is owed */
-    bool flush_queued, replay_queued;
+    bool flush_queued, again_queued;
+    bool file_short;     /* the file ended before file_left was 0; the connection was aborted */
+    uint32_t linger_left; /* bytes that will still be thrown away */
+    uint8_t end;         /* enum conn_end, once dead */
 
     struct buf in;       /* bytes not used by the protocol yet */
     struct buf out;      /* bytes not taken by the socket yet */
@@ -67,12 +86,11 @@ struct conn {
     struct deadline deadline;
     struct deadline write_deadline; /* armed while output waits; write_timeout without progress aborts */
 
-    struct sockaddr_storage peer;   /* after PROXY protocol: what it said */
-    socklen_t peer_len;
-    struct sockaddr_storage local;
+    union conn_addr peer;           /* after PROXY protocol: what it said */
+    union conn_addr local;
     void *user;          /* the handler's own, released by handler_ops.on_conn_close */
     TAILQ_ENTRY(conn) all;
-    SLIST_ENTRY(conn) dead, flush, replay;
+    SLIST_ENTRY(conn) dead, flush, again;
 };
 
 /* Everything that the connections of one worker share. */
@@ -91,11 +109,17 @@ struct net {
     TAILQ_HEAD(conn_list, conn) conns;
     SLIST_HEAD(conn_dead, conn) dead;
     SLIST_HEAD(conn_flush, conn) flush;
-    SLIST_HEAD(conn_replay, conn) replay;
-    struct event replay_event;  /* active while `replay` is not empty */
+    SLIST_HEAD(conn_again, conn) again; /* to be looked at in the next turn: replay, reading on, writing on */
+    struct event again_event;   /* active while `again` is not empty */
+    struct acceptor *acceptor;  /* told when a connection is gone; NULL: none */
+    void *proto_shared;         /* what the protocol keeps once for all connections */
+    void (*proto_shared_free)(void *proto_shared);
+    void (*on_empty)(void *arg);
+    void *on_empty_arg;
 };
 
-/* 0, or -1 with errno. */
+/* 0, or -1 with errno (ENOTSUP: the event base lacks a feature). handler, choose_proto and access_log are the caller's
+ * to set. */
 int net_init(struct net *net, struct event_base *base, const struct conf *conf, struct score *score);
 /* Closes all connections (CONN_END_SHUTDOWN), sweeps, gives memory back. */
 void net_done(struct net *net);
@@ -114,6 +138,8 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
 enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n);
 /* Like conn_writev, but leaves the bytes in `out` until the end of the turn, 64 KB or 5 ms, whichever is first. */
 enum conn_write conn_writev_deferred(struct conn *c, const struct iovec *v, int n);
+/* Writes deferred bytes now instead of at the end of the turn. */
+void conn_flush(struct conn *c);
 /* Room for direct formatting behind `out` of at least n bytes; then conn_commit() (write = now) or leave deferred. */
 char *conn_reserve(struct conn *c, size_t n);
 enum conn_write conn_commit(struct conn *c, size_t n, bool now);
@@ -132,11 +158,13 @@ void conn_replay(struct conn *c);
 void conn_set_deadline(struct conn *c, uint64_t ms);
 void conn_no_deadline(struct conn *c);
 
-/* Closes after the output is sent; lingers (up to 2 s, 256 KB) when input was left unread, so that the peer gets the answer. */
+/* Closes after the output is sent; lingers (up to 2 s, 256 KB; RFC 9112 9.6) when input was left unread or may be
+ * (conn->linger), so that the peer gets the answer. */
 void conn_close(struct conn *c);
 /* Closes at once: with RST if `reset`, so that the peer notices a cut answer. */
 void conn_abort(struct conn *c, bool reset);
-/* Changes the protocol (upgrade); the old one's on_close is not called, its data is the caller's business. */
+/* Changes the protocol; neither the old one's on_close nor the new one's open is called: proto_data is the caller's
+ * business. Inside on_data, bytes that the old one did not use are offered to the new one at once. */
 void conn_set_proto(struct conn *c, const struct proto_ops *proto);
 
 #endif

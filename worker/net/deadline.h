@@ -14,6 +14,7 @@ struct event_base;
 
 struct deadline {
     uint64_t at_ms;   /* clock_ms() when it is due; 0 = not armed */
+    uint64_t slot_tick; /* when its slot comes up */
     uint32_t slot;    /* + 1; 0 = in no slot */
     void (*fn)(struct deadline *d);
     TAILQ_ENTRY(deadline) link;
@@ -22,8 +23,8 @@ struct deadline {
 struct wheel {
     struct event_base *base;
     struct event tick;
-    uint64_t now_ms;  /* of the last tick or wheel_now() */
-    uint64_t tick_no;
+    uint64_t now_ms;  /* of the last tick */
+    uint64_t tick_no; /* the last one that was worked off */
     unsigned armed;   /* entries in slots */
     TAILQ_HEAD(wheel_slot, deadline) slots[WHEEL_SLOTS];
 };
@@ -31,7 +32,7 @@ struct wheel {
 void wheel_init(struct wheel *w, struct event_base *base);
 void wheel_done(struct wheel *w);
 void deadline_init(struct deadline *d, void (*fn)(struct deadline *d));
-/* Fires between ms and ms + 512 from now, once. */
+/* Fires between ms and ms + 512 from now, once; fn may set, clear or finish any deadline. */
 void deadline_set(struct wheel *w, struct deadline *d, uint64_t ms);
 /* Disarmed; stays in its slot until that comes up, unless freed: deadline_done(). */
 void deadline_clear(struct deadline *d);

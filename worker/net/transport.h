@@ -11,14 +11,16 @@ struct conn;
 struct transport_ops {
     const char *name;
     bool secure; /* scheme https */
+    /* A read that returns less than was asked for has taken all there was: the next read may wait for an event. */
+    bool short_read_drains;
     /* As read(2) on a non-blocking socket: >0; 0 at EOF; -1 with errno (EAGAIN: nothing now). */
     ssize_t (*read)(struct conn *c, void *p, size_t n);
     ssize_t (*writev)(struct conn *c, const struct iovec *v, int n);
-    /* NULL: cannot; the connection then reads the file and writes. Advances *offset. */
+    /* NULL: cannot; the connection then reads the file and writes. Advances *offset. The process ignores SIGPIPE. */
     ssize_t (*sendfile)(struct conn *c, int fd, off_t *offset, size_t n);
     /* Ends the sending side (FIN, close_notify). */
     void (*shutdown)(struct conn *c);
-    /* Frees the transport's own state; the descriptor is the connection's. */
+    /* Frees the transport's own state; the descriptor is the connection's. May be NULL. */
     void (*done)(struct conn *c);
 };
 

@@ -1,0 +1,290 @@
+/* conn.c: life and death of connections: the only place that closes and frees. See conn.h. */
+#include "worker/net/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/heritage.h"
+#include "common/scoreboard.h"
+#include "conf/conf.h"
+#include "worker/net/accept.h"
+#include "worker/net/conn_io.h"
+#include "worker/net/proxy_step.h"
+
+#define SCRATCH_SIZE (64u << 10)
+#define LINGER_MS 2000
+
+int net_init(struct net *net, struct event_base *base, const struct conf *conf, struct score *score)
+{
+    int needed = EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE;
+    if ((event_base_get_features(base) & needed) != needed) {
+        errno = ENOTSUP;
+        return -1;
+    }
+    memset(net, 0, sizeof *net);
+    net->scratch_size = SCRATCH_SIZE;
+    if (!(net->scratch = malloc(SCRATCH_SIZE)))
+        return -1;
+    net->base = base;
+    net->conf = conf;
+    net->score = score;
+    TAILQ_INIT(&net->conns);
+    event_assign(&net->again_event, base, -1, 0, conn_on_again, net);
+    wheel_init(&net->wheel, base);
+    return 0;
+}
+
+static void sweep_one(struct net *net, struct conn *c)
+{
+    if (c->proto)
+        c->proto->on_close(c, (enum conn_end)c->end);
+    if (c->flush_queued)
+        SLIST_REMOVE(&net->flush, c, conn, flush);
+    if (c->again_queued)
+        SLIST_REMOVE(&net->again, c, conn, again);
+    TAILQ_REMOVE(&net->conns, c, all);
+    buf_release(&c->in);
+    buf_release(&c->out);
+    free(c);
+    net->n_conns--;
+    score_add32(&net->score->connections, -1);
+    if (net->acceptor)
+        acceptor_conn_gone(net->acceptor);
+}
+
+static void sweep(struct net *net)
+{
+    struct conn *c;
+    while ((c = SLIST_FIRST(&net->dead))) {
+        SLIST_REMOVE_HEAD(&net->dead, dead);
+        sweep_one(net, c);
+    }
+    if (!net->n_conns && net->on_empty) {
+        void (*fn)(void *) = net->on_empty;
+        net->on_empty = NULL;
+        fn(net->on_empty_arg);
+    }
+}
+
+void net_turn(struct net *net)
+{
+    struct conn_flush queued = net->flush;
+    SLIST_INIT(&net->flush);
+    struct conn *c;
+    while ((c = SLIST_FIRST(&queued))) {
+        SLIST_REMOVE_HEAD(&queued, flush);
+        c->flush_queued = false;
+        conn_flush(c);
+    }
+    if (!SLIST_EMPTY(&net->dead))
+        sweep(net);
+    /* Whatever a callback deferred meanwhile must not wait for an event from outside. */
+    if (!SLIST_EMPTY(&net->flush))
+        event_active(&net->again_event, EV_TIMEOUT, 0);
+}
+
+void net_shutdown(struct net *net)
+{
+    struct conn *c;
+    net->draining = true;
+    TAILQ_FOREACH(c, &net->conns, all) {
+        if (c->state == CONN_OPEN)
+            c->proto->on_shutdown(c);
+    }
+}
+
+void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg)
+{
+    net->on_empty = fn;
+    net->on_empty_arg = arg;
+    if (!net->n_conns)
+        sweep(net);
+}
+
+void net_done(struct net *net)
+{
+    struct conn *c;
+    net->draining = true;
+    TAILQ_FOREACH(c, &net->conns, all)
+        conn_die(c, CONN_END_SHUTDOWN);
+    sweep(net);
+    assert(TAILQ_EMPTY(&net->conns));
+    event_del(&net->again_event);
+    wheel_done(&net->wheel);
+    if (net->proto_shared)
+        net->proto_shared_free(net->proto_shared);
+    net->proto_shared = NULL;
+    free(net->scratch);
+    net->scratch = NULL;
+}
+
+static void on_deadline(struct deadline *d)
+{
+    struct conn *c = (struct conn *)(void *)((char *)d - offsetof(struct conn, deadline));
+    if (c->state == CONN_OPEN)
+        c->proto->on_deadline(c);
+    else if (c->state == CONN_LINGERING)
+        conn_die(c, CONN_END_CLOSED);
+}
+
+static void on_write_deadline(struct deadline *d)
+{
+    struct conn *c = (struct conn *)(void *)((char *)d - offsetof(struct conn, write_deadline));
+    conn_die(c, CONN_END_RESET);
+}
+
+static void copy_addr(union conn_addr *to, const struct sockaddr *from)
+{
+    switch (from->sa_family) {
+    case AF_INET:
+        memcpy(&to->in4, from, sizeof to->in4);
+        break;
+    case AF_INET6:
+        memcpy(&to->in6, from, sizeof to->in6);
+        break;
+    default:
+        to->sa.sa_family = AF_UNIX;
+    }
+}
+
+static bool is_wildcard(const struct listener *l)
+{
+    const struct sockaddr *sa = (const struct sockaddr *)&l->addr;
+    if (sa->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr == INADDR_ANY;
+    return sa->sa_family == AF_INET6 &&
+           IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
+}
+
+static void set_addresses(struct conn *c, const struct sockaddr *peer)
+{
+    const struct listener *l = c->listener;
+    if (l->addr.ss_family == AF_UNIX) {
+        c->peer.sa.sa_family = c->local.sa.sa_family = AF_UNIX;
+        return;
+    }
+    copy_addr(&c->peer, peer);
+    copy_addr(&c->local, (const struct sockaddr *)&l->addr);
+    struct sockaddr_storage local;
+    socklen_t n = sizeof local;
+    if (is_wildcard(l) && getsockname(c->fd, (struct sockaddr *)&local, &n) == 0)
+        copy_addr(&c->local, (struct sockaddr *)&local);
+}
+
+struct conn *conn_open(struct net *net, int fd, const struct listener *listener, const struct sockaddr *peer,
+                       socklen_t peer_len)
+{
+    struct conn *c = calloc(1, sizeof *c);
+    if (!c) {
+        close(fd);
+        return NULL;
+    }
+    c->fd = fd;
+    c->file_fd = -1;
+    c->net = net;
+    c->listener = listener;
+    c->transport = &transport_tcp;
+    set_addresses(c, peer);
+    if (c->peer.sa.sa_family != AF_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+    deadline_init(&c->deadline, on_deadline);
+    deadline_init(&c->write_deadline, on_write_deadline);
+    event_assign(&c->read_event, net->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, conn_on_readable, c);
+    event_assign(&c->write_event, net->base, fd, EV_WRITE | EV_ET | EV_PERSIST, conn_on_writable, c);
+    c->proto = listener->proxy ? &proto_proxy : net->choose_proto(c);
+    if (event_add(&c->read_event, NULL) < 0 || c->proto->open(c) < 0) {
+        event_del(&c->read_event);
+        deadline_done(&net->wheel, &c->deadline);
+        close(fd);
+        free(c);
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&net->conns, c, all);
+    net->n_conns++;
+    score_add32(&net->score->connections, 1);
+    return c;
+}
+
+void conn_set_deadline(struct conn *c, uint64_t ms)
+{
+    if (c->state == CONN_OPEN)
+        deadline_set(&c->net->wheel, &c->deadline, ms);
+}
+
+void conn_no_deadline(struct conn *c)
+{
+    if (c->state == CONN_OPEN)
+        deadline_clear(&c->deadline);
+}
+
+void conn_set_proto(struct conn *c, const struct proto_ops *proto)
+{
+    c->proto = proto;
+}
+
+void conn_die(struct conn *c, enum conn_end why)
+{
+    if (c->state == CONN_DEAD)
+        return;
+    c->state = CONN_DEAD;
+    c->end = (uint8_t)why;
+    event_del(&c->read_event);
+    event_del(&c->write_event);
+    deadline_done(&c->net->wheel, &c->deadline);
+    deadline_done(&c->net->wheel, &c->write_deadline);
+    if (c->transport->done)
+        c->transport->done(c);
+    close(c->fd);
+    c->fd = -1;
+    SLIST_INSERT_HEAD(&c->net->dead, c, dead);
+}
+
+/* Bytes that we have not read make close(2) send a RST, which may destroy the answer before the peer has read it. */
+static bool may_have_unread(const struct conn *c)
+{
+    int waiting = 0;
+    return c->linger || c->readable || buf_len(&c->in) || (ioctl(c->fd, FIONREAD, &waiting) == 0 && waiting > 0);
+}
+
+void conn_flushed(struct conn *c)
+{
+    if (c->peer_eof || !may_have_unread(c)) {
+        conn_die(c, CONN_END_CLOSED);
+        return;
+    }
+    c->state = CONN_LINGERING;
+    buf_release(&c->in);
+    c->linger_left = CONN_LINGER_MAX;
+    c->transport->shutdown(c);
+    deadline_set(&c->net->wheel, &c->deadline, LINGER_MS);
+    conn_again(c);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    conn_flush(c);
+    if (c->state != CONN_OPEN)
+        return;
+    c->state = CONN_FLUSHING;
+    deadline_clear(&c->deadline);
+    if (!conn_unsent(c))
+        conn_flushed(c);
+}
+
+void conn_abort(struct conn *c, bool reset)
+{
+    if (c->state == CONN_DEAD)
+        return;
+    if (reset)
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+    conn_die(c, CONN_END_ABORTED);
+}

@@ -1,0 +1,186 @@
+/* conn_in.c: the reading half of a connection: bytes from the socket to the protocol. Edge-triggered: whoever stops
+ * before the socket is empty must set conn->readable and see to it that somebody comes back. */
+#include <errno.h>
+#include <event2/event.h>
+#include <poll.h>
+
+#include "worker/net/conn_io.h"
+
+/* Full buffers read from one connection before others get their turn. */
+#define READ_ROUNDS 4
+
+/* Gives bytes to the protocol; to the next one too if the protocol changes on the way. Returns how many were used. */
+static size_t offer(struct conn *c, char *p, size_t n)
+{
+    const struct proto_ops *proto = c->proto;
+    size_t used = proto->on_data(c, p, n);
+    while (unlikely(c->proto != proto) && c->state == CONN_OPEN && used < n) {
+        proto = c->proto;
+        used += proto->on_data(c, p + used, n - used);
+    }
+    return used;
+}
+
+static void offer_kept(struct conn *c)
+{
+    size_t n = buf_len(&c->in);
+    size_t used = offer(c, c->in.p + c->in.start, n);
+    if (c->state != CONN_OPEN)
+        return;
+    buf_take(&c->in, used);
+    if (used == n)
+        buf_release(&c->in);
+}
+
+static void deliver(struct conn *c, char *p, size_t n)
+{
+    if (likely(!buf_len(&c->in))) {
+        size_t used = offer(c, p, n);
+        if (likely(used == n) || c->state != CONN_OPEN)
+            return;
+        if (buf_add(&c->in, p + used, n - used) < 0)
+            conn_die(c, CONN_END_ABORTED);
+        return;
+    }
+    if (buf_add(&c->in, p, n) < 0)
+        conn_die(c, CONN_END_ABORTED);
+    else
+        offer_kept(c);
+}
+
+static void read_ended(struct conn *c, ssize_t n)
+{
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        if (errno == EINTR)
+            conn_again(c);
+        return;
+    }
+    if (n < 0) {
+        conn_die(c, CONN_END_RESET);
+        return;
+    }
+    c->peer_eof = true;
+    c->proto->on_eof(c);
+}
+
+static void read_on(struct conn *c)
+{
+    struct net *net = c->net;
+    c->readable = false;
+    if (unlikely(c->peer_eof))
+        return;
+    for (int round = 0; round < READ_ROUNDS; round++) {
+        ssize_t n = c->transport->read(c, net->scratch, net->scratch_size);
+        if (unlikely(n <= 0)) {
+            c->readable = n < 0 && errno == EINTR;
+            read_ended(c, n);
+            return;
+        }
+        deliver(c, net->scratch, (size_t)n);
+        if (c->state != CONN_OPEN)
+            return;
+        bool drained = (size_t)n < net->scratch_size && !c->peer_hup && c->transport->short_read_drains;
+        if (likely(drained))
+            return;
+        if (c->paused) {
+            c->readable = true;
+            return;
+        }
+    }
+    c->readable = true;
+    conn_again(c);
+}
+
+/* Something happened while nobody reads: if the peer has gone for good, so has the connection. A peer that only ended
+ * its sending side keeps its place behind the bytes that it sent before. */
+static void check_gone(struct conn *c)
+{
+    struct pollfd p = { .fd = c->fd };
+    c->readable = true;
+    if (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)))
+        conn_die(c, CONN_END_RESET);
+}
+
+void conn_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    if (unlikely(what & EV_CLOSED))
+        c->peer_hup = true;
+    if (likely(c->state == CONN_OPEN && !c->paused))
+        read_on(c);
+    else if (c->state == CONN_LINGERING)
+        conn_linger_read(c);
+    else
+        check_gone(c);
+}
+
+void conn_linger_read(struct conn *c)
+{
+    struct net *net = c->net;
+    for (int round = 0; round < READ_ROUNDS; round++) {
+        ssize_t n = c->transport->read(c, net->scratch, net->scratch_size);
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0 || (size_t)n >= c->linger_left) {
+            conn_die(c, CONN_END_CLOSED);
+            return;
+        }
+        c->linger_left -= (uint32_t)n;
+    }
+    conn_again(c);
+}
+
+void conn_again(struct conn *c)
+{
+    struct net *net = c->net;
+    if (c->again_queued)
+        return;
+    c->again_queued = true;
+    if (SLIST_EMPTY(&net->again))
+        event_active(&net->again_event, EV_TIMEOUT, 0);
+    SLIST_INSERT_HEAD(&net->again, c, again);
+}
+
+static void look_again(struct conn *c)
+{
+    if (c->state == CONN_LINGERING)
+        conn_linger_read(c);
+    if (c->state == CONN_FLUSHING || (c->state == CONN_OPEN && c->file_left))
+        conn_on_writable(c->fd, EV_WRITE, c);
+    if (c->state == CONN_OPEN && buf_len(&c->in))
+        offer_kept(c);
+    if (c->state == CONN_OPEN && c->readable && !c->paused)
+        read_on(c);
+}
+
+void conn_on_again(evutil_socket_t fd, short what, void *arg)
+{
+    struct net *net = arg;
+    struct conn_again queued = net->again;
+    SLIST_INIT(&net->again);
+    struct conn *c;
+    while ((c = SLIST_FIRST(&queued))) {
+        SLIST_REMOVE_HEAD(&queued, again);
+        c->again_queued = false;
+        look_again(c);
+    }
+}
+
+void conn_pause(struct conn *c)
+{
+    c->paused = true;
+}
+
+void conn_resume(struct conn *c)
+{
+    if (!c->paused)
+        return;
+    c->paused = false;
+    if (buf_len(&c->in) || c->readable)
+        conn_again(c);
+}
+
+void conn_replay(struct conn *c)
+{
+    conn_again(c);
+}

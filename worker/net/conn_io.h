@@ -1,0 +1,26 @@
+/* conn_io.h: what the parts of a connection (conn.c, conn_in.c, conn_out.c) tell each other; nobody else includes it. */
+#ifndef TINE_NET_CONN_IO_H
+#define TINE_NET_CONN_IO_H
+
+#include "worker/net/conn.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* conn.c: the connection is over; closes the socket now and queues the rest for the sweep. */
+void conn_die(struct conn *c, enum conn_end why);
+/* conn.c: everything is sent and conn_close() was called before. */
+void conn_flushed(struct conn *c);
+
+/* conn_in.c */
+void conn_on_readable(evutil_socket_t fd, short what, void *arg);
+void conn_on_again(evutil_socket_t fd, short what, void *arg);
+/* Looks at the connection again in the next turn. */
+void conn_again(struct conn *c);
+/* Throws input away after our last answer. */
+void conn_linger_read(struct conn *c);
+
+/* conn_out.c */
+void conn_on_writable(evutil_socket_t fd, short what, void *arg);
+
+#endif

@@ -1,0 +1,294 @@
+/* conn_out.c: the writing half of a connection: tried at once, kept when the socket is full, written on when it is
+ * not. Never waits for writability before it has tried. */
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "conf/conf.h"
+#include "worker/net/conn_io.h"
+
+#define DEFER_NS (5u * 1000 * 1000)
+#define FILE_PIECE (512u << 10)
+#define FILE_ROUNDS 4
+#define MAX_IOV 8
+
+uint64_t conn_unsent(const struct conn *c)
+{
+    return buf_len(&c->out) + c->file_left;
+}
+
+static void wait_writable(struct conn *c)
+{
+    if (c->writing)
+        return;
+    if (event_add(&c->write_event, NULL) < 0) {
+        conn_die(c, CONN_END_ABORTED);
+        return;
+    }
+    c->writing = true;
+    deadline_set(&c->net->wheel, &c->write_deadline, c->net->conf->http.write_timeout);
+}
+
+static void stop_waiting(struct conn *c)
+{
+    if (!c->writing)
+        return;
+    event_del(&c->write_event);
+    c->writing = false;
+    deadline_clear(&c->write_deadline);
+}
+
+static enum conn_write verdict(struct conn *c)
+{
+    if (c->state == CONN_DEAD)
+        return CONN_GONE;
+    if (likely(!c->file_left && buf_len(&c->out) <= CONN_HIGH_MARK))
+        return CONN_SENT;
+    c->over_high = true;
+    return CONN_LATER;
+}
+
+/* Keeps what is behind the first `skip` bytes of v. 0, or -1: out of memory, the connection is dead. */
+static int keep(struct conn *c, const struct iovec *v, int n, size_t skip)
+{
+    for (int i = 0; i < n; i++) {
+        if (skip >= v[i].iov_len) {
+            skip -= v[i].iov_len;
+            continue;
+        }
+        if (buf_add(&c->out, (const char *)v[i].iov_base + skip, v[i].iov_len - skip) < 0) {
+            conn_die(c, CONN_END_ABORTED);
+            return -1;
+        }
+        skip = 0;
+    }
+    return 0;
+}
+
+static size_t length_of(const struct iovec *v, int n)
+{
+    size_t all = 0;
+    for (int i = 0; i < n; i++)
+        all += v[i].iov_len;
+    return all;
+}
+
+/* Bytes written; 0 when the socket is full; -1: the connection is dead. */
+static ssize_t try_write(struct conn *c, const struct iovec *v, int n)
+{
+    ssize_t k = c->transport->writev(c, v, n);
+    if (likely(k >= 0))
+        return k;
+    if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+        return 0;
+    conn_die(c, CONN_END_RESET);
+    return -1;
+}
+
+/* Bytes of a deferred write and new ones leave together. */
+static enum conn_write write_behind(struct conn *c, const struct iovec *v, int n)
+{
+    struct iovec all[MAX_IOV + 1];
+    size_t waiting = buf_len(&c->out);
+    assert(n <= MAX_IOV);
+    all[0] = (struct iovec){ c->out.p + c->out.start, waiting };
+    memcpy(all + 1, v, (size_t)n * sizeof *v);
+    ssize_t k = try_write(c, all, n + 1);
+    if (k < 0)
+        return CONN_GONE;
+    size_t sent = (size_t)k;
+    c->deferred_since_ns = 0;
+    if (sent == waiting + length_of(v, n)) {
+        buf_release(&c->out);
+        return verdict(c);
+    }
+    buf_take(&c->out, sent < waiting ? sent : waiting);
+    if (keep(c, v, n, sent > waiting ? sent - waiting : 0) < 0)
+        return CONN_GONE;
+    wait_writable(c);
+    return verdict(c);
+}
+
+enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n)
+{
+    if (unlikely(c->state != CONN_OPEN))
+        return CONN_GONE;
+    assert(!c->file_left);
+    if (c->writing)
+        return keep(c, v, n, 0) < 0 ? CONN_GONE : verdict(c);
+    if (buf_len(&c->out))
+        return write_behind(c, v, n);
+    ssize_t k = try_write(c, v, n);
+    if (unlikely(k < 0))
+        return CONN_GONE;
+    if (likely((size_t)k == length_of(v, n)))
+        return CONN_SENT;
+    if (keep(c, v, n, (size_t)k) < 0)
+        return CONN_GONE;
+    wait_writable(c);
+    return verdict(c);
+}
+
+static enum conn_write defer(struct conn *c)
+{
+    if (c->writing)
+        return verdict(c);
+    uint64_t now = clock_ns();
+    if (!c->deferred_since_ns)
+        c->deferred_since_ns = now;
+    if (now - c->deferred_since_ns >= DEFER_NS) {
+        conn_flush(c);
+        return verdict(c);
+    }
+    if (!c->flush_queued) {
+        c->flush_queued = true;
+        SLIST_INSERT_HEAD(&c->net->flush, c, flush);
+    }
+    return CONN_SENT;
+}
+
+enum conn_write conn_writev_deferred(struct conn *c, const struct iovec *v, int n)
+{
+    if (unlikely(c->state != CONN_OPEN))
+        return CONN_GONE;
+    if (!c->writing && buf_len(&c->out) + length_of(v, n) >= CONN_HIGH_MARK)
+        return conn_writev(c, v, n);
+    assert(!c->file_left);
+    if (keep(c, v, n, 0) < 0)
+        return CONN_GONE;
+    return defer(c);
+}
+
+char *conn_reserve(struct conn *c, size_t n)
+{
+    return buf_room(&c->out, n);
+}
+
+enum conn_write conn_commit(struct conn *c, size_t n, bool now)
+{
+    if (unlikely(c->state != CONN_OPEN))
+        return CONN_GONE;
+    assert(!c->file_left);
+    buf_grew(&c->out, n);
+    if (!now && buf_len(&c->out) < CONN_HIGH_MARK)
+        return defer(c);
+    conn_flush(c);
+    return verdict(c);
+}
+
+static void file_is_short(struct conn *c)
+{
+    c->file_short = true;
+    conn_abort(c, true);
+}
+
+/* Where the transport cannot: through memory. Returns as try_write(); a short file kills the connection. */
+static ssize_t copy_file(struct conn *c)
+{
+    char piece[16 << 10];
+    size_t want = c->file_left < sizeof piece ? (size_t)c->file_left : sizeof piece;
+    ssize_t n = pread(c->file_fd, piece, want, c->file_at);
+    if (n <= 0) {
+        file_is_short(c);
+        return -1;
+    }
+    ssize_t k = try_write(c, &(struct iovec){ piece, (size_t)n }, 1);
+    if (k > 0)
+        c->file_at += k;
+    return k;
+}
+
+static ssize_t send_file(struct conn *c)
+{
+    if (!c->transport->sendfile)
+        return copy_file(c);
+    size_t want = c->file_left < FILE_PIECE ? (size_t)c->file_left : FILE_PIECE;
+    ssize_t k = c->transport->sendfile(c, c->file_fd, &c->file_at, want);
+    if (k > 0)
+        return k;
+    if (k < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (k < 0 && (errno == EINVAL || errno == ENOSYS)) /* not a file that the kernel can map */
+        return copy_file(c);
+    if (k < 0)
+        conn_die(c, errno == EIO ? CONN_END_ABORTED : CONN_END_RESET);
+    else
+        file_is_short(c);
+    return -1;
+}
+
+/* 1: all sent; 0: the socket is full or others should have their turn; -1: dead. */
+static int write_out(struct conn *c)
+{
+    size_t n = buf_len(&c->out);
+    if (n) {
+        ssize_t k = try_write(c, &(struct iovec){ c->out.p + c->out.start, n }, 1);
+        if (k < 0)
+            return -1;
+        buf_take(&c->out, (size_t)k);
+        if ((size_t)k < n)
+            return 0;
+        buf_release(&c->out);
+    }
+    for (int round = 0; c->file_left; round++) {
+        if (round == FILE_ROUNDS) {
+            conn_again(c);
+            return 0;
+        }
+        ssize_t k = send_file(c);
+        if (k < 0)
+            return -1;
+        c->file_left -= (uint64_t)k;
+        if (!k)
+            return 0;
+    }
+    return 1;
+}
+
+void conn_flush(struct conn *c)
+{
+    if (c->state == CONN_DEAD || c->writing || !conn_unsent(c))
+        return;
+    c->deferred_since_ns = 0;
+    if (write_out(c) == 0)
+        wait_writable(c);
+}
+
+enum conn_write conn_send_file(struct conn *c, int fd, off_t at, uint64_t n)
+{
+    if (unlikely(c->state != CONN_OPEN))
+        return CONN_GONE;
+    assert(!c->file_left);
+    c->file_fd = fd;
+    c->file_at = at;
+    c->file_left = n;
+    conn_flush(c);
+    return verdict(c);
+}
+
+void conn_on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    uint64_t before = conn_unsent(c);
+    int done = write_out(c);
+    if (done < 0)
+        return;
+    uint64_t left = conn_unsent(c);
+    if (done)
+        stop_waiting(c);
+    else if (left < before && c->writing)
+        deadline_set(&c->net->wheel, &c->write_deadline, c->net->conf->http.write_timeout);
+    else
+        wait_writable(c);
+    if (c->state == CONN_FLUSHING) {
+        if (!left)
+            conn_flushed(c);
+        return;
+    }
+    if (c->over_high && !c->file_left && left < CONN_LOW_MARK && c->state == CONN_OPEN) {
+        c->over_high = false;
+        c->proto->on_drained(c);
+    }
+}

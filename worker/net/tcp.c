@@ -1,0 +1,39 @@
+/* tcp.c: the plain transport: bytes go to the socket as they are (TCP and Unix). */
+#include "worker/net/transport.h"
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include "worker/net/conn.h"
+
+static ssize_t tcp_read(struct conn *c, void *p, size_t n)
+{
+    return recv(c->fd, p, n, 0);
+}
+
+static ssize_t tcp_writev(struct conn *c, const struct iovec *v, int n)
+{
+    if (n == 1)
+        return send(c->fd, v->iov_base, v->iov_len, MSG_NOSIGNAL);
+    struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)n };
+    return sendmsg(c->fd, &m, MSG_NOSIGNAL);
+}
+
+static ssize_t tcp_sendfile(struct conn *c, int fd, off_t *offset, size_t n)
+{
+    return sendfile(c->fd, fd, offset, n);
+}
+
+static void tcp_shutdown(struct conn *c)
+{
+    shutdown(c->fd, SHUT_WR);
+}
+
+const struct transport_ops transport_tcp = {
+    .name = "tcp",
+    .short_read_drains = true,
+    .read = tcp_read,
+    .writev = tcp_writev,
+    .sendfile = tcp_sendfile,
+    .shutdown = tcp_shutdown,
+};
