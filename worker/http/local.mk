@@ -5,4 +5,13 @@ libtine_http_a_SOURCES = $(net_sources) \
 	worker/http/h1_guard.h worker/http/h1_parse.h worker/http/h1_body.h worker/http/forwarded.h \
 	worker/http/access_log.h worker/http/builtin.h worker/http/h1_chars.h \
 	worker/http/h1_guard.c worker/http/h1_parse.c worker/http/head_rules.c worker/http/h1_body.c \
-	worker/http/forwarded.c worker/http/access_log.c worker/http/access_line.c worker/http/access_line.h
+	worker/http/forwarded.c worker/http/access_log.c worker/http/access_line.c worker/http/access_line.h \
+	worker/http/h1_priv.h worker/http/h1_conn.c worker/http/h1_head.c worker/http/h1_in.c \
+	worker/http/h1_head_out.h worker/http/h1_head_out.c worker/http/h1_out.c worker/http/statuses.def \
+	worker/http/req.c worker/http/resp.c worker/http/error_resp.c worker/http/builtin.c
+
+# A server of builtin:hello without master and Python
+noinst_PROGRAMS += tests/unit/h1_serve
+tests_unit_h1_serve_SOURCES = tests/unit/h1_serve.c
+tests_unit_h1_serve_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
+tests_unit_h1_serve_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS)

@@ -91,6 +91,10 @@ struct req {
     enum req_state state;
     uint16_t status;               /* 0 = none yet */
     uint64_t sent_body;            /* body bytes of the answer, without framing */
+    int64_t answer_length;         /* Content-Length of the answer; -1 = none given */
+    bool answer_empty;             /* no body bytes on the wire: HEAD, 204, 304 */
+    bool answer_trailers;          /* resp_trailers() calls will follow the body */
+    bool answer_unbound;           /* more body was given than fits: end at once, whatever waits to be sent */
     uint64_t started_ns;           /* clock_ns() at the end of the head */
     struct buf logged_fields;      /* fields of the answer, "name\0value\0", kept only if the access log asks */
 
@@ -117,6 +121,14 @@ static inline struct span req_known(const struct req *r, enum known_field which)
 
 /* First field with this lower-case name; p = NULL if absent. */
 struct span req_field(const struct req *r, struct span name);
+
+/* Forgets everything but the memory of `fields` and a small `body`. */
+void req_reset(struct req *r);
+/* Gives all memory back. */
+void req_done(struct req *r);
+
+/* Numeric host and port; `path` is the host of a Unix socket. */
+void endpoint_set(struct endpoint *e, const struct sockaddr *sa, const char *path);
 
 /* Moves forward; asserts that `to` is later than the present state. */
 void req_set_state(struct req *r, enum req_state to);

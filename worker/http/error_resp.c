@@ -1,0 +1,23 @@
+/* error_resp.c: answers by the server itself: a line of text and the end of the connection. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "worker/http/req.h"
+#include "worker/http/resp.h"
+
+void resp_error(struct req *r, unsigned status)
+{
+    char text[80], length[24];
+    int n = snprintf(text, sizeof text, "%u %s\n", status, resp_reason(status));
+    int m = snprintf(length, sizeof length, "%d", n);
+    struct resp_field fields[] = {
+        { SPAN("content-type"), SPAN("text/plain; charset=utf-8") },
+        { SPAN("content-length"), { length, (size_t)m } },
+        { SPAN("connection"), SPAN("close") },
+    };
+    struct resp_head head = { .status = status, .fields = fields, .n_fields = 3 };
+    assert(r->state < REQ_STARTED);
+    /* Neither can fail for a bad field; a client that is gone is told of by on_end. */
+    if (resp_start(r, &head) == RESP_SENT)
+        (void)!resp_body(r, (struct span){ text, (size_t)n }, false);
+}

@@ -1,0 +1,94 @@
+/* req.c: see req.h. What a request can do without knowing its protocol. */
+#include "worker/http/req.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "worker/http/resp.h"
+
+/* Memory that an unused request may keep for its next body. */
+#define BODY_KEPT (16u << 10)
+
+struct span req_field(const struct req *r, struct span name)
+{
+    for (uint32_t i = 0; i < r->n_fields; i++) {
+        if (span_eq(req_span(r, r->fields[i].name), name))
+            return req_span(r, r->fields[i].value);
+    }
+    return (struct span){ NULL, 0 };
+}
+
+void req_reset(struct req *r)
+{
+    struct field *fields = r->fields;
+    uint32_t cap_fields = r->cap_fields;
+    if (r->head_owned)
+        free(r->head);
+    if (r->own_client)
+        free(r->own_client);
+    if (r->body.cap > BODY_KEPT)
+        buf_release(&r->body);
+    if (r->logged_fields.p)
+        buf_release(&r->logged_fields);
+    struct buf body = { .p = r->body.p, .cap = r->body.cap };
+    memset(r, 0, sizeof *r);
+    r->fields = fields;
+    r->cap_fields = cap_fields;
+    r->body = body;
+}
+
+void req_done(struct req *r)
+{
+    req_reset(r);
+    buf_release(&r->body);
+    free(r->fields);
+    r->fields = NULL;
+}
+
+void endpoint_set(struct endpoint *e, const struct sockaddr *sa, const char *path)
+{
+    const struct sockaddr_in *in4 = (const void *)sa;
+    const struct sockaddr_in6 *in6 = (const void *)sa;
+    e->host[0] = 0;
+    e->port = -1;
+    if (sa->sa_family == AF_INET) {
+        inet_ntop(AF_INET, &in4->sin_addr, e->host, sizeof e->host);
+        e->port = ntohs(in4->sin_port);
+    } else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+        inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], e->host, sizeof e->host);
+        e->port = ntohs(in6->sin6_port);
+    } else if (sa->sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &in6->sin6_addr, e->host, sizeof e->host);
+        e->port = ntohs(in6->sin6_port);
+    } else if (path) {
+        snprintf(e->host, sizeof e->host, "%s", path);
+    }
+}
+
+void req_set_state(struct req *r, enum req_state to)
+{
+    assert(to > r->state);
+    r->state = to;
+}
+
+void req_body_take(struct req *r, size_t n)
+{
+    buf_take(&r->body, n);
+    if (r->state != REQ_ENDED)
+        r->ops->took_body(r);
+}
+
+void req_body_want(struct req *r)
+{
+    if (r->state != REQ_ENDED)
+        r->ops->want_body(r);
+}
+
+void req_abandon(struct req *r)
+{
+    if (r->state != REQ_ENDED)
+        r->ops->abandon(r);
+}

@@ -1,0 +1,207 @@
+/* resp.c: the rules of an answer that hold for every handler and every protocol: fields are checked, Content-Length is
+ * held to, HEAD, 204 and 304 have no body. How bytes are framed and sent is the protocol's (resp_ops). */
+#include "worker/http/resp.h"
+
+#include <assert.h>
+
+#include "worker/http/access_log.h"
+#include "worker/http/req.h"
+#include "worker/net/conn.h"
+
+/* tchar of RFC 9110 5.6.2. */
+static const bool is_token[256] = {
+    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
+    ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+};
+
+static bool field_is_good(const struct resp_field *f)
+{
+    if (!f->name.n)
+        return false;
+    for (size_t i = 0; i < f->name.n; i++) {
+        if (!is_token[(unsigned char)f->name.p[i]])
+            return false;
+    }
+    for (size_t i = 0; i < f->value.n; i++) {
+        char ch = f->value.p[i];
+        if (ch == '\r' || ch == '\n' || ch == '\0')
+            return false;
+    }
+    return true;
+}
+
+/* Into *length; a second, different value or one that is no number is a bad field. */
+static bool read_length(struct span value, int64_t *length)
+{
+    value = span_trim(value);
+    if (!value.n || value.n > 18)
+        return false;
+    int64_t n = 0;
+    for (size_t i = 0; i < value.n; i++) {
+        if (value.p[i] < '0' || value.p[i] > '9')
+            return false;
+        n = n * 10 + (value.p[i] - '0');
+    }
+    if (*length >= 0 && *length != n)
+        return false;
+    *length = n;
+    return true;
+}
+
+static bool fields_are_good(const struct resp_field *fields, size_t n, int64_t *ret_length)
+{
+    int64_t length = -1;
+    for (size_t i = 0; i < n; i++) {
+        if (!field_is_good(&fields[i]))
+            return false;
+        if (fields[i].name.n == 14 && span_ieq(fields[i].name, SPAN("content-length")) &&
+            !read_length(fields[i].value, &length))
+            return false;
+    }
+    *ret_length = length;
+    return true;
+}
+
+static void keep_for_log(struct req *r, const struct resp_head *head)
+{
+    for (size_t i = 0; i < head->n_fields; i++) {
+        const struct resp_field *f = &head->fields[i];
+        char *to = buf_room(&r->logged_fields, f->name.n + f->value.n + 2);
+        if (!to)
+            return;
+        memcpy(to, f->name.p, f->name.n);
+        to[f->name.n] = 0;
+        memcpy(to + f->name.n + 1, f->value.p, f->value.n);
+        to[f->name.n + 1 + f->value.n] = 0;
+        buf_grew(&r->logged_fields, f->name.n + f->value.n + 2);
+    }
+}
+
+enum resp_result resp_start(struct req *r, const struct resp_head *head)
+{
+    int64_t length;
+    assert(r->state <= REQ_RUNNING);
+    if (head->status < 200 || head->status > 999)
+        return RESP_BAD_STATUS;
+    if (!fields_are_good(head->fields, head->n_fields, &length))
+        return RESP_BAD_FIELD;
+    r->status = (uint16_t)head->status;
+    r->answer_length = length;
+    r->answer_empty = r->is_head || head->status == 204 || head->status == 304;
+    r->answer_trailers = head->trailers;
+    req_set_state(r, REQ_STARTED);
+    struct access_log *log = r->conn->net->access_log;
+    if (log && access_log_wants_fields(log))
+        keep_for_log(r, head);
+    return r->ops->start(r, head);
+}
+
+enum length_fit { FITS, TOO_LONG, TOO_SHORT };
+
+/* Whether n more bytes keep to Content-Length; cuts *n to what fits. */
+static enum length_fit fit(const struct req *r, uint64_t *n, bool last)
+{
+    if (r->answer_length < 0 || r->answer_empty)
+        return FITS;
+    uint64_t left = (uint64_t)r->answer_length - r->sent_body;
+    if (*n > left) {
+        *n = left;
+        return TOO_LONG;
+    }
+    return last && *n < left ? TOO_SHORT : FITS;
+}
+
+/* What fits is sent and the answer is complete; the connection cannot be used any more (RFC 9112 6.3). */
+static void begin_overrun(struct req *r)
+{
+    r->keep_alive = false;
+    r->answer_unbound = true;
+    r->answer_trailers = false;
+}
+
+static bool gone(enum resp_result result)
+{
+    return result != RESP_SENT && result != RESP_LATER;
+}
+
+enum resp_result resp_body(struct req *r, struct span bytes, bool more)
+{
+    assert(r->state == REQ_STARTED);
+    uint64_t n = bytes.n;
+    enum length_fit fits = fit(r, &n, !more);
+    enum resp_result result;
+    if (__builtin_expect(fits == FITS, 1))
+        return r->ops->body(r, bytes, more);
+    bytes.n = (size_t)n;
+    if (fits == TOO_LONG) {
+        begin_overrun(r);
+        result = r->ops->body(r, bytes, false);
+        return gone(result) ? result : RESP_TOO_LONG;
+    }
+    r->keep_alive = false;
+    result = r->ops->body(r, bytes, true);
+    if (gone(result))
+        return result;
+    r->ops->abort(r);
+    return RESP_TOO_SHORT;
+}
+
+enum resp_result resp_file(struct req *r, int fd, off_t offset, size_t count, bool more)
+{
+    assert(r->state == REQ_STARTED);
+    uint64_t n = count;
+    enum length_fit fits = fit(r, &n, !more);
+    if (r->answer_empty || !n)
+        return resp_body(r, SPAN(""), more);
+    if (fits == FITS)
+        return r->ops->file(r, fd, offset, count, more);
+    enum resp_result result;
+    if (fits == TOO_LONG) {
+        /* Not answer_unbound: the descriptor must stay open until all that fits is sent. */
+        r->keep_alive = false;
+        r->answer_trailers = false;
+        result = r->ops->file(r, fd, offset, (size_t)n, false);
+        return result == RESP_SENT ? RESP_TOO_LONG : result;
+    }
+    r->ops->abort(r);
+    return RESP_TOO_SHORT;
+}
+
+enum resp_result resp_trailers(struct req *r, const struct resp_field *fields, size_t n, bool more)
+{
+    assert(r->state == REQ_STARTED && r->answer_trailers);
+    int64_t length;
+    if (!fields_are_good(fields, n, &length) || length >= 0) /* framing in trailers: RFC 9110 6.5.1 */
+        return RESP_BAD_FIELD;
+    return r->ops->trailers(r, fields, n, more);
+}
+
+enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_field *fields, size_t n)
+{
+    int64_t length;
+    if (status < 102 || status > 199)
+        return RESP_BAD_STATUS;
+    if (!fields_are_good(fields, n, &length))
+        return RESP_BAD_FIELD;
+    if (r->state != REQ_RUNNING || r->version == HTTP_1_0)
+        return RESP_SENT;
+    return r->ops->interim(r, status, fields, n);
+}
+
+void resp_abort(struct req *r)
+{
+    assert(r->state < REQ_ENDED);
+    r->ops->abort(r);
+}
+
+const char *resp_reason(unsigned status)
+{
+    switch (status) {
+#define STATUS(code, reason) \
+    case code:               \
+        return reason;
+#include "worker/http/statuses.def"
+    default:
+        return "";
+    }
+}
