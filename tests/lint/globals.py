@@ -16,9 +16,12 @@ BUILD = Path(os.environ.get("TINE_BUILD", ".")).resolve()
 # (object, symbol): why one process-wide mutable thing is right here.
 ALLOWED = {
     ("common/log.o", "*"): "the error log belongs to the process and is written from places that are handed nothing",
-    ("common/proctitle.o", "*"): "the process has one title: its place in memory is found at the start",
-
 }
+
+# Python's C API takes its tables of slots, methods and members as not const; they are never written after the start, and
+# lie in .data.rel only because of the pointers in them. Their names say what they are.
+PYTHON_FOLDERS = re.compile(r"^worker/(?:python|app|asgi|wsgi)/")
+PYTHON_TABLES = re.compile(r"_(?:spec|slots|methods|members|getset|attributes|def)(?:\.\d+)?$")
 
 WRITABLE = re.compile(r"\.(?:data|bss|tdata|tbss)(?:\.(?!rel\.ro)[\w.$]+)?$|^\*COM\*$|\.(?:data|bss)$")
 SYMBOL = re.compile(r"^[0-9a-f]+ (.{7}) (\S+)\t[0-9a-f]+\s+(?:\.hidden )?(\S+)$")
@@ -44,12 +47,17 @@ def mutable_symbols(path):
         if WRITABLE.search(section) and "O" in flags and not FOREIGN.match(name):
             yield name, section
 
+def allowed(name, symbol, section):
+    if (name, "*") in ALLOWED or (name, symbol) in ALLOWED:
+        return True
+    return bool(section.startswith(".data.rel") and PYTHON_FOLDERS.match(name) and PYTHON_TABLES.search(symbol))
+
+
 def main():
     passed = failed = 0
     for path in objects():
         name = own_name(path)
-        found = [(symbol, section) for symbol, section in mutable_symbols(path)
-                 if (name, "*") not in ALLOWED and (name, symbol) not in ALLOWED]
+        found = [(symbol, section) for symbol, section in mutable_symbols(path) if not allowed(name, symbol, section)]
         for symbol, section in found:
             print(f"{name}: {symbol} in {section} can be changed: put it in a struct that is handed around")
         passed, failed = passed + (not found), failed + bool(found)

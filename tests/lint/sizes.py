@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tests sizes and manners of the C sources: files over 500 lines, functions over 100 lines, lines of code over 120 columns, a
+"""Tests sizes and manners of the C sources: files over 500 lines, functions over 100 lines, lines of code over 124 columns, a
 missing first comment, unfinished business, and paths of a build machine in anything that is committed.
 
 Reads text only. A function is a block that opens with "{" in the first column, which our format guarantees.
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FILE_LIMIT = 500
 FUNCTION_LIMIT = 100
-COLUMNS = 120
+COLUMNS = 124  # the formatter aims at 100; a sentence of a comment may go over
 MARKS = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
 MACHINE = re.compile(r"/home/\w|/ro" r"ot/\.|/wo" r"rk/|/tmp" r"/wt")
 FENCED_TEXT = {".c", ".h", ".def", ".py", ".mk", ".am", ".ac", ".md", ".ini", ".service", ".socket", ".8", ".5", ".7", ""}
