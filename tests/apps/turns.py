@@ -37,6 +37,7 @@ async def open(scope, receive, send):
 
 
 async def slow(scope, receive, send):
+    report(path="slow")
     await asyncio.sleep(float(query(scope)["s"]))
     await text(send, "slow")
 

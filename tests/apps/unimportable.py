@@ -1,0 +1,3 @@
+"""Fails to import."""
+
+raise ImportError("this module does not want to be imported")

@@ -1,0 +1,100 @@
+"""kill -9 of a worker or of the master while requests run: who loses what, and what is left behind."""
+
+import os
+import signal
+import threading
+
+from harness import Server, processes_of_session, wait_for
+
+
+class Load:
+    """Clients that ask again and again, a new connection after each failure; counts answers and failures."""
+
+    def __init__(self, server, clients=4):
+        self.server, self.answered, self.failed, self.stopping = server, 0, 0, threading.Event()
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.run) for _ in range(clients)]
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for t in self.threads:
+            t.join()
+
+    def run(self):
+        while not self.stopping.is_set():
+            try:
+                with self.server.connect() as c:
+                    while not self.stopping.is_set():
+                        good = c.request("GET", "/").body == b"Hello, World!"
+                        with self.lock:
+                            self.answered += good
+                            self.failed += not good
+            except (OSError, AssertionError):
+                with self.lock:
+                    self.failed += 1
+
+    def more(self, n=50):
+        """Waits for n more answers."""
+        start = self.answered
+        wait_for(lambda: self.answered >= start + n, what=f"{n} more answers")
+
+
+def test_killed_worker_is_replaced():
+    """At most one request of each connection of that worker is lost."""
+    clients = 4
+    with Server("hello", {"server": {"workers": 2}}, respawn=True) as server, Load(server, clients) as load:
+        for _ in range(3):
+            load.more()
+            failed, workers = load.failed, server.workers()
+            os.kill(workers[0], signal.SIGKILL)
+            load.more()
+            wait_for(lambda: len(server.workers()) == 2 and workers[0] not in server.workers(), what="a new worker")
+            load.more()
+            assert load.failed - failed <= clients
+
+
+def test_killed_worker_is_logged():
+    with Server("hello", respawn=True) as server:
+        worker, = server.workers()
+        os.kill(worker, signal.SIGKILL)
+        server.wait_log(rf"{worker}.*(signal 9|SIGKILL|[Kk]illed)")
+        wait_for(lambda: server.workers() and server.workers() != [worker], what="a new worker")
+        assert server.get("/").body == b"Hello, World!"
+
+
+def test_killed_master_leaves_no_orphan():
+    """Workers see EOF on their channel, finish and go."""
+    server = Server("hello", {"server": {"workers": 2, "graceful_timeout": "5s"}}, status=-signal.SIGKILL, respawn=True)
+    with server:
+        assert server.get("/").body == b"Hello, World!"
+        sid = server.pid
+        os.kill(sid, signal.SIGKILL)
+        assert server.wait_exit() == -signal.SIGKILL
+        wait_for(lambda: not processes_of_session(sid), what="the workers to end")
+
+
+def test_killed_master_lets_requests_finish():
+    server = Server("turns", {"server": {"graceful_timeout": "10s"}}, status=-signal.SIGKILL, respawn=True)
+    with server:
+        with server.connect() as c:
+            c.send_request("GET", "/slow?s=1")
+            server.wait_event(path="slow")
+            os.kill(server.pid, signal.SIGKILL)
+            r = c.read_response()
+            assert r.body == b"slow" and r.closes
+
+
+def test_clients_that_vanish_under_load():
+    """RSTs of every kind while others are served without loss."""
+    with Server("hello") as server, Load(server) as load:
+        for i in range(300):
+            with server.connect() as c:
+                c.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"[:i % 32])
+                c.reset()
+        load.more()
+        assert load.failed == 0
