@@ -1,1 +1,2 @@
-worker_sources = worker/protocols.h worker/worker.c
+worker_sources = worker/worker.h worker/worker.c worker/worker_ipc.c worker/worker_app.c \
+	worker/protocols.h worker/protocols.c

@@ -1,25 +1,292 @@
-/* worker.c: the life of a worker, without an application: says READY and waits for the end. */
-#include "common/heritage.h"
+/* worker.c: the order of birth and death of a worker. Knows the stages; never a byte of a request. */
+#include "worker/worker.h"
 
-#include <poll.h>
+#include <event2/event.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "common/clock.h"
 #include "common/ipc.h"
+#include "common/log.h"
+#include "common/scoreboard.h"
+#include "conf/conf.h"
+#include "worker/http/access_log.h"
+#include "worker/http/builtin.h"
+#include "worker/net/accept.h"
+#include "worker/protocols.h"
 
-const char *worker_versions(void)
+/* The master kills 2 s after graceful_timeout: cancelled tasks and lifespan shut-down share that time. */
+#define CANCEL_MS 500
+#define STOP_MS 1300
+#define BUILTIN_HELLO "builtin:hello"
+
+static struct score *score_of(struct worker *w)
 {
-    return "";
+    return &w->heritage->scoreboard->slot[w->heritage->slot];
+}
+
+static void set_state(struct worker *w, enum worker_state to)
+{
+    if (to <= w->state) {
+        log_critical("worker state %d cannot follow %d", (int)to, (int)w->state);
+        abort();
+    }
+    w->state = to;
+}
+
+static void set_deadline(struct worker *w, uint64_t ms)
+{
+    struct timeval t = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
+    evtimer_add(&w->deadline_event, &t);
+}
+
+static void finish(struct worker *w)
+{
+    set_state(w, WORKER_DONE);
+    evtimer_del(&w->deadline_event);
+    if (w->app)
+        worker_app_end(w->app);
+    else
+        event_base_loopbreak(w->base);
+}
+
+/* --- birth --- */
+
+void worker_fail(struct worker *w, int status, const char *why)
+{
+    enum ipc_type type = status == WORKER_EXIT_NEED_MAIN ? IPC_NEED_MAIN : IPC_FAILED;
+    if (ipc_send(w->heritage->ipc_fd, type, why, strlen(why)) < 0)
+        log_error("worker cannot tell the master why it failed: %s", why);
+    w->exit_status = status;
+    if (w->state == WORKER_BOOTING && (w->app || w->net.base))
+        finish(w);
+}
+
+void worker_serve(struct worker *w)
+{
+    if (w->state != WORKER_BOOTING) /* told to stop meanwhile */
+        return;
+    w->acceptor = acceptor_new(&w->net, w->heritage->listeners, w->heritage->n_listeners);
+    if (!w->acceptor) {
+        worker_fail(w, WORKER_EXIT_BOOT, strerror(errno));
+        return;
+    }
+    set_state(w, WORKER_SERVING);
+    if (ipc_send(w->heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
+        log_error("worker cannot tell the master that it is ready: %s", strerror(errno));
+}
+
+/* --- death --- */
+
+static void stop_app(struct worker *w)
+{
+    set_state(w, WORKER_STOPPING);
+    set_deadline(w, STOP_MS);
+    if (w->app)
+        worker_app_stop(w->app);
+    else
+        worker_stopped(w);
+}
+
+void worker_stopped(struct worker *w)
+{
+    if (w->state == WORKER_STOPPING)
+        finish(w);
+}
+
+static void cut_connections(struct worker *w)
+{
+    struct conn *c, *next;
+    for (c = TAILQ_FIRST(&w->net.conns); c; c = next) {
+        next = TAILQ_NEXT(c, all);
+        conn_abort(c, false);
+    }
+}
+
+static void cancel(struct worker *w)
+{
+    set_state(w, WORKER_CANCELLING);
+    set_deadline(w, CANCEL_MS);
+    cut_connections(w);
+    if (w->app)
+        worker_app_cancel(w->app);
+}
+
+static void stop_accepting(struct worker *w)
+{
+    w->net.draining = true;
+    if (w->acceptor)
+        acceptor_stop(w->acceptor);
+}
+
+void worker_drain(struct worker *w)
+{
+    if (w->state == WORKER_BOOTING) {
+        finish(w);
+        return;
+    }
+    if (w->state != WORKER_SERVING)
+        return;
+    set_state(w, WORKER_DRAINING);
+    ipc_send(w->heritage->ipc_fd, IPC_DRAINING, NULL, 0);
+    stop_accepting(w);
+    net_shutdown(&w->net);
+    set_deadline(w, w->conf->server.graceful_timeout);
+    event_active(&w->boot_event, EV_TIMEOUT, 1); /* a turn, to see whether it is over already */
+}
+
+void worker_quit(struct worker *w)
+{
+    if (w->state == WORKER_BOOTING) {
+        finish(w);
+    } else if (w->state < WORKER_CANCELLING) {
+        stop_accepting(w);
+        cancel(w);
+        event_active(&w->boot_event, EV_TIMEOUT, 1);
+    }
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+    switch (w->state) {
+    case WORKER_DRAINING:
+        log_warning("graceful_timeout is over with %u connections and %u requests left: cutting them", w->net.n_conns,
+                    w->app ? worker_app_running(w->app) : 0);
+        cancel(w);
+        break;
+    case WORKER_CANCELLING:
+        stop_app(w);
+        break;
+    case WORKER_STOPPING:
+        log_warning("application's lifespan shut-down took too long: leaving it");
+        finish(w);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- every turn --- */
+
+void worker_turn(struct worker *w)
+{
+    net_turn(&w->net);
+    if (w->access_log)
+        access_log_flush(w->access_log);
+    atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
+    if ((w->state == WORKER_DRAINING || w->state == WORKER_CANCELLING) && !w->net.n_conns &&
+        !(w->app && worker_app_running(w->app)))
+        stop_app(w);
+}
+
+void worker_reopen_logs(struct worker *w)
+{
+    if (log_reopen() < 0)
+        log_error("cannot reopen the error log: %s", strerror(errno));
+    if (w->access_log && access_log_reopen(w->access_log) < 0)
+        log_error("cannot reopen the access log: %s", strerror(errno));
+}
+
+/* --- all of it --- */
+
+/* First event of the loop; later only a reason for a turn. */
+static void on_boot(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *w = arg;
+    if (w->state != WORKER_BOOTING)
+        return;
+    if (w->app)
+        worker_app_start(w->app);
+    else
+        worker_serve(w);
+}
+
+static struct event_base *base_new(void)
+{
+    struct event_config *config = event_config_new();
+    if (!config)
+        return NULL;
+    /* one thread touches the base; EPOLL_USE_CHANGELIST is unsafe with dup()ed descriptors */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+static int start_net(struct worker *w)
+{
+    const struct conf_log *log = &w->conf->log;
+    if (log->accesslog && !(w->access_log = access_log_open(log->accesslog, log->access_log_format))) {
+        log_error("cannot open the access log %s: %s", log->accesslog, strerror(errno));
+        return -1;
+    }
+    if (net_init(&w->net, w->base, w->conf, score_of(w)) < 0)
+        return -1;
+    w->net.access_log = w->access_log;
+    w->net.choose_proto = protocols_choose;
+    return 0;
+}
+
+static int start(struct worker *w)
+{
+    for (size_t i = 0; i < w->conf->n_env; i++)
+        setenv(w->conf->env[i].name, w->conf->env[i].value, 1);
+    atomic_store_explicit(&score_of(w)->pid, getpid(), memory_order_relaxed);
+    if (!(w->base = base_new()) || worker_ipc_start(w) < 0)
+        return -1;
+    evtimer_assign(&w->deadline_event, w->base, on_deadline, w);
+    evtimer_assign(&w->boot_event, w->base, on_boot, w);
+    event_active(&w->boot_event, EV_TIMEOUT, 1);
+    return start_net(w);
+}
+
+static void run(struct worker *w)
+{
+    if (w->app) {
+        worker_app_run(w->app);
+        return;
+    }
+    while (w->state != WORKER_DONE && event_base_loop(w->base, EVLOOP_ONCE) == 0)
+        worker_turn(w);
+}
+
+static void end(struct worker *w)
+{
+    stop_accepting(w);
+    net_done(&w->net);
+    if (w->access_log)
+        access_log_flush(w->access_log);
+    if (w->app)
+        worker_app_free(w->app);
+    if (w->acceptor)
+        acceptor_free(w->acceptor);
+    access_log_free(w->access_log);
+    worker_ipc_stop(w);
+    evtimer_del(&w->deadline_event);
+    evtimer_del(&w->boot_event);
+    event_base_free(w->base);
 }
 
 int worker_main(const struct heritage *heritage)
 {
-    static struct ipc_msg msg;
-    if (ipc_send(heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
+    struct worker w = { .heritage = heritage, .conf = heritage->conf };
+    if (start(&w) < 0) {
+        worker_fail(&w, WORKER_EXIT_BOOT, strerror(errno));
         return WORKER_EXIT_BOOT;
-    for (;;) {
-        struct pollfd p = { .fd = heritage->ipc_fd, .events = POLLIN };
-        poll(&p, 1, -1);
-        int got = ipc_recv(heritage->ipc_fd, &msg);
-        if (got < 0 || (got > 0 && (msg.type == IPC_DRAIN || msg.type == IPC_QUIT)))
-            return WORKER_EXIT_OK;
     }
+    if (!strcmp(w.conf->app.module, BUILTIN_HELLO)) {
+        w.net.handler = builtin_hello();
+    } else {
+        w.app = worker_app_new(&w);
+        if (!w.app)
+            return w.exit_status;
+        w.net.handler = worker_app_handler(w.app);
+    }
+    run(&w);
+    end(&w);
+    return w.exit_status;
 }

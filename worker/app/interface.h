@@ -20,12 +20,14 @@ struct app_env {
     struct pyloop *loop;
 };
 
-enum interface_start { INTERFACE_STARTED, INTERFACE_START_FAILED };
+enum interface_start {
+    INTERFACE_STARTED,
+    INTERFACE_START_FAILED,
+    INTERFACE_START_NEEDS_MAIN, /* something refuses to run in a sub-interpreter; `why` names it */
+};
 
 struct interface_ops {
     const char *name;
-    /* Whether the object looks like an application of this kind. */
-    bool (*detect)(PyObject *object);
     /* A handler that serves `object`; NULL: exception set. */
     struct handler *(*open)(const struct app_env *env, PyObject *object);
     /* Begins start-up (lifespan); the answer comes through `done`, once, GIL held; `why` is text for the log on failure. */
@@ -36,7 +38,7 @@ struct interface_ops {
     unsigned (*running)(struct handler *h);
     /* graceful_timeout is over: cancel them. */
     void (*cancel)(struct handler *h);
-    void (*close)(struct handler *h);
+    /* Nothing closes it: objects of the application may hold it until the process ends. */
 };
 
 #endif

@@ -1,3 +1,7 @@
 noinst_LIBRARIES += libtine_app.a
-libtine_app_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS)
-libtine_app_a_SOURCES = $(app_sources) worker/asgi/nothing.c
+libtine_app_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
+libtine_app_a_SOURCES = $(app_sources) \
+	worker/asgi/asgi.h worker/asgi/asgi.c worker/asgi/asgi_state.h worker/asgi/asgi_names.def \
+	worker/asgi/asgi_channel.h worker/asgi/asgi_channel.c worker/asgi/asgi_scope.h worker/asgi/asgi_scope.c \
+	worker/asgi/asgi_http.h worker/asgi/asgi_http.c worker/asgi/asgi_ext.h worker/asgi/asgi_ext.c \
+	worker/asgi/asgi_report.h worker/asgi/asgi_report.c worker/asgi/asgi_lifespan.h worker/asgi/asgi_lifespan.c

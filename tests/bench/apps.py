@@ -1,0 +1,67 @@
+"""The applications that every server runs: plain ASGI, and the same as WSGI where a peer speaks only that."""
+import asyncio
+import json
+
+SMALL = b"Hello, World!"
+TEN_KB = b"x" * 10240
+MEBIBYTE = b"y" * (1 << 20)
+CHUNK = b"z" * 100
+PLAIN = [(b"content-type", b"text/plain")]
+
+
+def _head(body, kind=b"text/plain"):
+    return {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [(b"content-type", kind), (b"content-length", b"%d" % len(body))],
+    }
+
+
+async def _answer(send, body, kind=b"text/plain"):
+    await send(_head(body, kind))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _echo(receive, send):
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    await _answer(send, b"".join(parts))
+
+
+async def _stream(send):
+    await send({"type": "http.response.start", "status": 200, "headers": PLAIN})
+    for _ in range(100):
+        await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("only http")
+    path = scope["path"]
+    if path == "/":
+        await _answer(send, SMALL)
+    elif path == "/10k":
+        await _answer(send, TEN_KB)
+    elif path == "/json":
+        await _answer(send, json.dumps({"message": "Hello, World!", "items": [1, 2, 3]}).encode(), b"application/json")
+    elif path == "/echo":
+        await _echo(receive, send)
+    elif path == "/stream":
+        await _stream(send)
+    elif path == "/1m":
+        await _answer(send, MEBIBYTE)
+    elif path == "/sleep":
+        await asyncio.sleep(0.01)
+        await _answer(send, SMALL)
+    elif path == "/awaits":
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await _answer(send, SMALL)
+    else:
+        await send({"type": "http.response.start", "status": 404, "headers": PLAIN})
+        await send({"type": "http.response.body", "body": b"not found"})

@@ -1,0 +1,134 @@
+#!/usr/bin/python3
+"""Measures Tine beside whichever peers are installed: one worker each, the same application, interleaved runs.
+
+Prints requests/s, server CPU µs per request, p50/p99 latency, PSS and each server's CPU as a ratio to Tine's; writes
+bench.json and bench.svg. Figures are medians over the rounds. Nothing here passes or fails.
+"""
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import plot
+import servers
+
+HEADERS20 = [arg for i in range(20) for arg in ("-H", "X-Header-%02d: value of the header number %d" % (i, i))]
+
+# name -> (path, connections, extra wrk arguments, size of the POST body)
+SCENARIOS = {
+    "plaintext": ("/", 64, [], None),
+    "10KB": ("/10k", 64, [], None),
+    "json": ("/json", 64, [], None),
+    "headers20": ("/", 64, HEADERS20, None),
+    "echo1KB": ("/echo", 64, [], 1024),
+    "echo10KB": ("/echo", 64, [], 10240),
+    "stream100": ("/stream", 64, [], None),
+    "1MiB": ("/1m", 16, [], None),
+    "connect": ("/", 64, ["-H", "Connection: close"], None),
+    "sleep10ms": ("/sleep", 256, [], None),
+    "awaits10": ("/awaits", 64, [], None),
+}
+UNIT = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
+
+
+def milliseconds(text):
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
+    return float(number) * UNIT[unit]
+
+
+def post_script(folder, size):
+    path = os.path.join(folder, "post%d.lua" % size)
+    with open(path, "w") as f:
+        f.write('wrk.method = "POST"\nwrk.body = string.rep("b", %d)\n' % size)
+    return path
+
+
+def load(wrk, peer, scenario, seconds, folder):
+    path, connections, extra, body = SCENARIOS[scenario]
+    argv = [wrk, "-t1", "-c%d" % connections, "-d%ds" % seconds, "--latency", *extra]
+    if body:
+        argv += ["-s", post_script(folder, body)]
+    before = peer.cpu_seconds()
+    out = subprocess.run(argv + ["http://127.0.0.1:%d%s" % (peer.port, path)], capture_output=True, text=True).stdout
+    cpu = peer.cpu_seconds() - before
+    requests = re.search(r"(\d+) requests in", out)
+    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    if not requests or not int(requests.group(1)) or failed:
+        return None
+    n = int(requests.group(1))
+    return {
+        "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
+        "cpu_us": cpu * 1e6 / n,
+        "p50_ms": milliseconds(re.search(r"50%\s+(\S+)", out).group(1)),
+        "p99_ms": milliseconds(re.search(r"99%\s+(\S+)", out).group(1)),
+        "socket_errors": sum(map(int, re.findall(r"(?:read|write|timeout|connect) (\d+)", out))),
+        "pss_kb": peer.pss_kb(),
+    }
+
+
+def median(runs):
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]} if runs else None
+
+
+def measure(args, peers, folder):
+    runs = {s: {p.name: [] for p in peers} for s in args.scenarios}
+    wrk = servers.find_wrk()
+    for round_number in range(args.rounds):
+        for scenario in args.scenarios:
+            for peer in peers:
+                if peer.only and scenario not in peer.only:
+                    continue
+                run = load(wrk, peer, scenario, args.seconds, folder)
+                if run:
+                    runs[scenario][peer.name].append(run)
+                print("\r%d/%d %-10s %-24s" % (round_number + 1, args.rounds, scenario, peer.name), end="", file=sys.stderr)
+    print(file=sys.stderr)
+    return {s: {name: median(r) for name, r in by.items()} for s, by in runs.items()}
+
+
+def print_table(results):
+    print("%-10s %-26s %9s %9s %7s %8s %8s %8s" % ("scenario", "server", "req/s", "CPU µs", "ratio", "p50 ms", "p99 ms", "PSS MB"))
+    for scenario, by_server in results.items():
+        base = by_server.get("tine")
+        for name, m in by_server.items():
+            if not m:
+                continue
+            ratio = "%.2f" % (m["cpu_us"] / base["cpu_us"]) if base else "-"
+            print("%-10s %-26s %9.0f %9.2f %7s %8.2f %8.2f %8.1f"
+                  % (scenario, name, m["rps"], m["cpu_us"], ratio, m["p50_ms"], m["p99_ms"], m["pss_kb"] / 1024))
+        print()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tine", default="./tine", help="the binary (default ./tine)")
+    parser.add_argument("--venv", help="virtual environment with peers from PyPI")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--scenarios", type=lambda s: s.split(","), default=list(SCENARIOS))
+    parser.add_argument("--servers", type=lambda s: s.split(","), help="only these, by name")
+    parser.add_argument("--output", default=".", help="folder for bench.json and bench.svg")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "log"), "w") as log:
+        peers = [p for p in servers.all_peers(os.path.abspath(args.tine), args.venv)
+                 if not args.servers or p.name in args.servers]
+        try:
+            running = [p for p in peers if p.start(log) or print("not started:", p.name, file=sys.stderr)]
+            results = measure(args, running, folder)
+        finally:
+            for peer in peers:
+                peer.stop()
+    print_table(results)
+    with open(os.path.join(args.output, "bench.json"), "w") as f:
+        json.dump(results, f, indent=1)
+    cpu = {s: {name: m and m["cpu_us"] for name, m in by.items()} for s, by in results.items()}
+    with open(os.path.join(args.output, "bench.svg"), "w") as f:
+        f.write(plot.svg(list(results), [p.name for p in running], cpu))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+/* app_load.c: runs app_load.py in a module of its own and picks the interface. Holds the only list of interfaces. */
+#include "worker/app/app_load.h"
+
+#include <string.h>
+
+#include "conf/conf.h"
+#include "worker/app/app_load_py.h"
+#include "worker/app/interface.h"
+#include "worker/asgi/asgi.h"
+
+/* What a configuration or detect() may say, and who serves it; NULL: not supported yet. */
+static const struct {
+    const char *name;
+    enum conf_interface conf;
+    const struct interface_ops *ops;
+} interfaces[] = {
+    { "asgi", CONF_INTERFACE_ASGI, &interface_asgi },
+    { "asgi2", CONF_INTERFACE_ASGI2, NULL },
+    { "wsgi", CONF_INTERFACE_WSGI, NULL },
+};
+
+static const struct interface_ops *interface_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof interfaces / sizeof *interfaces; i++)
+        if (!strcmp(interfaces[i].name, name))
+            return interfaces[i].ops;
+    return NULL;
+}
+
+static const char *interface_configured(enum conf_interface which)
+{
+    for (size_t i = 0; i < sizeof interfaces / sizeof *interfaces; i++)
+        if (interfaces[i].conf == which)
+            return interfaces[i].name;
+    return NULL;
+}
+
+/* The interface for `object`; NULL: exception set. */
+static const struct interface_ops *choose(const struct conf_app *conf, PyObject *loader, PyObject *object)
+{
+    const struct interface_ops *ops = NULL;
+    const char *name = interface_configured(conf->interface);
+    PyObject *kind = name ? PyUnicode_FromString(name) : PyObject_CallMethod(loader, "detect", "O", object);
+    if (kind && PyUnicode_Check(kind)) {
+        ops = interface_named(PyUnicode_AsUTF8(kind));
+        if (!ops)
+            PyErr_Format(PyExc_TypeError,
+                         "%s looks like %U, which is not supported yet; set [app] interface = asgi if it is ASGI 3",
+                         conf->module, kind);
+    } else if (kind) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s is a %s and looks like neither ASGI nor WSGI: an ASGI application is called with scope, "
+                     "receive, send; a factory is named as %s()",
+                     conf->module, Py_TYPE(object)->tp_name, conf->module);
+    }
+    Py_XDECREF(kind);
+    return ops;
+}
+
+static PyObject *loader_new(void)
+{
+    PyObject *code = Py_CompileString((const char *)app_load_py, "<tine app_load>", Py_file_input);
+    PyObject *module = code ? PyModule_New("tine_app_load") : NULL;
+    PyObject *dict = module ? PyModule_GetDict(module) : NULL;
+    PyObject *done = NULL;
+    if (dict && PyDict_SetItemString(dict, "__builtins__", PyEval_GetBuiltins()) == 0)
+        done = PyEval_EvalCode(code, dict, dict);
+    if (!done)
+        Py_CLEAR(module);
+    Py_XDECREF(done);
+    Py_XDECREF(code);
+    return module;
+}
+
+PyObject *app_load(const struct conf_app *conf, const struct interface_ops **ret_interface)
+{
+    PyObject *loader = loader_new();
+    PyObject *object = loader ? PyObject_CallMethod(loader, "load", "s", conf->module) : NULL;
+    const struct interface_ops *ops = object ? choose(conf, loader, object) : NULL;
+    Py_XDECREF(loader);
+    if (!ops) {
+        Py_XDECREF(object);
+        return NULL;
+    }
+    *ret_interface = ops;
+    return object;
+}

@@ -1,0 +1,107 @@
+"""Finds the application that [app] module names, and says what kind it is. Run inside the worker's interpreter."""
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+
+
+class ApplicationNotFound(Exception):
+    """What was named is not there; the text tells a person what to do."""
+
+
+def _import_file(path):
+    path = os.path.abspath(path)
+    if not os.path.isfile(path):
+        raise ApplicationNotFound("there is no file %s" % path)
+    name = os.path.splitext(os.path.basename(path))[0]
+    folder = os.path.dirname(path)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    if name.isidentifier() and name not in sys.modules:
+        found = importlib.util.find_spec(name)
+        if found is not None and found.origin and os.path.abspath(found.origin) == path:
+            return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _import(name):
+    if name.endswith(".py") or os.sep in name:
+        return _import_file(name)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # only when the application's own module is missing, not one that it imports
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise ApplicationNotFound(
+                "no module named %r in %s; run tine in the project's folder, or set [server] chdir or [app] pythonpath"
+                % (error.name, ", ".join(repr(p) for p in sys.path[:3]))
+            ) from None
+        raise
+
+
+def _attribute(module, name, path):
+    found = module
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            near = [n for n in vars(module) if n.lower() in ("app", "application", "asgi", "create_app", "make_app")]
+            hint = "; did you mean %s?" % " or ".join("%s:%s" % (name, n) for n in near) if near else ""
+            raise ApplicationNotFound("module %r has no attribute %r%s" % (name, path, hint)) from None
+    return found
+
+
+def load(text):
+    """The object that "pkg.mod:attr", "pkg.mod:factory()" or "dir/file.py:attr" names."""
+    name, colon, path = text.rpartition(":") if ":" in text else (text, "", "")
+    module = _import(name)
+    if not colon:
+        for path in ("app", "application"):
+            if hasattr(module, path):
+                break
+        else:
+            raise ApplicationNotFound(
+                "module %r has neither app nor application: name the attribute as %s:NAME" % (name, name)
+            )
+    factory = path.endswith("()")
+    found = _attribute(module, name, path[:-2] if factory else path)
+    if factory:
+        found = found()
+    if not callable(found):
+        raise ApplicationNotFound("%s is a %s, which cannot be called" % (text, type(found).__name__))
+    return found
+
+
+def _positional(function):
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
+        return None
+    return sum(1 for p in parameters if p.kind in kinds and p.default is inspect.Parameter.empty)
+
+
+def detect(app):
+    """"asgi", "asgi2", "wsgi", or None when it looks like none of them."""
+    if inspect.isclass(app):
+        if hasattr(app, "__await__"):
+            return "asgi"
+        wanted = _positional(app)
+        return {1: "asgi2", 2: "wsgi", 3: "asgi"}.get(wanted, "asgi2")
+    if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None)):
+        return "asgi"
+    wanted = _positional(app)
+    if wanted is None:
+        return "asgi"
+    return {1: "asgi2", 2: "wsgi", 3: "asgi"}.get(wanted)

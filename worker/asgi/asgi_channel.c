@@ -1,0 +1,417 @@
+/* asgi_channel.c: receive(), send() and their awaitable. Knows no event by name. */
+#include "worker/asgi/asgi_channel.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <structmember.h>
+
+#include "worker/asgi/asgi_state.h"
+#include "worker/python/awaitable.h"
+#include "worker/python/loop.h"
+
+/* --- free lists --- */
+
+PyObject *free_list_new(struct free_list *list, PyTypeObject *type)
+{
+    if (list->n)
+        return PyObject_Init(list->v[--list->n], type);
+    PyObject *o = PyObject_Malloc((size_t)type->tp_basicsize);
+    return o ? PyObject_Init(o, type) : PyErr_NoMemory();
+}
+
+void free_list_put(struct free_list *list, PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (list->n < ASGI_FREE_MAX)
+        list->v[list->n++] = object;
+    else
+        PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+void free_list_clear(struct free_list *list)
+{
+    while (list->n)
+        PyObject_Free(list->v[--list->n]);
+}
+
+/* --- waiting --- */
+
+void channel_init(struct channel *c, struct asgi *asgi, const struct channel_ops *ops)
+{
+    c->asgi = asgi;
+    c->ops = ops;
+    c->waiter = NULL;
+    c->waiters = NULL;
+}
+
+void channel_clear(struct channel *c)
+{
+    Py_CLEAR(c->waiter);
+    Py_CLEAR(c->waiters);
+}
+
+void channel_wake(struct channel *c)
+{
+    PyObject *one = c->waiter, *more = c->waiters;
+    c->waiter = c->waiters = NULL;
+    if (one) {
+        pyloop_future_result(one, Py_None);
+        Py_DECREF(one);
+    }
+    if (!more)
+        return;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(more); i++)
+        pyloop_future_result(PyList_GET_ITEM(more, i), Py_None);
+    Py_DECREF(more);
+}
+
+/* A future that the next channel_wake() completes; new reference. */
+static PyObject *channel_wait(struct channel *c)
+{
+    PyObject *future = pyloop_future(c->asgi->env.loop);
+    if (!future)
+        return NULL;
+    if (!c->waiter) {
+        c->waiter = Py_NewRef(future);
+        return future;
+    }
+    if (!c->waiters && !(c->waiters = PyList_New(0)))
+        goto fail;
+    if (PyList_Append(c->waiters, future) < 0)
+        goto fail;
+    return future;
+fail:
+    Py_DECREF(future);
+    return NULL;
+}
+
+/* --- the awaitable --- */
+
+enum step_kind { STEP_RECEIVE, STEP_SENT };
+
+struct step {
+    PyObject_HEAD
+    struct asgi *asgi;
+    struct channel *channel; /* NULL when over */
+    PyObject *waiting;       /* iterator of the future that is waited for */
+    enum step_kind kind;
+};
+
+static PyObject *step_new(struct channel *c, enum step_kind kind)
+{
+    struct step *s = (struct step *)free_list_new(&c->asgi->steps, c->asgi->step_type);
+    if (!s)
+        return NULL;
+    s->asgi = c->asgi;
+    s->channel = (struct channel *)Py_NewRef((PyObject *)c);
+    s->waiting = NULL;
+    s->kind = kind;
+    return (PyObject *)s;
+}
+
+static void step_over(struct step *s)
+{
+    struct channel *c = s->channel;
+    s->channel = NULL;
+    Py_CLEAR(s->waiting);
+    Py_XDECREF((PyObject *)c);
+}
+
+static void step_dealloc(PyObject *o)
+{
+    struct asgi *asgi = ((struct step *)o)->asgi;
+    step_over((struct step *)o);
+    free_list_put(&asgi->steps, o);
+}
+
+static int step_wait(struct step *s)
+{
+    PyObject *future = channel_wait(s->channel);
+    if (!future)
+        return -1;
+    PyAsyncMethods *async = Py_TYPE(future)->tp_as_async;
+    s->waiting = async->am_await(future);
+    Py_DECREF(future);
+    return s->waiting ? 0 : -1;
+}
+
+static enum channel_result step_ask(struct step *s, PyObject **ret)
+{
+    struct channel *c = s->channel;
+    if (s->kind == STEP_RECEIVE)
+        return c->ops->receive(c, ret);
+    enum channel_result r = c->ops->sent(c);
+    if (r == CHANNEL_DONE)
+        *ret = Py_NewRef(Py_None);
+    return r;
+}
+
+static PySendResult step_send(PyObject *o, PyObject *arg, PyObject **ret)
+{
+    struct step *s = (struct step *)o;
+    if (!s->channel) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited receive() or send()");
+        return PYGEN_ERROR;
+    }
+    for (;;) {
+        if (s->waiting) {
+            PySendResult r = PyIter_Send(s->waiting, arg, ret);
+            if (r == PYGEN_NEXT)
+                return r;
+            if (r == PYGEN_ERROR) {
+                step_over(s);
+                return r;
+            }
+            Py_CLEAR(*ret);
+            Py_CLEAR(s->waiting);
+        }
+        switch (step_ask(s, ret)) {
+        case CHANNEL_DONE:
+            step_over(s);
+            return PYGEN_RETURN;
+        case CHANNEL_WAIT:
+            if (step_wait(s) == 0)
+                break;
+            /* fall through */
+        case CHANNEL_ERROR:
+            step_over(s);
+            return PYGEN_ERROR;
+        }
+        arg = Py_None;
+    }
+}
+
+static PyObject *step_method_send(PyObject *o, PyObject *arg)
+{
+    PyObject *value;
+    switch (step_send(o, arg, &value)) {
+    case PYGEN_NEXT:
+        return value;
+    case PYGEN_RETURN: {
+        /* StopIteration(value) built by hand: a tuple as value must not be unpacked */
+        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+        Py_DECREF(value);
+        if (stop) {
+            PyErr_SetObject(PyExc_StopIteration, stop);
+            Py_DECREF(stop);
+        }
+        return NULL;
+    }
+    case PYGEN_ERROR:
+        break;
+    }
+    return NULL;
+}
+
+static PyObject *step_next(PyObject *o)
+{
+    return step_method_send(o, Py_None);
+}
+
+/* throw(exception) or the older throw(type, value, traceback): the waiting ends with it. */
+static PyObject *step_throw(PyObject *o, PyObject *const *args, Py_ssize_t n)
+{
+    if (n < 1 || n > 3) {
+        PyErr_SetString(PyExc_TypeError, "throw() takes 1 to 3 arguments");
+        return NULL;
+    }
+    step_over((struct step *)o);
+    PyObject *type = args[0], *value = n > 1 ? args[1] : Py_None, *traceback = n > 2 ? args[2] : Py_None;
+    if (PyExceptionInstance_Check(type)) {
+        value = type;
+        type = (PyObject *)Py_TYPE(type);
+    }
+    PyErr_Restore(Py_NewRef(type), value == Py_None ? NULL : Py_NewRef(value),
+                  traceback == Py_None ? NULL : Py_NewRef(traceback));
+    return NULL;
+}
+
+static PyObject *step_close(PyObject *o, PyObject *unused)
+{
+    step_over((struct step *)o);
+    Py_RETURN_NONE;
+}
+
+static PyObject *step_self(PyObject *o)
+{
+    return Py_NewRef(o);
+}
+
+static PyMethodDef step_methods[] = {
+    { "send", step_method_send, METH_O, NULL },
+    { "throw", (PyCFunction)(void (*)(void))step_throw, METH_FASTCALL, NULL },
+    { "close", step_close, METH_NOARGS, NULL },
+    { 0 },
+};
+
+static PyType_Slot step_slots[] = {
+    { Py_tp_dealloc, step_dealloc },   { Py_am_await, step_self },     { Py_am_send, step_send },
+    { Py_tp_iter, step_self },         { Py_tp_iternext, step_next },  { Py_tp_methods, step_methods },
+    { 0 },
+};
+
+static PyType_Spec step_spec = {
+    .name = "tine.ChannelAwaitable",
+    .basicsize = sizeof(struct step),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = step_slots,
+};
+
+/* --- receive and send --- */
+
+struct callable {
+    PyObject_HEAD
+    vectorcallfunc call;
+    struct channel *channel;
+};
+
+static PyObject *receive_call(PyObject *o, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    if (PyVectorcall_NARGS(nargsf) || (kwnames && PyTuple_GET_SIZE(kwnames))) {
+        PyErr_SetString(PyExc_TypeError, "receive() takes no arguments");
+        return NULL;
+    }
+    return step_new(((struct callable *)o)->channel, STEP_RECEIVE);
+}
+
+/* What went wrong is raised when the result is awaited, as from a coroutine function. */
+static PyObject *raise_later(struct asgi *asgi)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *awaitable = value ? awaitable_raise(asgi->awaitables, value) : NULL;
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return awaitable;
+}
+
+static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    struct channel *c = ((struct callable *)o)->channel;
+    struct asgi *asgi = c->asgi;
+    if (PyVectorcall_NARGS(nargsf) != 1 || (kwnames && PyTuple_GET_SIZE(kwnames))) {
+        PyErr_SetString(PyExc_TypeError, "send() takes one argument, a message");
+        return NULL;
+    }
+    PyObject *message = args[0], *type = NULL;
+    if (PyDict_Check(message))
+        type = PyDict_GetItemWithError(message, asgi->names.type);
+    if (!type || !PyUnicode_Check(type)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "send() takes a dict whose \"type\" is a str");
+        return raise_later(asgi);
+    }
+    switch (c->ops->send(c, type, message)) {
+    case CHANNEL_DONE:
+        return awaitable_none(asgi->awaitables);
+    case CHANNEL_WAIT:
+        return step_new(c, STEP_SENT);
+    case CHANNEL_ERROR:
+        break;
+    }
+    return raise_later(asgi);
+}
+
+static PyObject *callable_new(struct channel *c, struct free_list *list, PyTypeObject *type, vectorcallfunc call)
+{
+    struct callable *o = (struct callable *)free_list_new(list, type);
+    if (!o)
+        return NULL;
+    o->call = call;
+    o->channel = (struct channel *)Py_NewRef((PyObject *)c);
+    return (PyObject *)o;
+}
+
+PyObject *channel_receive_new(struct channel *c)
+{
+    return callable_new(c, &c->asgi->receives, c->asgi->receive_type, receive_call);
+}
+
+PyObject *channel_send_new(struct channel *c)
+{
+    return callable_new(c, &c->asgi->sends, c->asgi->send_type, send_call);
+}
+
+static void callable_dealloc(PyObject *o)
+{
+    struct callable *callable = (struct callable *)o;
+    struct channel *c = callable->channel;
+    struct asgi *asgi = c->asgi;
+    free_list_put(Py_TYPE(o) == asgi->send_type ? &asgi->sends : &asgi->receives, o);
+    Py_DECREF((PyObject *)c);
+}
+
+static PyMemberDef callable_members[] = {
+    { "__vectorcalloffset__", T_PYSSIZET, offsetof(struct callable, call), READONLY, NULL },
+    { 0 },
+};
+
+static PyType_Slot callable_slots[] = {
+    { Py_tp_dealloc, callable_dealloc },
+    { Py_tp_call, PyVectorcall_Call },
+    { Py_tp_members, callable_members },
+    { 0 },
+};
+
+#define CALLABLE_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_VECTORCALL)
+
+static PyType_Spec receive_spec = { "tine.receive", sizeof(struct callable), 0, CALLABLE_FLAGS, callable_slots };
+static PyType_Spec send_spec = { "tine.send", sizeof(struct callable), 0, CALLABLE_FLAGS, callable_slots };
+
+/* --- types --- */
+
+static PyTypeObject *type_new(PyType_Spec *spec)
+{
+    return (PyTypeObject *)PyType_FromSpec(spec);
+}
+
+/* collections.abc.Coroutine.register(type): asyncio.iscoroutine() and create_task() then take it. */
+static int register_coroutine(PyTypeObject *type)
+{
+    PyObject *abc = PyImport_ImportModule("collections.abc");
+    PyObject *coroutine = abc ? PyObject_GetAttrString(abc, "Coroutine") : NULL;
+    PyObject *done = coroutine ? PyObject_CallMethod(coroutine, "register", "O", type) : NULL;
+    Py_XDECREF(abc);
+    Py_XDECREF(coroutine);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+/* Copies `from`.`attribute` to the type, so that iscoroutinefunction(receive) is true; absent in some versions. */
+static int copy_marker(PyTypeObject *type, const char *module, const char *attribute, const char *as)
+{
+    PyObject *from = PyImport_ImportModule(module);
+    if (!from)
+        return -1;
+    PyObject *marker = PyObject_GetAttrString(from, attribute);
+    Py_DECREF(from);
+    if (!marker) {
+        PyErr_Clear();
+        return 0;
+    }
+    int r = PyObject_SetAttrString((PyObject *)type, as, marker);
+    Py_DECREF(marker);
+    return r;
+}
+
+static int mark_coroutine_function(PyTypeObject *type)
+{
+    if (copy_marker(type, "asyncio.coroutines", "_is_coroutine", "_is_coroutine") < 0)
+        return -1;
+    return copy_marker(type, "inspect", "_is_coroutine_mark", "_is_coroutine_marker");
+}
+
+int channel_types_init(struct asgi *asgi)
+{
+    asgi->step_type = type_new(&step_spec);
+    asgi->receive_type = type_new(&receive_spec);
+    asgi->send_type = type_new(&send_spec);
+    if (!asgi->step_type || !asgi->receive_type || !asgi->send_type)
+        return -1;
+    if (register_coroutine(asgi->step_type) < 0 || mark_coroutine_function(asgi->receive_type) < 0)
+        return -1;
+    return mark_coroutine_function(asgi->send_type);
+}

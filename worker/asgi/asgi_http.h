@@ -1,0 +1,52 @@
+/* asgi_http.h: one HTTP request and its answer as the application sees them (ASGI HTTP 2.5). */
+#ifndef TINE_ASGI_ASGI_HTTP_H
+#define TINE_ASGI_ASGI_HTTP_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+#include "worker/asgi/asgi_channel.h"
+#include "worker/http/handler.h"
+
+struct asgi;
+struct conn_names;
+struct req;
+
+/* Where the application's answer is; only forward. */
+enum exchange_stage {
+    EXCHANGE_HEAD,     /* no http.response.start yet */
+    EXCHANGE_BODY,
+    EXCHANGE_TRAILERS, /* body complete, http.response.trailers are to follow */
+    EXCHANGE_COMPLETE, /* all of it was given: further messages are ignored */
+};
+
+struct exchange {
+    struct channel channel; /* first */
+    struct req *req;        /* NULL after on_end */
+    struct conn_names *names; /* of the connection */
+    unsigned number;        /* of this exchange on its connection */
+    PyObject *scope;        /* for the log; dropped when the application has ended */
+    enum exchange_stage stage;
+    bool gone;              /* the client went away, or the answer broke: send() raises */
+    bool peer_eof;          /* the client has closed its sending side */
+    bool request_told;      /* the last http.request was given out */
+    bool late;              /* the send() that waits has been taken by the socket */
+    bool trailers;          /* announced in http.response.start */
+    int file_fd;            /* opened for pathsend: closed when sent; else -1 */
+    PyObject *file;         /* of zerocopysend: kept until sent */
+};
+
+/* Makes the exchange type. 0 or -1 with an exception set. */
+int asgi_http_init(struct asgi *asgi);
+
+extern const struct handler_ops asgi_handler_ops;
+
+/* What resp_*() said, told to the application: CHANNEL_ERROR with an exception set where it should know. */
+enum channel_result exchange_result(struct exchange *x, int resp_result);
+/* Header fields of a message: 0 and *ret_fields, *ret_n, *ret_keep (hold it while the spans are used), or -1 with an
+ * exception set. `small` has room for `small_n`; *ret_fields is freed by PyMem_Free if it is not `small`. */
+struct resp_field;
+int exchange_fields(PyObject *headers, struct resp_field *small, size_t small_n, struct resp_field **ret_fields,
+                    size_t *ret_n, PyObject **ret_keep);
+
+#endif

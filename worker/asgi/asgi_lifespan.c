@@ -1,0 +1,270 @@
+/* asgi_lifespan.c: start-up before the first request, shut-down after the last one. An application that does not know
+ * the protocol goes without it (lifespan = auto); one that says startup.failed stops the worker in any case. */
+#include "worker/asgi/asgi_lifespan.h"
+
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/asgi/asgi_channel.h"
+#include "worker/asgi/asgi_scope.h"
+#include "worker/asgi/asgi_state.h"
+#include "worker/python/interp.h"
+#include "worker/python/pyerr.h"
+#include "worker/python/task.h"
+
+enum lifespan_stage {
+    LIFESPAN_NEW,
+    LIFESPAN_STARTING, /* lifespan.startup was received */
+    LIFESPAN_STARTED,  /* startup.complete was sent */
+    LIFESPAN_STOPPING, /* lifespan.shutdown may be or was received */
+    LIFESPAN_OVER,     /* failed, stopped, unsupported, or the coroutine has ended */
+};
+
+struct lifespan {
+    struct channel channel; /* first */
+    enum lifespan_stage stage;
+    bool startup_told, shutdown_told, running;
+    void (*on_started)(void *arg, enum interface_start result, const char *why);
+    void (*on_stopped)(void *arg);
+    void *start_arg, *stop_arg;
+};
+
+/* Tells start-up's result, once. */
+static void started(struct lifespan *l, enum interface_start result, const char *why)
+{
+    void (*done)(void *, enum interface_start, const char *) = l->on_started;
+    l->on_started = NULL;
+    if (done)
+        done(l->start_arg, result, why);
+}
+
+static void stopped(struct lifespan *l)
+{
+    void (*done)(void *) = l->on_stopped;
+    l->on_stopped = NULL;
+    l->stage = LIFESPAN_OVER;
+    if (done)
+        done(l->stop_arg);
+}
+
+/* --- channel --- */
+
+static enum channel_result tell(struct asgi *asgi, PyObject *type, PyObject **ret)
+{
+    PyObject *m = PyDict_New();
+    if (m && PyDict_SetItem(m, asgi->names.type, type) < 0)
+        Py_CLEAR(m);
+    *ret = m;
+    return m ? CHANNEL_DONE : CHANNEL_ERROR;
+}
+
+static enum channel_result lifespan_receive(struct channel *c, PyObject **ret)
+{
+    struct lifespan *l = (struct lifespan *)c;
+    const struct asgi_names *n = &c->asgi->names;
+    if (!l->startup_told) {
+        l->startup_told = true;
+        l->stage = LIFESPAN_STARTING;
+        return tell(c->asgi, n->lifespan_startup, ret);
+    }
+    if (l->stage != LIFESPAN_STOPPING || l->shutdown_told)
+        return CHANNEL_WAIT;
+    l->shutdown_told = true;
+    return tell(c->asgi, n->lifespan_shutdown, ret);
+}
+
+/* "message" of a failed event; malloc'ed, "" if there is none. */
+static char *failure_text(struct channel *c, PyObject *message)
+{
+    PyObject *text = PyDict_GetItemWithError(message, c->asgi->names.message);
+    const char *s = text && PyUnicode_Check(text) ? PyUnicode_AsUTF8(text) : NULL;
+    PyErr_Clear();
+    return strdup(s ? s : "");
+}
+
+static void startup_failed(struct channel *c, PyObject *message)
+{
+    struct lifespan *l = (struct lifespan *)c;
+    char *text = failure_text(c, message);
+    l->stage = LIFESPAN_OVER;
+    started(l, INTERFACE_START_FAILED, text && *text ? text : "the application sent lifespan.startup.failed");
+    free(text);
+}
+
+static void shutdown_failed(struct channel *c, PyObject *message)
+{
+    char *text = failure_text(c, message);
+    log_block(LOG_LEVEL_ERROR, "Application shutdown failed", text ? text : "", text ? strlen(text) : 0);
+    free(text);
+    stopped((struct lifespan *)c);
+}
+
+static enum channel_result lifespan_send(struct channel *c, PyObject *type, PyObject *message)
+{
+    struct lifespan *l = (struct lifespan *)c;
+    const struct asgi_names *n = &c->asgi->names;
+    bool starting = l->stage == LIFESPAN_NEW || l->stage == LIFESPAN_STARTING;
+    if (channel_is(type, n->lifespan_startup_complete) && starting) {
+        l->stage = LIFESPAN_STARTED;
+        started(l, INTERFACE_STARTED, NULL);
+    } else if (channel_is(type, n->lifespan_startup_failed) && starting) {
+        startup_failed(c, message);
+    } else if (channel_is(type, n->lifespan_shutdown_complete) && l->stage == LIFESPAN_STOPPING) {
+        stopped(l);
+    } else if (channel_is(type, n->lifespan_shutdown_failed) && l->stage == LIFESPAN_STOPPING) {
+        shutdown_failed(c, message);
+    } else {
+        PyErr_Format(PyExc_RuntimeError, "unexpected message \"%U\" at this stage of the lifespan", type);
+        return CHANNEL_ERROR;
+    }
+    return CHANNEL_DONE;
+}
+
+static enum channel_result lifespan_sent(struct channel *c)
+{
+    return CHANNEL_DONE;
+}
+
+static const struct channel_ops lifespan_ops = {
+    .name = "lifespan",
+    .receive = lifespan_receive,
+    .send = lifespan_send,
+    .sent = lifespan_sent,
+};
+
+/* --- the coroutine's end --- */
+
+/* It ended before startup.complete: not supported, or broken. */
+static void ended_early(struct lifespan *l, PyObject *exception)
+{
+    struct asgi *asgi = l->channel.asgi;
+    char *module = NULL;
+    if (exception && asgi->env.interp->sub && pyerr_refuses_subinterpreter(exception, &module)) {
+        started(l, INTERFACE_START_NEEDS_MAIN, module ? module : "its lifespan start-up");
+        free(module);
+        return;
+    }
+    if (asgi->env.app->lifespan == CONF_LIFESPAN_ON) {
+        char *text = exception ? pyerr_format(exception) : NULL;
+        started(l, INTERFACE_START_FAILED, text ? text : "the application returned before lifespan.startup.complete");
+        free(text);
+        return;
+    }
+    if (exception)
+        log_info("Application does not support lifespan: goes on without (%s)", Py_TYPE(exception)->tp_name);
+    Py_CLEAR(asgi->state);
+    started(l, INTERFACE_STARTED, NULL);
+}
+
+static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
+{
+    struct lifespan *l = (struct lifespan *)arg;
+    enum lifespan_stage was = l->stage;
+    l->running = false;
+    if (was == LIFESPAN_NEW || was == LIFESPAN_STARTING) {
+        l->stage = LIFESPAN_OVER;
+        ended_early(l, exception);
+        return;
+    }
+    if (exception && was != LIFESPAN_OVER)
+        pyerr_log_exception(LOG_LEVEL_ERROR, "Exception in the application's lifespan", exception);
+    stopped(l);
+}
+
+/* --- life --- */
+
+static void lifespan_dealloc(PyObject *o)
+{
+    PyTypeObject *type = Py_TYPE(o);
+    channel_clear((struct channel *)o);
+    PyObject_Free(o);
+    Py_DECREF(type);
+}
+
+static PyType_Slot lifespan_slots[] = { { Py_tp_dealloc, lifespan_dealloc }, { 0 } };
+
+static PyType_Spec lifespan_spec = {
+    .name = "tine.Lifespan",
+    .basicsize = sizeof(struct lifespan),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = lifespan_slots,
+};
+
+int asgi_lifespan_init(struct asgi *asgi)
+{
+    asgi->lifespan_type = (PyTypeObject *)PyType_FromSpec(&lifespan_spec);
+    return asgi->lifespan_type ? 0 : -1;
+}
+
+static struct lifespan *lifespan_new(struct asgi *asgi)
+{
+    struct lifespan *l = PyObject_New(struct lifespan, asgi->lifespan_type);
+    if (!l)
+        return NULL;
+    channel_init(&l->channel, asgi, &lifespan_ops);
+    memset((char *)l + sizeof l->channel, 0, sizeof *l - sizeof l->channel);
+    return l;
+}
+
+static int call_app(struct asgi *asgi, struct lifespan *l)
+{
+    PyObject *scope = Py_BuildValue("{sOs{ssss}sO}", "type", asgi->names.lifespan, "asgi", "version", "3.0",
+                                    "spec_version", "2.0", "state", asgi->state);
+    PyObject *receive = channel_receive_new(&l->channel), *send = channel_send_new(&l->channel);
+    int r = -1;
+    if (scope && receive && send) {
+        PyObject *args[] = { scope, receive, send };
+        l->running = true;
+        r = pytask_call(asgi->tasks, asgi->app, args, 3, on_app_done, (PyObject *)l);
+    }
+    Py_XDECREF(scope);
+    Py_XDECREF(receive);
+    Py_XDECREF(send);
+    return r;
+}
+
+void asgi_lifespan_start(struct asgi *asgi, void (*done)(void *, enum interface_start, const char *), void *arg)
+{
+    if (asgi->env.app->lifespan == CONF_LIFESPAN_OFF) {
+        done(arg, INTERFACE_STARTED, NULL);
+        return;
+    }
+    struct lifespan *l = NULL;
+    if (!(asgi->state = PyDict_New()) || !(l = lifespan_new(asgi)))
+        goto fail;
+    asgi->lifespan = &l->channel;
+    l->on_started = done;
+    l->start_arg = arg;
+    if (call_app(asgi, l) == 0)
+        return;
+fail:;
+    PyObject *exception = pyerr_take();
+    if (l) {
+        on_app_done((PyObject *)l, NULL, exception);
+    } else {
+        char *text = pyerr_format(exception);
+        done(arg, INTERFACE_START_FAILED, text);
+        free(text);
+    }
+    Py_DECREF(exception);
+}
+
+void asgi_lifespan_stop(struct asgi *asgi, void (*done)(void *), void *arg)
+{
+    struct lifespan *l = (struct lifespan *)asgi->lifespan;
+    if (!l || l->stage != LIFESPAN_STARTED || !l->running) {
+        done(arg);
+        return;
+    }
+    l->on_stopped = done;
+    l->stop_arg = arg;
+    l->stage = LIFESPAN_STOPPING;
+    channel_wake(&l->channel);
+}
+
+bool asgi_lifespan_running(const struct asgi *asgi)
+{
+    const struct lifespan *l = (const struct lifespan *)asgi->lifespan;
+    return l && l->running;
+}

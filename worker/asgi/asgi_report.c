@@ -1,0 +1,114 @@
+/* asgi_report.c: see asgi_report.h. Takes the request line from the scope: the request itself may be gone. */
+#include "worker/asgi/asgi_report.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "common/log.h"
+#include "worker/asgi/asgi_http.h"
+#include "worker/asgi/asgi_scope.h"
+#include "worker/asgi/asgi_state.h"
+#include "worker/net/conn.h"
+#include "worker/python/pyerr.h"
+
+/* str() of a scope entry; "" if there is none. Never leaves an exception set. */
+static PyObject *scope_text(PyObject *scope, PyObject *key)
+{
+    PyObject *value = scope && PyDict_Check(scope) ? PyDict_GetItemWithError(scope, key) : NULL;
+    PyObject *text = NULL;
+    if (value && PyBytes_Check(value))
+        text = PyUnicode_DecodeLatin1(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), NULL);
+    else if (value)
+        text = PyObject_Str(value);
+    if (!text) {
+        PyErr_Clear();
+        text = PyUnicode_FromString("");
+    }
+    return text;
+}
+
+static const char *utf8(PyObject *text)
+{
+    const char *s = text ? PyUnicode_AsUTF8(text) : NULL;
+    if (!s)
+        PyErr_Clear();
+    return s ? s : "?";
+}
+
+/* "GET /path HTTP/1.1" from ('127.0.0.1', 5000) */
+static void describe(struct exchange *x, char *to, size_t n)
+{
+    const struct asgi_names *names = &x->channel.asgi->names;
+    PyObject *method = scope_text(x->scope, names->method), *path = scope_text(x->scope, names->raw_path);
+    PyObject *version = scope_text(x->scope, names->http_version), *client = scope_text(x->scope, names->client);
+    snprintf(to, n, "\"%s %.400s HTTP/%s\" from %s", utf8(method), utf8(path), utf8(version), utf8(client));
+    Py_XDECREF(method);
+    Py_XDECREF(path);
+    Py_XDECREF(version);
+    Py_XDECREF(client);
+}
+
+/* True if all of the exception comes from send() after a disconnect: itself, what caused it, or every leaf of a group. */
+static bool from_disconnect(struct asgi *asgi, PyObject *exception, int depth)
+{
+    if (PyErr_GivenExceptionMatches(exception, asgi->gone_error))
+        return true;
+    if (depth > 8)
+        return false;
+    if (PyErr_GivenExceptionMatches(exception, PyExc_BaseExceptionGroup)) {
+        PyObject *parts = PyObject_CallMethod(exception, "split", "O", asgi->gone_error);
+        bool all = parts && PyTuple_Check(parts) && PyTuple_GET_ITEM(parts, 1) == Py_None;
+        Py_XDECREF(parts);
+        PyErr_Clear();
+        return all;
+    }
+    PyObject *before = PyException_GetCause(exception);
+    if (!before)
+        before = PyException_GetContext(exception);
+    bool yes = before && from_disconnect(asgi, before, depth + 1);
+    Py_XDECREF(before);
+    return yes;
+}
+
+static bool is_cancelled(PyObject *exception)
+{
+    return !PyErr_GivenExceptionMatches(exception, PyExc_Exception);
+}
+
+void asgi_report_exception(struct exchange *x, PyObject *exception)
+{
+    char line[700], first[800];
+    describe(x, line, sizeof line);
+    if (x->gone && from_disconnect(x->channel.asgi, exception, 0)) {
+        log_debug("Client disconnected during %s", line);
+        return;
+    }
+    if (is_cancelled(exception)) {
+        log_warning("Request cancelled: %s", line);
+        return;
+    }
+    snprintf(first, sizeof first, "Exception in ASGI application: %s", line);
+    pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
+}
+
+void asgi_report_value(struct exchange *x, PyObject *value)
+{
+    char line[700];
+    describe(x, line, sizeof line);
+    log_error("ASGI application returned a value of type %.100s instead of None: %s", Py_TYPE(value)->tp_name, line);
+    struct conn_names *names = x->names;
+    if (names && names->conn && names->exchanges == x->number && x->stage == EXCHANGE_COMPLETE)
+        conn_close(names->conn);
+}
+
+void asgi_report_incomplete(struct exchange *x)
+{
+    static const char *const what[] = {
+        [EXCHANGE_HEAD] = "without sending a response",
+        [EXCHANGE_BODY] = "without completing its response",
+        [EXCHANGE_TRAILERS] = "without sending the trailers that it had announced",
+    };
+    char line[700];
+    describe(x, line, sizeof line);
+    log_error("ASGI application returned %s: %s", what[x->stage], line);
+}

@@ -1,0 +1,16 @@
+/* asgi_report.h: what the log says of an application that failed: traceback, request line and client. */
+#ifndef TINE_ASGI_ASGI_REPORT_H
+#define TINE_ASGI_ASGI_REPORT_H
+
+#include <Python.h>
+
+struct exchange;
+
+/* The application raised. Quiet about what a disconnect made it raise, and about cancellation. */
+void asgi_report_exception(struct exchange *x, PyObject *exception);
+/* It returned something; the connection closes after the answer. */
+void asgi_report_value(struct exchange *x, PyObject *value);
+/* It returned without a complete answer. */
+void asgi_report_incomplete(struct exchange *x);
+
+#endif

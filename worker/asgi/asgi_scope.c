@@ -1,0 +1,293 @@
+/* asgi_scope.c: fills a copy of a template that has every key in the order of the specification. */
+#include "worker/asgi/asgi_scope.h"
+
+#include <stdlib.h>
+
+#include "conf/conf.h"
+#include "worker/asgi/asgi_state.h"
+#include "worker/http/req.h"
+#include "worker/net/conn.h"
+
+/* --- shared by all scopes --- */
+
+static PyObject *extensions_new(bool interim)
+{
+    PyObject *d = PyDict_New();
+    static const char *const names[] = { "http.response.pathsend", "http.response.zerocopysend",
+                                         "http.response.trailers", "http.response.early_hint" };
+    size_t n = interim ? 4 : 2; /* trailers need chunked, early hints 1xx answers: not in HTTP/1.0 */
+    for (size_t i = 0; d && i < n; i++) {
+        PyObject *empty = PyDict_New();
+        if (!empty || PyDict_SetItemString(d, names[i], empty) < 0)
+            Py_CLEAR(d);
+        Py_XDECREF(empty);
+    }
+    return d;
+}
+
+static PyObject *template_new(const struct asgi *asgi)
+{
+    const struct asgi_names *n = &asgi->names;
+    const char *root = asgi->env.app->root_path ? asgi->env.app->root_path : "";
+    PyObject *d = Py_BuildValue("{OO O{ssss} OO OO OO OO OO Os OO OO OO OO}", /* order as in the specification */
+                                n->type, n->http, n->asgi, "version", "3.0", "spec_version", "2.5", n->http_version,
+                                n->version_1_1, n->server, Py_None, n->client, Py_None, n->scheme, n->http, n->method,
+                                n->GET, n->root_path, root, n->path, Py_None, n->raw_path, Py_None, n->query_string,
+                                asgi->empty_bytes, n->headers, Py_None);
+    if (d && asgi->state && PyDict_SetItem(d, n->state, Py_None) < 0)
+        Py_CLEAR(d);
+    if (d && PyDict_SetItem(d, n->extensions, Py_None) < 0)
+        Py_CLEAR(d);
+    return d;
+}
+
+int asgi_scope_init(struct asgi *asgi)
+{
+    const char *root = asgi->env.app->root_path;
+    if (!(asgi->empty_bytes = PyBytes_FromStringAndSize(NULL, 0)))
+        return -1;
+    if (root && *root && !(asgi->root_path_bytes = PyBytes_FromString(root)))
+        return -1;
+    if (!(asgi->extensions = extensions_new(true)) || !(asgi->extensions_1_0 = extensions_new(false)))
+        return -1;
+    return (asgi->template_http = template_new(asgi)) ? 0 : -1;
+}
+
+void asgi_scope_done(struct asgi *asgi)
+{
+    Py_CLEAR(asgi->template_http);
+    Py_CLEAR(asgi->extensions);
+    Py_CLEAR(asgi->extensions_1_0);
+    Py_CLEAR(asgi->empty_bytes);
+    Py_CLEAR(asgi->root_path_bytes);
+    for (int i = 0; i < ASGI_NAME_SLOTS; i++)
+        Py_CLEAR(asgi->field_names[i]);
+}
+
+/* --- addresses --- */
+
+/* Sets a value that is a new reference (stolen); NULL: its exception stays set. */
+static int set_new(PyObject *dict, PyObject *key, PyObject *value)
+{
+    if (!value)
+        return -1;
+    int r = PyDict_SetItem(dict, key, value);
+    Py_DECREF(value);
+    return r;
+}
+
+static PyObject *endpoint_tuple(const struct endpoint *e, bool path_only)
+{
+    if (!e || !e->host[0])
+        return Py_NewRef(Py_None);
+    if (e->port >= 0)
+        return Py_BuildValue("(si)", e->host, (int)e->port);
+    return path_only ? Py_BuildValue("(sO)", e->host, Py_None) : Py_NewRef(Py_None);
+}
+
+static struct conn_names *conn_names_of(struct req *r)
+{
+    struct conn_names *names = r->conn->user;
+    if (names)
+        return names;
+    names = calloc(1, sizeof *names);
+    if (!names) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    names->refs = 1;
+    names->conn = r->conn;
+    names->server = endpoint_tuple(r->server, true);
+    if (!names->server) {
+        conn_names_unref(names);
+        return NULL;
+    }
+    r->conn->user = names;
+    return names;
+}
+
+struct conn_names *conn_names_ref(struct conn_names *names)
+{
+    names->refs++;
+    return names;
+}
+
+void conn_names_unref(struct conn_names *names)
+{
+    if (--names->refs)
+        return;
+    Py_XDECREF(names->client);
+    Py_XDECREF(names->server);
+    free(names);
+}
+
+static int set_addresses(struct asgi *asgi, PyObject *scope, struct req *r)
+{
+    struct conn_names *names = conn_names_of(r);
+    if (!names)
+        return -1;
+    names->exchanges++;
+    if (names->server != Py_None && PyDict_SetItem(scope, asgi->names.server, names->server) < 0)
+        return -1;
+    if (r->own_client) /* told by a proxy, of this request alone */
+        return set_new(scope, asgi->names.client, endpoint_tuple(r->own_client, false));
+    if (!names->client && !(names->client = endpoint_tuple(r->client, false)))
+        return -1;
+    return names->client == Py_None ? 0 : PyDict_SetItem(scope, asgi->names.client, names->client);
+}
+
+/* --- target --- */
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Percent-decoded, then UTF-8; bytes that are no UTF-8 become U+FFFD. */
+static PyObject *decode_path(struct span raw)
+{
+    if (!memchr(raw.p, '%', raw.n)) { /* visible ASCII only: head_rules saw to it */
+        PyObject *s = PyUnicode_New((Py_ssize_t)raw.n, 127);
+        if (s && raw.n)
+            memcpy(PyUnicode_1BYTE_DATA(s), raw.p, raw.n);
+        return s;
+    }
+    char small[512], *to = raw.n <= sizeof small ? small : PyMem_Malloc(raw.n);
+    if (!to)
+        return PyErr_NoMemory();
+    size_t n = 0;
+    for (size_t i = 0; i < raw.n; i++) {
+        int high, low;
+        if (raw.p[i] == '%' && i + 2 < raw.n && (high = hex_value(raw.p[i + 1])) >= 0 &&
+            (low = hex_value(raw.p[i + 2])) >= 0) {
+            to[n++] = (char)(high << 4 | low);
+            i += 2;
+        } else {
+            to[n++] = raw.p[i];
+        }
+    }
+    PyObject *s = PyUnicode_DecodeUTF8(to, (Py_ssize_t)n, "replace");
+    if (to != small)
+        PyMem_Free(to);
+    return s;
+}
+
+static PyObject *bytes_of(struct span s)
+{
+    return PyBytes_FromStringAndSize(s.p, (Py_ssize_t)s.n);
+}
+
+/* root_path is part of path and raw_path (ASGI 2.5: "path" includes the root_path). */
+static PyObject *prefixed(PyObject *prefix, PyObject *rest)
+{
+    if (!prefix || !rest)
+        return rest;
+    PyObject *whole = PyNumber_Add(prefix, rest);
+    Py_DECREF(rest);
+    return whole;
+}
+
+static int set_target(struct asgi *asgi, PyObject *scope, const struct req *r)
+{
+    const struct asgi_names *n = &asgi->names;
+    PyObject *root = asgi->root_path_bytes ? PyDict_GetItemWithError(scope, n->root_path) : NULL;
+    struct span path = req_span(r, r->path);
+    if (set_new(scope, n->path, prefixed(root, decode_path(path))) < 0 ||
+        set_new(scope, n->raw_path, prefixed(asgi->root_path_bytes, bytes_of(path))) < 0)
+        return -1;
+    return r->query.n ? set_new(scope, n->query_string, bytes_of(req_span(r, r->query))) : 0;
+}
+
+static PyObject *method_name(const struct asgi *asgi, struct span m)
+{
+    const struct asgi_names *n = &asgi->names;
+    PyObject *known[] = { n->GET, n->POST, n->HEAD, n->PUT, n->DELETE, n->PATCH, n->OPTIONS };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if ((size_t)PyUnicode_GET_LENGTH(known[i]) == m.n && !memcmp(PyUnicode_1BYTE_DATA(known[i]), m.p, m.n))
+            return Py_NewRef(known[i]);
+    PyObject *name = PyUnicode_DecodeLatin1(m.p, (Py_ssize_t)m.n, NULL);
+    PyObject *upper = name ? PyObject_CallMethod(name, "upper", NULL) : NULL;
+    Py_XDECREF(name);
+    return upper;
+}
+
+/* --- headers --- */
+
+/* Names repeat from request to request: a bytes object is kept per slot. */
+static PyObject *field_name(struct asgi *asgi, struct span name)
+{
+    unsigned hash = (unsigned)name.n * 7 + (unsigned char)name.p[0] * 31 + (unsigned char)name.p[name.n - 1] * 5 +
+                    (unsigned char)name.p[name.n / 2] * 3;
+    PyObject **slot = &asgi->field_names[hash % ASGI_NAME_SLOTS];
+    if (*slot && (size_t)PyBytes_GET_SIZE(*slot) == name.n && !memcmp(PyBytes_AS_STRING(*slot), name.p, name.n))
+        return Py_NewRef(*slot);
+    PyObject *fresh = bytes_of(name);
+    if (fresh && name.n <= 64)
+        Py_XSETREF(*slot, Py_NewRef(fresh));
+    return fresh;
+}
+
+static PyObject *field_pair(struct asgi *asgi, const struct req *r, const struct field *f)
+{
+    PyObject *name = field_name(asgi, req_span(r, f->name));
+    PyObject *value = bytes_of(req_span(r, f->value));
+    PyObject *pair = name && value ? PyTuple_New(2) : NULL;
+    if (!pair) {
+        Py_XDECREF(name);
+        Py_XDECREF(value);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, name);
+    PyTuple_SET_ITEM(pair, 1, value);
+    return pair;
+}
+
+static PyObject *field_list(struct asgi *asgi, const struct req *r)
+{
+    PyObject *list = PyList_New((Py_ssize_t)r->n_fields);
+    for (uint32_t i = 0; list && i < r->n_fields; i++) {
+        PyObject *pair = field_pair(asgi, r, &r->fields[i]);
+        if (pair)
+            PyList_SET_ITEM(list, (Py_ssize_t)i, pair);
+        else
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+/* --- all of it --- */
+
+static int set_version(struct asgi *asgi, PyObject *scope, const struct req *r)
+{
+    const struct asgi_names *n = &asgi->names;
+    PyObject *extensions = r->version == HTTP_1_0 ? asgi->extensions_1_0 : asgi->extensions;
+    if (r->version != HTTP_1_1 &&
+        PyDict_SetItem(scope, n->http_version, r->version == HTTP_2 ? n->version_2 : n->version_1_0) < 0)
+        return -1;
+    if (r->https && PyDict_SetItem(scope, n->scheme, n->https) < 0)
+        return -1;
+    return set_new(scope, n->extensions, PyDict_Copy(extensions));
+}
+
+PyObject *asgi_scope_http(struct asgi *asgi, struct req *r)
+{
+    const struct asgi_names *n = &asgi->names;
+    PyObject *scope = PyDict_Copy(asgi->template_http);
+    if (!scope)
+        return NULL;
+    struct span method = req_span(r, r->method);
+    if (set_version(asgi, scope, r) < 0 || set_addresses(asgi, scope, r) < 0 || set_target(asgi, scope, r) < 0 ||
+        set_new(scope, n->headers, field_list(asgi, r)) < 0)
+        goto fail;
+    if (!span_eq(method, SPAN("GET")) && set_new(scope, n->method, method_name(asgi, method)) < 0)
+        goto fail;
+    if (asgi->state && set_new(scope, n->state, PyDict_Copy(asgi->state)) < 0)
+        goto fail;
+    return scope;
+fail:
+    Py_DECREF(scope);
+    return NULL;
+}

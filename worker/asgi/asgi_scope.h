@@ -1,0 +1,30 @@
+/* asgi_scope.h: the http connection scope of a request (ASGI HTTP 2.5). */
+#ifndef TINE_ASGI_ASGI_SCOPE_H
+#define TINE_ASGI_ASGI_SCOPE_H
+
+#include <Python.h>
+
+struct asgi;
+struct req;
+
+struct conn;
+
+/* The addresses of a connection as ASGI shows them; held by conn->user and by the exchanges on it. */
+struct conn_names {
+    unsigned refs;
+    struct conn *conn;         /* NULL when it is gone */
+    PyObject *client, *server; /* tuples or None; client NULL: not made yet */
+    unsigned exchanges;        /* started on this connection: the number of the latest */
+};
+
+/* Makes what all scopes share. 0 or -1 with an exception set. */
+int asgi_scope_init(struct asgi *asgi);
+void asgi_scope_done(struct asgi *asgi);
+
+/* New reference; NULL: exception set. */
+PyObject *asgi_scope_http(struct asgi *asgi, struct req *r);
+
+struct conn_names *conn_names_ref(struct conn_names *names);
+void conn_names_unref(struct conn_names *names);
+
+#endif

@@ -1,0 +1,63 @@
+/* asgi_state.h: everything that ASGI keeps per worker: the application, interned names, types, free lists. No statics:
+ * each interpreter has its own. */
+#ifndef TINE_ASGI_ASGI_STATE_H
+#define TINE_ASGI_ASGI_STATE_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+#include "worker/app/interface.h"
+#include "worker/http/handler.h"
+
+struct awaitables;
+struct channel;
+struct lifespan;
+struct pytasks;
+
+struct asgi_names {
+#define NAME(member, text) PyObject *member;
+#include "worker/asgi/asgi_names.def"
+};
+
+#define ASGI_FREE_MAX 256
+
+/* Objects of one type that wait to be used again. */
+struct free_list {
+    unsigned n;
+    PyObject *v[ASGI_FREE_MAX];
+};
+
+/* Bytes objects of field names seen lately, direct-mapped. */
+#define ASGI_NAME_SLOTS 128
+
+struct asgi {
+    struct handler handler; /* first */
+    struct app_env env;
+    PyObject *app;
+    struct awaitables *awaitables;
+    struct pytasks *tasks;
+
+    struct asgi_names names;
+    PyTypeObject *receive_type, *send_type, *step_type, *exchange_type, *lifespan_type;
+    struct free_list receives, sends, steps, exchanges;
+
+    /* scope */
+    PyObject *template_http;    /* scope with all keys in order, filled per request */
+    PyObject *extensions;       /* copied into each HTTP/1.1 scope */
+    PyObject *extensions_1_0;
+    PyObject *empty_bytes;
+    PyObject *root_path_bytes;  /* NULL if root_path is "" */
+    PyObject *field_names[ASGI_NAME_SLOTS];
+
+    PyObject *state;            /* lifespan state, NULL without lifespan */
+    struct channel *lifespan;   /* the lifespan exchange, NULL if none */
+    PyObject *gone_error;       /* exception class raised by send() after a disconnect, an OSError */
+};
+
+/* Object of `type` from the list or the heap, refcount 1, fields behind the header not touched. NULL: exception set. */
+PyObject *free_list_new(struct free_list *list, PyTypeObject *type);
+/* The end of tp_dealloc. */
+void free_list_put(struct free_list *list, PyObject *object);
+void free_list_clear(struct free_list *list);
+
+#endif

@@ -1,0 +1,81 @@
+/* worker.h: one worker process, shared by the files worker*.c alone.
+ *
+ * BOOTING -> SERVING -> DRAINING -> CANCELLING -> STOPPING -> DONE; only forward, stages may be skipped.
+ */
+#ifndef TINE_WORKER_WORKER_H
+#define TINE_WORKER_WORKER_H
+
+#include <event2/event_struct.h>
+#include <stdbool.h>
+
+#include "common/heritage.h"
+#include "worker/net/conn.h"
+
+struct access_log;
+struct acceptor;
+struct worker_app;
+
+enum worker_state {
+    WORKER_BOOTING,    /* loading the application, lifespan start-up */
+    WORKER_SERVING,
+    WORKER_DRAINING,   /* accepts no more; requests in flight may finish until graceful_timeout */
+    WORKER_CANCELLING, /* they did not: connections are cut, tasks were cancelled */
+    WORKER_STOPPING,   /* lifespan shut-down */
+    WORKER_DONE,
+};
+
+struct worker {
+    const struct heritage *heritage;
+    const struct conf *conf;
+    enum worker_state state;
+    int exit_status;
+    struct event_base *base;
+    struct net net;
+    struct acceptor *acceptor;
+    struct access_log *access_log;
+    struct worker_app *app; /* NULL: module = builtin:hello */
+    struct event ipc_event, deadline_event, boot_event;
+    struct event signal_events[4];
+};
+
+/* --- worker.c --- */
+
+/* Start-up is over: accept and say READY. */
+void worker_serve(struct worker *w);
+/* Booting failed: tells the master why and ends with `status`. */
+void worker_fail(struct worker *w, int status, const char *why);
+/* Stops gracefully: what is in flight may finish. */
+void worker_drain(struct worker *w);
+/* Stops now. */
+void worker_quit(struct worker *w);
+void worker_reopen_logs(struct worker *w);
+/* Lifespan shut-down is over. */
+void worker_stopped(struct worker *w);
+/* Once a loop turn. */
+void worker_turn(struct worker *w);
+
+/* --- worker_ipc.c: the master's messages and signals --- */
+
+int worker_ipc_start(struct worker *w);
+void worker_ipc_stop(struct worker *w);
+
+/* --- worker_app.c: Python and the application --- */
+
+/* Starts Python and loads the application. NULL: worker_fail() was called. */
+struct worker_app *worker_app_new(struct worker *w);
+struct handler *worker_app_handler(struct worker_app *a);
+/* Lifespan start-up, inside the running loop; ends in worker_serve() or worker_fail(). */
+void worker_app_start(struct worker_app *a);
+/* Runs the loop until worker_app_end(). */
+void worker_app_run(struct worker_app *a);
+/* Requests that the application still works on. */
+unsigned worker_app_running(struct worker_app *a);
+void worker_app_cancel(struct worker_app *a);
+/* Lifespan shut-down; ends in worker_stopped(). */
+void worker_app_stop(struct worker_app *a);
+/* Makes worker_app_run() return. */
+void worker_app_end(struct worker_app *a);
+/* After the loop: ends Python's threads, runs atexit functions. */
+void worker_app_free(struct worker_app *a);
+
+#endif

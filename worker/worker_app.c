@@ -1,0 +1,166 @@
+/* worker_app.c: Python in a worker: interpreter, loop, application, in the order in which they live and die. */
+#include <Python.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/app/app_load.h"
+#include "worker/app/interface.h"
+#include "worker/python/interp.h"
+#include "worker/python/loop.h"
+#include "worker/python/pyerr.h"
+#include "worker/python/stacks.h"
+#include "worker/worker.h"
+
+struct worker_app {
+    struct worker *worker;
+    struct interp interp;
+    struct app_env env;
+    const struct interface_ops *interface;
+    struct handler *handler;
+};
+
+static void on_turn(void *arg)
+{
+    worker_turn(arg);
+}
+
+/* Takes the exception that is set, tells the master. */
+static void fail_with_exception(struct worker_app *a, int status)
+{
+    PyObject *exception = pyerr_take();
+    char *module = NULL, *text = pyerr_format(exception);
+    bool retry = a->worker->conf->app.interpreter == CONF_INTERPRETER_AUTO && a->interp.sub &&
+                 pyerr_refuses_subinterpreter(exception, &module);
+    if (retry)
+        worker_fail(a->worker, WORKER_EXIT_NEED_MAIN, module ? module : text);
+    else
+        worker_fail(a->worker, status, text);
+    free(module);
+    free(text);
+    Py_DECREF(exception);
+}
+
+static int load(struct worker_app *a)
+{
+    a->env.loop = pyloop_new(&a->interp, a->worker->base);
+    if (!a->env.loop) {
+        fail_with_exception(a, WORKER_EXIT_BOOT);
+        return -1;
+    }
+    pyloop_add_turn_hook(a->env.loop, on_turn, a->worker);
+    PyObject *object = app_load(a->env.app, &a->interface);
+    if (object)
+        a->handler = a->interface->open(&a->env, object);
+    Py_XDECREF(object);
+    if (a->handler)
+        return 0;
+    fail_with_exception(a, WORKER_EXIT_APP);
+    return -1;
+}
+
+struct worker_app *worker_app_new(struct worker *w)
+{
+    const struct conf_app *conf = &w->conf->app;
+    struct worker_app *a = calloc(1, sizeof *a);
+    if (!a) {
+        worker_fail(w, WORKER_EXIT_BOOT, "out of memory");
+        return NULL;
+    }
+    a->worker = w;
+    a->env = (struct app_env){ .conf = w->conf, .app = conf, .interp = &a->interp };
+    bool in_main = conf->interpreter == CONF_INTERPRETER_MAIN ||
+                   (conf->interpreter == CONF_INTERPRETER_AUTO && w->heritage->main_interpreter);
+    char *why = NULL;
+    if (interp_start(&a->interp, conf, in_main, &why) < 0) {
+        worker_fail(w, WORKER_EXIT_BOOT, why ? why : "cannot start Python");
+        free(why);
+        free(a);
+        return NULL;
+    }
+    if (stacks_enable(log_fd()) < 0)
+        pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
+    if (load(a) < 0) {
+        interp_stop(&a->interp);
+        free(a);
+        return NULL;
+    }
+    return a;
+}
+
+struct handler *worker_app_handler(struct worker_app *a)
+{
+    return a->handler;
+}
+
+static void on_started(void *arg, enum interface_start result, const char *why)
+{
+    struct worker_app *a = arg;
+    switch (result) {
+    case INTERFACE_STARTED:
+        worker_serve(a->worker);
+        return;
+    case INTERFACE_START_NEEDS_MAIN:
+        if (a->worker->conf->app.interpreter == CONF_INTERPRETER_AUTO) {
+            worker_fail(a->worker, WORKER_EXIT_NEED_MAIN, why);
+            return;
+        }
+        break;
+    case INTERFACE_START_FAILED:
+        break;
+    }
+    worker_fail(a->worker, WORKER_EXIT_BOOT, why);
+}
+
+void worker_app_start(struct worker_app *a)
+{
+    pyloop_enter(a->env.loop);
+    a->interface->start(a->handler, on_started, a);
+}
+
+void worker_app_run(struct worker_app *a)
+{
+    if (pyloop_run(a->env.loop) < 0) {
+        pyerr_log(LOG_LEVEL_CRITICAL, "The event loop was stopped by an exception");
+        a->worker->exit_status = WORKER_EXIT_BOOT;
+    }
+}
+
+unsigned worker_app_running(struct worker_app *a)
+{
+    return a->interface->running(a->handler);
+}
+
+void worker_app_cancel(struct worker_app *a)
+{
+    pyloop_enter(a->env.loop);
+    a->interface->cancel(a->handler);
+}
+
+static void on_stopped(void *arg)
+{
+    worker_stopped(((struct worker_app *)arg)->worker);
+}
+
+void worker_app_stop(struct worker_app *a)
+{
+    pyloop_enter(a->env.loop);
+    a->interface->stop(a->handler, on_stopped, a);
+}
+
+void worker_app_end(struct worker_app *a)
+{
+    pyloop_stop(a->env.loop);
+}
+
+void worker_app_free(struct worker_app *a)
+{
+    pyloop_free(a->env.loop);
+    interp_stop(&a->interp);
+    free(a);
+}
+
+const char *worker_versions(void)
+{
+    return Py_GetVersion();
+}
