@@ -59,7 +59,7 @@ static const struct interface_ops *choose(const struct conf_app *conf, PyObject 
 
 static PyObject *loader_new(void)
 {
-    PyObject *code = Py_CompileString((const char *)app_load_py, "<tine app_load>", Py_file_input);
+    PyObject *code = Py_CompileString(app_load_py, "<tine app_load>", Py_file_input);
     PyObject *module = code ? PyModule_New("tine_app_load") : NULL;
     PyObject *dict = module ? PyModule_GetDict(module) : NULL;
     PyObject *done = NULL;

@@ -1,2 +1,10 @@
 # app and asgi make one library.
 app_sources = worker/app/interface.h worker/app/app_load.h worker/app/app_load.c
+
+nodist_libtine_app_a_SOURCES = worker/app/app_load_py.h
+BUILT_SOURCES += worker/app/app_load_py.h
+CLEANFILES += worker/app/app_load_py.h
+EXTRA_DIST += worker/app/app_load.py
+worker/app/app_load_py.h: worker/app/app_load.py
+	$(python_embed)
+worker/app/libtine_app_a-app_load.$(OBJEXT): worker/app/app_load_py.h

@@ -21,7 +21,7 @@ nodist_libtine_python_a_SOURCES = $(python_embedded)
 BUILT_SOURCES += $(python_embedded)
 CLEANFILES += $(python_embedded)
 EXTRA_DIST += worker/python/interp.py worker/python/loop.py
-python_embed = $(AM_V_GEN)$(MKDIR_P) worker/python && { \
+python_embed = $(AM_V_GEN)$(MKDIR_P) $(@D) && { \
 	  echo "static const char $(@F:_py.h=)_py[] = {"; \
 	  od -An -v -tu1 $< | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
 	  echo "0 };"; \
