@@ -155,10 +155,11 @@ static PyObject *decode_path(struct span raw)
             memcpy(PyUnicode_1BYTE_DATA(s), raw.p, raw.n);
         return s;
     }
-    char small[512], *to = raw.n <= sizeof small ? small : PyMem_Malloc(raw.n);
+    char small[512], *to = raw.n < sizeof small ? small : PyMem_Malloc(raw.n);
     if (!to)
         return PyErr_NoMemory();
     size_t n = 0;
+    to[0] = 0; /* for compilers that cannot see that there is at least one byte */
     for (size_t i = 0; i < raw.n; i++) {
         int high, low;
         if (raw.p[i] == '%' && i + 2 < raw.n && (high = hex_value(raw.p[i + 1])) >= 0 &&
