@@ -79,21 +79,29 @@ static void bound_text(const struct conf_key *key, uint64_t n, char *to, size_t 
         snprintf(to, room, key->type == CONF_TYPE_OCTAL ? "%04" PRIo64 : "%" PRIu64, n);
 }
 
-/* "expected WHAT from A to B, got "X"". */
-const char *conf_expected(struct conf_pool *pool, const struct conf_key *key, const char *what,
-                            const char *text)
+const char *conf_range_text(const struct conf_key *key, char to[CONF_RANGE_ROOM])
 {
-    char range[80] = "", least[32], most[32];
+    char least[32], most[32];
     bound_text(key, key->least, least, sizeof(least));
     bound_text(key, key->most, most, sizeof(most));
     if (key->most)
-        snprintf(range, sizeof(range), " from %s to %s", least, most);
+        snprintf(to, CONF_RANGE_ROOM, " from %s to %s", least, most);
     else if (key->least)
-        snprintf(range, sizeof(range), " of %s or more", least);
+        snprintf(to, CONF_RANGE_ROOM, " of %s or more", least);
+    else
+        *to = '\0';
+    return to;
+}
+
+const char *conf_expected(struct conf_pool *pool, const struct conf_key *key, const char *what,
+                            const char *text)
+{
+    char range[CONF_RANGE_ROOM];
     const char *hint = "";
     if (strstr(text, " #") || strstr(text, "\t#"))
         hint = " (a comment behind a value starts with ;)";
-    return conf_text(pool, "expected %s%s, got %s%s", what, range, conf_shown(text).s, hint);
+    return conf_text(pool, "expected %s%s, got %s%s", what,
+                     conf_range_text(key, range), conf_shown(text).s, hint);
 }
 
 static const char *in_range(struct conf_pool *pool, const struct conf_key *key, const char *what,

@@ -24,6 +24,9 @@ const char *conf_duration_text(uint64_t ms, char *to, size_t room);
 
 /* The greatest value of a key of these types, also where its row has no bound. */
 uint64_t conf_most(const struct conf_key *key);
+/* " from A to B" in the unit of the key, or "" where any value will do; returns `to`. */
+#define CONF_RANGE_ROOM 80
+const char *conf_range_text(const struct conf_key *key, char to[CONF_RANGE_ROOM]);
 /* "expected WHAT from A to B, got "X"", in the unit of the key. */
 const char *conf_expected(struct conf_pool *pool, const struct conf_key *key, const char *what,
                           const char *text);

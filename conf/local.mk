@@ -10,3 +10,13 @@ libtine_conf_a_SOURCES = \
 	conf/conf_addr.h conf/conf_addr.c conf/log_format.h conf/log_format.c \
 	conf/conf_table.h conf/conf_table.c conf/conf_suggest.h conf/conf_suggest.c \
 	conf/conf_pool.h conf/conf_pool.c
+
+# What people read about the keys is made from the rows that the loader uses.
+noinst_PROGRAMS += conf/keydoc
+conf_keydoc_SOURCES = conf/keydoc.c
+conf_keydoc_LDADD = libtine_conf.a libtine_common.a
+dist_noinst_DATA += conf/tine.ini
+install-data-hook:
+	$(MKDIR_P) "$(DESTDIR)$(sysconfdir)/tine"
+	test -f "$(DESTDIR)$(sysconfdir)/tine/tine.ini" || \
+	$(INSTALL_DATA) $(srcdir)/conf/tine.ini "$(DESTDIR)$(sysconfdir)/tine/tine.ini"

@@ -13,7 +13,7 @@ master_sources = \
 	master/notify.h master/notify.c
 
 # The unit is written for /usr; what is installed names the folders of this build.
-dist_noinst_DATA = conf/tine.service
+dist_noinst_DATA += conf/tine.service
 nodist_systemdsystemunit_DATA = conf/unit/tine.service
 dist_systemdsystemunit_DATA = conf/tine.socket
 CLEANFILES += conf/unit/tine.service
