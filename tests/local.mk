@@ -11,6 +11,6 @@ tests_unit_test_h1_corpus_LDADD = $(h1_unit_libs)
 
 # Python: runs the scripts of tests/python
 check_PROGRAMS += tests/unit/pyhost
-tests_unit_pyhost_SOURCES = tests/unit/pyhost.c
+tests_unit_pyhost_SOURCES = tests/unit/pyhost.c tests/python/tine_test.h tests/python/tine_test.c
 tests_unit_pyhost_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_pyhost_LDADD = libtine_python.a libtine_common.a $(PYTHON_LIBS) $(LIBEVENT_LIBS) -lpthread

@@ -17,8 +17,22 @@ static struct state *state_of(PyObject *module)
 {
     struct state *s = PyModule_GetState(module);
     if (!s->tasks)
-        PyErr_SetString(PyExc_RuntimeError, "tine_test_use_loop() was not called");
+        PyErr_SetString(PyExc_RuntimeError, "use(pyloop) was not called");
     return s->tasks ? s : NULL;
+}
+
+/* use(pyloop): makes a task runner for the loop in the capsule. */
+static PyObject *test_use(PyObject *module, PyObject *capsule)
+{
+    struct state *s = PyModule_GetState(module);
+    struct pyloop *loop = PyCapsule_GetPointer(capsule, TINE_TEST_LOOP);
+    if (!loop)
+        return NULL;
+    s->tasks = pytasks_new(loop);
+    s->awaitables = s->tasks ? awaitables_new() : NULL;
+    if (!s->awaitables)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 /* `arg` is the test's done(result, exception). */
@@ -75,14 +89,15 @@ static PyObject *test_cancel_all(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *test_free_tasks(PyObject *module, PyObject *unused)
+/* Frees the runner and the awaitables' owner; the module is of no use afterwards. */
+static PyObject *test_free(PyObject *module, PyObject *unused)
 {
-    struct state *s = state_of(module);
-    if (!s)
-        return NULL;
+    struct state *s = PyModule_GetState(module);
     struct pytasks *tasks = s->tasks;
     s->tasks = NULL;
     pytasks_free(tasks);
+    awaitables_free(s->awaitables);
+    s->awaitables = NULL;
     Py_RETURN_NONE;
 }
 
@@ -128,12 +143,13 @@ static PyObject *test_bench(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
+    { "use", test_use, METH_O, NULL },
     { "start", test_start, METH_VARARGS, NULL },
     { "call", (PyCFunction)(void (*)(void))test_call, METH_FASTCALL, NULL },
     { "idle", test_idle, METH_NOARGS, NULL },
     { "running", test_running, METH_NOARGS, NULL },
     { "cancel_all", test_cancel_all, METH_NOARGS, NULL },
-    { "free_tasks", test_free_tasks, METH_NOARGS, NULL },
+    { "free", test_free, METH_NOARGS, NULL },
     { "value", test_value, METH_O, NULL },
     { "none", test_none, METH_NOARGS, NULL },
     { "raises", test_raise, METH_O, NULL },
@@ -159,16 +175,4 @@ static PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__tine_test(void)
 {
     return PyModuleDef_Init(&definition);
-}
-
-int tine_test_use_loop(struct pyloop *loop)
-{
-    PyObject *module = PyImport_ImportModule("_tine_test");
-    if (!module)
-        return -1;
-    struct state *s = PyModule_GetState(module);
-    s->tasks = pytasks_new(loop);
-    s->awaitables = s->tasks ? awaitables_new() : NULL;
-    Py_DECREF(module); /* sys.modules has it */
-    return s->awaitables ? 0 : -1;
 }

@@ -1,5 +1,5 @@
 /* pyhost.c: runs a Python script where an application runs: in an interpreter made by interp.c, with the worker's event
- * loop set and named `loop`. What the tests under tests/python are run with.
+ * loop set and named `loop`; `pyloop` holds it for the module _tine_test. What the tests under tests/python are run with.
  *
  *   pyhost [--main] script.py [argument...]
  */
@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "conf/conf.h"
+#include "tests/python/tine_test.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
@@ -48,9 +49,10 @@ static int set_argv(char **args)
 }
 
 /* Like runpy, but __main__ has no __file__: multiprocessing's children would run it again. */
-static int run_script(const char *path, PyObject *loop)
+static int run_script(const char *path, struct pyloop *loop)
 {
     PyObject *globals = PyModule_GetDict(PyImport_AddModule("__main__"));
+    PyObject *pyloop = PyCapsule_New(loop, TINE_TEST_LOOP, NULL);
     PyObject *source = NULL, *code = NULL, *result = NULL;
     PyObject *io = PyImport_ImportModule("io");
     PyObject *file = io ? PyObject_CallMethod(io, "open_code", "s", path) : NULL;
@@ -58,8 +60,10 @@ static int run_script(const char *path, PyObject *loop)
         source = PyObject_CallMethod(file, "read", NULL);
     if (source)
         code = Py_CompileString(PyBytes_AsString(source), path, Py_file_input);
-    if (code && !PyDict_SetItemString(globals, "loop", loop))
+    if (code && pyloop && !PyDict_SetItemString(globals, "loop", pyloop_object(loop)) &&
+        !PyDict_SetItemString(globals, "pyloop", pyloop))
         result = PyEval_EvalCode(code, globals, globals);
+    Py_XDECREF(pyloop);
     Py_XDECREF(code);
     Py_XDECREF(source);
     Py_XDECREF(file);
@@ -103,7 +107,7 @@ static int run(struct interp *interp, char **args)
     struct pyloop *loop = pyloop_new(interp, base);
     if (!loop)
         return report();
-    int status = run_script(args[0], pyloop_object(loop)) ? report() : 0;
+    int status = run_script(args[0], loop) ? report() : 0;
     pyloop_free(loop);
     event_base_free(base);
     interp_stop(interp);
@@ -117,6 +121,8 @@ int main(int argc, char **argv)
     if (!*args)
         return usage();
     signal(SIGPIPE, SIG_IGN);
+    if (PyImport_AppendInittab("_tine_test", PyInit__tine_test))
+        return 1;
     if (log_open("-", LOG_LEVEL_INFO))
         return 1;
     char *path = getenv("PYHOST_PATH");

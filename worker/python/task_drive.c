@@ -291,12 +291,15 @@ PyObject *proxy_close_method(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* Its Task, if it has one, will never get to its end and shall not complain of that. */
+/* Its Task, if it has one, shall not complain, whether it is dropped as it is or stepped once more. */
 void proxy_abandon(struct proxy *p)
 {
     Py_INCREF(p);
-    if (p->task && PyObject_SetAttrString(p->task, "_log_destroy_pending", Py_False) < 0)
-        PyErr_Clear();
+    if (p->task) {
+        if (PyObject_SetAttrString(p->task, "_log_destroy_pending", Py_False) < 0)
+            PyErr_Clear();
+        expect_exception(p->task);
+    }
     PyObject *r = proxy_close_method((PyObject *)p, NULL);
     if (!r)
         PyErr_WriteUnraisable((PyObject *)p);
