@@ -10,3 +10,8 @@ libtine_common_a_SOURCES = \
 	common/log.h common/log.c \
 	common/proctitle.h common/proctitle.c \
 	common/scoreboard.h common/scoreboard.c
+
+check_PROGRAMS += tests/unit/test_common
+UNIT_TESTS += tests/unit/test_common
+tests_unit_test_common_SOURCES = tests/unit/test_common.c tests/unit/unit.h
+tests_unit_test_common_LDADD = libtine_common.a

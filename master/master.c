@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "master/reap.h"
 #include "master/workers.h"
 
 static void tell_status(const struct master *master)
@@ -161,6 +162,7 @@ enum master_exit master_run(struct master *master)
         return MASTER_EXIT_SYSTEM;
     }
     log_banner(master);
+    reap_children(master); /* left to us by an exec, and ended before we listened for SIGCHLD */
     workers_fill(master);
     if (event_base_dispatch(master->base) < 0) {
         log_critical("the event loop failed: %s", strerror(errno));

@@ -248,15 +248,23 @@ static enum death judge(const struct slot *slot, int status)
     return DEATH_BOOT;
 }
 
+/* Ended as we wanted it: by itself, by our SIGKILL, or by a signal meant for the whole process group that found it
+ * before it had its handlers. */
+static bool ended_well(const struct slot *slot, int status)
+{
+    int signo = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    return status == 0 || signo == SIGINT || signo == SIGTERM || signo == SIGQUIT ||
+           (slot->state == SLOT_KILLED && signo == SIGKILL);
+}
+
 static void log_death(const struct slot *slot, enum death death, int status)
 {
     char words[REAP_WORDS];
     reap_words(status, words);
-    bool clean = status == 0 || (slot->state == SLOT_KILLED && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    enum log_level level = death == DEATH_NEED_MAIN                   ? LOG_LEVEL_DEBUG
-                           : death == DEATH_ASKED && clean            ? LOG_LEVEL_INFO
-                           : death == DEATH_CRASH && status == 0      ? LOG_LEVEL_WARNING
-                                                                      : LOG_LEVEL_ERROR;
+    bool well = ended_well(slot, status);
+    enum log_level level = death == DEATH_NEED_MAIN       ? LOG_LEVEL_DEBUG
+                           : death == DEATH_ASKED && well ? LOG_LEVEL_INFO
+                                                          : LOG_LEVEL_ERROR;
     log_at(level, "worker %u (pid %d) %s%s", slot->index + 1, (int)slot->pid, words,
            death == DEATH_BOOT ? " before it was ready" : "");
 }
