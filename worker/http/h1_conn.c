@@ -190,6 +190,19 @@ static int h1_open(struct conn *c)
     return 0;
 }
 
+static size_t take_more_body(struct h1_conn *h, char *p, size_t n)
+{
+    struct h1_req *hr = h->cur;
+    uint64_t before = hr->req.body_received;
+    if (h1_body_is_full(hr))
+        return 0;
+    size_t used = h1_take_body(h, p, n);
+    h->rest = n - used;
+    if (h->cur == hr && (hr->req.body_received != before || hr->req.body_complete))
+        h1_tell_body(hr);
+    return used;
+}
+
 /* One step through the input. Returns bytes used; 0: nothing more can be done with them now. */
 static size_t step(struct h1_conn *h, char *p, size_t n)
 {
@@ -199,13 +212,7 @@ static size_t step(struct h1_conn *h, char *p, size_t n)
     case H1_HEAD:
         return h1_take_head(h, p, n);
     case H1_BODY:
-        if (h1_body_is_full(h->cur))
-            return 0;
-        used = h1_take_body(h, p, n);
-        h->rest = n - used;
-        if (h->state <= H1_WAIT && h->cur)
-            h1_tell_body(h->cur);
-        return used;
+        return take_more_body(h, p, n);
     case H1_DRAIN:
         used = h1_take_body(h, p, n);
         if (h->state == H1_DRAIN && h->cur->req.body_complete)

@@ -1,4 +1,6 @@
 /* h1_in.c: the body of a request: from the connection's input into req->body, no further than the handler follows. */
+#include <assert.h>
+
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/http/h1_priv.h"
@@ -72,7 +74,7 @@ size_t h1_take_body(struct h1_conn *h, const char *p, size_t n)
 void h1_tell_body(struct h1_req *hr)
 {
     struct req *r = &hr->req;
-    if (!hr->wants_body || r->state >= REQ_ANSWERED || (!buf_len(&r->body) && !r->body_complete))
+    if (!hr->wants_body || r->state >= REQ_ANSWERED)
         return;
     hr->wants_body = false;
     conn_no_deadline(r->conn);
@@ -92,10 +94,12 @@ void h1_want_body(struct req *r)
     if (r->conn->state != CONN_OPEN)
         return;
     hr->wants_body = true;
-    if (buf_len(&r->body) || r->body_complete) {
+    if (r->body_complete) {
         h1_tell_body(hr);
         return;
     }
+    /* A handler that takes nothing of a full queue waits for ever: it has broken its contract. */
+    assert(!h1_body_is_full(hr));
     if (r->expect_continue && r->state == REQ_RUNNING)
         send_continue(r);
     conn_set_deadline(r->conn, r->conn->net->conf->http.body_timeout);

@@ -15,3 +15,14 @@ noinst_PROGRAMS += tests/unit/h1_serve
 tests_unit_h1_serve_SOURCES = tests/unit/h1_serve.c
 tests_unit_h1_serve_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_h1_serve_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS)
+
+# Connections driven step by step over socket pairs
+rig_tests = tests/unit/test_h1_split
+check_PROGRAMS += $(rig_tests)
+UNIT_TESTS += $(rig_tests)
+rig_sources = tests/unit/rig.c tests/unit/rig.h tests/unit/unit.h
+rig_cppflags = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
+rig_libs = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS)
+tests_unit_test_h1_split_SOURCES = tests/unit/test_h1_split.c tests/unit/corpus.c tests/unit/corpus.h $(rig_sources)
+tests_unit_test_h1_split_CPPFLAGS = $(rig_cppflags)
+tests_unit_test_h1_split_LDADD = $(rig_libs)

@@ -149,7 +149,8 @@ static inline bool req_body_ended(const struct req *r)
 }
 
 /* The application waits for body bytes: sends 100-continue if the client waits for it and no answer has started, starts
- * the body time-out and reads on. handler_ops.on_body follows. */
+ * the body time-out and reads on. handler_ops.on_body follows when more has come than is there now, or the end; at once
+ * if the body is complete. Not with a full queue (64 KB): take some first. */
 void req_body_want(struct req *r);
 
 /* The handler has told the application that the client is gone (after on_peer_eof): nothing more is sent, the
