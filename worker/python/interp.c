@@ -1,5 +1,5 @@
-/* interp.c: starts CPython and makes the interpreter of the application. Never finalises it: a live daemon thread makes
- * Py_EndInterpreter() abort, so a worker ends by interp_stop() and _exit(). */
+/* interp.c: starts CPython and makes the interpreter of the application. Never finalises it: a live
+ * daemon thread makes Py_EndInterpreter() abort, so a worker ends by interp_stop() and _exit(). */
 #include "worker/python/interp.h"
 
 #include <limits.h>
@@ -40,8 +40,8 @@ static int why_exception(char **ret_why)
 
 static int why_status(char **ret_why, PyStatus status)
 {
-    return why(ret_why, "Python does not start: %s%s%s", status.func ? status.func : "", status.func ? ": " : "",
-               status.err_msg ? status.err_msg : "no reason given");
+    return why(ret_why, "Python does not start: %s%s%s", status.func ? status.func : "",
+               status.func ? ": " : "", status.err_msg ? status.err_msg : "no reason given");
 }
 
 static bool exists(const char *folder, const char *name)
@@ -61,7 +61,8 @@ static const char *venv_fault(const char *venv)
     return NULL;
 }
 
-/* The virtual environment to use: the configured one, else the one that is active in the shell, if it fits. */
+/* The virtual environment to use: the configured one, else the one that is active in the shell, if
+ * it fits. */
 static int choose_venv(const struct conf_app *conf, const char **ret_venv, char **ret_why)
 {
     const char *venv = conf->venv;
@@ -84,8 +85,8 @@ static int choose_venv(const struct conf_app *conf, const char **ret_venv, char 
     return 0;
 }
 
-/* What sys.executable is to be: Python finds its library and the virtual environment from it, and multiprocessing
- * starts it. Looking for "python3" in PATH could find another installation. */
+/* What sys.executable is to be: Python finds its library and the virtual environment from it, and
+ * multiprocessing starts it. Looking for "python3" in PATH could find another installation. */
 static void executable(const char *venv, char path[PATH_MAX])
 {
     static const char *const names[] = { "bin/" PYTHON_X_Y, "bin/python3", "bin/python" };
@@ -143,10 +144,11 @@ static int start_python(const struct conf_app *conf, char **ret_why)
     return PyStatus_Exception(status) ? why_status(ret_why, status) : 0;
 }
 
-/* Makes a sub-interpreter whose thread state is also the one that PyGILState_Ensure() finds on this thread. The state
- * that it finds is the first one that the thread ever had, of the main interpreter, and extension modules that use it
- * would wait for themselves for ever. So that first state is deleted, and the next one made becomes the one found. The
- * main interpreter keeps a spare state: CPython 3.11 would hand out its static one again otherwise. */
+/* Makes a sub-interpreter whose thread state is also the one that PyGILState_Ensure() finds on this
+ * thread. The state that it finds is the first one that the thread ever had, of the main
+ * interpreter, and extension modules that use it would wait for themselves for ever. So that first
+ * state is deleted, and the next one made becomes the one found. The main interpreter keeps a spare
+ * state: CPython 3.11 would hand out its static one again otherwise. */
 static int enter_sub_interpreter(char **ret_why)
 {
     PyThreadState *first = PyThreadState_Get();
@@ -167,7 +169,9 @@ static int enter_sub_interpreter(char **ret_why)
     PyThreadState_Clear(initial);
     PyThreadState_Delete(initial);
     if (PyGILState_GetThisThreadState() != ours)
-        return why(ret_why, "this Python does not let go of the main interpreter: set \"interpreter = main\"");
+        return why(
+            ret_why,
+            "this Python does not let go of the main interpreter: set \"interpreter = main\"");
     return 0;
 }
 
@@ -192,14 +196,16 @@ static int prepare(const struct conf_app *conf, bool sub)
 {
     PyObject *module = pystate_run("_tine_interp", interp_py);
     PyObject *path = module ? path_list(conf) : NULL;
-    PyObject *r = path ? PyObject_CallMethod(module, "prepare", "OO", sub ? Py_True : Py_False, path) : NULL;
+    PyObject *r =
+        path ? PyObject_CallMethod(module, "prepare", "OO", sub ? Py_True : Py_False, path) : NULL;
     Py_XDECREF(r);
     Py_XDECREF(path);
     Py_XDECREF(module);
     return r ? 0 : -1;
 }
 
-int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
+int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter,
+                 char **ret_why)
 {
     *ret_why = NULL;
     if (start_python(conf, ret_why))

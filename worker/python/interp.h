@@ -1,5 +1,5 @@
-/* interp.h: CPython inside this process: configured, started in a sub-interpreter (or the main one), ended. Knows
- * neither net nor http. */
+/* interp.h: CPython inside this process: configured, started in a sub-interpreter (or the main
+ * one), ended. Knows neither net nor http. */
 #ifndef TINE_PYTHON_INTERP_H
 #define TINE_PYTHON_INTERP_H
 
@@ -9,20 +9,22 @@
 struct conf_app;
 
 struct interp {
-    PyThreadState *tstate;       /* of the loop thread */
+    PyThreadState *tstate; /* of the loop thread */
     PyInterpreterState *state;
-    bool sub;                    /* in a sub-interpreter */
+    bool sub; /* in a sub-interpreter */
 };
 
-/* Starts Python and makes the interpreter that the application will live in, as the current thread's, GIL held.
- * PyGILState_Ensure() works on this thread. Built-in module `_tine` is importable there. In a sub-interpreter os.fork
- * raises a clear error and multiprocessing starts by spawn. sys.path: chdir ("" is not used; the working directory
- * itself), pythonpath, then Python's. sys.argv = ["tine"]. 0, or -1 with *ret_why allocated by malloc. */
-int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
-    __attribute__((warn_unused_result));
+/* Starts Python and makes the interpreter that the application will live in, as the current
+ * thread's, GIL held. PyGILState_Ensure() works on this thread. Built-in module `_tine` is
+ * importable there. In a sub-interpreter os.fork raises a clear error and multiprocessing starts by
+ * spawn. sys.path: chdir ("" is not used; the working directory itself), pythonpath, then Python's.
+ * sys.argv = ["tine"]. 0, or -1 with *ret_why allocated by malloc. */
+int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter,
+                 char **ret_why) __attribute__((warn_unused_result));
 
-/* The end of a worker, GIL held: threading._shutdown(), atexit functions, standard streams flushed. The process must
- * _exit() afterwards; interpreters are not finalised (daemon threads would abort it). */
+/* The end of a worker, GIL held: threading._shutdown(), atexit functions, standard streams flushed.
+ * The process must _exit() afterwards; interpreters are not finalised (daemon threads would abort
+ * it). */
 void interp_stop(struct interp *interp);
 
 #endif

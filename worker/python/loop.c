@@ -1,4 +1,5 @@
-/* loop.c: the loop as the rest of the worker sees it (loop.h), and its life: attached to an event base, closed. */
+/* loop.c: the loop as the rest of the worker sees it (loop.h), and its life: attached to an event
+ * base, closed. */
 #include "worker/python/loop.h"
 
 #include <errno.h>

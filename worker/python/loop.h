@@ -1,9 +1,12 @@
-/* loop.h: the asyncio event loop of a worker, on libevent, in C where it is hot. One per interpreter and thread.
+/* loop.h: the asyncio event loop of a worker, on libevent, in C where it is hot. One per
+ * interpreter and thread.
  *
- * A turn: run what is ready (a snapshot), call the turn hooks, wait in libevent, move due timers to ready. The GIL is
- * released while waiting; libevent callbacks that touch Python objects call pyloop_enter() first.
+ * A turn: run what is ready (a snapshot), call the turn hooks, wait in libevent, move due timers to
+ * ready. The GIL is released while waiting; libevent callbacks that touch Python objects call
+ * pyloop_enter() first.
  *
- * The Python side is a subclass of asyncio.SelectorEventLoop (worker/python/loop.py) whose hot methods are ours.
+ * The Python side is a subclass of asyncio.SelectorEventLoop (worker/python/loop.py) whose hot
+ * methods are ours.
  */
 #ifndef TINE_PYTHON_LOOP_H
 #define TINE_PYTHON_LOOP_H
@@ -15,25 +18,28 @@ struct event_base;
 struct interp;
 struct pyloop;
 
-/* Makes the loop and sets it as the thread's event loop. GIL held. `base` stays the caller's; it needs the flag
- * EVENT_BASE_FLAG_NOLOCK, neither PRECISE_TIMER (a system call in every turn; the loop's timers have a timerfd of their
- * own) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed descriptors that applications have). NULL: exception set. */
+/* Makes the loop and sets it as the thread's event loop. GIL held. `base` stays the caller's; it
+ * needs the flag EVENT_BASE_FLAG_NOLOCK, neither PRECISE_TIMER (a system call in every turn; the
+ * loop's timers have a timerfd of their own) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed
+ * descriptors that applications have). NULL: exception set. */
 struct pyloop *pyloop_new(struct interp *interp, struct event_base *base);
-/* Closes the loop: cancels what is left, shuts down async generators and the default executor. GIL held. */
+/* Closes the loop: cancels what is left, shuts down async generators and the default executor. GIL
+ * held. */
 void pyloop_free(struct pyloop *loop);
 
 /* The asyncio loop object; borrowed. */
 PyObject *pyloop_object(struct pyloop *loop);
 
-/* Takes the GIL for the rest of this libevent callback (and of the poll) if the loop released it; free if held. */
+/* Takes the GIL for the rest of this libevent callback (and of the poll) if the loop released it;
+ * free if held. */
 void pyloop_enter(struct pyloop *loop);
 
-/* Calls hook(arg) once a turn after the ready handles have run and before waiting, and after libevent callbacks of a
- * poll; with or without the GIL. At most 4. */
+/* Calls hook(arg) once a turn after the ready handles have run and before waiting, and after
+ * libevent callbacks of a poll; with or without the GIL. At most 4. */
 void pyloop_add_turn_hook(struct pyloop *loop, void (*hook)(void *arg), void *arg);
 
-/* Runs until pyloop_stop(). GIL held on entry and return. 0, or -1 with an exception set (SystemExit or
- * KeyboardInterrupt came out of a callback). */
+/* Runs until pyloop_stop(). GIL held on entry and return. 0, or -1 with an exception set
+ * (SystemExit or KeyboardInterrupt came out of a callback). */
 int pyloop_run(struct pyloop *loop);
 void pyloop_stop(struct pyloop *loop);
 
@@ -42,16 +48,18 @@ int pyloop_call_soon(struct pyloop *loop, PyObject *callback, PyObject *const *a
 
 /* For task.c, which runs the first step of a Task itself: asyncio.Task() asks for it by
  * loop.call_soon(step, context=context). From begin to end such a call with this very `context`
- * object is not queued (call_soon returns None) but kept. end returns the callback, a new reference, or NULL (no exception set) if none came. Not nested. */
+ * object is not queued (call_soon returns None) but kept. end returns the callback, a new
+ * reference, or NULL (no exception set) if none came. Not nested. */
 void pyloop_capture_begin(struct pyloop *loop, PyObject *context);
 PyObject *pyloop_capture_end(struct pyloop *loop);
-/* True if tasks must be made by loop.create_task(): debug mode, or a task factory is set. Cheap: asked
- * once a request. */
+/* True if tasks must be made by loop.create_task(): debug mode, or a task factory is set. Cheap:
+ * asked once a request. */
 bool pyloop_plain_tasks(struct pyloop *loop);
 
 /* loop.create_future(); new reference. GIL held. */
 PyObject *pyloop_future(struct pyloop *loop);
-/* future.set_result / set_exception unless it is done (cancelled by its waiter). Never leaves an exception set. */
+/* future.set_result / set_exception unless it is done (cancelled by its waiter). Never leaves an
+ * exception set. */
 void pyloop_future_result(PyObject *future, PyObject *result);
 void pyloop_future_exception(PyObject *future, PyObject *exception);
 

@@ -29,7 +29,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
     def __init__(self, base=None):
         self._closed = True  # until there is something to close
         self._open(base)
-        asyncio.SelectorEventLoop.__init__(self, _NoSelector())
+        super().__init__(_NoSelector())
         self._wakeup = None
 
     def _run_handle(self, handle):

@@ -1,8 +1,8 @@
-/* loop_fd.c: add_reader(), add_writer() and add_signal_handler(): libevent events whose callbacks only make a handle
- * ready; they never run it.
+/* loop_fd.c: add_reader(), add_writer() and add_signal_handler(): libevent events whose callbacks
+ * only make a handle ready; they never run it.
  *
- * libevent's structures have no lock and the GIL is released while libevent waits, so other threads are refused here
- * even outside debug mode.
+ * libevent's structures have no lock and the GIL is released while libevent waits, so other threads
+ * are refused here even outside debug mode.
  */
 #include <errno.h>
 #include <signal.h>
@@ -23,8 +23,8 @@ static int descriptor(struct pyloop *loop, PyObject *file)
         Py_XDECREF(r);
     }
     if (!number) {
-        if (PyErr_ExceptionMatches(PyExc_AttributeError) || PyErr_ExceptionMatches(PyExc_TypeError) ||
-            PyErr_ExceptionMatches(PyExc_ValueError))
+        if (PyErr_ExceptionMatches(PyExc_AttributeError) ||
+            PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError))
             PyErr_Format(PyExc_ValueError, "Invalid file object: %R", file);
         return -1;
     }
@@ -92,7 +92,8 @@ static struct watch *watch_make(struct pyloop *loop, int fd)
     return loop->watches[fd] = w;
 }
 
-/* Why event_add() failed: libevent's own warning may have changed errno. epoll refuses regular files. */
+/* Why event_add() failed: libevent's own warning may have changed errno. epoll refuses regular
+ * files. */
 static void set_add_error(int fd)
 {
     struct stat st;
@@ -101,8 +102,8 @@ static void set_add_error(int fd)
     PyErr_SetFromErrno(PyExc_OSError);
 }
 
-/* A descriptor may have been closed behind our back and its number be another file's now: libevent is told anew even
- * if the event is pending. */
+/* A descriptor may have been closed behind our back and its number be another file's now: libevent
+ * is told anew even if the event is pending. */
 static int watch_start(struct watch *w, int kind, int fd)
 {
     struct event *event = &w->event[kind];
@@ -233,7 +234,8 @@ PyObject *loop_add_signal(struct pyloop *loop, PyObject *const *args, Py_ssize_t
     if (number < 0 || loop_check_closed(loop) || loop_check_thread(loop))
         return NULL;
     if (loop->reserves_signals && is_server_signal(number))
-        return PyErr_Format(PyExc_RuntimeError, "signal %d belongs to the server: tine handles it for its workers",
+        return PyErr_Format(PyExc_RuntimeError,
+                            "signal %d belongs to the server: tine handles it for its workers",
                             number);
     struct signal_watch *w = signal_make(loop, number);
     PyObject *handle = w ? loop_handle_new(loop, NULL, args[1], args + 2, n - 2, NULL) : NULL;

@@ -1,6 +1,7 @@
-/* loop_handle.c: what call_soon() and call_later() return. The instances are asyncio.Handle's and asyncio.TimerHandle's
- * (their slots, their repr, their comparison); only making, running and cancelling them is done here, because those are
- * on the path of every request. In debug mode asyncio's own code makes and runs them. */
+/* loop_handle.c: what call_soon() and call_later() return. The instances are asyncio.Handle's and
+ * asyncio.TimerHandle's (their slots, their repr, their comparison); only making, running and
+ * cancelling them is done here, because those are on the path of every request. In debug mode
+ * asyncio's own code makes and runs them. */
 #include "worker/python/loop_handle.h"
 
 #include <structmember.h>
@@ -72,17 +73,21 @@ static PyObject *args_tuple(PyObject *const *args, Py_ssize_t n)
 }
 
 /* Through asyncio's __init__, which keeps the stack that made the handle. */
-static PyObject *new_debug(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *args, PyObject *context)
+static PyObject *new_debug(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *args,
+                           PyObject *context)
 {
     PyObject *self = (PyObject *)loop;
     if (!context)
         context = Py_None;
     if (!when)
-        return PyObject_CallFunctionObjArgs((PyObject *)loop->st->handle_type, callback, args, self, context, NULL);
-    return PyObject_CallFunctionObjArgs((PyObject *)loop->st->timer_type, when, callback, args, self, context, NULL);
+        return PyObject_CallFunctionObjArgs((PyObject *)loop->st->handle_type, callback, args, self,
+                                            context, NULL);
+    return PyObject_CallFunctionObjArgs((PyObject *)loop->st->timer_type, when, callback, args,
+                                        self, context, NULL);
 }
 
-static PyObject *new_plain(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *args, PyObject *context)
+static PyObject *new_plain(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *args,
+                           PyObject *context)
 {
     const struct handle_layout *at = &loop->st->layout;
     PyTypeObject *type = when ? loop->st->timer_type : loop->st->handle_type;
@@ -95,7 +100,8 @@ static PyObject *new_plain(struct pyloop *loop, PyObject *when, PyObject *callba
     HANDLE_SLOT(h, at->loop) = Py_NewRef((PyObject *)loop);
     HANDLE_SLOT(h, at->source_traceback) = Py_NewRef(Py_None);
     HANDLE_SLOT(h, at->repr) = Py_NewRef(Py_None);
-    HANDLE_SLOT(h, at->context) = context && context != Py_None ? Py_NewRef(context) : PyContext_CopyCurrent();
+    HANDLE_SLOT(h, at->context) =
+        context && context != Py_None ? Py_NewRef(context) : PyContext_CopyCurrent();
     if (when) {
         HANDLE_SLOT(h, at->when) = Py_NewRef(when);
         HANDLE_SLOT(h, at->scheduled) = Py_NewRef(Py_False);
@@ -105,8 +111,8 @@ static PyObject *new_plain(struct pyloop *loop, PyObject *when, PyObject *callba
     return h;
 }
 
-PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *const *args, Py_ssize_t n,
-                          PyObject *context)
+PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callback,
+                          PyObject *const *args, Py_ssize_t n, PyObject *context)
 {
     PyObject *tuple = args_tuple(args, n);
     if (!tuple)
@@ -162,14 +168,17 @@ static PyObject *call_in(PyObject *context, PyObject *callback, PyObject *args)
 {
     if (PyContext_Enter(context))
         return NULL;
-    PyObject *r = PyObject_Vectorcall(callback, ((PyTupleObject *)args)->ob_item, PyTuple_GET_SIZE(args), NULL);
+    PyObject *r = PyObject_Vectorcall(callback, ((PyTupleObject *)args)->ob_item,
+                                      PyTuple_GET_SIZE(args), NULL);
     if (PyContext_Exit(context))
         Py_CLEAR(r);
     return r;
 }
 
-/* A context that is not contextvars.Context, or arguments that somebody replaced: as asyncio's Python does it. */
-static PyObject *call_loosely(struct pystate *st, PyObject *context, PyObject *callback, PyObject *args)
+/* A context that is not contextvars.Context, or arguments that somebody replaced: as asyncio's
+ * Python does it. */
+static PyObject *call_loosely(struct pystate *st, PyObject *context, PyObject *callback,
+                              PyObject *args)
 {
     PyObject *run = PyObject_GetAttr(context, st->name_run);
     PyObject *all = PySequence_List(args);
@@ -195,7 +204,8 @@ static int report(struct pyloop *loop, PyObject *handle)
     PyErr_NormalizeException(&type, &exception, &traceback);
     if (traceback)
         PyException_SetTraceback(exception, traceback);
-    PyObject *r = PyObject_CallMethodObjArgs((PyObject *)loop, loop->st->name__callback_failed, handle, exception, NULL);
+    PyObject *r = PyObject_CallMethodObjArgs((PyObject *)loop, loop->st->name__callback_failed,
+                                             handle, exception, NULL);
     Py_XDECREF(type);
     Py_XDECREF(exception);
     Py_XDECREF(traceback);
@@ -206,7 +216,8 @@ static int report(struct pyloop *loop, PyObject *handle)
 int loop_handle_run(struct pyloop *loop, PyObject *handle)
 {
     struct pystate *st = loop->st;
-    if (loop->debug || (!Py_IS_TYPE(handle, st->handle_type) && !Py_IS_TYPE(handle, st->timer_type))) {
+    if (loop->debug ||
+        (!Py_IS_TYPE(handle, st->handle_type) && !Py_IS_TYPE(handle, st->timer_type))) {
         PyObject *r = PyObject_CallMethodOneArg((PyObject *)loop, st->name__run_handle, handle);
         Py_XDECREF(r);
         return r ? 0 : -1;
@@ -220,9 +231,9 @@ int loop_handle_run(struct pyloop *loop, PyObject *handle)
     Py_INCREF(callback);
     Py_INCREF(args);
     Py_INCREF(context);
-    PyObject *r = PyContext_CheckExact(context) && PyTuple_CheckExact(args) ?
-                      call_in(context, callback, args) :
-                      call_loosely(st, context, callback, args);
+    PyObject *r = PyContext_CheckExact(context) && PyTuple_CheckExact(args)
+                      ? call_in(context, callback, args)
+                      : call_loosely(st, context, callback, args);
     int result = r ? 0 : report(loop, handle);
     Py_XDECREF(r);
     Py_DECREF(callback);
@@ -231,16 +242,16 @@ int loop_handle_run(struct pyloop *loop, PyObject *handle)
     return result;
 }
 
-static PyMethodDef handle_methods[] = {
+static const PyMethodDef handle_methods[] = {
     { "cancel", handle_cancel, METH_NOARGS, NULL },
     { 0 },
 };
 
 static PyTypeObject *make_type(PyObject *module, PyObject *base, const char *name, size_t extra)
 {
-    /* Deallocation, traversal and with it the flag HAVE_GC are inherited: the slots are the base's, and the place in
-     * the heap owns nothing. */
-    PyType_Slot slots[] = { { Py_tp_methods, handle_methods }, { 0 } };
+    /* Deallocation, traversal and with it the flag HAVE_GC are inherited: the slots are the base's,
+     * and the place in the heap owns nothing. */
+    PyType_Slot slots[] = { { Py_tp_methods, (void *)handle_methods }, { 0 } };
     PyType_Spec spec = {
         .name = name,
         .basicsize = (int)(((PyTypeObject *)base)->tp_basicsize + (Py_ssize_t)extra),
@@ -259,7 +270,8 @@ int loop_handle_init(PyObject *module, struct pystate *st)
         return -1;
     handle = PyObject_GetAttrString(events, "Handle");
     timer = PyObject_GetAttrString(events, "TimerHandle");
-    if (!handle || !timer || find_slots(st, handle, handle_slots) || find_slots(st, timer, timer_slots))
+    if (!handle || !timer || find_slots(st, handle, handle_slots) ||
+        find_slots(st, timer, timer_slots))
         goto out;
     st->layout.place = ((PyTypeObject *)timer)->tp_basicsize;
     st->handle_type = make_type(module, handle, "_tine.Handle", 0);

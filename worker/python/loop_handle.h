@@ -1,5 +1,6 @@
-/* loop_handle.h: Handle and TimerHandle of the loop: subclasses of asyncio's, made and run by C through the slots that
- * asyncio's own classes have, so that every attribute, repr and comparison is asyncio's. */
+/* loop_handle.h: Handle and TimerHandle of the loop: subclasses of asyncio's, made and run by C
+ * through the slots that asyncio's own classes have, so that every attribute, repr and comparison
+ * is asyncio's. */
 #ifndef TINE_PYTHON_LOOP_HANDLE_H
 #define TINE_PYTHON_LOOP_HANDLE_H
 
@@ -32,16 +33,18 @@ static inline bool handle_is_cancelled(const struct pystate *st, PyObject *handl
 /* Makes the types; 0, or -1 with an exception set. */
 int loop_handle_init(PyObject *module, struct pystate *st);
 
-/* A Handle for callback(*args); `context` may be NULL or None: a copy of the current one. `when` NULL: a Handle, else a
- * TimerHandle. New reference, or NULL with an exception set. */
-PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *const *args, Py_ssize_t n,
-                          PyObject *context);
+/* A Handle for callback(*args); `context` may be NULL or None: a copy of the current one. `when`
+ * NULL: a Handle, else a TimerHandle. New reference, or NULL with an exception set. */
+PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callback,
+                          PyObject *const *args, Py_ssize_t n, PyObject *context);
 
-/* Marks one of our own handles as cancelled and drops callback and arguments, as Handle.cancel() does. 0 or -1. */
+/* Marks one of our own handles as cancelled and drops callback and arguments, as Handle.cancel()
+ * does. 0 or -1. */
 int loop_handle_cancel(struct pyloop *loop, PyObject *handle);
 
-/* Runs a handle unless it is cancelled. What the callback raises goes to the loop's exception handler; 0, or -1 with an
- * exception set that must leave the loop (SystemExit, KeyboardInterrupt). */
+/* Runs a handle unless it is cancelled. What the callback raises goes to the loop's exception
+ * handler; 0, or -1 with an exception set that must leave the loop (SystemExit, KeyboardInterrupt).
+ */
 int loop_handle_run(struct pyloop *loop, PyObject *handle);
 
 #endif

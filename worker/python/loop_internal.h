@@ -59,13 +59,12 @@ struct wake {
 
 /* The C part of an instance of class Loop. */
 struct pyloop {
-    PyObject_HEAD
-    struct pystate *st;
+    PyObject_HEAD struct pystate *st;
     PyObject *module; /* keeps st alive */
     struct event_base *base;
     bool owns_base;
     bool reserves_signals; /* signals of the server are refused */
-    bool edge;             /* the back end of libevent can report edges: wake and timer need no read() */
+    bool edge; /* the back end of libevent can report edges: wake and timer need no read() */
     bool opened;
 
     char closed, stopping; /* seen by Python as _closed, _stopping */
@@ -79,10 +78,10 @@ struct pyloop {
     struct signal_watch *signals[LOOP_SIGNALS];
     struct wake wake;
 
-    PyThreadState *tstate; /* of the thread inside event_base_loop() */
-    bool polling;          /* inside event_base_loop() */
-    bool released;         /* by the loop: the GIL is not held */
-    unsigned entered;      /* pyloop_enter() calls since it was set to 0 */
+    PyThreadState *tstate;     /* of the thread inside event_base_loop() */
+    bool polling;              /* inside event_base_loop() */
+    bool released;             /* by the loop: the GIL is not held */
+    unsigned entered;          /* pyloop_enter() calls since it was set to 0 */
     PyObject *capture_context; /* between pyloop_capture_begin() and _end(); borrowed */
     PyObject *captured;
     PyObject *task_factory; /* seen by Python as _task_factory */
@@ -107,7 +106,8 @@ int loop_check_closed(struct pyloop *loop);
 /* RuntimeError if the loop runs in another thread: libevent's structures have no lock. */
 int loop_check_thread(struct pyloop *loop);
 
-/* loop.c: attaches the loop to the event base in capsule `base`, or to a new one if it is None. 0, or -1 with an exception set. */
+/* loop.c: attaches the loop to the event base in capsule `base`, or to a new one if it is None. 0,
+ * or -1 with an exception set. */
 int loop_open_base(struct pyloop *loop, PyObject *base);
 /* The opposite; everything that is scheduled is dropped. */
 void loop_release_base(struct pyloop *loop);

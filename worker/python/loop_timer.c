@@ -1,8 +1,9 @@
 /* loop_timer.c: call_later() and call_at(): a heap of handles and one timerfd.
  *
- * A timerfd and not an evtimer: libevent's clock is the coarse one (4 ms, and it fires early), and its precise one costs
- * a system call in every turn. The descriptor is set only when the first timer comes before what it is set to, so the
- * usual time-out that is made and cancelled costs no system call at all. Nothing runs before its time.
+ * A timerfd and not an evtimer: libevent's clock is the coarse one (4 ms, and it fires early), and
+ * its precise one costs a system call in every turn. The descriptor is set only when the first
+ * timer comes before what it is set to, so the usual time-out that is made and cancelled costs no
+ * system call at all. Nothing runs before its time.
  */
 #include <errno.h>
 #include <math.h>

@@ -1,9 +1,11 @@
-/* loop_turn.c: one round of the loop: wait in libevent, move due timers to ready, run what is ready.
+/* loop_turn.c: one round of the loop: wait in libevent, move due timers to ready, run what is
+ * ready.
  *
- * The GIL: if other threads may want it, it is released around the wait. If there are none, the first look at libevent
- * happens with the GIL held (under load something is always there) and it is released only to block: native code in
- * threads that Python does not know may still ask for it. Callbacks that need it take it with pyloop_enter(), and then
- * it stays held for the rest of that round.
+ * The GIL: if other threads may want it, it is released around the wait. If there are none, the
+ * first look at libevent happens with the GIL held (under load something is always there) and it is
+ * released only to block: native code in threads that Python does not know may still ask for it.
+ * Callbacks that need it take it with pyloop_enter(), and then it stays held for the rest of that
+ * round.
  */
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_internal.h"
@@ -70,8 +72,8 @@ static void leave(struct pyloop *loop)
     PyEval_SaveThread();
 }
 
-/* Threads of other interpreters share the GIL. In the main interpreter a sub-interpreter's worker keeps one spare state
- * that no thread uses (interp.c). */
+/* Threads of other interpreters share the GIL. In the main interpreter a sub-interpreter's worker
+ * keeps one spare state that no thread uses (interp.c). */
 static bool main_has_threads(PyInterpreterState *ours)
 {
     PyInterpreterState *main = PyInterpreterState_Main();
@@ -125,7 +127,8 @@ static void wait_for_events(struct pyloop *loop)
     loop->polling = false;
 }
 
-/* Only what is ready now: what these make ready waits for the next turn, so that nothing starves. */
+/* Only what is ready now: what these make ready waits for the next turn, so that nothing starves.
+ */
 static int run_ready(struct pyloop *loop)
 {
     for (size_t n = loop->ready.n; n > 0 && loop->ready.n > 0; n--) {
@@ -141,8 +144,8 @@ static int run_ready(struct pyloop *loop)
 int loop_turn(struct pyloop *loop)
 {
     if (!loop->opened || loop->polling) {
-        PyErr_SetString(PyExc_RuntimeError, loop->opened ? "the event loop is inside a turn already" :
-                                                           "Event loop is closed");
+        PyErr_SetString(PyExc_RuntimeError, loop->opened ? "the event loop is inside a turn already"
+                                                         : "Event loop is closed");
         return -1;
     }
     timers_arm(loop);

@@ -1,5 +1,6 @@
-/* loop_wake.c: call_soon_threadsafe(): an eventfd that ends the wait of a loop that runs in another thread. What the
- * other thread has to say is in the ready ring already, under the GIL; this file carries no data. */
+/* loop_wake.c: call_soon_threadsafe(): an eventfd that ends the wait of a loop that runs in another
+ * thread. What the other thread has to say is in the ready ring already, under the GIL; this file
+ * carries no data. */
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -31,7 +32,8 @@ int wake_open(struct pyloop *loop)
     struct wake *w = &loop->wake;
     w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     short what = (short)(EV_READ | EV_PERSIST | (loop->edge ? EV_ET : 0));
-    if (w->fd < 0 || event_assign(&w->event, loop->base, w->fd, what, on_wake, loop) || event_add(&w->event, NULL)) {
+    if (w->fd < 0 || event_assign(&w->event, loop->base, w->fd, what, on_wake, loop) ||
+        event_add(&w->event, NULL)) {
         fd_close(&w->fd);
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;

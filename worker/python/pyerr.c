@@ -1,4 +1,5 @@
-/* pyerr.c: exceptions as text. Must work for every exception, whatever its __str__ does, and never raise itself. */
+/* pyerr.c: exceptions as text. Must work for every exception, whatever its __str__ does, and never
+ * raise itself. */
 #include "worker/python/pyerr.h"
 
 #include <stdlib.h>
@@ -28,7 +29,8 @@ static char *copy(const char *text)
     return s;
 }
 
-/* NULL with an exception set on failure. Lone surrogates, which a traceback may quote, are escaped. */
+/* NULL with an exception set on failure. Lone surrogates, which a traceback may quote, are escaped.
+ */
 static char *utf8(PyObject *text)
 {
     PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
@@ -40,7 +42,8 @@ static char *utf8(PyObject *text)
 static char *format_by_traceback(PyObject *exception)
 {
     PyObject *module = PyImport_ImportModule("traceback");
-    PyObject *lines = module ? PyObject_CallMethod(module, "format_exception", "O", exception) : NULL;
+    PyObject *lines =
+        module ? PyObject_CallMethod(module, "format_exception", "O", exception) : NULL;
     PyObject *empty = lines ? PyUnicode_FromString("") : NULL;
     PyObject *text = empty ? PyUnicode_Join(empty, lines) : NULL;
     char *s = text ? utf8(text) : NULL;
@@ -128,7 +131,8 @@ static bool is_import_machinery(const char *name)
     return !strncmp(name, "importlib.", 10) || !strncmp(name, "_frozen_importlib", 17);
 }
 
-/* The module whose code was running innermost: the one that imported what refused, or that called what was refused. */
+/* The module whose code was running innermost: the one that imported what refused, or that called
+ * what was refused. */
 static char *module_of_traceback(PyObject *exception)
 {
     char *found = NULL;
@@ -174,8 +178,8 @@ static bool refuses(PyObject *exception, char **ret_module)
     return yes;
 }
 
-/* Appends what led to the exception, or what a group holds. Exceptions are not set on failure: what cannot be looked at
- * says nothing. */
+/* Appends what led to the exception, or what a group holds. Exceptions are not set on failure: what
+ * cannot be looked at says nothing. */
 static void append_relatives(PyObject *list, PyObject *exception)
 {
     PyObject *relatives[] = { PyException_GetCause(exception), PyException_GetContext(exception) };
@@ -184,9 +188,9 @@ static void append_relatives(PyObject *list, PyObject *exception)
             PyList_Append(list, relatives[i]);
         Py_XDECREF(relatives[i]);
     }
-    PyObject *members = PyObject_HasAttrString(exception, "exceptions") ?
-                            PyObject_GetAttrString(exception, "exceptions") :
-                            NULL;
+    PyObject *members = PyObject_HasAttrString(exception, "exceptions")
+                            ? PyObject_GetAttrString(exception, "exceptions")
+                            : NULL;
     if (members && PyTuple_Check(members))
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(members); i++)
             if (PyExceptionInstance_Check(PyTuple_GET_ITEM(members, i)))

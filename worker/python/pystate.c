@@ -1,4 +1,5 @@
-/* pystate.c: the built-in module `_tine`: made in phases, once for each interpreter that imports it. Holds no logic. */
+/* pystate.c: the built-in module `_tine`: made in phases, once for each interpreter that imports
+ * it. Holds no logic. */
 #include "worker/python/pystate.h"
 
 #include "worker/python/loop_handle.h"
@@ -45,8 +46,8 @@ static void state_free(void *module)
 
 static int names_init(struct pystate *st)
 {
-#define X(name)                                              \
-    if (!(st->name_##name = PyUnicode_InternFromString(#name))) \
+#define X(name)                                                                                    \
+    if (!(st->name_##name = PyUnicode_InternFromString(#name)))                                    \
         return -1;
     PYSTATE_NAMES(X)
 #undef X
@@ -68,7 +69,8 @@ static int future_init(struct pystate *st)
 static int module_exec(PyObject *module)
 {
     struct pystate *st = PyModule_GetState(module);
-    if (names_init(st) || future_init(st) || loop_handle_init(module, st) || loop_type_init(module, st))
+    if (names_init(st) || future_init(st) || loop_handle_init(module, st) ||
+        loop_type_init(module, st))
         return -1;
     if (PyModule_AddType(module, st->handle_type) || PyModule_AddType(module, st->timer_type) ||
         PyModule_AddType(module, st->base_type))
@@ -95,13 +97,13 @@ static PyObject *module_new_loop(PyObject *module, PyObject *unused)
     return PyObject_CallNoArgs(st->loop_class);
 }
 
-static PyMethodDef module_methods[] = {
+static const PyMethodDef module_methods[] = {
     { "new_loop", module_new_loop, METH_NOARGS,
       "new_loop()\n--\n\nA new event loop with an event base of its own." },
     { 0 },
 };
 
-static PyModuleDef_Slot module_slots[] = {
+static const PyModuleDef_Slot module_slots[] = {
     { Py_mod_exec, module_exec },
 #if PY_VERSION_HEX >= 0x030c0000
     { Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED },
@@ -115,8 +117,8 @@ static PyModuleDef module_def = {
     .m_name = "_tine",
     .m_doc = "The inside of the Tine server: its event loop.",
     .m_size = sizeof(struct pystate),
-    .m_methods = module_methods,
-    .m_slots = module_slots,
+    .m_methods = (PyMethodDef *)module_methods,
+    .m_slots = (PyModuleDef_Slot *)module_slots,
     .m_traverse = state_visit,
     .m_clear = state_clear,
     .m_free = state_free,

@@ -1,25 +1,26 @@
-/* pystate.h: what the built-in module `_tine` keeps for one interpreter: its types, the names it looks up, the places of
- * asyncio.Handle's slots. Every Python object of the loop lives here or in an instance, never in a C global. */
+/* pystate.h: what the built-in module `_tine` keeps for one interpreter: its types, the names it
+ * looks up, the places of asyncio.Handle's slots. Every Python object of the loop lives here or in
+ * an instance, never in a C global. */
 #ifndef TINE_PYTHON_PYSTATE_H
 #define TINE_PYTHON_PYSTATE_H
 
 #include <Python.h>
 
-#define PYSTATE_NAMES(X) \
-    X(_callback_failed)  \
-    X(_check_callback)   \
-    X(_check_thread)     \
-    X(_run)              \
-    X(_run_handle)       \
-    X(_cancelled)        \
-    X(call_at)           \
-    X(call_later)        \
-    X(call_soon)         \
-    X(call_soon_threadsafe) \
-    X(context)           \
-    X(fileno)            \
-    X(loop)              \
-    X(run)               \
+#define PYSTATE_NAMES(X)                                                                           \
+    X(_callback_failed)                                                                            \
+    X(_check_callback)                                                                             \
+    X(_check_thread)                                                                               \
+    X(_run)                                                                                        \
+    X(_run_handle)                                                                                 \
+    X(_cancelled)                                                                                  \
+    X(call_at)                                                                                     \
+    X(call_later)                                                                                  \
+    X(call_soon)                                                                                   \
+    X(call_soon_threadsafe)                                                                        \
+    X(context)                                                                                     \
+    X(fileno)                                                                                      \
+    X(loop)                                                                                        \
+    X(run)                                                                                         \
     X(run_forever)
 
 /* Offsets of the slots of asyncio.Handle and asyncio.TimerHandle inside their instances. */
@@ -45,7 +46,8 @@ struct pystate {
 
 /* Makes `_tine` importable; before Python is initialised. 0 or -1. */
 int pystate_register(void) __attribute__((warn_unused_result));
-/* The state of `_tine` in this interpreter, imported if need be; NULL: exception set. *ret_module: new reference. */
+/* The state of `_tine` in this interpreter, imported if need be; NULL: exception set. *ret_module:
+ * new reference. */
 struct pystate *pystate_import(PyObject **ret_module);
 /* The state behind an instance of a type made by `_tine` or of a subclass of one. */
 struct pystate *pystate_of(PyTypeObject *type);

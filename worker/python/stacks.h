@@ -2,9 +2,9 @@
 #ifndef TINE_PYTHON_STACKS_H
 #define TINE_PYTHON_STACKS_H
 
-/* From now on SIGUSR2 writes the Python stack of every thread of this interpreter to `fd`, also while Python code runs
- * for ever or native code holds the GIL. `fd` must stay open. May be called again with another one. GIL held. 0, or -1
- * with an exception set. */
+/* From now on SIGUSR2 writes the Python stack of every thread of this interpreter to `fd`, also
+ * while Python code runs for ever or native code holds the GIL. `fd` must stay open. May be called
+ * again with another one. GIL held. 0, or -1 with an exception set. */
 int stacks_enable(int fd) __attribute__((warn_unused_result));
 
 #endif

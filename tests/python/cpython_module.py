@@ -1,0 +1,85 @@
+"""Runs one module of CPython's own test.test_asyncio with Tine's event loop in place of asyncio's. In pyhost:
+
+    pyhost [--main] cpython_module.py MODULE [TEST...]
+
+Prints one line per test that did not pass ("fail: NAME", "error: NAME", "skip: NAME: reason") and the details on
+standard error, then "ran N".
+"""
+
+import asyncio
+import asyncio.unix_events
+import faulthandler
+import importlib
+import os
+import sys
+import unittest
+
+import _tine
+
+TIME_LIMIT = 300  # seconds for one module; a hang is reported with its stack
+
+
+class Result(unittest.TextTestResult):
+    def note(self, kind, test, reason=''):
+        name = test.id() if hasattr(test, 'id') else str(test)
+        print(f'{kind}: {name.removeprefix("test.test_asyncio.")}{reason and ": " + reason}', flush=True)
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.note('fail', test)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.note('error', test)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.note('fail', test)
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.note('skip', test, reason)
+
+
+def new_loop(selector=None):
+    """The tests that ask for a certain selector get Tine's loop too."""
+    if selector is not None:
+        selector.close()
+    return _tine.new_loop()
+
+
+def use_tine():
+    policy = asyncio.unix_events.DefaultEventLoopPolicy if hasattr(asyncio.unix_events, 'DefaultEventLoopPolicy') \
+        else asyncio.unix_events._DefaultEventLoopPolicy
+    policy._loop_factory = staticmethod(new_loop)
+    asyncio.SelectorEventLoop = new_loop
+    if hasattr(asyncio, 'EventLoop'):
+        asyncio.EventLoop = new_loop
+
+
+def import_tests(name):
+    import test
+    extra = os.environ.get('TINE_CPYTHON_TESTS')
+    if extra:
+        test.__path__.insert(0, extra)
+    return importlib.import_module(f'test.test_asyncio.{name}')
+
+
+def main():
+    name, *only = sys.argv[1:]
+    asyncio.set_event_loop(None)
+    module = import_tests(name)
+    use_tine()
+    faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
+    suite = unittest.defaultTestLoader.loadTestsFromModule(module) if not only else \
+        unittest.defaultTestLoader.loadTestsFromNames(only, module)
+    runner = unittest.TextTestRunner(stream=sys.stderr, resultclass=Result, verbosity=1)
+    result = runner.run(suite)
+    print('ran', result.testsRun, flush=True)
+    faulthandler.cancel_dump_traceback_later()
+    sys.stderr.flush()
+    os._exit(0)  # threads that a test left behind must not keep the process
+
+
+main()
