@@ -5,31 +5,46 @@ Everything else (transports, servers, TLS, subprocesses, executors) is asyncio's
 """
 
 import asyncio
+import selectors
 import signal
 import socket
 
-from asyncio import coroutines, format_helpers
-from asyncio.base_events import _format_handle
-from asyncio.log import logger
+from asyncio import base_events, coroutines, format_helpers
 
 from _tine import LoopBase
 
 
-class _NoSelector:
-    """In place of a selector: libevent does its work."""
+class _Selector:
+    """What asyncio's code and its debuggers ask a selector: who watches which descriptor. libevent does its work."""
 
-    def close(self):
-        pass
+    def __init__(self, loop):
+        self._watched = loop._watched
+
+    @staticmethod
+    def _key(fileobj, fd, handles):
+        reader, writer = handles
+        events = (selectors.EVENT_READ if reader else 0) | (selectors.EVENT_WRITE if writer else 0)
+        return selectors.SelectorKey(fileobj, fd, events, handles)
+
+    def get_key(self, fileobj):
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        try:
+            return self._key(fileobj, fd, self._watched()[fd])
+        except KeyError:
+            raise KeyError(f'{fileobj!r} is not registered') from None
 
     def get_map(self):
-        return {}
+        return {fd: self._key(fd, fd, handles) for fd, handles in self._watched().items()}
+
+    def close(self):
+        del self._watched
 
 
 class Loop(LoopBase, asyncio.SelectorEventLoop):
     def __init__(self, base=None):
         self._closed = True  # until there is something to close
         self._open(base)
-        super().__init__(_NoSelector())
+        super().__init__(_Selector(self))
         self._wakeup = None
 
     def _run_handle(self, handle):
@@ -45,7 +60,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             handle._run()
             took = self.time() - start
             if took >= self.slow_callback_duration:
-                logger.warning('Executing %s took %.3f seconds', _format_handle(handle), took)
+                base_events.logger.warning('Executing %s took %.3f seconds', base_events._format_handle(handle), took)
         finally:
             self._current_handle = None
 
@@ -63,9 +78,10 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
     def add_signal_handler(self, sig, callback, *args):
         if coroutines.iscoroutine(callback) or coroutines.iscoroutinefunction(callback):
             raise TypeError('coroutines cannot be used with add_signal_handler()')
-        self._add_signal(sig, callback, *args)
+        self._signal_handlers[sig] = self._add_signal(sig, callback, *args)
 
     def remove_signal_handler(self, sig):
+        self._signal_handlers.pop(sig, None)
         return self._remove_signal(sig)
 
     def run_forever(self):

@@ -246,7 +246,7 @@ PyObject *loop_add_signal(struct pyloop *loop, PyObject *const *args, Py_ssize_t
         return PyErr_Format(PyExc_RuntimeError, "sig %d cannot be caught", number);
     }
     Py_XSETREF(w->handle, handle);
-    Py_RETURN_NONE;
+    return Py_NewRef(handle);
 }
 
 PyObject *loop_remove_signal(struct pyloop *loop, PyObject *signal)
@@ -260,6 +260,25 @@ PyObject *loop_remove_signal(struct pyloop *loop, PyObject *signal)
     event_del(&w->event);
     Py_CLEAR(w->handle);
     Py_RETURN_TRUE;
+}
+
+PyObject *loop_watched(struct pyloop *loop)
+{
+    PyObject *watched = PyDict_New();
+    for (size_t fd = 0; watched && fd < loop->n_watches; fd++) {
+        struct watch *w = loop->watches[fd];
+        PyObject *reader = w && w->handle[WATCH_READ] ? w->handle[WATCH_READ] : Py_None;
+        PyObject *writer = w && w->handle[WATCH_WRITE] ? w->handle[WATCH_WRITE] : Py_None;
+        if (reader == Py_None && writer == Py_None)
+            continue;
+        PyObject *key = PyLong_FromSize_t(fd);
+        PyObject *handles = key ? PyTuple_Pack(2, reader, writer) : NULL;
+        if (!handles || PyDict_SetItem(watched, key, handles))
+            Py_CLEAR(watched);
+        Py_XDECREF(handles);
+        Py_XDECREF(key);
+    }
+    return watched;
 }
 
 int watches_visit(struct pyloop *loop, visitproc visit, void *arg)

@@ -136,6 +136,8 @@ PyObject *loop_add_watch(struct pyloop *loop, int kind, PyObject *const *args, P
 PyObject *loop_remove_watch(struct pyloop *loop, int kind, PyObject *file);
 PyObject *loop_add_signal(struct pyloop *loop, PyObject *const *args, Py_ssize_t n);
 PyObject *loop_remove_signal(struct pyloop *loop, PyObject *signal);
+/* {descriptor: (reader or None, writer or None)} */
+PyObject *loop_watched(struct pyloop *loop);
 int watches_visit(struct pyloop *loop, visitproc visit, void *arg);
 void watches_close(struct pyloop *loop);
 

@@ -229,6 +229,11 @@ static PyObject *loop_remove_signal_handler(PyObject *self, PyObject *signal)
     return loop_remove_signal(loop_of(self), signal);
 }
 
+static PyObject *loop_get_watched(PyObject *self, PyObject *unused)
+{
+    return loop_watched(loop_of(self));
+}
+
 /* A handle made elsewhere, as asyncio's own _add_callback() takes it. */
 static PyObject *loop_add_callback(PyObject *self, PyObject *handle)
 {
@@ -290,6 +295,7 @@ static const PyMethodDef loop_methods[] = {
     { "_remove_writer", loop_remove_writer, METH_O, NULL },
     { "_add_signal", FAST(loop_add_signal_handler), NULL },
     { "_remove_signal", loop_remove_signal_handler, METH_O, NULL },
+    { "_watched", loop_get_watched, METH_NOARGS, NULL },
     { "_add_callback", loop_add_callback, METH_O, NULL },
     { "_run_once", loop_run_once, METH_NOARGS, NULL },
     { "_write_to_self", loop_write_to_self, METH_NOARGS, NULL },
