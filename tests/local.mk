@@ -1,13 +1,30 @@
 
 # HTTP/1: the pure parts
-h1_unit_tests = tests/unit/test_h1_corpus
+h1_unit_tests = tests/unit/test_h1_corpus \
+	tests/unit/test_h1_guard \
+	tests/unit/test_h1_parse \
+	tests/unit/test_h1_body \
+	tests/unit/test_head_rules \
+	tests/unit/test_proxy_protocol \
+	tests/unit/test_forwarded
 check_PROGRAMS += $(h1_unit_tests)
 UNIT_TESTS += $(h1_unit_tests)
-h1_unit_cppflags = $(AM_CPPFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
 h1_unit_libs = libtine_http.a libtine_conf.a libtine_common.a $(HTTP_PARSER_LIBS)
 tests_unit_test_h1_corpus_SOURCES = tests/unit/test_h1_corpus.c tests/unit/corpus.c tests/unit/corpus.h tests/unit/unit.h
-tests_unit_test_h1_corpus_CPPFLAGS = $(h1_unit_cppflags)
+tests_unit_test_h1_corpus_CPPFLAGS = $(AM_CPPFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
 tests_unit_test_h1_corpus_LDADD = $(h1_unit_libs)
+tests_unit_test_h1_guard_SOURCES = tests/unit/test_h1_guard.c tests/unit/unit.h
+tests_unit_test_h1_guard_LDADD = $(h1_unit_libs)
+tests_unit_test_h1_parse_SOURCES = tests/unit/test_h1_parse.c tests/unit/head.h tests/unit/unit.h
+tests_unit_test_h1_parse_LDADD = $(h1_unit_libs)
+tests_unit_test_h1_body_SOURCES = tests/unit/test_h1_body.c tests/unit/unit.h
+tests_unit_test_h1_body_LDADD = $(h1_unit_libs)
+tests_unit_test_head_rules_SOURCES = tests/unit/test_head_rules.c tests/unit/head.h tests/unit/unit.h
+tests_unit_test_head_rules_LDADD = $(h1_unit_libs)
+tests_unit_test_proxy_protocol_SOURCES = tests/unit/test_proxy_protocol.c tests/unit/unit.h
+tests_unit_test_proxy_protocol_LDADD = $(h1_unit_libs)
+tests_unit_test_forwarded_SOURCES = tests/unit/test_forwarded.c tests/unit/head.h tests/unit/unit.h
+tests_unit_test_forwarded_LDADD = $(h1_unit_libs)
 
 # Python: runs the scripts of tests/python
 check_PROGRAMS += tests/unit/pyhost

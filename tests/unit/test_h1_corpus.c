@@ -1,5 +1,5 @@
-/* test_h1_corpus.c: the whole way of a request's bytes, guard, parser, rules and body framing, over both corpora: nothing
- * that must be refused is accepted, and the verdict is the same however the bytes are cut. */
+/* test_h1_corpus.c: the whole way of a request's bytes, guard, parser, rules and body framing, over both corpora: what
+ * must be refused is not accepted, and the verdict is the same however the bytes are cut. */
 #include <stdlib.h>
 #include <string.h>
 
