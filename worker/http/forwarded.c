@@ -1,5 +1,5 @@
-/* forwarded.c: see forwarded.h. Reads fields that anybody can write: trust is decided before each step, from the address
- * of whoever wrote the value, never from the value itself.
+/* forwarded.c: see forwarded.h. Reads fields that anybody can write: trust is decided before each step, from the
+ * address of whoever wrote the value, never from the value itself.
  */
 #include "worker/http/forwarded.h"
 

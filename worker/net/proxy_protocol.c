@@ -1,4 +1,4 @@
-/* proxy_protocol.c: the PROXY protocol, version 1 (one line of text) and 2 (binary), exactly as proxy-protocol.txt says.
+/* proxy_protocol.c: the PROXY protocol, version 1 (one line of text) and 2 (binary), as proxy-protocol.txt has them.
  *
  * Decides nothing about trust: whoever calls it has a listener or a peer that must speak it. A connection whose first
  * bytes are something else is refused, never served with the addresses it came from.
