@@ -6,7 +6,8 @@ h1_unit_tests = tests/unit/test_h1_corpus \
 	tests/unit/test_h1_body \
 	tests/unit/test_head_rules \
 	tests/unit/test_proxy_protocol \
-	tests/unit/test_forwarded
+	tests/unit/test_forwarded \
+	tests/unit/test_access_log
 check_PROGRAMS += $(h1_unit_tests)
 UNIT_TESTS += $(h1_unit_tests)
 h1_unit_libs = libtine_http.a libtine_conf.a libtine_common.a $(HTTP_PARSER_LIBS)
@@ -25,6 +26,27 @@ tests_unit_test_proxy_protocol_SOURCES = tests/unit/test_proxy_protocol.c tests/
 tests_unit_test_proxy_protocol_LDADD = $(h1_unit_libs)
 tests_unit_test_forwarded_SOURCES = tests/unit/test_forwarded.c tests/unit/head.h tests/unit/unit.h
 tests_unit_test_forwarded_LDADD = $(h1_unit_libs)
+tests_unit_test_access_log_SOURCES = tests/unit/test_access_log.c tests/unit/head.h tests/unit/unit.h
+tests_unit_test_access_log_LDADD = $(h1_unit_libs)
+
+# Fuzz targets, here with a main() that replays
+fuzz_targets = tests/fuzz/fuzz_head tests/fuzz/fuzz_body tests/fuzz/fuzz_proxy tests/fuzz/fuzz_forwarded
+check_PROGRAMS += $(fuzz_targets)
+UNIT_TESTS += $(fuzz_targets)
+fuzz_common = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/unit/corpus.c tests/unit/corpus.h
+fuzz_cppflags = $(AM_CPPFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
+tests_fuzz_fuzz_head_SOURCES = tests/fuzz/fuzz_head.c $(fuzz_common)
+tests_fuzz_fuzz_head_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_head_LDADD = $(h1_unit_libs)
+tests_fuzz_fuzz_body_SOURCES = tests/fuzz/fuzz_body.c $(fuzz_common)
+tests_fuzz_fuzz_body_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_body_LDADD = $(h1_unit_libs)
+tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c $(fuzz_common)
+tests_fuzz_fuzz_proxy_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_proxy_LDADD = $(h1_unit_libs)
+tests_fuzz_fuzz_forwarded_SOURCES = tests/fuzz/fuzz_forwarded.c $(fuzz_common) tests/unit/head.h
+tests_fuzz_fuzz_forwarded_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_forwarded_LDADD = $(h1_unit_libs)
 
 # Python: runs the scripts of tests/python
 check_PROGRAMS += tests/unit/pyhost
