@@ -125,7 +125,8 @@ static void test_coding(void)
     h11("coding-with-length", "POST /\nhost:a\ncontent-length:3\ntransfer-encoding:\n");
     h11("coding-repeated", "POST /\nhost:a\ntransfer-encoding:chunked\ntransfer-encoding:chunked\n");
     static const char *const not_last[] = {
-        "", "identity", "chunked, gzip", "xchunked", "chunkedx", "\"chunked\"", "chunked;a=b", "chunked,", "chunked chunked",
+        "", "identity", "chunked, gzip", "xchunked", "chunkedx", "\"chunked\"", "chunked;a=b", "chunked,",
+        "chunked chunked",
     };
     static const char *const unknown[] = { "gzip, chunked", "chunked, chunked", ", chunked", "identity,chunked" };
     char text[200];
