@@ -9,7 +9,7 @@
 
 #define ORIGIN_COLUMN 44
 
-/* A value that comes back from a file as it is: inih trims it and ends it at a ; behind a blank. */
+/* Whether a value comes back from a file as it is: inih trims it and ends it at a ; behind a blank. */
 static bool fits_in_file(const char *value)
 {
     size_t n = strlen(value);
@@ -31,6 +31,10 @@ static bool name_fits_in_file(const char *name)
 static void print_pair(FILE *out, const char *name, const char *value,
                        const struct conf_setting *from)
 {
+    if (!value) {
+        fprintf(out, "; %s: out of memory\n", name);
+        return;
+    }
     bool fits = name_fits_in_file(name) && fits_in_file(value);
     struct conf_place place = from ? conf_place(from) : (struct conf_place){ "default" };
     int n = fprintf(out, "%s%s = ", fits ? "" : "; ", name);
@@ -46,7 +50,7 @@ static void dump_section(const struct conf_instance *in, FILE *out)
     for (size_t i = 0; i < in->section->n_keys; i++) {
         const struct conf_key *key = &in->section->keys[i];
         char *value = conf_value_text(key, conf_instance_value(in, key));
-        print_pair(out, key->name, value ? value : "", in->from[i]);
+        print_pair(out, key->name, value, in->from[i]);
         free(value);
     }
 }
@@ -76,7 +80,7 @@ void conf_dump(const struct conf_loaded *l, FILE *out)
         fprintf(out, "\n[env]\n");
     for (size_t i = 0; i < l->conf.n_env; i++) {
         char *value = escape(l->conf.env[i].value);
-        print_pair(out, l->conf.env[i].name, value ? value : "", l->env_from[i]);
+        print_pair(out, l->conf.env[i].name, value, l->env_from[i]);
         free(value);
     }
 }

@@ -143,10 +143,11 @@ const char *conf_env_expand(struct conf_pool *pool, const char *text, const char
             behind = p + plain + 2;
         } else if (p[plain] == '$' && (behind = take_reference(p + plain + 1, &name, &n))) {
             name = conf_copy(pool, name, n);
-            value = name ? getenv(name) : NULL;
+            if (!name)
+                return "out of memory";
+            value = getenv(name);
             if (!value)
-                return conf_text(pool, "the environment has no %s; write $$ for a plain $",
-                                 name ? name : "memory");
+                return conf_text(pool, "the environment has no %s; write $$ for a plain $", name);
         } else {
             plain += p[plain] == '$';
             behind = p + plain;
