@@ -18,21 +18,22 @@ static char *end_of_run(char *end, char *const *v)
     return end;
 }
 
-/* Heap copies of the n strings of `from`, NULL-terminated; NULL: out of memory. */
+/* Copies of the n strings of `from`, NULL-terminated, all in one piece of memory: unsetenv() may drop any of them without
+ * losing memory. NULL: out of memory. */
 static char **copy_strings(char *const *from, size_t n)
 {
-    char **to = calloc(n + 1, sizeof(*to));
+    size_t size = (n + 1) * sizeof(*from);
+    for (size_t i = 0; i < n; i++)
+        size += strlen(from[i]) + 1;
+    char **to = malloc(size);
     if (!to)
         return NULL;
+    char *text = (char *)(to + n + 1);
     for (size_t i = 0; i < n; i++) {
-        to[i] = strdup(from[i]);
-        if (!to[i]) {
-            while (i--)
-                free(to[i]);
-            free(to);
-            return NULL;
-        }
+        to[i] = text;
+        text = stpcpy(text, from[i]) + 1;
     }
+    to[n] = NULL;
     return to;
 }
 
@@ -48,8 +49,9 @@ void proctitle_init(struct proctitle *title, int argc, char **argv)
         n_env++;
     char **args = copy_strings(argv, (size_t)argc);
     char **env = copy_strings(environ, n_env);
-    if (!args || !env) {
-        /* A nicety only: without memory the old name stays. What was copied is a few bytes, lost once. */
+    if (!args || !env) { /* a nicety only: without memory the old name stays */
+        free(args);
+        free(env);
         return;
     }
     title->area = argv[0];
@@ -58,7 +60,6 @@ void proctitle_init(struct proctitle *title, int argc, char **argv)
     char *slash = strrchr(args[0], '/');
     program_invocation_short_name = slash ? slash + 1 : args[0];
     memcpy(argv, args, (size_t)argc * sizeof(*argv));
-    free(args);
     environ = env;
 }
 
