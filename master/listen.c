@@ -221,7 +221,6 @@ int listeners_open(struct listeners *listeners, const struct conf_server *conf, 
         if (rc < 0)
             return -1;
     }
-    if (passed->n && !passed->used)
-        log_warning("%d sockets were passed by LISTEN_FDS and are not used: no bind says systemd", passed->n);
+    listen_passed_close_unused(listeners, passed);
     return 0;
 }

@@ -52,6 +52,8 @@ int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int
 int listen_unix(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,
                 const struct privs *privs);
 int listen_fd(struct listeners *listeners, const struct conf_bind *bind);
+/* A socket that stays open and is never accepted from would let its clients wait for ever. */
+void listen_passed_close_unused(const struct listeners *listeners, struct listen_passed *passed);
 int listen_systemd(struct listeners *listeners, const struct conf_bind *bind, struct listen_passed *passed);
 
 #endif

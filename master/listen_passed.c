@@ -121,3 +121,25 @@ int listen_systemd(struct listeners *listeners, const struct conf_bind *bind, st
     }
     return 0;
 }
+
+static bool is_used(const struct listeners *listeners, int fd)
+{
+    for (size_t i = 0; i < listeners->n; i++)
+        if (listeners->v[i].fd == fd)
+            return true;
+    return false;
+}
+
+void listen_passed_close_unused(const struct listeners *listeners, struct listen_passed *passed)
+{
+    int unused = 0;
+    for (int fd = FIRST_PASSED_FD; fd < FIRST_PASSED_FD + passed->n; fd++) {
+        if (!is_used(listeners, fd)) { /* fd://3 may have taken it */
+            close(fd);
+            unused++;
+        }
+    }
+    if (unused)
+        log_warning("%d sockets were passed by LISTEN_FDS and are not used: no bind says systemd", unused);
+    passed->n = 0;
+}

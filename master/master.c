@@ -41,6 +41,12 @@ void master_worker_ready(struct master *master)
     }
 }
 
+/* Nothing is left to wait for. */
+static bool is_over(const struct master *master)
+{
+    return master->state == MASTER_STOPPING && !slots_alive(&master->slots);
+}
+
 static void begin_stop(struct master *master, bool quick)
 {
     master->state = MASTER_STOPPING;
@@ -48,7 +54,7 @@ static void begin_stop(struct master *master, bool quick)
     /* New connections find nobody once the workers let go too; no file stays for the next server to stumble on. */
     listeners_close(&master->listeners);
     workers_stop_all(master, quick);
-    if (!slots_alive(&master->slots))
+    if (is_over(master))
         event_base_loopbreak(master->base);
 }
 
@@ -79,7 +85,7 @@ void master_stop(struct master *master, bool quick)
 void master_worker_gone(struct master *master)
 {
     tell_status(master);
-    if (master->state == MASTER_STOPPING && !slots_alive(&master->slots))
+    if (is_over(master))
         event_base_loopbreak(master->base);
 }
 
@@ -114,8 +120,29 @@ void master_reopen_logs(struct master *master)
     workers_tell(master, IPC_REOPEN);
 }
 
+static void on_libevent_message(int severity, const char *text)
+{
+    static const enum log_level levels[] = {
+        [EVENT_LOG_DEBUG] = LOG_LEVEL_DEBUG,
+        [EVENT_LOG_MSG] = LOG_LEVEL_INFO,
+        [EVENT_LOG_WARN] = LOG_LEVEL_WARNING,
+        [EVENT_LOG_ERR] = LOG_LEVEL_CRITICAL,
+    };
+    bool known = severity >= EVENT_LOG_DEBUG && severity <= EVENT_LOG_ERR;
+    log_at(known ? levels[severity] : LOG_LEVEL_ERROR, "libevent: %s", text);
+}
+
+/* libevent cannot go on and would exit(1), which is the status of a wrong configuration. */
+static void on_libevent_fatal(int error)
+{
+    _exit(MASTER_EXIT_SYSTEM);
+}
+
 static int init(struct master *master)
 {
+    /* For the workers too: they inherit both. */
+    event_set_log_callback(on_libevent_message);
+    event_set_fatal_callback(on_libevent_fatal);
     struct event_config *config = event_config_new();
     if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
         master->base = event_base_new_with_config(config);
@@ -164,7 +191,8 @@ enum master_exit master_run(struct master *master)
     log_banner(master);
     reap_children(master); /* left to us by an exec, and ended before we listened for SIGCHLD */
     workers_fill(master);
-    if (event_base_dispatch(master->base) < 0) {
+    /* A stop that came before the loop: event_base_loopbreak() has no effect on a loop that starts later. */
+    if (!is_over(master) && event_base_dispatch(master->base) < 0) {
         log_critical("the event loop failed: %s", strerror(errno));
         master->exit_code = MASTER_EXIT_SYSTEM;
     }

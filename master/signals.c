@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "master/master.h"
@@ -42,6 +43,15 @@ static void on_reopen(int signo, struct master *master)
     master_reopen_logs(master);
 }
 
+/* A terminal sends WINCH to its foreground processes when its window changes: not an order then. */
+static void on_window(int signo, struct master *master)
+{
+    if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO))
+        log_debug("SIGWINCH: from the terminal, ignored");
+    else
+        log_warning("SIGWINCH: not supported yet");
+}
+
 static void on_unsupported(int signo, struct master *master)
 {
     log_warning("SIG%s: not supported yet", sigabbrev_np(signo));
@@ -54,7 +64,7 @@ static const struct {
     { SIGTERM, on_term },       { SIGINT, on_quick },         { SIGQUIT, on_quick },
     { SIGCHLD, on_child },      { SIGTTIN, on_more },         { SIGTTOU, on_less },
     { SIGUSR1, on_reopen },     { SIGHUP, on_unsupported },   { SIGUSR2, on_unsupported },
-    { SIGWINCH, on_unsupported },
+    { SIGWINCH, on_window },
 };
 
 _Static_assert(sizeof(table) / sizeof(table[0]) <= SIGNALS_MAX, "struct signals is too small");

@@ -233,7 +233,7 @@ enum death {
     DEATH_ASKED,     /* we told it to stop */
     DEATH_NEED_MAIN, /* wants another life in the main interpreter */
     DEATH_BOOT,      /* never was READY */
-    DEATH_CRASH,     /* was READY; nobody asked it to end */
+    DEATH_CRASH,     /* was READY; we did not ask it to end */
 };
 
 static enum death judge(const struct slot *slot, int status)
@@ -261,10 +261,11 @@ static void log_death(const struct slot *slot, enum death death, int status)
 {
     char words[REAP_WORDS];
     reap_words(status, words);
-    bool well = ended_well(slot, status);
-    enum log_level level = death == DEATH_NEED_MAIN       ? LOG_LEVEL_DEBUG
-                           : death == DEATH_ASKED && well ? LOG_LEVEL_INFO
-                                                          : LOG_LEVEL_ERROR;
+    bool own_end = slot->state == SLOT_DRAINING && status == 0;
+    enum log_level level = death == DEATH_NEED_MAIN                           ? LOG_LEVEL_DEBUG
+                           : death == DEATH_ASKED && ended_well(slot, status) ? LOG_LEVEL_INFO
+                           : death == DEATH_CRASH && own_end                  ? LOG_LEVEL_INFO
+                                                                              : LOG_LEVEL_ERROR;
     log_at(level, "worker %u (pid %d) %s%s", slot->index + 1, (int)slot->pid, words,
            death == DEATH_BOOT ? " before it was ready" : "");
 }

@@ -303,6 +303,7 @@ def test_passed_sockets_that_no_bind_wants_are_mentioned(tmp_path):
 def test_a_worker_has_no_descriptor_of_the_master_but_the_sockets():
     """Standard streams, one listening socket, one channel; epoll of its own; nothing that leads to another worker."""
     with Server(APP, {"server": {"workers": 3}}) as server:
+        server.wait_notified(lambda text: "STATUS=3 of 3" in text)
         def channels(pid):
             found = set()
             for fd in Path(f"/proc/{pid}/fd").iterdir():
@@ -537,6 +538,27 @@ def test_the_application_does_not_see_the_masters_own_variables(tmp_path):
         names = (tmp_path / "one.env").read_text().split("\n")
         assert "PATH" in names
         assert not {"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"} & set(names)
+
+
+# --- resources ---
+
+@pytest.mark.parametrize("limit", range(4, 24, 2))
+def test_short_of_descriptors_it_ends_with_a_reason_or_serves(tmp_path, limit):
+    server = Server(APP, bound_to(f"unix:{tmp_path}/s", worker_connections=1))
+    plain = server.argv
+    server.argv = lambda: ["/bin/sh", "-c", 'ulimit -n "$1"; shift; exec "$@"', "sh", str(limit), *plain()]
+    try:
+        server.start()
+        wait_for(lambda: not server.alive() or any("READY=1" in text for text in server.notified), what="either")
+        if server.alive():
+            server.signal(signal.SIGTERM)
+            assert server.wait_exit() == 0
+        else:
+            assert server.process.returncode in (2, 3)
+            assert "[CRITICAL]" in server.log() or "stopping" in server.log()
+    finally:
+        server.kill()
+        server.cleanup()
 
 
 # --- rights ---
