@@ -120,6 +120,7 @@ static void test_refusals(void)
         size_t n = strlen(cases[i].text);
         memcpy(head, cases[i].text, n);
         CHECK_MSG(h1_parse_head(&r, head, n) == cases[i].want, "%s", cases[i].text);
+        CHECK(r.method.n && r.target.n && (cases[i].want == H1_PARSE_OK || (r.n_fields == 0 && !r.known[0])));
     }
     CHECK(is(req_span(&r, r.fields[1].value), "a\tb"));
     free(r.fields);

@@ -29,11 +29,8 @@ static struct piece piece_at(const struct req *r, const char *at, size_t n)
 
 static int on_url(http_parser *hp, const char *at, size_t n)
 {
-    struct parse *ctx = hp->data;
-    if (ctx->r->target.n)
-        return -1;
-    ctx->r->target = piece_at(ctx->r, at, n);
-    return 0;
+    const struct req *r = ((struct parse *)hp->data)->r;
+    return at == r->head + r->target.at && n == r->target.n ? 0 : -1;
 }
 
 static int grow_fields(struct req *r)
@@ -115,12 +112,14 @@ static bool parser_knows_method(struct span m)
     return false;
 }
 
-/* The method ends at the first SP and the version is the last eight bytes of the line: the guard saw to that. */
+/* The request line by the guard's word: two SP, and eight bytes of version. Known before the parser runs, so that a
+ * refused request has a name in the log, and so that both have to agree. */
 static void take_line(struct req *r, size_t n)
 {
     const char *sp = memchr(r->head, ' ', n);
     const char *eol = memchr(sp, '\r', (size_t)(r->head + n - sp));
     r->method = piece_at(r, r->head, (size_t)(sp - r->head));
+    r->target = piece_at(r, sp + 1, (size_t)(eol - sp) - sizeof(" HTTP/1.1"));
     r->version = eol[-1] == '1' ? HTTP_1_1 : HTTP_1_0;
     r->is_head = r->method.n == 4 && memcmp(r->head, "HEAD", 4) == 0;
 }
@@ -171,8 +170,6 @@ static bool has_trailers(struct span list)
 static void take_fields(struct req *r)
 {
     struct connection connection = { false, false };
-    memset(r->known, 0, sizeof(r->known));
-    r->te_trailers = r->expect_continue = false;
     for (uint32_t i = 0; i < r->n_fields; i++) {
         struct field *f = &r->fields[i];
         lower(r->head + f->name.at, f->name.n);
@@ -205,17 +202,8 @@ static void blank_trailing_tabs(char *head, size_t n)
     }
 }
 
-enum h1_parse_result h1_parse_head(struct req *r, char *head, size_t n)
+static enum h1_parse_result run_parser(struct req *r, char *head, size_t n)
 {
-    r->head = head;
-    r->head_owned = false;
-    r->n_fields = 0;
-    r->target = r->path = r->query = (struct piece){ 0, 0 };
-    take_line(r, n);
-    if (!parser_knows_method(req_span(r, r->method)))
-        return H1_PARSE_UNKNOWN_METHOD;
-    blank_trailing_tabs(head, n);
-
     /* Its own limit (80 KB, a global of the library) is below what the guard may be configured to let through. The
      * store is idempotent and made only by heads that need it. */
     if (n >= HTTP_MAX_HEADER_SIZE)
@@ -225,10 +213,26 @@ enum h1_parse_result h1_parse_head(struct req *r, char *head, size_t n)
     http_parser_init(&hp, HTTP_REQUEST);
     hp.data = &ctx;
     size_t used = http_parser_execute(&hp, &settings, head, n);
-    if (ctx.no_memory)
-        return H1_PARSE_NO_MEMORY;
-    if (!ctx.complete || used != n || HTTP_PARSER_ERRNO(&hp) != HPE_OK)
-        return H1_PARSE_BAD;
-    take_fields(r);
-    return H1_PARSE_OK;
+    if (ctx.complete && used == n && HTTP_PARSER_ERRNO(&hp) == HPE_OK)
+        return H1_PARSE_OK;
+    r->n_fields = 0;
+    return ctx.no_memory ? H1_PARSE_NO_MEMORY : H1_PARSE_BAD;
+}
+
+enum h1_parse_result h1_parse_head(struct req *r, char *head, size_t n)
+{
+    r->head = head;
+    r->head_owned = false;
+    r->n_fields = 0;
+    memset(r->known, 0, sizeof(r->known));
+    r->path = r->query = (struct piece){ 0, 0 };
+    r->keep_alive = r->te_trailers = r->expect_continue = false;
+    take_line(r, n);
+    if (!parser_knows_method(req_span(r, r->method)))
+        return H1_PARSE_UNKNOWN_METHOD;
+    blank_trailing_tabs(head, n);
+    enum h1_parse_result result = run_parser(r, head, n);
+    if (result == H1_PARSE_OK)
+        take_fields(r);
+    return result;
 }

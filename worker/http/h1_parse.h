@@ -18,7 +18,7 @@ enum h1_parse_result {
  * is_head, te_trailers, expect_continue; clears path and query. On entry only req->fields and cap_fields must be valid
  * (NULL and 0, or heap memory of an earlier request, which is used again). Touches nothing else and splits nothing
  * else: target form, Host, lengths are head_rules' business. Fields of http-parser never reach the body.
- * Other results: the request has no more than method and target, if at all. */
+ * Other results: the request has a line (version, method, target) and no fields. */
 enum h1_parse_result h1_parse_head(struct req *r, char *head, size_t n);
 
 #endif
