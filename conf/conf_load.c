@@ -32,7 +32,12 @@ struct reading {
     bool failed;            /* out of memory */
 };
 
-static int on_pair(void *user, const char *section, const char *name, const char *value)
+/* ini_handler. Some builds of inih hand over a line number of their own, which counts from where we do not. */
+static int on_pair(void *user, const char *section, const char *name, const char *value
+#if INI_HANDLER_LINENO
+                   , int line
+#endif
+)
 {
     struct reading *r = user;
     struct conf_setting s = r->at;

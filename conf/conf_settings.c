@@ -55,7 +55,7 @@ struct conf_place conf_place(const struct conf_setting *s)
         snprintf(p.s, sizeof(p.s), "environment %s", s->where);
         break;
     case CONF_FROM_OPTION:
-        snprintf(p.s, sizeof(p.s), "option %s", s->where);
+        snprintf(p.s, sizeof(p.s), "command line %s", s->where);
         break;
     }
     return p;

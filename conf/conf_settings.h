@@ -36,7 +36,7 @@ void conf_settings_init(struct conf_settings *list, struct conf_pool *pool);
 int conf_settings_add(struct conf_settings *list, const struct conf_setting *s)
     __attribute__((warn_unused_result));
 
-/* Where a setting was made, for people: "/etc/tine.ini:3", "environment TINE_APP_LOOP", "option -w". */
+/* Where a setting was made, for people: "/etc/tine.ini:3", "environment TINE_APP_LOOP", "command line -w". */
 struct conf_place {
     char s[4200];
 };

@@ -61,7 +61,7 @@ def test_every_mistake_is_told_with_its_place(tmp_path, args):
                   f"{tmp_path}/tine.ini:3: server.backlog: expected a whole number from 1 to 65535, got \"lots\"",
                   f"{tmp_path}/tine.ini:4: unknown section \"htpp\"; did you mean [http]?",
                   "environment TINE_APP_LOOPS: no such setting; did you mean TINE_APP_LOOP?",
-                  "option -o: http.keepalive: expected a duration"):
+                  "command line -o: http.keepalive: expected a duration"):
         assert words in done.stderr
     assert len(done.stderr.splitlines()) == 5
 
@@ -87,7 +87,7 @@ def test_every_source_shows_as_origin(tmp_path):
     (tmp_path / "tine.ini").write_text("[server]\nbacklog = 7\n[app]\nmodule = a:b\n")
     shown = values(tine("-T", "-w", "3", cwd=tmp_path, TINE_HTTP_KEEPALIVE="1m", PORT="81").stdout)
     assert shown["server", "backlog"] == ("7", f"{tmp_path}/tine.ini:2")
-    assert shown["server", "workers"] == ("3", "option -w")
+    assert shown["server", "workers"] == ("3", "command line -w")
     assert shown["http", "keepalive"] == ("1m", "environment TINE_HTTP_KEEPALIVE")
     assert shown["server", "bind"] == ("0.0.0.0:81", "environment PORT")
     assert shown["server", "umask"] == ("0000", "default")

@@ -239,7 +239,7 @@ static void test_later(void)
     REFUSES(load_text(APP "interface = wsgi\n"), "tine.ini:3: app.interface: asgi2 and wsgi are not supported yet");
     REFUSES(load_text(APP "loop = uvloop\n"), "tine.ini:3: app.loop: loops other than tine are not supported yet");
     REFUSES(load_text(APP "[log]\naccesslog = journald\n"), "tine.ini:4: log.accesslog: journald is not supported yet");
-    REFUSES(LOAD("-b", ":1 tls"), "option -b: server.bind: :1: the flag tls is not supported yet");
+    REFUSES(LOAD("-b", ":1 tls"), "command line -b: server.bind: :1: the flag tls is not supported yet");
     REFUSES(load_text(APP "[mount:/api]\nmodule = a:b\n"), "tine.ini:3: [mount:/prefix] is not supported yet");
     REFUSES(LOAD("-o", "mount:/v1.0.module=a:b"), "[mount:/prefix] is not supported yet");
     REFUSES(load_text(APP "[static:/s]\ndri = x\n"), "tine.ini:4: static:/s.dri: unknown key; did you mean \"dir\"?");
@@ -258,7 +258,7 @@ static void test_modules(void)
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
         CHECK_MSG(LOAD((char *)right[i]) == 0, "%s: %s", right[i], errors);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        REFUSES(LOAD((char *)wrong[i]), "option MODULE:ATTR: app.module: expected pkg.mod:attr");
+        REFUSES(LOAD((char *)wrong[i]), "command line MODULE:ATTR: app.module: expected pkg.mod:attr");
     REFUSES(LOAD("a:b", "-o", "app.root_path=x"), "app.root_path: expected a path");
     CHECK(LOAD("a:b", "-o", "app.root_path=/x") == 0);
     REFUSES(LOAD("a:b", "-b", ":1", "-b", ":1"), ":1 is listed twice");
@@ -278,8 +278,8 @@ static void test_command_line(void)
     REFUSES(LOAD("a:b", "-o", "server.workers"), "expected SECTION.KEY=VALUE");
     REFUSES(LOAD("a:b", "-o", "server.=1"), "expected SECTION.KEY=VALUE");
     REFUSES(LOAD("a:b", "-o", ".workers=1"), "expected SECTION.KEY=VALUE");
-    REFUSES(LOAD("a:b", "-o", "server.wokers=1"), "option -o: server.wokers: unknown key; did you mean \"workers\"?");
-    REFUSES(LOAD("a:b", "-w", "0"), "option -w: server.workers: ");
+    REFUSES(LOAD("a:b", "-o", "server.wokers=1"), "command line -o: server.wokers: unknown key; did you mean \"workers\"?");
+    REFUSES(LOAD("a:b", "-w", "0"), "command line -w: server.workers: ");
     REFUSES(LOAD("--import-gunicorn", "x.py"), "--import-gunicorn: not supported yet");
     CHECK(LOAD("a:b", "-t") == 0 && cli.action == CONF_CLI_CHECK);
     CHECK(LOAD("-T") == 0 && cli.action == CONF_CLI_DUMP);
@@ -333,7 +333,7 @@ static void test_dump(void)
     char *first = dump();
     unsetenv("TINE_LOG_LOGLEVEL");
     CHECK(strstr(first, "\n[server]\nbind = unix:/x proxy, [::1]:1 "));
-    CHECK(strstr(first, "\nworkers = 3 ") && strstr(first, "; option -w\n") && strstr(first, "; default\n"));
+    CHECK(strstr(first, "\nworkers = 3 ") && strstr(first, "; command line -w\n") && strstr(first, "; default\n"));
     CHECK(strstr(first, "; environment TINE_LOG_LOGLEVEL\n") && strstr(first, "/tine.ini:2\n"));
     write_file("tine.ini", first, strlen(first));
     CHECK_MSG(LOAD("-T") == 0, "%s", errors);
