@@ -16,7 +16,8 @@ struct status_line {
 };
 
 static const struct status_line status_lines[] = {
-#define STATUS(code, reason) [code] = { "HTTP/1.1 " #code " " reason "\r\n", sizeof("HTTP/1.1 " #code " " reason "\r\n") - 1 },
+#define LINE(code, reason) "HTTP/1.1 " #code " " reason "\r\n"
+#define STATUS(code, reason) [code] = { LINE(code, reason), sizeof(LINE(code, reason)) - 1 },
 #include "worker/http/statuses.def"
 };
 

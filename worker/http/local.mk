@@ -17,7 +17,7 @@ tests_unit_h1_serve_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_h1_serve_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS)
 
 # Connections driven step by step over socket pairs
-rig_tests = tests/unit/test_h1_split tests/unit/test_h1_conn
+rig_tests = tests/unit/test_h1_split tests/unit/test_h1_conn tests/unit/test_h1_answer
 check_PROGRAMS += $(rig_tests)
 UNIT_TESTS += $(rig_tests)
 rig_sources = tests/unit/rig.c tests/unit/rig.h tests/unit/unit.h
@@ -26,6 +26,10 @@ rig_libs = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INI
 tests_unit_test_h1_split_SOURCES = tests/unit/test_h1_split.c tests/unit/corpus.c tests/unit/corpus.h $(rig_sources)
 tests_unit_test_h1_split_CPPFLAGS = $(rig_cppflags)
 tests_unit_test_h1_split_LDADD = $(rig_libs)
-tests_unit_test_h1_conn_SOURCES = tests/unit/test_h1_conn.c $(rig_sources)
+scripted_sources = tests/unit/scripted.c tests/unit/scripted.h $(rig_sources)
+tests_unit_test_h1_conn_SOURCES = tests/unit/test_h1_conn.c $(scripted_sources)
 tests_unit_test_h1_conn_CPPFLAGS = $(rig_cppflags)
 tests_unit_test_h1_conn_LDADD = $(rig_libs)
+tests_unit_test_h1_answer_SOURCES = tests/unit/test_h1_answer.c $(scripted_sources)
+tests_unit_test_h1_answer_CPPFLAGS = $(rig_cppflags)
+tests_unit_test_h1_answer_LDADD = $(rig_libs)
