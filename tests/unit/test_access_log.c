@@ -122,7 +122,8 @@ static void test_json(void)
 {
     struct req r;
     char want[1000];
-    request(&r, "POST /p\"?q HTTP/1.1\r\nHost: h\r\nUser-Agent: \xc3\xa9 \xe9 \xed\xa0\x80 \xf0\x9f\x90\x8d \xc0\x80\t\\\r\n\r\n");
+    request(&r, "POST /p\"?q HTTP/1.1\r\nHost: h\r\n"
+                "User-Agent: \xc3\xa9 \xe9 \xed\xa0\x80 \xf0\x9f\x90\x8d \xc0\x80\t\\\r\n\r\n");
     snprintf(want, sizeof(want),
              "{\"time\":\"1994-11-06T08:49:37.042Z\",\"remote_addr\":\"192.0.2.7\",\"method\":\"POST\","
              "\"path\":\"/p\\u0022\",\"query\":\"q\",\"protocol\":\"HTTP/1.1\",\"status\":200,\"length\":13,"
