@@ -1,4 +1,5 @@
-/* worker.c: the order of birth and death of a worker. Knows the stages; never a byte of a request. */
+/* worker.c: the order of birth and death of a worker. Knows the stages; never a byte of a request.
+ */
 #include "worker/worker.h"
 
 #include <event2/event.h>
@@ -17,7 +18,8 @@
 #include "worker/net/accept.h"
 #include "worker/protocols.h"
 
-/* The master kills 2 s after graceful_timeout: cancelled tasks and lifespan shut-down share that time. */
+/* The master kills 2 s after graceful_timeout: cancelled tasks and lifespan shut-down share that
+ * time. */
 #define CANCEL_MS 500
 #define STOP_MS 1300
 #define BUILTIN_HELLO "builtin:hello"
@@ -153,8 +155,9 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     struct worker *w = arg;
     switch (w->state) {
     case WORKER_DRAINING:
-        log_warning("graceful_timeout is over with %u connections and %u requests left: cutting them", w->net.n_conns,
-                    w->app ? worker_app_running(w->app) : 0);
+        log_warning(
+            "graceful_timeout is over with %u connections and %u requests left: cutting them",
+            w->net.n_conns, w->app ? worker_app_running(w->app) : 0);
         cancel(w);
         break;
     case WORKER_CANCELLING:
@@ -220,7 +223,8 @@ static struct event_base *base_new(void)
 static int start_net(struct worker *w)
 {
     const struct conf_log *log = &w->conf->log;
-    if (log->accesslog && !(w->access_log = access_log_open(log->accesslog, log->access_log_format))) {
+    if (log->accesslog &&
+        !(w->access_log = access_log_open(log->accesslog, log->access_log_format))) {
         log_error("cannot open the access log %s: %s", log->accesslog, strerror(errno));
         return -1;
     }

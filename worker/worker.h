@@ -1,6 +1,7 @@
 /* worker.h: one worker process, shared by the files worker*.c alone.
  *
- * BOOTING -> SERVING -> DRAINING -> CANCELLING -> STOPPING -> DONE; only forward, stages may be skipped.
+ * BOOTING -> SERVING -> DRAINING -> CANCELLING -> STOPPING -> DONE; only forward, stages may be
+ * skipped.
  */
 #ifndef TINE_WORKER_WORKER_H
 #define TINE_WORKER_WORKER_H
@@ -16,7 +17,7 @@ struct acceptor;
 struct worker_app;
 
 enum worker_state {
-    WORKER_BOOTING,    /* loading the application, lifespan start-up */
+    WORKER_BOOTING, /* loading the application, lifespan start-up */
     WORKER_SERVING,
     WORKER_DRAINING,   /* accepts no more; requests in flight may finish until graceful_timeout */
     WORKER_CANCELLING, /* they did not: connections are cut, tasks were cancelled */

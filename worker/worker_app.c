@@ -1,4 +1,5 @@
-/* worker_app.c: Python in a worker: interpreter, loop, application, in the order in which they live and die. */
+/* worker_app.c: Python in a worker: interpreter, loop, application, in the order in which they live
+ * and die. */
 #include <Python.h>
 #include <stdlib.h>
 

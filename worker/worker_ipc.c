@@ -1,4 +1,5 @@
-/* worker_ipc.c: what a worker hears: messages from the master, signals, and the silence when the master is gone. */
+/* worker_ipc.c: what a worker hears: messages from the master, signals, and the silence when the
+ * master is gone. */
 #include <event2/event.h>
 #include <signal.h>
 

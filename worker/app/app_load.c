@@ -1,4 +1,5 @@
-/* app_load.c: runs app_load.py in a module of its own and picks the interface. Holds the only list of interfaces. */
+/* app_load.c: runs app_load.py in a module of its own and picks the interface. Holds the only list
+ * of interfaces. */
 #include "worker/app/app_load.h"
 
 #include <string.h>
@@ -36,20 +37,24 @@ static const char *interface_configured(enum conf_interface which)
 }
 
 /* The interface for `object`; NULL: exception set. */
-static const struct interface_ops *choose(const struct conf_app *conf, PyObject *loader, PyObject *object)
+static const struct interface_ops *choose(const struct conf_app *conf, PyObject *loader,
+                                          PyObject *object)
 {
     const struct interface_ops *ops = NULL;
     const char *name = interface_configured(conf->interface);
-    PyObject *kind = name ? PyUnicode_FromString(name) : PyObject_CallMethod(loader, "detect", "O", object);
+    PyObject *kind =
+        name ? PyUnicode_FromString(name) : PyObject_CallMethod(loader, "detect", "O", object);
     if (kind && PyUnicode_Check(kind)) {
         ops = interface_named(PyUnicode_AsUTF8(kind));
         if (!ops)
             PyErr_Format(PyExc_TypeError,
-                         "%s looks like %U, which is not supported yet; set [app] interface = asgi if it is ASGI 3",
+                         "%s looks like %U, which is not supported yet; set [app] interface = asgi "
+                         "if it is ASGI 3",
                          conf->module, kind);
     } else if (kind) {
         PyErr_Format(PyExc_TypeError,
-                     "%s is a %s and looks like neither ASGI nor WSGI: an ASGI application is called with scope, "
+                     "%s is a %s and looks like neither ASGI nor WSGI: an ASGI application is "
+                     "called with scope, "
                      "receive, send; a factory is named as %s()",
                      conf->module, Py_TYPE(object)->tp_name, conf->module);
     }

@@ -1,4 +1,5 @@
-/* asgi.c: opens and closes ASGI for a worker; the work is done in asgi_http.c and asgi_lifespan.c. */
+/* asgi.c: opens and closes ASGI for a worker; the work is done in asgi_http.c and asgi_lifespan.c.
+ */
 #include "worker/asgi/asgi.h"
 
 #include <stdlib.h>
@@ -13,8 +14,8 @@
 
 static int names_init(struct asgi_names *names)
 {
-#define NAME(member, text)                                     \
-    if (!(names->member = PyUnicode_InternFromString(text)))   \
+#define NAME(member, text)                                                                         \
+    if (!(names->member = PyUnicode_InternFromString(text)))                                       \
         return -1;
 #include "worker/asgi/asgi_names.def"
     return 0;
@@ -26,11 +27,13 @@ static void names_done(struct asgi_names *names)
 #include "worker/asgi/asgi_names.def"
 }
 
-/* Only for one that was never used: afterwards objects of the application may hold it until the process ends. */
+/* Only for one that was never used: afterwards objects of the application may hold it until the
+ * process ends. */
 static void asgi_free(struct asgi *asgi)
 {
     asgi_scope_done(asgi);
     Py_CLEAR(asgi->state);
+    Py_CLEAR(asgi->cancelled_error);
     Py_CLEAR(asgi->gone_error);
     Py_CLEAR(asgi->app);
     pytasks_free(asgi->tasks);
@@ -50,9 +53,15 @@ static int asgi_init(struct asgi *asgi)
         return -1;
     if (!(asgi->awaitables = awaitables_new()) || !(asgi->tasks = pytasks_new(asgi->env.loop)))
         return -1;
-    asgi->gone_error = PyErr_NewExceptionWithDoc("tine.ClientDisconnected",
-                                                 "send() was called after the client had disconnected.",
-                                                 PyExc_ConnectionError, NULL);
+    PyObject *exceptions = PyImport_ImportModule("asyncio.exceptions");
+    asgi->cancelled_error =
+        exceptions ? PyObject_GetAttrString(exceptions, "CancelledError") : NULL;
+    Py_XDECREF(exceptions);
+    if (!asgi->cancelled_error)
+        return -1;
+    asgi->gone_error = PyErr_NewExceptionWithDoc(
+        "tine.ClientDisconnected", "send() was called after the client had disconnected.",
+        PyExc_ConnectionError, NULL);
     return asgi->gone_error ? 0 : -1;
 }
 
@@ -75,7 +84,8 @@ static struct handler *asgi_open(const struct app_env *env, PyObject *object)
     return NULL;
 }
 
-/* What waits for start-up; the scope's template is made when it is known whether there is a state. */
+/* What waits for start-up; the scope's template is made when it is known whether there is a state.
+ */
 struct starting {
     struct asgi *asgi;
     void (*done)(void *arg, enum interface_start result, const char *why);
@@ -94,7 +104,8 @@ static void on_started(void *arg, enum interface_start result, const char *why)
     s.done(s.arg, result, why);
 }
 
-static void asgi_start(struct handler *h, void (*done)(void *, enum interface_start, const char *), void *arg)
+static void asgi_start(struct handler *h, void (*done)(void *, enum interface_start, const char *),
+                       void *arg)
 {
     struct starting *s = malloc(sizeof *s);
     if (!s) {
@@ -118,7 +129,9 @@ static unsigned asgi_running(struct handler *h)
 
 static void asgi_cancel(struct handler *h)
 {
-    pytasks_cancel_all(((struct asgi *)h)->tasks);
+    struct asgi *asgi = (struct asgi *)h;
+    pytasks_cancel_all(asgi->tasks,
+                       (PyObject *)asgi->lifespan); /* which has its shut-down before it */
 }
 
 const struct interface_ops interface_asgi = {

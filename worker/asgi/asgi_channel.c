@@ -91,8 +91,7 @@ fail:
 enum step_kind { STEP_RECEIVE, STEP_SENT };
 
 struct step {
-    PyObject_HEAD
-    struct asgi *asgi;
+    PyObject_HEAD struct asgi *asgi;
     struct channel *channel; /* NULL when over */
     PyObject *waiting;       /* iterator of the future that is waited for */
     enum step_kind kind;
@@ -217,7 +216,8 @@ static PyObject *step_throw(PyObject *o, PyObject *const *args, Py_ssize_t n)
         return NULL;
     }
     step_over((struct step *)o);
-    PyObject *type = args[0], *value = n > 1 ? args[1] : Py_None, *traceback = n > 2 ? args[2] : Py_None;
+    PyObject *type = args[0], *value = n > 1 ? args[1] : Py_None,
+             *traceback = n > 2 ? args[2] : Py_None;
     if (PyExceptionInstance_Check(type)) {
         value = type;
         type = (PyObject *)Py_TYPE(type);
@@ -246,8 +246,12 @@ static PyMethodDef step_methods[] = {
 };
 
 static PyType_Slot step_slots[] = {
-    { Py_tp_dealloc, step_dealloc },   { Py_am_await, step_self },     { Py_am_send, step_send },
-    { Py_tp_iter, step_self },         { Py_tp_iternext, step_next },  { Py_tp_methods, step_methods },
+    { Py_tp_dealloc, step_dealloc },
+    { Py_am_await, step_self },
+    { Py_am_send, step_send },
+    { Py_tp_iter, step_self },
+    { Py_tp_iternext, step_next },
+    { Py_tp_methods, step_methods },
     { 0 },
 };
 
@@ -261,8 +265,7 @@ static PyType_Spec step_spec = {
 /* --- receive and send --- */
 
 struct callable {
-    PyObject_HEAD
-    vectorcallfunc call;
+    PyObject_HEAD vectorcallfunc call;
     struct channel *channel;
 };
 
@@ -315,7 +318,8 @@ static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, Py
     return raise_later(asgi);
 }
 
-static PyObject *callable_new(struct channel *c, struct free_list *list, PyTypeObject *type, vectorcallfunc call)
+static PyObject *callable_new(struct channel *c, struct free_list *list, PyTypeObject *type,
+                              vectorcallfunc call)
 {
     struct callable *o = (struct callable *)free_list_new(list, type);
     if (!o)
@@ -356,10 +360,13 @@ static PyType_Slot callable_slots[] = {
     { 0 },
 };
 
-#define CALLABLE_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_VECTORCALL)
+#define CALLABLE_FLAGS                                                                             \
+    (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_VECTORCALL)
 
-static PyType_Spec receive_spec = { "tine.receive", sizeof(struct callable), 0, CALLABLE_FLAGS, callable_slots };
-static PyType_Spec send_spec = { "tine.send", sizeof(struct callable), 0, CALLABLE_FLAGS, callable_slots };
+static PyType_Spec receive_spec = { "tine.receive", sizeof(struct callable), 0, CALLABLE_FLAGS,
+                                    callable_slots };
+static PyType_Spec send_spec = { "tine.send", sizeof(struct callable), 0, CALLABLE_FLAGS,
+                                 callable_slots };
 
 /* --- types --- */
 
@@ -368,7 +375,8 @@ static PyTypeObject *type_new(PyType_Spec *spec)
     return (PyTypeObject *)PyType_FromSpec(spec);
 }
 
-/* collections.abc.Coroutine.register(type): asyncio.iscoroutine() and create_task() then take it. */
+/* collections.abc.Coroutine.register(type): asyncio.iscoroutine() and create_task() then take it.
+ */
 static int register_coroutine(PyTypeObject *type)
 {
     PyObject *abc = PyImport_ImportModule("collections.abc");
@@ -380,8 +388,10 @@ static int register_coroutine(PyTypeObject *type)
     return done ? 0 : -1;
 }
 
-/* Copies `from`.`attribute` to the type, so that iscoroutinefunction(receive) is true; absent in some versions. */
-static int copy_marker(PyTypeObject *type, const char *module, const char *attribute, const char *as)
+/* Copies `from`.`attribute` to the type, so that iscoroutinefunction(receive) is true; absent in
+ * some versions. */
+static int copy_marker(PyTypeObject *type, const char *module, const char *attribute,
+                       const char *as)
 {
     PyObject *from = PyImport_ImportModule(module);
     if (!from)

@@ -74,8 +74,10 @@ static long long optional_size(PyObject *message, PyObject *key)
     return n < 0 ? -2 : n;
 }
 
-/* Where to begin and how much to send: from the message, else from the file's position to its end. */
-static int file_range(PyObject *message, const struct asgi_names *names, int fd, off_t *ret_at, size_t *ret_n)
+/* Where to begin and how much to send: from the message, else from the file's position to its end.
+ */
+static int file_range(PyObject *message, const struct asgi_names *names, int fd, off_t *ret_at,
+                      size_t *ret_n)
 {
     struct stat st;
     long long at = optional_size(message, names->offset), n = optional_size(message, names->count);
@@ -96,7 +98,8 @@ static int file_range(PyObject *message, const struct asgi_names *names, int fd,
     }
     if (n == -1)
         n = at < st.st_size ? st.st_size - at : 0;
-    if (moves) /* as os.sendfile() without an offset does: the next message goes on behind this one */
+    if (moves) /* as os.sendfile() without an offset does: the next message goes on behind this one
+                */
         lseek(fd, (off_t)(at + n), SEEK_SET);
     *ret_at = (off_t)at;
     *ret_n = (size_t)n;
@@ -129,8 +132,9 @@ enum channel_result asgi_ext_early_hint(struct exchange *x, PyObject *message)
     PyObject *links = PyDict_GetItemWithError(message, x->channel.asgi->names.links);
     if (x->stage != EXCHANGE_HEAD || !links) {
         if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_RuntimeError, links ? "http.response.early_hint was sent after http.response.start"
-                                                      : "http.response.early_hint needs \"links\"");
+            PyErr_SetString(PyExc_RuntimeError,
+                            links ? "http.response.early_hint was sent after http.response.start"
+                                  : "http.response.early_hint needs \"links\"");
         return CHANNEL_ERROR;
     }
     PyObject *list = PySequence_List(links);
@@ -159,8 +163,9 @@ enum channel_result asgi_ext_trailers(struct exchange *x, PyObject *message)
 {
     const struct asgi_names *names = &x->channel.asgi->names;
     if (x->stage != EXCHANGE_TRAILERS) {
-        PyErr_SetString(PyExc_RuntimeError, x->trailers ? "http.response.trailers was sent before the end of the body"
-                                                        : "http.response.start did not announce trailers");
+        PyErr_SetString(PyExc_RuntimeError,
+                        x->trailers ? "http.response.trailers was sent before the end of the body"
+                                    : "http.response.start did not announce trailers");
         return CHANNEL_ERROR;
     }
     PyObject *more_trailers = PyDict_GetItemWithError(message, names->more_trailers);
@@ -168,8 +173,8 @@ enum channel_result asgi_ext_trailers(struct exchange *x, PyObject *message)
     struct resp_field small[8], *fields;
     size_t n;
     PyObject *keep;
-    if (more < 0 ||
-        exchange_fields(PyDict_GetItemWithError(message, names->headers), small, 8, &fields, &n, &keep) < 0)
+    if (more < 0 || exchange_fields(PyDict_GetItemWithError(message, names->headers), small, 8,
+                                    &fields, &n, &keep) < 0)
         return CHANNEL_ERROR;
     enum resp_result result = x->req ? resp_trailers(x->req, fields, n, more) : RESP_GONE;
     if (fields != small)

@@ -1,4 +1,5 @@
-/* asgi_http.c: from request to application and from its messages to an answer. HTTP's own rules are resp.c's. */
+/* asgi_http.c: from request to application and from its messages to an answer. HTTP's own rules are
+ * resp.c's. */
 #include "worker/asgi/asgi_http.h"
 
 #include <stddef.h>
@@ -29,8 +30,10 @@ static PyObject *message_request(const struct asgi *asgi, struct span body, bool
 {
     const struct asgi_names *n = &asgi->names;
     PyObject *m = PyDict_New();
-    PyObject *bytes = body.n ? PyBytes_FromStringAndSize(body.p, (Py_ssize_t)body.n) : Py_NewRef(asgi->empty_bytes);
-    if (m && (!bytes || PyDict_SetItem(m, n->type, n->http_request) < 0 || PyDict_SetItem(m, n->body, bytes) < 0 ||
+    PyObject *bytes = body.n ? PyBytes_FromStringAndSize(body.p, (Py_ssize_t)body.n)
+                             : Py_NewRef(asgi->empty_bytes);
+    if (m && (!bytes || PyDict_SetItem(m, n->type, n->http_request) < 0 ||
+              PyDict_SetItem(m, n->body, bytes) < 0 ||
               PyDict_SetItem(m, n->more_body, more ? Py_True : Py_False) < 0))
         Py_CLEAR(m);
     Py_XDECREF(bytes);
@@ -90,10 +93,12 @@ enum channel_result exchange_result(struct exchange *x, int result)
         x->late = false;
         return CHANNEL_WAIT;
     case RESP_GONE:
+        x->gone = true;
         PyErr_SetString(x->channel.asgi->gone_error, "the client has disconnected");
         return CHANNEL_ERROR;
     case RESP_BAD_FIELD:
-        PyErr_SetString(PyExc_ValueError, "header name is not a token, or its value has CR, LF or NUL");
+        PyErr_SetString(PyExc_ValueError,
+                        "header name is not a token, or its value has CR, LF or NUL");
         return CHANNEL_ERROR;
     case RESP_BAD_STATUS:
         PyErr_SetString(PyExc_ValueError, "\"status\" must be from 200 to 999");
@@ -122,12 +127,13 @@ static int pair_spans(PyObject *pair, struct resp_field *f)
         name = PyList_GET_ITEM(pair, 0);
         value = PyList_GET_ITEM(pair, 1);
     } else {
-        PyErr_SetString(PyExc_TypeError, "each header must be a [name, value] of two bytes objects");
+        PyErr_SetString(PyExc_TypeError,
+                        "each header must be a [name, value] of two bytes objects");
         return -1;
     }
     if (!PyBytes_Check(name) || !PyBytes_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "header names and values must be bytes, not %s and %s", Py_TYPE(name)->tp_name,
-                     Py_TYPE(value)->tp_name);
+        PyErr_Format(PyExc_TypeError, "header names and values must be bytes, not %s and %s",
+                     Py_TYPE(name)->tp_name, Py_TYPE(value)->tp_name);
         return -1;
     }
     f->name = (struct span){ PyBytes_AS_STRING(name), (size_t)PyBytes_GET_SIZE(name) };
@@ -135,17 +141,20 @@ static int pair_spans(PyObject *pair, struct resp_field *f)
     return 0;
 }
 
-/* Turns what is neither tuple nor list (generators' items, namedtuples ...) into tuples that `keep` holds. */
+/* Turns what is neither tuple nor list (generators' items, namedtuples ...) into tuples that `keep`
+ * holds. */
 static int pairs_exact(PyObject *keep)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(keep); i++) {
         PyObject *pair = PyList_GET_ITEM(keep, i);
         if (PyTuple_CheckExact(pair) || PyList_CheckExact(pair))
             continue;
-        PyObject *tuple = PyBytes_Check(pair) || PyUnicode_Check(pair) ? NULL : PySequence_Tuple(pair);
+        PyObject *tuple =
+            PyBytes_Check(pair) || PyUnicode_Check(pair) ? NULL : PySequence_Tuple(pair);
         if (!tuple) {
             if (!PyErr_Occurred())
-                PyErr_SetString(PyExc_TypeError, "each header must be a [name, value] of two bytes objects");
+                PyErr_SetString(PyExc_TypeError,
+                                "each header must be a [name, value] of two bytes objects");
             return -1;
         }
         if (PyList_SetItem(keep, i, tuple) < 0)
@@ -154,7 +163,8 @@ static int pairs_exact(PyObject *keep)
     return 0;
 }
 
-/* A list that is safe to walk: the application's own list or tuple when its items are exact, else a copy. */
+/* A list that is safe to walk: the application's own list or tuple when its items are exact, else a
+ * copy. */
 static PyObject *fields_list(PyObject *headers)
 {
     bool plain = PyList_CheckExact(headers) || PyTuple_CheckExact(headers);
@@ -170,8 +180,8 @@ static PyObject *fields_list(PyObject *headers)
     return list;
 }
 
-int exchange_fields(PyObject *headers, struct resp_field *small, size_t small_n, struct resp_field **ret_fields,
-                    size_t *ret_n, PyObject **ret_keep)
+int exchange_fields(PyObject *headers, struct resp_field *small, size_t small_n,
+                    struct resp_field **ret_fields, size_t *ret_n, PyObject **ret_keep)
 {
     *ret_fields = small;
     *ret_n = 0;
@@ -233,11 +243,13 @@ static enum channel_result send_start(struct exchange *x, PyObject *message)
     if (exchange_fields(headers, small, 32, &fields, &n_fields, &keep) < 0)
         return CHANNEL_ERROR;
     enum resp_result result = RESP_GONE;
-    if (x->req && x->stage == EXCHANGE_HEAD) /* the iterable was the application's code: look again */
-        result = resp_start(x->req, &(struct resp_head){ .status = code < 0 || code > 999 ? 0 : (unsigned)code,
-                                                         .fields = fields,
-                                                         .n_fields = n_fields,
-                                                         .trailers = trailers });
+    if (x->req &&
+        x->stage == EXCHANGE_HEAD) /* the iterable was the application's code: look again */
+        result = resp_start(
+            x->req, &(struct resp_head){ .status = code < 0 || code > 999 ? 0 : (unsigned)code,
+                                         .fields = fields,
+                                         .n_fields = n_fields,
+                                         .trailers = trailers });
     if (fields != small)
         PyMem_Free(fields);
     Py_XDECREF(keep);
@@ -261,7 +273,8 @@ static enum channel_result send_body(struct exchange *x, PyObject *message)
 {
     const struct asgi_names *n = &x->channel.asgi->names;
     if (x->stage == EXCHANGE_HEAD) {
-        PyErr_SetString(PyExc_RuntimeError, "http.response.body was sent before http.response.start");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "http.response.body was sent before http.response.start");
         return CHANNEL_ERROR;
     }
     int more = flag(message, n->more_body);
@@ -271,7 +284,8 @@ static enum channel_result send_body(struct exchange *x, PyObject *message)
     if (!body)
         return send_bytes(x, (struct span){ "", 0 }, more);
     if (PyBytes_Check(body))
-        return send_bytes(x, (struct span){ PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body) }, more);
+        return send_bytes(
+            x, (struct span){ PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body) }, more);
     Py_buffer view;
     if (PyObject_GetBuffer(body, &view, PyBUF_SIMPLE) < 0)
         return CHANNEL_ERROR;
@@ -304,7 +318,8 @@ static enum channel_result exchange_send(struct channel *c, PyObject *type, PyOb
     if (x->stage == EXCHANGE_COMPLETE || !x->req)
         return CHANNEL_DONE; /* "any further messages will be ignored" */
     if (x->file || x->file_fd >= 0) {
-        PyErr_SetString(PyExc_RuntimeError, "the send() of a file must be awaited before the next message");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the send() of a file must be awaited before the next message");
         return CHANNEL_ERROR;
     }
     if (channel_is(type, n->response_body) && x->stage <= EXCHANGE_BODY)
@@ -337,7 +352,8 @@ static struct exchange *exchange_new(struct asgi *asgi, struct req *r)
     if (!x)
         return NULL;
     channel_init(&x->channel, asgi, &exchange_ops);
-    memset((char *)x + offsetof(struct exchange, req), 0, sizeof *x - offsetof(struct exchange, req));
+    memset((char *)x + offsetof(struct exchange, req), 0,
+           sizeof *x - offsetof(struct exchange, req));
     x->req = r;
     x->file_fd = -1;
     return x;

@@ -1,5 +1,6 @@
-/* asgi_lifespan.c: start-up before the first request, shut-down after the last one. An application that does not know
- * the protocol goes without it (lifespan = auto); one that says startup.failed stops the worker in any case. */
+/* asgi_lifespan.c: start-up before the first request, shut-down after the last one. An application
+ * that does not know the protocol goes without it (lifespan = auto); one that says startup.failed
+ * stops the worker in any case. */
 #include "worker/asgi/asgi_lifespan.h"
 
 #include <stdlib.h>
@@ -88,14 +89,16 @@ static void startup_failed(struct channel *c, PyObject *message)
     struct lifespan *l = (struct lifespan *)c;
     char *text = failure_text(c, message);
     l->stage = LIFESPAN_OVER;
-    started(l, INTERFACE_START_FAILED, text && *text ? text : "the application sent lifespan.startup.failed");
+    started(l, INTERFACE_START_FAILED,
+            text && *text ? text : "the application sent lifespan.startup.failed");
     free(text);
 }
 
 static void shutdown_failed(struct channel *c, PyObject *message)
 {
     char *text = failure_text(c, message);
-    log_block(LOG_LEVEL_ERROR, "Application shutdown failed", text ? text : "", text ? strlen(text) : 0);
+    log_block(LOG_LEVEL_ERROR, "Application shutdown failed", text ? text : "",
+              text ? strlen(text) : 0);
     free(text);
     stopped((struct lifespan *)c);
 }
@@ -115,7 +118,8 @@ static enum channel_result lifespan_send(struct channel *c, PyObject *type, PyOb
     } else if (channel_is(type, n->lifespan_shutdown_failed) && l->stage == LIFESPAN_STOPPING) {
         shutdown_failed(c, message);
     } else {
-        PyErr_Format(PyExc_RuntimeError, "unexpected message \"%U\" at this stage of the lifespan", type);
+        PyErr_Format(PyExc_RuntimeError, "unexpected message \"%U\" at this stage of the lifespan",
+                     type);
         return CHANNEL_ERROR;
     }
     return CHANNEL_DONE;
@@ -147,12 +151,13 @@ static void ended_early(struct lifespan *l, PyObject *exception)
     }
     if (asgi->env.app->lifespan == CONF_LIFESPAN_ON) {
         char *text = exception ? pyerr_format(exception) : NULL;
-        started(l, INTERFACE_START_FAILED, text ? text : "the application returned before lifespan.startup.complete");
+        started(l, INTERFACE_START_FAILED,
+                text ? text : "the application returned before lifespan.startup.complete");
         free(text);
         return;
     }
     if (exception)
-        log_info("Application does not support lifespan: goes on without (%s)", Py_TYPE(exception)->tp_name);
+        log_info("Application does not support the lifespan protocol: goes on without");
     Py_CLEAR(asgi->state);
     started(l, INTERFACE_STARTED, NULL);
 }
@@ -209,8 +214,8 @@ static struct lifespan *lifespan_new(struct asgi *asgi)
 
 static int call_app(struct asgi *asgi, struct lifespan *l)
 {
-    PyObject *scope = Py_BuildValue("{sOs{ssss}sO}", "type", asgi->names.lifespan, "asgi", "version", "3.0",
-                                    "spec_version", "2.0", "state", asgi->state);
+    PyObject *scope = Py_BuildValue("{sOs{ssss}sO}", "type", asgi->names.lifespan, "asgi",
+                                    "version", "3.0", "spec_version", "2.0", "state", asgi->state);
     PyObject *receive = channel_receive_new(&l->channel), *send = channel_send_new(&l->channel);
     int r = -1;
     if (scope && receive && send) {
@@ -224,7 +229,8 @@ static int call_app(struct asgi *asgi, struct lifespan *l)
     return r;
 }
 
-void asgi_lifespan_start(struct asgi *asgi, void (*done)(void *, enum interface_start, const char *), void *arg)
+void asgi_lifespan_start(struct asgi *asgi,
+                         void (*done)(void *, enum interface_start, const char *), void *arg)
 {
     if (asgi->env.app->lifespan == CONF_LIFESPAN_OFF) {
         done(arg, INTERFACE_STARTED, NULL);

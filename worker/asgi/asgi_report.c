@@ -1,4 +1,5 @@
-/* asgi_report.c: see asgi_report.h. Takes the request line from the scope: the request itself may be gone. */
+/* asgi_report.c: see asgi_report.h. Takes the request line from the scope: the request itself may
+ * be gone. */
 #include "worker/asgi/asgi_report.h"
 
 #include <stdbool.h>
@@ -35,20 +36,27 @@ static const char *utf8(PyObject *text)
     return s ? s : "?";
 }
 
-/* "GET /path HTTP/1.1" from ('127.0.0.1', 5000) */
+/* "GET /path?query HTTP/1.1" from ('127.0.0.1', 5000) */
 static void describe(struct exchange *x, char *to, size_t n)
 {
     const struct asgi_names *names = &x->channel.asgi->names;
-    PyObject *method = scope_text(x->scope, names->method), *path = scope_text(x->scope, names->raw_path);
-    PyObject *version = scope_text(x->scope, names->http_version), *client = scope_text(x->scope, names->client);
-    snprintf(to, n, "\"%s %.400s HTTP/%s\" from %s", utf8(method), utf8(path), utf8(version), utf8(client));
+    PyObject *method = scope_text(x->scope, names->method),
+             *path = scope_text(x->scope, names->raw_path);
+    PyObject *query = scope_text(x->scope, names->query_string);
+    PyObject *version = scope_text(x->scope, names->http_version),
+             *client = scope_text(x->scope, names->client);
+    snprintf(to, n, "\"%.40s %.300s%s%.200s HTTP/%s\" from %s", utf8(method), utf8(path),
+             query && PyUnicode_GET_LENGTH(query) ? "?" : "", utf8(query), utf8(version),
+             utf8(client));
     Py_XDECREF(method);
     Py_XDECREF(path);
+    Py_XDECREF(query);
     Py_XDECREF(version);
     Py_XDECREF(client);
 }
 
-/* True if all of the exception comes from send() after a disconnect: itself, what caused it, or every leaf of a group. */
+/* True if all of the exception comes from send() after a disconnect: itself, what caused it, or
+ * every leaf of a group. */
 static bool from_disconnect(struct asgi *asgi, PyObject *exception, int depth)
 {
     if (PyErr_GivenExceptionMatches(exception, asgi->gone_error))
@@ -70,11 +78,6 @@ static bool from_disconnect(struct asgi *asgi, PyObject *exception, int depth)
     return yes;
 }
 
-static bool is_cancelled(PyObject *exception)
-{
-    return !PyErr_GivenExceptionMatches(exception, PyExc_Exception);
-}
-
 void asgi_report_exception(struct exchange *x, PyObject *exception)
 {
     char line[700], first[800];
@@ -83,7 +86,7 @@ void asgi_report_exception(struct exchange *x, PyObject *exception)
         log_debug("Client disconnected during %s", line);
         return;
     }
-    if (is_cancelled(exception)) {
+    if (PyErr_GivenExceptionMatches(exception, x->channel.asgi->cancelled_error)) {
         log_warning("Request cancelled: %s", line);
         return;
     }
@@ -95,7 +98,8 @@ void asgi_report_value(struct exchange *x, PyObject *value)
 {
     char line[700];
     describe(x, line, sizeof line);
-    log_error("ASGI application returned a value of type %.100s instead of None: %s", Py_TYPE(value)->tp_name, line);
+    log_error("ASGI application returned a value of type %.100s instead of None: %s",
+              Py_TYPE(value)->tp_name, line);
     struct conn_names *names = x->names;
     if (names && names->conn && names->exchanges == x->number && x->stage == EXCHANGE_COMPLETE)
         conn_close(names->conn);

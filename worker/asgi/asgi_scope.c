@@ -15,7 +15,8 @@ static PyObject *extensions_new(bool interim)
     PyObject *d = PyDict_New();
     static const char *const names[] = { "http.response.pathsend", "http.response.zerocopysend",
                                          "http.response.trailers", "http.response.early_hint" };
-    size_t n = interim ? 4 : 2; /* trailers need chunked, early hints 1xx answers: not in HTTP/1.0 */
+    size_t n =
+        interim ? 4 : 2; /* trailers need chunked, early hints 1xx answers: not in HTTP/1.0 */
     for (size_t i = 0; d && i < n; i++) {
         PyObject *empty = PyDict_New();
         if (!empty || PyDict_SetItemString(d, names[i], empty) < 0)
@@ -29,11 +30,11 @@ static PyObject *template_new(const struct asgi *asgi)
 {
     const struct asgi_names *n = &asgi->names;
     const char *root = asgi->env.app->root_path ? asgi->env.app->root_path : "";
-    PyObject *d = Py_BuildValue("{OO O{ssss} OO OO OO OO OO Os OO OO OO OO}", /* order as in the specification */
-                                n->type, n->http, n->asgi, "version", "3.0", "spec_version", "2.5", n->http_version,
-                                n->version_1_1, n->server, Py_None, n->client, Py_None, n->scheme, n->http, n->method,
-                                n->GET, n->root_path, root, n->path, Py_None, n->raw_path, Py_None, n->query_string,
-                                asgi->empty_bytes, n->headers, Py_None);
+    PyObject *d = Py_BuildValue(
+        "{OO OO OO OO OO OO OO Os OO OO OO OO}", /* order as in the specification */
+        n->type, n->http, n->asgi, Py_None, n->http_version, n->version_1_1, n->server, Py_None,
+        n->client, Py_None, n->scheme, n->http, n->method, n->GET, n->root_path, root, n->path,
+        Py_None, n->raw_path, Py_None, n->query_string, asgi->empty_bytes, n->headers, Py_None);
     if (d && asgi->state && PyDict_SetItem(d, n->state, Py_None) < 0)
         Py_CLEAR(d);
     if (d && PyDict_SetItem(d, n->extensions, Py_None) < 0)
@@ -48,7 +49,10 @@ int asgi_scope_init(struct asgi *asgi)
         return -1;
     if (root && *root && !(asgi->root_path_bytes = PyBytes_FromString(root)))
         return -1;
-    if (!(asgi->extensions = extensions_new(true)) || !(asgi->extensions_1_0 = extensions_new(false)))
+    if (!(asgi->asgi_version = Py_BuildValue("{ssss}", "version", "3.0", "spec_version", "2.5")))
+        return -1;
+    if (!(asgi->extensions = extensions_new(true)) ||
+        !(asgi->extensions_1_0 = extensions_new(false)))
         return -1;
     return (asgi->template_http = template_new(asgi)) ? 0 : -1;
 }
@@ -56,6 +60,7 @@ int asgi_scope_init(struct asgi *asgi)
 void asgi_scope_done(struct asgi *asgi)
 {
     Py_CLEAR(asgi->template_http);
+    Py_CLEAR(asgi->asgi_version);
     Py_CLEAR(asgi->extensions);
     Py_CLEAR(asgi->extensions_1_0);
     Py_CLEAR(asgi->empty_bytes);
@@ -207,7 +212,8 @@ static PyObject *method_name(const struct asgi *asgi, struct span m)
     const struct asgi_names *n = &asgi->names;
     PyObject *known[] = { n->GET, n->POST, n->HEAD, n->PUT, n->DELETE, n->PATCH, n->OPTIONS };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if ((size_t)PyUnicode_GET_LENGTH(known[i]) == m.n && !memcmp(PyUnicode_1BYTE_DATA(known[i]), m.p, m.n))
+        if ((size_t)PyUnicode_GET_LENGTH(known[i]) == m.n &&
+            !memcmp(PyUnicode_1BYTE_DATA(known[i]), m.p, m.n))
             return Py_NewRef(known[i]);
     PyObject *name = PyUnicode_DecodeLatin1(m.p, (Py_ssize_t)m.n, NULL);
     PyObject *upper = name ? PyObject_CallMethod(name, "upper", NULL) : NULL;
@@ -220,10 +226,11 @@ static PyObject *method_name(const struct asgi *asgi, struct span m)
 /* Names repeat from request to request: a bytes object is kept per slot. */
 static PyObject *field_name(struct asgi *asgi, struct span name)
 {
-    unsigned hash = (unsigned)name.n * 7 + (unsigned char)name.p[0] * 31 + (unsigned char)name.p[name.n - 1] * 5 +
-                    (unsigned char)name.p[name.n / 2] * 3;
+    unsigned hash = (unsigned)name.n * 7 + (unsigned char)name.p[0] * 31 +
+                    (unsigned char)name.p[name.n - 1] * 5 + (unsigned char)name.p[name.n / 2] * 3;
     PyObject **slot = &asgi->field_names[hash % ASGI_NAME_SLOTS];
-    if (*slot && (size_t)PyBytes_GET_SIZE(*slot) == name.n && !memcmp(PyBytes_AS_STRING(*slot), name.p, name.n))
+    if (*slot && (size_t)PyBytes_GET_SIZE(*slot) == name.n &&
+        !memcmp(PyBytes_AS_STRING(*slot), name.p, name.n))
         return Py_NewRef(*slot);
     PyObject *fresh = bytes_of(name);
     if (fresh && name.n <= 64)
@@ -266,7 +273,8 @@ static int set_version(struct asgi *asgi, PyObject *scope, const struct req *r)
     const struct asgi_names *n = &asgi->names;
     PyObject *extensions = r->version == HTTP_1_0 ? asgi->extensions_1_0 : asgi->extensions;
     if (r->version != HTTP_1_1 &&
-        PyDict_SetItem(scope, n->http_version, r->version == HTTP_2 ? n->version_2 : n->version_1_0) < 0)
+        PyDict_SetItem(scope, n->http_version,
+                       r->version == HTTP_2 ? n->version_2 : n->version_1_0) < 0)
         return -1;
     if (r->https && PyDict_SetItem(scope, n->scheme, n->https) < 0)
         return -1;
@@ -280,8 +288,9 @@ PyObject *asgi_scope_http(struct asgi *asgi, struct req *r)
     if (!scope)
         return NULL;
     struct span method = req_span(r, r->method);
-    if (set_version(asgi, scope, r) < 0 || set_addresses(asgi, scope, r) < 0 || set_target(asgi, scope, r) < 0 ||
-        set_new(scope, n->headers, field_list(asgi, r)) < 0)
+    if (set_new(scope, n->asgi, PyDict_Copy(asgi->asgi_version)) < 0 ||
+        set_version(asgi, scope, r) < 0 || set_addresses(asgi, scope, r) < 0 ||
+        set_target(asgi, scope, r) < 0 || set_new(scope, n->headers, field_list(asgi, r)) < 0)
         goto fail;
     if (!span_eq(method, SPAN("GET")) && set_new(scope, n->method, method_name(asgi, method)) < 0)
         goto fail;

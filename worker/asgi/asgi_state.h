@@ -51,6 +51,8 @@ struct asgi {
 
     PyObject *state;            /* lifespan state, NULL without lifespan */
     struct channel *lifespan;   /* the lifespan exchange, NULL if none */
+    PyObject *asgi_version;     /* copied into each scope */
+    PyObject *cancelled_error;  /* asyncio.CancelledError */
     PyObject *gone_error;       /* exception class raised by send() after a disconnect, an OSError */
 };
 

@@ -260,7 +260,7 @@ unsigned pytasks_running(const struct pytasks *tasks)
     return tasks->running;
 }
 
-void pytasks_cancel_all(struct pytasks *tasks)
+void pytasks_cancel_all(struct pytasks *tasks, const PyObject *spared)
 {
     if (lazy_here(tasks) && !lazy_task(tasks, tasks->step))
         PyErr_WriteUnraisable(NULL);
@@ -271,7 +271,7 @@ void pytasks_cancel_all(struct pytasks *tasks)
     }
     /* cancel() runs other people's code, under which the list may change. */
     for (struct proxy *p = tasks->running_list; p; p = p->next) {
-        if (p->task && PyList_Append(running, p->task) < 0)
+        if (p->task && (!spared || p->arg != spared) && PyList_Append(running, p->task) < 0)
             PyErr_WriteUnraisable(p->task);
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(running); i++) {

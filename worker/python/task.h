@@ -40,7 +40,7 @@ bool pytasks_idle(struct pytasks *tasks);
 
 /* Started and not ended. */
 unsigned pytasks_running(const struct pytasks *tasks);
-/* Cancels all that are running (graceful_timeout is over). */
-void pytasks_cancel_all(struct pytasks *tasks);
+/* Cancels all that are running (graceful_timeout is over), but those started with `spared` as their arg. */
+void pytasks_cancel_all(struct pytasks *tasks, const PyObject *spared);
 
 #endif
