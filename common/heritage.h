@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 struct conf;
@@ -34,8 +35,8 @@ struct heritage {
  * (enum worker_exit); the caller passes it to _exit(). */
 int worker_main(const struct heritage *heritage);
 
-/* What the worker is made of, for --version: "http-parser 2.9.4\nPython 3.11.2\n"; static text, starts no Python. */
-const char *worker_versions(void);
+/* What the worker is made of, for --version, a line each: "http-parser 2.9.4", "Python 3.11.2". Starts no Python. */
+void worker_print_versions(FILE *out);
 
 enum worker_exit {
     WORKER_EXIT_OK = 0,

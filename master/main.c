@@ -20,8 +20,9 @@
 
 static int print_version(void)
 {
-    printf("tine %s\nlibevent %s (built with %s)\n%s", PACKAGE_VERSION, event_get_version(), LIBEVENT_VERSION,
-           worker_versions());
+    printf("tine %s\nlibevent %s (built with %s)\ninih %s\n", PACKAGE_VERSION, event_get_version(), LIBEVENT_VERSION,
+           INIH_VERSION);
+    worker_print_versions(stdout);
     return fflush(stdout) == 0 ? MASTER_EXIT_OK : MASTER_EXIT_SYSTEM;
 }
 

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "worker/app/app_load.h"
 #include "worker/app/interface.h"
+#include "worker/http/h1_parse.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
@@ -161,7 +162,10 @@ void worker_app_free(struct worker_app *a)
     free(a);
 }
 
-const char *worker_versions(void)
+void worker_print_versions(FILE *out)
 {
-    return Py_GetVersion();
+    const char *runs_with =
+        Py_GetVersion(); /* "3.11.2 (main, ...)": static, needs no interpreter */
+    fprintf(out, "http-parser %s\nPython %.*s (built with %s)\n", h1_parse_version(),
+            (int)strcspn(runs_with, " "), runs_with, PY_VERSION);
 }

@@ -172,7 +172,9 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
         ended_early(l, exception);
         return;
     }
-    if (exception && was != LIFESPAN_OVER)
+    bool left =
+        exception && PyErr_GivenExceptionMatches(exception, l->channel.asgi->cancelled_error);
+    if (exception && !left && was != LIFESPAN_OVER)
         pyerr_log_exception(LOG_LEVEL_ERROR, "Exception in the application's lifespan", exception);
     stopped(l);
 }

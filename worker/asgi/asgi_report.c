@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "worker/asgi/asgi_http.h"
@@ -36,23 +37,37 @@ static const char *utf8(PyObject *text)
     return s ? s : "?";
 }
 
-/* "GET /path?query HTTP/1.1" from ('127.0.0.1', 5000) */
+/* "127.0.0.1:5000", "[::1]:5000"; "a Unix socket" where there is no address. */
+static void describe_client(struct exchange *x, char *to, size_t n)
+{
+    PyObject *client =
+        x->scope ? PyDict_GetItemWithError(x->scope, x->channel.asgi->names.client) : NULL;
+    const char *host;
+    int port;
+    if (client && PyTuple_Check(client) && PyArg_ParseTuple(client, "si", &host, &port)) {
+        snprintf(to, n, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
+        return;
+    }
+    PyErr_Clear();
+    snprintf(to, n, "a Unix socket");
+}
+
+/* "GET /path?query HTTP/1.1" from 127.0.0.1:5000 */
 static void describe(struct exchange *x, char *to, size_t n)
 {
     const struct asgi_names *names = &x->channel.asgi->names;
-    PyObject *method = scope_text(x->scope, names->method),
-             *path = scope_text(x->scope, names->raw_path);
-    PyObject *query = scope_text(x->scope, names->query_string);
-    PyObject *version = scope_text(x->scope, names->http_version),
-             *client = scope_text(x->scope, names->client);
-    snprintf(to, n, "\"%.40s %.300s%s%.200s HTTP/%s\" from %s", utf8(method), utf8(path),
-             query && PyUnicode_GET_LENGTH(query) ? "?" : "", utf8(query), utf8(version),
-             utf8(client));
-    Py_XDECREF(method);
-    Py_XDECREF(path);
-    Py_XDECREF(query);
-    Py_XDECREF(version);
-    Py_XDECREF(client);
+    PyObject *const keys[] = { names->method, names->raw_path, names->query_string,
+                               names->http_version };
+    PyObject *texts[4];
+    char client[128];
+    for (int i = 0; i < 4; i++)
+        texts[i] = scope_text(x->scope, keys[i]);
+    describe_client(x, client, sizeof client);
+    const char *query = utf8(texts[2]);
+    snprintf(to, n, "\"%.40s %.300s%s%.200s HTTP/%.4s\" from %s", utf8(texts[0]), utf8(texts[1]),
+             *query ? "?" : "", query, utf8(texts[3]), client);
+    for (int i = 0; i < 4; i++)
+        Py_XDECREF(texts[i]);
 }
 
 /* True if all of the exception comes from send() after a disconnect: itself, what caused it, or

@@ -236,3 +236,11 @@ enum h1_parse_result h1_parse_head(struct req *r, char *head, size_t n)
         take_fields(r);
     return result;
 }
+
+#define TEXT(x) #x
+#define VERSION_TEXT(major, minor, patch) TEXT(major) "." TEXT(minor) "." TEXT(patch)
+
+const char *h1_parse_version(void)
+{
+    return VERSION_TEXT(HTTP_PARSER_VERSION_MAJOR, HTTP_PARSER_VERSION_MINOR, HTTP_PARSER_VERSION_PATCH);
+}

@@ -21,4 +21,7 @@ enum h1_parse_result {
  * Other results: the request has a line (version, method, target) and no fields. */
 enum h1_parse_result h1_parse_head(struct req *r, char *head, size_t n);
 
+/* Version of http-parser, "2.9.4". */
+const char *h1_parse_version(void);
+
 #endif
