@@ -21,6 +21,8 @@ static int tasks_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(t->task_type);
     Py_VISIT(t->enter_task);
     Py_VISIT(t->leave_task);
+    Py_VISIT(t->get_running_loop);
+    Py_VISIT(t->running_mark);
     Py_VISIT(t->current_tasks);
     Py_VISIT(t->current_task);
     Py_VISIT(t->all_tasks);
@@ -38,6 +40,9 @@ static int tasks_clear(PyObject *self)
     Py_CLEAR(t->task_keywords);
     Py_CLEAR(t->enter_task);
     Py_CLEAR(t->leave_task);
+    Py_CLEAR(t->get_running_loop);
+    Py_CLEAR(t->running_key);
+    Py_CLEAR(t->running_mark);
     Py_CLEAR(t->current_tasks);
     Py_CLEAR(t->current_task);
     Py_CLEAR(t->all_tasks);
@@ -89,11 +94,15 @@ static struct pytasks *allocate(void)
 static int find_asyncio(struct pytasks *t)
 {
     PyObject *tasks = PyImport_ImportModule("asyncio.tasks");
-    if (!tasks)
+    PyObject *events = tasks ? PyImport_ImportModule("asyncio.events") : NULL;
+    if (!events) {
+        Py_XDECREF(tasks);
         return -1;
+    }
     t->task_type = PyObject_GetAttrString(tasks, "Task");
     t->enter_task = PyObject_GetAttrString(tasks, "_enter_task");
     t->leave_task = PyObject_GetAttrString(tasks, "_leave_task");
+    t->get_running_loop = PyObject_GetAttrString(events, "get_running_loop");
     t->current_task = PyObject_GetAttrString(tasks, "current_task");
     t->all_tasks = PyObject_GetAttrString(tasks, "all_tasks");
 #if PY_VERSION_HEX < 0x030e0000
@@ -102,8 +111,10 @@ static int find_asyncio(struct pytasks *t)
 #else
     bool complete = true; /* the current Task is in the thread state */
 #endif
+    Py_DECREF(events);
     Py_DECREF(tasks);
-    if (complete && t->task_type && t->enter_task && t->leave_task && t->current_task && t->all_tasks)
+    if (complete && t->task_type && t->enter_task && t->leave_task && t->get_running_loop && t->current_task &&
+        t->all_tasks)
         return 0;
     if (!PyErr_Occurred())
         PyErr_SetString(PyExc_RuntimeError, "asyncio.tasks._current_tasks is not a dictionary");
@@ -120,7 +131,8 @@ struct pytasks *pytasks_new(struct pyloop *loop)
     t->base_context = PyContext_CopyCurrent();
     t->proxy_type = proxy_make_type();
     t->task_keywords = Py_BuildValue("(ss)", "loop", "context");
-    if (t->base_context && t->proxy_type && t->task_keywords && find_asyncio(t) == 0 && current_install(t) == 0)
+    t->running_key = PyUnicode_InternFromString("__asyncio_running_event_loop__");
+    if (t->base_context && t->proxy_type && t->task_keywords && t->running_key && find_asyncio(t) == 0 && current_install(t) == 0)
         return t;
     PyObject *exception = pyerr_take();
     pytasks_free(t);

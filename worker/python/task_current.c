@@ -33,32 +33,69 @@ bool current_is_set(struct pytasks *tasks)
     return true;
 }
 
-/* Whether current_task(*args) or all_tasks(*args) asks for our loop, in a first step of ours. */
-static bool concerns_us(const struct pytasks *tasks, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+/* What Python keeps in the thread's dictionary while a loop runs: on 3.11 an object made for that run, later the loop
+ * itself. asyncio.get_running_loop() checks it with a getpid() on 3.11, which costs more than all the rest here. NULL if
+ * it is kept elsewhere. Borrowed. */
+static PyObject *running_mark(struct pytasks *tasks)
 {
-    if (!lazy_here(tasks))
-        return false;
-    Py_ssize_t n_keywords = keywords ? PyTuple_GET_SIZE(keywords) : 0;
-    if (n + n_keywords == 0)
-        return true;
-    return n + n_keywords == 1 && (args[0] == Py_None || args[0] == tasks->loop_object);
+    PyObject *thread = PyThreadState_GetDict();
+    return thread ? PyDict_GetItemWithError(thread, tasks->running_key) : NULL;
 }
 
+/* 1, 0 (no loop, or another) or -1. The mark of a run is remembered, alive, so that another's cannot be taken for it. */
+static int our_loop_runs(struct pytasks *tasks)
+{
+    PyObject *mark = running_mark(tasks);
+    if (mark && mark == tasks->running_mark)
+        return 1;
+    PyObject *loop = PyObject_CallNoArgs(tasks->get_running_loop);
+    if (!loop)
+        return -1;
+    Py_DECREF(loop);
+    if (loop != tasks->loop_object)
+        return 0;
+    Py_XSETREF(tasks->running_mark, Py_XNewRef(mark));
+    return 1;
+}
+
+/* Whether f(loop=None), called with these, means our loop: 1, 0, or -1 with an exception set. */
+static int means_our_loop(struct pytasks *tasks, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
+{
+    Py_ssize_t given = n + (keywords ? PyTuple_GET_SIZE(keywords) : 0);
+    if (given == 0 || (given == 1 && args[0] == Py_None))
+        return our_loop_runs(tasks);
+    return given == 1 && args[0] == tasks->loop_object;
+}
+
+/* Called with a keyword, or with what it will refuse, it is asyncio's own function that checks. */
 static PyObject *our_current_task(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
 {
     struct pytasks *tasks = (struct pytasks *)self;
-    PyObject *task = PyObject_Vectorcall(tasks->current_task, args, n, keywords);
-    if (task != Py_None || !concerns_us(tasks, args, n, keywords))
+    if (keywords) {
+        PyObject *task = PyObject_Vectorcall(tasks->current_task, args, n, keywords);
+        if (task != Py_None || !lazy_here(tasks))
+            return task;
+        Py_DECREF(task);
+    }
+    int ours = means_our_loop(tasks, args, n, keywords);
+    if (ours < 0)
+        return NULL;
+    if (ours == 0)
+        return PyObject_Vectorcall(tasks->current_task, args, n, keywords);
+    PyObject *task = current_get(tasks);
+    if (task || PyErr_Occurred())
         return task;
-    Py_DECREF(task);
-    return Py_XNewRef(lazy_task(tasks, tasks->step));
+    return Py_XNewRef(lazy_here(tasks) ? lazy_task(tasks, tasks->step) : Py_None);
 }
 
 static PyObject *our_all_tasks(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *keywords)
 {
     struct pytasks *tasks = (struct pytasks *)self;
-    if (concerns_us(tasks, args, n, keywords) && !lazy_task(tasks, tasks->step))
-        return NULL;
+    if (lazy_here(tasks)) {
+        int ours = means_our_loop(tasks, args, n, keywords);
+        if (ours < 0 || (ours > 0 && !lazy_task(tasks, tasks->step)))
+            return NULL;
+    }
     return PyObject_Vectorcall(tasks->all_tasks, args, n, keywords);
 }
 

@@ -69,7 +69,8 @@ struct pytasks {
     PyTypeObject *proxy_type;
     PyObject *task_type;
     PyObject *task_keywords; /* ("loop", "context") */
-    PyObject *enter_task, *leave_task;
+    PyObject *enter_task, *leave_task, *get_running_loop;
+    PyObject *running_key, *running_mark; /* see task_current.c */
     PyObject *current_tasks;            /* the dictionary {loop: task}; NULL from 3.14 on */
     PyObject *current_task, *all_tasks; /* asyncio's own functions */
     PyObject *our_current_task, *our_all_tasks;

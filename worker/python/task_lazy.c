@@ -44,9 +44,16 @@ static int make_task(struct pytasks *tasks, struct first_step *step)
     return 0;
 }
 
+/* asyncio's _enter_task() or _leave_task(). */
+static PyObject *switch_task(struct pytasks *tasks, struct first_step *step, PyObject *function)
+{
+    PyObject *args[] = { tasks->loop_object, step->task };
+    return PyObject_Vectorcall(function, args, 2, NULL);
+}
+
 static int enter(struct pytasks *tasks, struct first_step *step)
 {
-    PyObject *r = PyObject_CallFunctionObjArgs(tasks->enter_task, tasks->loop_object, step->task, NULL);
+    PyObject *r = switch_task(tasks, step, tasks->enter_task);
     if (!r)
         return -1;
     Py_DECREF(r);
@@ -68,7 +75,7 @@ static void leave(struct pytasks *tasks, struct first_step *step)
 {
     if (!step->entered)
         return;
-    PyObject *r = PyObject_CallFunctionObjArgs(tasks->leave_task, tasks->loop_object, step->task, NULL);
+    PyObject *r = switch_task(tasks, step, tasks->leave_task);
     if (!r)
         PyErr_WriteUnraisable(step->task);
     Py_XDECREF(r);
