@@ -2,6 +2,7 @@
 
 import asyncio
 import collections.abc
+import concurrent.futures
 import contextlib
 import contextvars
 import gc
@@ -249,6 +250,66 @@ def test_started_inside_a_first_step():
 
     in_loop(_tine_test.call, ends, outer)
     assert len(ends) == 2 and len(set(seen)) == 2 and all(seen)
+
+
+def test_two_runners_of_a_loop():
+    for ask in (False, True):
+        for first, second in ((_tine_test.call, _tine_test.call_second), (_tine_test.call_second, _tine_test.call)):
+            ends, seen = Ends(), []
+
+            async def inner():
+                seen.append(asyncio.current_task())
+                assert not _tine_test.idle()
+
+            async def outer():
+                if ask:
+                    asyncio.current_task()
+                assert not _tine_test.idle()
+                second(ends, inner)
+                assert not seen
+                seen.append(asyncio.current_task())
+                assert seen[0] in asyncio.all_tasks()
+
+            in_loop(first, ends, outer)
+            assert ends == [(None, None)] * 2 and len(set(seen)) == 2 and all(seen), (ends, seen)
+            in_loop(second, ends, inner)
+            assert ends[2] == (None, None) and seen[2] is not None
+
+
+def test_another_loop_in_another_thread():
+    async def other():
+        await asyncio.sleep(0)
+        return asyncio.current_task().get_coro().__name__, len(asyncio.all_tasks()), asyncio.current_task(loop)
+
+    async def application():
+        return await asyncio.to_thread(asyncio.run, other())
+
+    async def blocks():
+        asyncio.current_task()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, other()).result()[:2]
+
+    assert end_of(blocks) == (("other", 1), None)
+    ends = Ends()
+    loop.call_soon(_tine_test.call, ends, application)
+    while not ends:
+        turns()
+    assert ends == [(("other", 1, None), None)]
+
+
+def test_current_task_outside_of_tasks():
+    def callback():
+        assert asyncio.current_task() is None and asyncio.current_task(loop) is None and asyncio.current_task(None) is None
+
+    in_loop(callback)
+    for function in (asyncio.current_task, asyncio.all_tasks):
+        try:
+            function()
+        except RuntimeError as e:
+            assert "no running event loop" in str(e)
+        else:
+            raise AssertionError
+    assert asyncio.current_task(loop) is None and asyncio.all_tasks(loop) == set()
 
 
 def test_cancel_all():

@@ -10,6 +10,7 @@
 
 struct state {
     struct pytasks *tasks;
+    struct pytasks *second; /* of the same loop, as a second application has one */
     struct awaitables *awaitables;
 };
 
@@ -29,7 +30,8 @@ static PyObject *test_use(PyObject *module, PyObject *capsule)
     if (!loop)
         return NULL;
     s->tasks = pytasks_new(loop);
-    s->awaitables = s->tasks ? awaitables_new() : NULL;
+    s->second = s->tasks ? pytasks_new(loop) : NULL;
+    s->awaitables = s->second ? awaitables_new() : NULL;
     if (!s->awaitables)
         return NULL;
     Py_RETURN_NONE;
@@ -55,17 +57,27 @@ static PyObject *test_start(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *call(struct pytasks *tasks, PyObject *const *args, Py_ssize_t n)
+{
+    if (n < 2)
+        return PyErr_Format(PyExc_TypeError, "call(done, callable, *args)");
+    if (pytask_call(tasks, args[1], args + 2, n - 2, on_done, args[0]) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 /* call(done, callable, *args) */
 static PyObject *test_call(PyObject *module, PyObject *const *args, Py_ssize_t n)
 {
     struct state *s = state_of(module);
-    if (!s)
-        return NULL;
-    if (n < 2)
-        return PyErr_Format(PyExc_TypeError, "call(done, callable, *args)");
-    if (pytask_call(s->tasks, args[1], args + 2, n - 2, on_done, args[0]) < 0)
-        return NULL;
-    Py_RETURN_NONE;
+    return s ? call(s->tasks, args, n) : NULL;
+}
+
+/* call_second(done, callable, *args) */
+static PyObject *test_call_second(PyObject *module, PyObject *const *args, Py_ssize_t n)
+{
+    struct state *s = state_of(module);
+    return s ? call(s->second, args, n) : NULL;
 }
 
 static PyObject *test_idle(PyObject *module, PyObject *unused)
@@ -96,6 +108,8 @@ static PyObject *test_free(PyObject *module, PyObject *unused)
     struct pytasks *tasks = s->tasks;
     s->tasks = NULL;
     pytasks_free(tasks);
+    pytasks_free(s->second);
+    s->second = NULL;
     awaitables_free(s->awaitables);
     s->awaitables = NULL;
     Py_RETURN_NONE;
@@ -146,6 +160,7 @@ static PyMethodDef methods[] = {
     { "use", test_use, METH_O, NULL },
     { "start", test_start, METH_VARARGS, NULL },
     { "call", (PyCFunction)(void (*)(void))test_call, METH_FASTCALL, NULL },
+    { "call_second", (PyCFunction)(void (*)(void))test_call_second, METH_FASTCALL, NULL },
     { "idle", test_idle, METH_NOARGS, NULL },
     { "running", test_running, METH_NOARGS, NULL },
     { "cancel_all", test_cancel_all, METH_NOARGS, NULL },

@@ -15,39 +15,22 @@ static int tasks_traverse(PyObject *self, visitproc visit, void *arg)
 {
     struct pytasks *t = (struct pytasks *)self;
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(t->current);
     Py_VISIT(t->loop_object);
     Py_VISIT(t->base_context);
     Py_VISIT(t->proxy_type);
     Py_VISIT(t->task_type);
-    Py_VISIT(t->enter_task);
-    Py_VISIT(t->leave_task);
-    Py_VISIT(t->get_running_loop);
-    Py_VISIT(t->running_mark);
-    Py_VISIT(t->current_tasks);
-    Py_VISIT(t->current_task);
-    Py_VISIT(t->all_tasks);
-    Py_VISIT(t->our_current_task);
-    Py_VISIT(t->our_all_tasks);
     return 0;
 }
 
 static int tasks_clear(PyObject *self)
 {
     struct pytasks *t = (struct pytasks *)self;
+    Py_CLEAR(t->current);
     Py_CLEAR(t->loop_object);
     Py_CLEAR(t->base_context);
     Py_CLEAR(t->task_type);
     Py_CLEAR(t->task_keywords);
-    Py_CLEAR(t->enter_task);
-    Py_CLEAR(t->leave_task);
-    Py_CLEAR(t->get_running_loop);
-    Py_CLEAR(t->running_key);
-    Py_CLEAR(t->running_mark);
-    Py_CLEAR(t->current_tasks);
-    Py_CLEAR(t->current_task);
-    Py_CLEAR(t->all_tasks);
-    Py_CLEAR(t->our_current_task);
-    Py_CLEAR(t->our_all_tasks);
     return 0;
 }
 
@@ -91,34 +74,12 @@ static struct pytasks *allocate(void)
     return t;
 }
 
-static int find_asyncio(struct pytasks *t)
+static PyObject *asyncio_task_type(void)
 {
-    PyObject *tasks = PyImport_ImportModule("asyncio.tasks");
-    PyObject *events = tasks ? PyImport_ImportModule("asyncio.events") : NULL;
-    if (!events) {
-        Py_XDECREF(tasks);
-        return -1;
-    }
-    t->task_type = PyObject_GetAttrString(tasks, "Task");
-    t->enter_task = PyObject_GetAttrString(tasks, "_enter_task");
-    t->leave_task = PyObject_GetAttrString(tasks, "_leave_task");
-    t->get_running_loop = PyObject_GetAttrString(events, "get_running_loop");
-    t->current_task = PyObject_GetAttrString(tasks, "current_task");
-    t->all_tasks = PyObject_GetAttrString(tasks, "all_tasks");
-#if PY_VERSION_HEX < 0x030e0000
-    t->current_tasks = PyObject_GetAttrString(tasks, "_current_tasks");
-    bool complete = t->current_tasks && PyDict_Check(t->current_tasks);
-#else
-    bool complete = true; /* the current Task is in the thread state */
-#endif
-    Py_DECREF(events);
-    Py_DECREF(tasks);
-    if (complete && t->task_type && t->enter_task && t->leave_task && t->get_running_loop && t->current_task &&
-        t->all_tasks)
-        return 0;
-    if (!PyErr_Occurred())
-        PyErr_SetString(PyExc_RuntimeError, "asyncio.tasks._current_tasks is not a dictionary");
-    return -1;
+    PyObject *asyncio = PyImport_ImportModule("asyncio.tasks");
+    PyObject *type = asyncio ? PyObject_GetAttrString(asyncio, "Task") : NULL;
+    Py_XDECREF(asyncio);
+    return type;
 }
 
 struct pytasks *pytasks_new(struct pyloop *loop)
@@ -130,9 +91,10 @@ struct pytasks *pytasks_new(struct pyloop *loop)
     t->loop_object = Py_NewRef(pyloop_object(loop));
     t->base_context = PyContext_CopyCurrent();
     t->proxy_type = proxy_make_type();
+    t->task_type = asyncio_task_type();
     t->task_keywords = Py_BuildValue("(ss)", "loop", "context");
-    t->running_key = PyUnicode_InternFromString("__asyncio_running_event_loop__");
-    if (t->base_context && t->proxy_type && t->task_keywords && t->running_key && find_asyncio(t) == 0 && current_install(t) == 0)
+    if (t->base_context && t->proxy_type && t->task_type && t->task_keywords &&
+        (t->current = current_acquire(t->loop_object)))
         return t;
     PyObject *exception = pyerr_take();
     pytasks_free(t);
@@ -144,13 +106,12 @@ void pytasks_free(struct pytasks *tasks)
 {
     if (!tasks)
         return;
-    current_uninstall(tasks);
     while (tasks->running_list)
         proxy_abandon(tasks->running_list);
     tasks->loop = NULL;
-    /* Functions of ours that an application has imported go on working, as asyncio's own. */
-    Py_CLEAR(tasks->our_current_task);
-    Py_CLEAR(tasks->our_all_tasks);
+    struct current *current = tasks->current;
+    tasks->current = NULL;
+    current_release(current);
     Py_DECREF(tasks);
 }
 
@@ -264,7 +225,7 @@ int pytask_call(struct pytasks *tasks, PyObject *callable, PyObject *const *args
 
 bool pytasks_idle(struct pytasks *tasks)
 {
-    return !tasks->step && !current_is_set(tasks);
+    return !tasks->current->step && !current_is_set(tasks->current);
 }
 
 unsigned pytasks_running(const struct pytasks *tasks)
@@ -274,7 +235,8 @@ unsigned pytasks_running(const struct pytasks *tasks)
 
 void pytasks_cancel_all(struct pytasks *tasks, const PyObject *spared)
 {
-    if (lazy_here(tasks) && !lazy_task(tasks, tasks->step))
+    struct first_step *step = current_step(tasks->current);
+    if (step && step->tasks == tasks && !lazy_task(step))
         PyErr_WriteUnraisable(NULL);
     PyObject *running = PyList_New(0);
     if (!running) {

@@ -51,6 +51,7 @@ struct job {
 
 /* A first step that is running without a Task of its own making. */
 struct first_step {
+    struct pytasks *tasks;
     PyThreadState *thread;
     const struct job *job;
     PyObject *context;
@@ -61,20 +62,28 @@ struct first_step {
     bool entered;        /* `task` is asyncio's current task */
 };
 
+/* asyncio's notion of the current Task of a loop, and our part in it: one for all the runners of a loop. */
+struct current {
+    PyObject_HEAD
+    unsigned users;
+    struct first_step *step; /* running now */
+    PyObject *loop_object;
+    PyObject *enter_task, *leave_task, *get_running_loop;
+    PyObject *running_key, *running_mark; /* see task_current.c */
+    PyObject *current_tasks;              /* the dictionary {loop: task}; NULL from 3.14 on */
+    PyObject *current_task, *all_tasks;   /* what was there before ours */
+    PyObject *our_current_task, *our_all_tasks;
+};
+
 struct pytasks {
     PyObject_HEAD
     struct pyloop *loop; /* NULL after pytasks_free() */
+    struct current *current;
     PyObject *loop_object;
     PyObject *base_context;
     PyTypeObject *proxy_type;
     PyObject *task_type;
     PyObject *task_keywords; /* ("loop", "context") */
-    PyObject *enter_task, *leave_task, *get_running_loop;
-    PyObject *running_key, *running_mark; /* see task_current.c */
-    PyObject *current_tasks;            /* the dictionary {loop: task}; NULL from 3.14 on */
-    PyObject *current_task, *all_tasks; /* asyncio's own functions */
-    PyObject *our_current_task, *our_all_tasks;
-    struct first_step *step;
     unsigned running;
     struct proxy *running_list;
     unsigned n_free;
@@ -107,18 +116,21 @@ PyObject *proxy_close_method(PyObject *self, PyObject *unused);
 int lazy_start(struct pytasks *tasks, const struct job *job);
 /* The Task of the first step that is running, made if there is none, entered as current if none is. Borrowed; NULL:
  * exception set. */
-PyObject *lazy_task(struct pytasks *tasks, struct first_step *step);
-/* Whether a first step without a current Task is running on this thread. */
-bool lazy_here(const struct pytasks *tasks);
+PyObject *lazy_task(struct first_step *step);
 
 /* ---- task_current.c */
-/* Puts our current_task() and all_tasks() in place of asyncio's, in every module that has them. */
-int current_install(struct pytasks *tasks);
-void current_uninstall(struct pytasks *tasks);
-/* asyncio's idea of the current Task; new reference, NULL without an exception if there is none. */
-PyObject *current_get(struct pytasks *tasks);
+/* The one of this loop, its functions in place of asyncio's in every module that has those; made by the first runner,
+ * shared by the next. New reference, NULL: exception set. */
+struct current *current_acquire(PyObject *loop_object);
+/* Gives the reference back; the last runner puts asyncio's functions back in place. NULL: nothing. */
+void current_release(struct current *c);
 /* Whether asyncio has a current Task. */
-bool current_is_set(struct pytasks *tasks);
+bool current_is_set(struct current *c);
+/* The first step that is running on this thread, or NULL. */
+struct first_step *current_step(const struct current *c);
+/* asyncio's _enter_task() and _leave_task(); 0, or -1 with an exception set. */
+int current_enter(struct current *c, PyObject *task);
+int current_leave(struct current *c, PyObject *task);
 
 /* ---- task.c */
 /* The exception of `task` is taken care of: asyncio need not log it. */

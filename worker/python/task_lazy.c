@@ -8,16 +8,11 @@
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
 
-bool lazy_here(const struct pytasks *tasks)
-{
-    return tasks->step && tasks->step->thread == PyThreadState_Get();
-}
-
-static struct proxy *step_proxy(struct pytasks *tasks, struct first_step *step)
+static struct proxy *step_proxy(struct first_step *step)
 {
     if (step->proxy)
         return step->proxy;
-    struct proxy *p = proxy_new(tasks, step->job);
+    struct proxy *p = proxy_new(step->tasks, step->job);
     if (!p)
         return NULL;
     p->state = PROXY_RUNNING;
@@ -28,9 +23,10 @@ static struct proxy *step_proxy(struct pytasks *tasks, struct first_step *step)
 }
 
 /* asyncio.Task(proxy, loop=loop, context=context), with the step it wants to make kept back from the loop. */
-static int make_task(struct pytasks *tasks, struct first_step *step)
+static int make_task(struct first_step *step)
 {
-    struct proxy *p = step_proxy(tasks, step);
+    struct pytasks *tasks = step->tasks;
+    struct proxy *p = step_proxy(step);
     if (!p)
         return -1;
     PyObject *args[] = { (PyObject *)p, tasks->loop_object, step->context };
@@ -44,41 +40,24 @@ static int make_task(struct pytasks *tasks, struct first_step *step)
     return 0;
 }
 
-/* asyncio's _enter_task() or _leave_task(). */
-static PyObject *switch_task(struct pytasks *tasks, struct first_step *step, PyObject *function)
-{
-    PyObject *args[] = { tasks->loop_object, step->task };
-    return PyObject_Vectorcall(function, args, 2, NULL);
-}
-
-static int enter(struct pytasks *tasks, struct first_step *step)
-{
-    PyObject *r = switch_task(tasks, step, tasks->enter_task);
-    if (!r)
-        return -1;
-    Py_DECREF(r);
-    step->entered = true;
-    return 0;
-}
-
 /* An eager Task (3.12) that this step has started may be the current one: then ours is entered when asked for again. */
-PyObject *lazy_task(struct pytasks *tasks, struct first_step *step)
+PyObject *lazy_task(struct first_step *step)
 {
-    if (!step->task && make_task(tasks, step) < 0)
+    struct current *current = step->tasks->current;
+    if (!step->task && make_task(step) < 0)
         return NULL;
-    if (!step->entered && !current_is_set(tasks) && enter(tasks, step) < 0)
-        return NULL;
+    if (!step->entered && !current_is_set(current)) {
+        if (current_enter(current, step->task) < 0)
+            return NULL;
+        step->entered = true;
+    }
     return step->task;
 }
 
-static void leave(struct pytasks *tasks, struct first_step *step)
+static void leave(struct first_step *step)
 {
-    if (!step->entered)
-        return;
-    PyObject *r = switch_task(tasks, step, tasks->leave_task);
-    if (!r)
+    if (step->entered && current_leave(step->tasks->current, step->task) < 0)
         PyErr_WriteUnraisable(step->task);
-    Py_XDECREF(r);
     step->entered = false;
 }
 
@@ -98,21 +77,22 @@ static int open_iterator(struct first_step *step)
 }
 
 /* *ret_value: what it yielded, returned or raised; new reference. Context entered and left. */
-static PySendResult run(struct pytasks *tasks, struct first_step *step, PyObject **ret_value)
+static PySendResult run(struct first_step *step, PyObject **ret_value)
 {
+    struct current *current = step->tasks->current;
     PySendResult how = PYGEN_ERROR;
-    tasks->step = step;
+    current->step = step;
     if (open_iterator(step) == 0)
         how = PyIter_Send(step->iterator, Py_None, ret_value);
-    tasks->step = NULL;
+    current->step = NULL;
     if (how == PYGEN_ERROR)
         *ret_value = pyerr_take();
-    leave(tasks, step);
+    leave(step);
     return how;
 }
 
 /* The Task's own first step, in which the proxy plays back ours. */
-static void run_task_step(struct pytasks *tasks, struct first_step *step)
+static void run_task_step(struct first_step *step)
 {
     if (!step->task_step)
         return; /* went to the loop after all: somebody has replaced call_soon */
@@ -142,41 +122,41 @@ static void finish(struct pytasks *tasks, const struct job *job, PySendResult ho
         task_raise_in_loop(tasks, value);
 }
 
-static void end_in_first_step(struct pytasks *tasks, struct first_step *step, PySendResult how, PyObject *value)
+static void end_in_first_step(struct first_step *step, PySendResult how, PyObject *value)
 {
     if (step->task) {
         struct proxy *p = step->proxy;
         p->state = how == PYGEN_RETURN ? PROXY_RETURNED : PROXY_RAISED;
         p->value = Py_NewRef(value);
-        run_task_step(tasks, step);
+        run_task_step(step);
         if (how == PYGEN_ERROR)
             task_mark_retrieved(step->task);
     }
     if (step->proxy)
         proxy_retire(step->proxy);
-    finish(tasks, step->job, how, value);
+    finish(step->tasks, step->job, how, value);
 }
 
 /* `value` stolen. */
-static void suspend(struct pytasks *tasks, struct first_step *step, PyObject *value)
+static void suspend(struct first_step *step, PyObject *value)
 {
-    if (!step->task && make_task(tasks, step) < 0) {
+    if (!step->task && make_task(step) < 0) {
         PyObject *exception = pyerr_take();
         Py_DECREF(value);
         if (step->proxy)
             proxy_retire(step->proxy);
-        finish(tasks, step->job, PYGEN_ERROR, exception);
+        finish(step->tasks, step->job, PYGEN_ERROR, exception);
         Py_DECREF(exception);
         return;
     }
     step->proxy->state = PROXY_YIELDED;
     step->proxy->value = value;
-    run_task_step(tasks, step);
+    run_task_step(step);
 }
 
 int lazy_start(struct pytasks *tasks, const struct job *job)
 {
-    struct first_step step = { .thread = PyThreadState_Get(), .job = job };
+    struct first_step step = { .tasks = tasks, .thread = PyThreadState_Get(), .job = job };
     PyObject *value = NULL;
     step.context = PyContext_Copy(tasks->base_context);
     if (!step.context)
@@ -186,13 +166,13 @@ int lazy_start(struct pytasks *tasks, const struct job *job)
         return -1;
     }
     tasks->running++;
-    PySendResult how = run(tasks, &step, &value);
+    PySendResult how = run(&step, &value);
     if (PyContext_Exit(step.context) < 0)
         PyErr_WriteUnraisable(step.context);
     if (how == PYGEN_NEXT) {
-        suspend(tasks, &step, value);
+        suspend(&step, value);
     } else {
-        end_in_first_step(tasks, &step, how, value);
+        end_in_first_step(&step, how, value);
         Py_DECREF(value);
     }
     Py_XDECREF(step.task_step);
