@@ -3,6 +3,7 @@
 #include "worker/python/interp.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -144,6 +145,19 @@ static int start_python(const struct conf_app *conf, char **ret_why)
     return PyStatus_Exception(status) ? why_status(ret_why, status) : 0;
 }
 
+/* The signal module must be there before the first use of _thread.interrupt_main(), which crashes
+ * without it, and only the main interpreter can make it ready. It takes over SIGINT if nobody has:
+ * here that signal is the worker's. */
+static int prepare_signals(void)
+{
+    struct sigaction interrupt;
+    sigaction(SIGINT, NULL, &interrupt);
+    PyObject *module = PyImport_ImportModule("_signal");
+    sigaction(SIGINT, &interrupt, NULL);
+    Py_XDECREF(module);
+    return module ? 0 : -1;
+}
+
 /* Makes a sub-interpreter whose thread state is also the one that PyGILState_Ensure() finds on this
  * thread. The state that it finds is the first one that the thread ever had, of the main
  * interpreter, and extension modules that use it would wait for themselves for ever. So that first
@@ -210,6 +224,8 @@ int interp_start(struct interp *interp, const struct conf_app *conf, bool main_i
     *ret_why = NULL;
     if (start_python(conf, ret_why))
         return -1;
+    if (prepare_signals())
+        return why_exception(ret_why);
     if (!main_interpreter && enter_sub_interpreter(ret_why))
         return -1;
     if (prepare(conf, !main_interpreter))

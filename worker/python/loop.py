@@ -63,6 +63,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
                 base_events.logger.warning('Executing %s took %.3f seconds', base_events._format_handle(handle), took)
         finally:
             self._current_handle = None
+            handle = None  # the frame may outlive the call in a traceback: no cycle
 
     def _callback_failed(self, handle, exception):
         callback = format_helpers._format_callback_source(handle._callback, handle._args)
