@@ -220,7 +220,7 @@ static void print_net(const struct conf_net *net, char *to, size_t room)
 
 static const char *parse_net(struct conf_pool *pool, const char *text, struct conf_net *ret)
 {
-    struct conf_net net;
+    struct conf_net net = { .prefix = 0 };
     struct in_addr v4;
     unsigned bits = 128, prefix;
     size_t n = strcspn(text, "/");

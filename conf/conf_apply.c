@@ -7,6 +7,7 @@
 #include "conf/conf_types.h"
 
 #define MOST_NAMES 128
+#define MOST_SECTIONS 1000 /* and as many names in [env]: they are looked for one by one */
 
 static struct conf_instance *instance_find(struct conf_loaded *l, const char *name)
 {
@@ -83,6 +84,8 @@ static struct conf_instance *resolve_section(struct conf_loaded *l, const struct
         unknown_section(s, errors);
     } else if (!prefix || !is_prefix(prefix)) {
         conf_error(errors, s, "expected a path prefix: [%s:/prefix]", section->name);
+    } else if (l->n >= MOST_SECTIONS) {
+        conf_error(errors, s, "more than %d sections", MOST_SECTIONS);
     } else {
         return instance_add(l, section, s->section, prefix);
     }
@@ -247,6 +250,10 @@ static int take_env(struct conf_loaded *l, const struct conf_setting *s, struct 
     size_t i = env_find(&l->conf, s->key);
     if (i < l->conf.n_env && s->source == CONF_FROM_FILE) {
         conf_error(errors, s, "set twice, first in line %u", l->env_from[i]->line);
+        return 0;
+    }
+    if (i >= MOST_SECTIONS) {
+        conf_error(errors, s, "more than %d names in [env]", MOST_SECTIONS);
         return 0;
     }
     const char *value = s->value;

@@ -13,6 +13,9 @@
 #include "conf/conf_suggest.h"
 #include "conf/log_format.h"
 
+/* Lists are searched from end to end, those of networks for each request. */
+#define MOST_ELEMENTS 1000
+
 static const char *const loglevels[] = { "debug", "info", "warning", "error", "critical", NULL };
 static const char *const accepts[] = { "shared", "reuseport", NULL };
 static const char *const interfaces[] = { "auto", "asgi", "asgi2", "wsgi", NULL };
@@ -188,6 +191,13 @@ static const char *element_add(struct conf_pool *pool, enum conf_type type, cons
     return list_add(pool, text, value);
 }
 
+static size_t list_length(enum conf_type type, const union conf_value *value)
+{
+    if (type == CONF_TYPE_BINDS)
+        return value->binds.n;
+    return type == CONF_TYPE_NETS ? value->nets.n : value->list.n;
+}
+
 static const char *parse_list(struct conf_pool *pool, const struct conf_key *key, const char *text,
                               void *value)
 {
@@ -204,6 +214,8 @@ static const char *parse_list(struct conf_pool *pool, const struct conf_key *key
             element ? element_add(pool, key->type, element, &longer) : "out of memory";
         if (why)
             return why;
+        if (list_length(key->type, &longer) > MOST_ELEMENTS)
+            return conf_text(pool, "more than %d elements", MOST_ELEMENTS);
     }
     if (key->type == CONF_TYPE_BINDS && longer.binds.n == 0)
         return "expected at least one address, such as 127.0.0.1:8000 or unix:/run/tine.sock";

@@ -378,6 +378,21 @@ static void test_reload(void)
     free(text);
 }
 
+/* A large file, all of it names that must be told apart. */
+static void test_many_names(void)
+{
+    static const char *const pieces[][3] = {
+        { "[env]\n", "A", "=\n" }, { "", "[mount:/", "]\n" }, { "", "[server]\nbind=:", "\n" } };
+    char *text = malloc(1u << 18);
+    for (size_t i = 0; i < 3; i++) {
+        char *end = stpcpy(text, pieces[i][0]);
+        for (int n = 0; end < text + (1u << 18) - 64; n++)
+            end += sprintf(end, "%s%d%s", pieces[i][1], n, pieces[i][2]);
+        REFUSES(load_text(text), "... and ");
+    }
+    free(text);
+}
+
 /* Whatever is in the file: an answer, and no message without its line. */
 static void test_any_bytes(void)
 {
@@ -426,6 +441,7 @@ int main(void)
     test_command_line();
     test_dump();
     test_reload();
+    test_many_names();
     test_any_bytes();
     reset();
     unlink("tine.ini");
