@@ -102,11 +102,6 @@ static struct conn_names *conn_names_of(struct req *r)
     }
     names->refs = 1;
     names->conn = r->conn;
-    names->server = endpoint_tuple(r->server, true);
-    if (!names->server) {
-        conn_names_unref(names);
-        return NULL;
-    }
     r->conn->user = names;
     return names;
 }
@@ -126,19 +121,29 @@ void conn_names_unref(struct conn_names *names)
     free(names);
 }
 
+static int set_unless_none(PyObject *dict, PyObject *key, PyObject *value)
+{
+    return value == Py_None ? 0 : PyDict_SetItem(dict, key, value);
+}
+
 static int set_addresses(struct asgi *asgi, PyObject *scope, struct req *r)
 {
+    const struct asgi_names *n = &asgi->names;
     struct conn_names *names = conn_names_of(r);
     if (!names)
         return -1;
     names->exchanges++;
-    if (names->server != Py_None && PyDict_SetItem(scope, asgi->names.server, names->server) < 0)
-        return -1;
     if (r->own_client) /* told by a proxy, of this request alone */
-        return set_new(scope, asgi->names.client, endpoint_tuple(r->own_client, false));
+        return set_new(scope, n->client, endpoint_tuple(r->client, false)) < 0
+                   ? -1
+                   : set_new(scope, n->server, endpoint_tuple(r->server, true));
     if (!names->client && !(names->client = endpoint_tuple(r->client, false)))
         return -1;
-    return names->client == Py_None ? 0 : PyDict_SetItem(scope, asgi->names.client, names->client);
+    if (!names->server && !(names->server = endpoint_tuple(r->server, true)))
+        return -1;
+    return set_unless_none(scope, n->client, names->client) < 0
+               ? -1
+               : set_unless_none(scope, n->server, names->server);
 }
 
 /* --- target --- */

@@ -13,7 +13,7 @@ struct conn;
 struct conn_names {
     unsigned refs;
     struct conn *conn;         /* NULL when it is gone */
-    PyObject *client, *server; /* tuples or None; client NULL: not made yet */
+    PyObject *client, *server; /* tuples or None; NULL: not made yet */
     unsigned exchanges;        /* started on this connection: the number of the latest */
 };
 

@@ -303,6 +303,19 @@ static void set_scheme(struct req *r, struct span proto)
         r->https = false;
 }
 
+/* X-Forwarded-Ssl: on or off, an older way to say it. False: it contradicts `proto`. */
+static bool set_ssl(struct req *r, struct span proto)
+{
+    struct span ssl = req_field(r, SPAN("x-forwarded-ssl"));
+    bool on = ssl.p && span_ieq(ssl, SPAN("on")), off = ssl.p && span_ieq(ssl, SPAN("off"));
+    if (!on && !off)
+        return true;
+    if (proto.p)
+        return r->https == on;
+    r->https = on;
+    return true;
+}
+
 static void set_host(struct req *r, struct span host)
 {
     if (host.n && r->known[FIELD_HOST] && head_rules_valid_host(host))
@@ -348,14 +361,14 @@ static void set_endpoints(struct req *r, const struct walk *w, int32_t port)
     r->own_client = own;
 }
 
-void forwarded_apply(struct req *r, const struct conf_nets *trusted, const struct sockaddr *peer)
+const struct refusal *forwarded_apply(struct req *r, const struct conf_nets *trusted, const struct sockaddr *peer)
 {
     const uint16_t *known = r->known;
     if (!known[FIELD_FORWARDED] && !known[FIELD_X_FORWARDED_FOR] && !known[FIELD_X_FORWARDED_PROTO] &&
         !known[FIELD_X_FORWARDED_HOST] && !known[FIELD_X_FORWARDED_PORT])
-        return;
+        return NULL;
     if (!conf_nets_match(trusted, peer))
-        return;
+        return NULL;
 
     struct walk w = { .trusted = trusted };
     int32_t port = 0;
@@ -367,6 +380,9 @@ void forwarded_apply(struct req *r, const struct conf_nets *trusted, const struc
     }
     if (w.proto.p)
         set_scheme(r, w.proto);
+    if (!known[FIELD_FORWARDED] && !set_ssl(r, w.proto))
+        return head_rules_named("scheme-contradictory");
     set_host(r, w.host);
     set_endpoints(r, &w, port);
+    return NULL;
 }

@@ -14,6 +14,8 @@
  * these were written by trusted hops. X-Forwarded-Proto and -Host are taken at the place in their list where the walk
  * ended if the list is as long as that of X-Forwarded-For (each hop added to all); else their right-most value counts,
  * which the peer wrote. X-Forwarded-Port: the right-most.
+ * X-Forwarded-Ssl (on, off) beside any of these: an older word for the scheme, refused when it contradicts
+ * X-Forwarded-Proto.
  * http, https, ws and wss are known; a host has to be valid (head_rules_valid_host) and not empty; a request without
  * Host does not get one. What is not valid is ignored.
  */
@@ -21,11 +23,12 @@
 #define TINE_HTTP_FORWARDED_H
 
 struct conf_nets;
+struct refusal;
 struct req;
 struct sockaddr;
 
 /* peer: the address of the connection (after PROXY protocol: the address that it gave). Without memory nothing is
- * changed but scheme and host. */
-void forwarded_apply(struct req *r, const struct conf_nets *trusted, const struct sockaddr *peer);
+ * changed but scheme and host. NULL, or why the request is refused. */
+const struct refusal *forwarded_apply(struct req *r, const struct conf_nets *trusted, const struct sockaddr *peer);
 
 #endif

@@ -127,13 +127,14 @@ static bool judge(struct h1_req *hr, char *head, size_t n)
         return false;
     }
     const struct refusal *refusal = head_rules_judge(r, conf->http.limit_request_body);
+    if (likely(!refusal))
+        refusal = forwarded_apply(r, &conf->http.forwarded_allow_ips, &r->conn->peer.sa);
     if (unlikely(refusal != NULL)) {
         log_debug("%s: request refused: %s (%u): %s", hr->h->client.host, refusal->name, refusal->status,
                   refusal->why);
         h1_fail(hr, refusal->status, REQ_END_COMPLETE);
         return false;
     }
-    forwarded_apply(r, &conf->http.forwarded_allow_ips, &r->conn->peer.sa);
     if (unlikely(!conf->http.keepalive || r->conn->net->draining))
         r->keep_alive = false;
     return true;

@@ -20,7 +20,7 @@ enum rule {
     METHOD_INVALID,
     CODING_VERSION, CODING_WITH_LENGTH, CODING_REPEATED, CODING_NOT_LAST, CODING_UNKNOWN,
     LENGTH_REPEATED, LENGTH_INVALID, BODY_TOO_LARGE,
-    TYPE_REPEATED, EXPECTATION, CONNECTION_FIELD, TE_INVALID,
+    TYPE_REPEATED, FRAMING_LOOKALIKE, SCHEME_CONTRADICTORY, EXPECTATION, CONNECTION_FIELD, TE_INVALID,
     N_RULES
 };
 
@@ -45,6 +45,11 @@ static const struct refusal refusals[N_RULES] = {
     [LENGTH_INVALID] = { "length-invalid", 400, "RFC 9110 8.6: Content-Length is not a number of at most 18 digits" },
     [BODY_TOO_LARGE] = { "body-too-large", 413, "RFC 9110 15.5.14: Content-Length is above limit_request_body" },
     [TYPE_REPEATED] = { "type-repeated", 400, "RFC 9110 8.3: more than one Content-Type field" },
+    [FRAMING_LOOKALIKE] = { "framing-lookalike", 400,
+                            "RFC 3875 4.1.18: Content_Length or Transfer_Encoding, which CGI names cannot tell from "
+                            "the framing fields" },
+    [SCHEME_CONTRADICTORY] = { "scheme-contradictory", 400,
+                               "X-Forwarded-Proto and X-Forwarded-Ssl of a trusted proxy contradict each other" },
     [EXPECTATION] = { "expectation", 417, "RFC 9110 10.1.1: an expectation other than 100-continue" },
     [CONNECTION_FIELD] = { "connection-field", 400, "RFC 9113 8.2.2: a connection-specific field in HTTP/2" },
     [TE_INVALID] = { "te-invalid", 400, "RFC 9113 8.2.2: TE in HTTP/2 may only be trailers" },
@@ -246,7 +251,7 @@ static const struct refusal *judge_target(struct req *r)
 struct census {
     unsigned hosts, lengths, codings, types;
     struct span host, length, coding;
-    bool bad_expectation, connection_field, te_invalid;
+    bool bad_expectation, connection_field, te_invalid, lookalike;
 };
 
 static void count_field(const struct req *r, const struct field *f, struct census *c)
@@ -277,6 +282,7 @@ static void count_field(const struct req *r, const struct field *f, struct censu
     case 14:
         if (span_eq(name, SPAN("content-length")) && c->lengths++ == 0)
             c->length = value;
+        c->lookalike |= span_eq(name, SPAN("content_length"));
         break;
     case 16:
         c->connection_field |= span_eq(name, SPAN("proxy-connection"));
@@ -284,6 +290,7 @@ static void count_field(const struct req *r, const struct field *f, struct censu
     case 17:
         if (span_eq(name, SPAN("transfer-encoding")) && c->codings++ == 0)
             c->coding = value;
+        c->lookalike |= span_eq(name, SPAN("transfer_encoding"));
         break;
     }
 }
@@ -384,6 +391,8 @@ const struct refusal *head_rules_judge(struct req *r, uint64_t limit_body)
     if ((why = judge_coding(r, &census)) || (why = judge_length(r, &census, limit_body)) ||
         (why = judge_host(r, &census)) || (why = judge_target(r)))
         return why;
+    if (census.lookalike)
+        return refuse(FRAMING_LOOKALIKE);
     if (census.types > 1)
         return refuse(TYPE_REPEATED);
     /* An HTTP/1.0 client cannot expect anything (RFC 9110 10.1.1). */
