@@ -332,6 +332,25 @@ def test_cancel_all():
     assert all(isinstance(e, asyncio.CancelledError) for _, e in ends)
 
 
+def test_cancel_all_spares_one():
+    ends, spared = Ends(), Ends()
+    gate = loop.create_future()
+
+    async def application():
+        return await asyncio.shield(gate)
+
+    def begin():
+        for done in (ends, spared, ends):
+            _tine_test.call(done, application)
+        _tine_test.cancel_all(spared)
+
+    in_loop(begin)
+    assert len(ends) == 2 and spared == [] and _tine_test.running() == 1
+    gate.set_result("through")
+    turns()
+    assert spared == [("through", None)]
+
+
 def test_cancel_all_reaches_what_has_not_begun():
     ends = Ends()
 

@@ -92,12 +92,13 @@ static PyObject *test_running(PyObject *module, PyObject *unused)
     return s ? PyLong_FromUnsignedLong(pytasks_running(s->tasks)) : NULL;
 }
 
-static PyObject *test_cancel_all(PyObject *module, PyObject *unused)
+/* cancel_all(spared=None): spared is the done of what goes on. */
+static PyObject *test_cancel_all(PyObject *module, PyObject *const *args, Py_ssize_t n)
 {
     struct state *s = state_of(module);
     if (!s)
         return NULL;
-    pytasks_cancel_all(s->tasks);
+    pytasks_cancel_all(s->tasks, n > 0 ? args[0] : NULL);
     Py_RETURN_NONE;
 }
 
@@ -163,7 +164,7 @@ static PyMethodDef methods[] = {
     { "call_second", (PyCFunction)(void (*)(void))test_call_second, METH_FASTCALL, NULL },
     { "idle", test_idle, METH_NOARGS, NULL },
     { "running", test_running, METH_NOARGS, NULL },
-    { "cancel_all", test_cancel_all, METH_NOARGS, NULL },
+    { "cancel_all", (PyCFunction)(void (*)(void))test_cancel_all, METH_FASTCALL, NULL },
     { "free", test_free, METH_NOARGS, NULL },
     { "value", test_value, METH_O, NULL },
     { "none", test_none, METH_NOARGS, NULL },
