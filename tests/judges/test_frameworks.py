@@ -7,6 +7,7 @@ the project's folder. Clients are httpx and curl; nothing here waits by time: st
 import hashlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -239,9 +240,10 @@ def test_cookie_session(notebook):
         assert "visit 2" in visitor.get("/").text
 
 
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("name", ["starlette", "fastapi", "quart"])
-def test_life_of_the_application(name, tmp_path):
-    """Start-up before the first request, shut-down after the last, once per worker."""
+def test_life_of_the_application(name, stop, tmp_path):
+    """Start-up before the first request, shut-down after the last, once per worker, also when it has to be quick."""
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"python3-{name} is not installed")
     import sqlite3
@@ -256,6 +258,8 @@ def test_life_of_the_application(name, tmp_path):
 
         assert life() == ["startup"]
         assert notebook.client.get("/").status_code == 200
+        notebook.server.signal(stop)
+        assert notebook.server.wait_exit() == 0
     assert life() == ["startup", "shutdown"]
 
 
