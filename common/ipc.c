@@ -23,7 +23,8 @@ int ipc_pair(int fds[2])
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
         return -1;
-    /* A packet must fit whatever net.core.wmem_default says; the kernel doubles the figure for its own overhead. */
+    /* A packet must fit whatever net.core.wmem_default says; the kernel doubles the figure for its
+     * own overhead. */
     int size = 4 * IPC_MAX_PAYLOAD;
     for (int i = 0; i < 2; i++) {
         if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0) {

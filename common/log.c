@@ -1,8 +1,10 @@
-/* log.c: see log.h. Holds the one mutable global of the program: where the log goes and what was dropped.
+/* log.c: see log.h. Holds the one mutable global of the program: where the log goes and what was
+ * dropped.
  *
- * A pipe or terminal is opened anew by way of /proc to get a non-blocking open file of our own: O_NONBLOCK on the
- * inherited one would change it for everybody who shares it. Where that is refused, poll(2) asks first.
- * What comes from outside cannot forge a line: control characters are escaped.
+ * A pipe or terminal is opened anew by way of /proc to get a non-blocking open file of our own:
+ * O_NONBLOCK on the inherited one would change it for everybody who shares it. Where that is
+ * refused, poll(2) asks first. What comes from outside cannot forge a line: control characters are
+ * escaped.
  */
 #include "common/log.h"
 
@@ -28,9 +30,9 @@ enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET };
 static struct {
     enum log_level level;
     enum sink sink;
-    int file_fd;  /* of `path`; -1: standard error */
-    int write_fd; /* non-blocking twin of standard error; -1: none */
-    char *path;   /* absolute; NULL: standard error */
+    int file_fd;          /* of `path`; -1: standard error */
+    int write_fd;         /* non-blocking twin of standard error; -1: none */
+    char *path;           /* absolute; NULL: standard error */
     uint64_t dropped;     /* since the last report */
     uint64_t dropped_all; /* since the start */
 } state = { .level = LOG_LEVEL_INFO, .file_fd = -1, .write_fd = -1 };
@@ -160,7 +162,8 @@ static bool put(const char *p, size_t n)
             if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
                 return false;
         }
-        ssize_t done = state.sink == SINK_SOCKET ? send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(fd, p, n);
+        ssize_t done = state.sink == SINK_SOCKET ? send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                                 : write(fd, p, n);
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
@@ -171,7 +174,8 @@ static bool put(const char *p, size_t n)
     return true;
 }
 
-/* How much of the text to write at once, at most PIPE_BUF to a stream and then whole lines where that is possible. */
+/* How much of the text to write at once, at most PIPE_BUF to a stream and then whole lines where
+ * that is possible. */
 static size_t next_piece(const char *p, size_t n)
 {
     if (state.sink == SINK_FILE || n <= PIPE_BUF)
@@ -207,7 +211,8 @@ static bool report_dropped(void)
         return true;
     char line[160];
     size_t n = prefix(line, sizeof(line), LOG_LEVEL_WARNING);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, "%llu log lines could not be written and are lost\n",
+    n += (size_t)snprintf(line + n, sizeof(line) - n,
+                          "%llu log lines could not be written and are lost\n",
                           (unsigned long long)state.dropped);
     if (!put(line, n))
         return false;
@@ -264,8 +269,10 @@ size_t log_escape(char *to, size_t size, const char *text, size_t n, const char 
     return at;
 }
 
-/* One write of prefix, escaped first line, end of line, and the block as it is but for control characters. */
-static void compose(enum log_level level, const char *first, size_t n_first, const char *text, size_t n)
+/* One write of prefix, escaped first line, end of line, and the block as it is but for control
+ * characters. */
+static void compose(enum log_level level, const char *first, size_t n_first, const char *text,
+                    size_t n)
 {
     char small[2048];
     char *line = small;

@@ -1,6 +1,7 @@
-/* log.h: the error log of this process. One line or block per call, written at once in one write(2) with the bytes of
- * one call never torn by another process (O_APPEND; at most PIPE_BUF at a time to a pipe). Never blocks on a full pipe:
- * what cannot be written is dropped and counted, and the count is logged when writing works again.
+/* log.h: the error log of this process. One line or block per call, written at once in one write(2)
+ * with the bytes of one call never torn by another process (O_APPEND; at most PIPE_BUF at a time to
+ * a pipe). Never blocks on a full pipe: what cannot be written is dropped and counted, and the
+ * count is logged when writing works again.
  *
  * Line: [2026-11-22 14:00:00 +0000] [pid] [INFO] text
  */
@@ -10,24 +11,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_CRITICAL };
+enum log_level {
+    LOG_LEVEL_DEBUG,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_CRITICAL
+};
 
-/* Opens `path` ("-" = standard error) for appending. 0, or -1 with errno; the log then stays what it was. */
+/* Opens `path` ("-" = standard error) for appending. 0, or -1 with errno; the log then stays what
+ * it was. */
 int log_open(const char *path, enum log_level level);
-/* Opens the same path again (after rotation). 0 or -1 with errno; the old file stays open on failure. */
+/* Opens the same path again (after rotation). 0 or -1 with errno; the old file stays open on
+ * failure. */
 int log_reopen(void);
 enum log_level log_level(void);
 const char *log_level_name(enum log_level level);
 /* Descriptor of the log, for faulthandler and for standard error of a daemon. */
 int log_fd(void);
-/* All descriptors that the log holds besides the standard streams: not to be closed in a child. Returns how many. */
+/* All descriptors that the log holds besides the standard streams: not to be closed in a child.
+ * Returns how many. */
 #define LOG_MAX_FDS 2
 size_t log_own_fds(int fds[LOG_MAX_FDS]);
 /* Lines dropped by this process since it started. */
 uint64_t log_dropped(void);
 
-/* Copies text with every control character except those in `keep` written as \xNN, so that no request can forge a line.
- * Cuts at size (never inside an escape), does not terminate. Returns the bytes written. */
+/* Copies text with every control character except those in `keep` written as \xNN, so that no
+ * request can forge a line. Cuts at size (never inside an escape), does not terminate. Returns the
+ * bytes written. */
 size_t log_escape(char *to, size_t size, const char *text, size_t n, const char *keep);
 
 /* One line: control characters but TAB are escaped. */
@@ -36,10 +47,10 @@ void log_at(enum log_level level, const char *format, ...) __attribute__((format
  * but for control characters other than TAB and LF, which are escaped. */
 void log_block(enum log_level level, const char *first, const char *text, size_t n);
 
-#define log_debug(...)                        \
-    do {                                      \
-        if (log_level() <= LOG_LEVEL_DEBUG)   \
-            log_at(LOG_LEVEL_DEBUG, __VA_ARGS__); \
+#define log_debug(...)                                                                             \
+    do {                                                                                           \
+        if (log_level() <= LOG_LEVEL_DEBUG)                                                        \
+            log_at(LOG_LEVEL_DEBUG, __VA_ARGS__);                                                  \
     } while (0)
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warning(...) log_at(LOG_LEVEL_WARNING, __VA_ARGS__)

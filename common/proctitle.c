@@ -18,8 +18,8 @@ static char *end_of_run(char *end, char *const *v)
     return end;
 }
 
-/* Copies of the n strings of `from`, NULL-terminated, all in one piece of memory: unsetenv() may drop any of them without
- * losing memory. NULL: out of memory. */
+/* Copies of the n strings of `from`, NULL-terminated, all in one piece of memory: unsetenv() may
+ * drop any of them without losing memory. NULL: out of memory. */
 static char **copy_strings(char *const *from, size_t n)
 {
     size_t size = (n + 1) * sizeof(*from);

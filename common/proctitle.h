@@ -1,5 +1,5 @@
-/* proctitle.h: what ps shows for this process. Writes over the memory of argv and of the environment behind it; the
- * environment moves to the heap first. */
+/* proctitle.h: what ps shows for this process. Writes over the memory of argv and of the
+ * environment behind it; the environment moves to the heap first. */
 #ifndef TINE_COMMON_PROCTITLE_H
 #define TINE_COMMON_PROCTITLE_H
 
@@ -10,9 +10,11 @@ struct proctitle {
     size_t size;
 };
 
-/* Once, early in main(), before anybody keeps a pointer into the environment. argv[0..argc) become copies; the
- * strings that the caller took from it before stay valid only until the first proctitle_set(). */
+/* Once, early in main(), before anybody keeps a pointer into the environment. argv[0..argc) become
+ * copies; the strings that the caller took from it before stay valid only until the first
+ * proctitle_set(). */
 void proctitle_init(struct proctitle *title, int argc, char **argv);
-void proctitle_set(const struct proctitle *title, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void proctitle_set(const struct proctitle *title, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -38,7 +38,8 @@ int daemon_start(struct daemon *daemon)
             ;
         wait_for_start(fds[0], 2);
     }
-    /* A session of its own, and then a child that does not lead it: it can never get a terminal again. */
+    /* A session of its own, and then a child that does not lead it: it can never get a terminal
+     * again. */
     setsid();
     pid = fork();
     if (pid < 0)

@@ -1,5 +1,5 @@
-/* daemon.h: running in the background. The process that was started stays until the service is ready or has failed,
- * and exits with what came of it. */
+/* daemon.h: running in the background. The process that was started stays until the service is
+ * ready or has failed, and exits with what came of it. */
 #ifndef TINE_MASTER_DAEMON_H
 #define TINE_MASTER_DAEMON_H
 
@@ -10,8 +10,8 @@ struct daemon {
     int parent_fd; /* pipe to the process that was started; -1: it has been told */
 };
 
-/* Returns in the daemon only: 0, or -1 logged when forking failed. It still has its standard streams, for messages of
- * the start. */
+/* Returns in the daemon only: 0, or -1 logged when forking failed. It still has its standard
+ * streams, for messages of the start. */
 int daemon_start(struct daemon *daemon) __attribute__((warn_unused_result));
 /* The start is over: lets the first process exit with this status. Once; later calls do nothing. */
 void daemon_tell_parent(struct daemon *daemon, int status);

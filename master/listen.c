@@ -1,7 +1,6 @@
-/* listen.c: see listen.h; TCP here, Unix sockets in listen_unix.c, inherited ones in listen_passed.c. Must never serve
- * on fewer addresses than were asked for without saying so. */
+/* listen.c: see listen.h; TCP here, Unix sockets in listen_unix.c, inherited ones in
+ * listen_passed.c. Must never serve on fewer addresses than were asked for without saying so. */
 #include "master/listen.h"
-
 
 #include <errno.h>
 #include <netdb.h>
@@ -19,7 +18,8 @@
 
 /* --- the list --- */
 
-/* "127.0.0.1:8000", "[::1]:8000", "unix:/path", "unix:@abstract"; malloc'ed, NULL: out of memory. */
+/* "127.0.0.1:8000", "[::1]:8000", "unix:/path", "unix:@abstract"; malloc'ed, NULL: out of memory.
+ */
 static char *address_text(const struct sockaddr_storage *addr, socklen_t n)
 {
     char host[NI_MAXHOST], port[NI_MAXSERV];
@@ -30,7 +30,8 @@ static char *address_text(const struct sockaddr_storage *addr, socklen_t n)
         if (len <= 0)
             return strdup("unix:");
         bool abstract = !un->sun_path[0];
-        return asprintf(&text, "unix:%s%.*s", abstract ? "@" : "", len - abstract, un->sun_path + abstract) < 0
+        return asprintf(&text, "unix:%s%.*s", abstract ? "@" : "", len - abstract,
+                        un->sun_path + abstract) < 0
                    ? NULL
                    : text;
     }
@@ -39,12 +40,16 @@ static char *address_text(const struct sockaddr_storage *addr, socklen_t n)
     if (rc != 0)
         return strdup("?");
     bool six = addr->ss_family == AF_INET6;
-    return asprintf(&text, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port) < 0 ? NULL : text;
+    return asprintf(&text, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port) < 0 ? NULL
+                                                                                        : text;
 }
 
 int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int fd)
 {
-    struct listener l = { .fd = fd, .tls = bind->tls, .h2c = bind->h2c, .proxy = bind->proxy,
+    struct listener l = { .fd = fd,
+                          .tls = bind->tls,
+                          .h2c = bind->h2c,
+                          .proxy = bind->proxy,
                           .addr_len = sizeof(l.addr) };
     struct listener *v = NULL;
     if (fd_set_nonblocking(fd) < 0 || fd_set_cloexec(fd) < 0 ||
@@ -74,7 +79,8 @@ void listeners_close(struct listeners *listeners)
     for (size_t i = 0; i < listeners->n_files; i++) {
         struct listen_file *f = &listeners->files[i];
         struct stat st;
-        if (f->maker == getpid() && lstat(f->path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino)
+        if (f->maker == getpid() && lstat(f->path, &st) == 0 && st.st_dev == f->dev &&
+            st.st_ino == f->ino)
             unlink(f->path);
         free(f->path);
     }
@@ -111,29 +117,36 @@ static int open_tcp(const struct addrinfo *ai, unsigned backlog)
     if (fd < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        (ai->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+        (ai->ai_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
         bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, (int)backlog) < 0)
         fd_close(&fd);
     return fd;
 }
 
 /* Why it failed, and a hint where the reason alone does not help. */
-static void log_bind_failed(const struct conf_bind *bind, const struct addrinfo *ai, enum log_level level)
+static void log_bind_failed(const struct conf_bind *bind, const struct addrinfo *ai,
+                            enum log_level level)
 {
     int why = errno;
     struct sockaddr_storage addr = { 0 };
     memcpy(&addr, ai->ai_addr, ai->ai_addrlen);
     char *text = address_text(&addr, ai->ai_addrlen);
     bool same = text && strcmp(text, bind->text) == 0;
-    const char *hint = why == EACCES && bind->port < 1024 ? " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
-                       : why == EADDRNOTAVAIL             ? " (no interface of this machine has it)"
-                                                          : "";
-    log_at(level, "bind %s%s%s%s: %s%s", bind->text, same ? "" : " (", same ? "" : text ? text : "?",
+    const char *hint = why == EACCES && bind->port < 1024
+                           ? " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
+                       : why == EADDRNOTAVAIL ? " (no interface of this machine has it)"
+                                              : "";
+    log_at(level, "bind %s%s%s%s: %s%s", bind->text, same ? "" : " (",
+           same   ? ""
+           : text ? text
+                  : "?",
            same ? "" : ")", strerror(why), hint);
     free(text);
 }
 
-/* A family that this machine has switched off; no fault while another address of the same name works. */
+/* A family that this machine has switched off; no fault while another address of the same name
+ * works. */
 static bool family_is_missing(int error)
 {
     return error == EAFNOSUPPORT || error == EADDRNOTAVAIL || error == EPFNOSUPPORT;
@@ -143,13 +156,14 @@ static bool family_is_missing(int error)
 static bool seen_before(const struct addrinfo *first, const struct addrinfo *ai)
 {
     for (; first != ai; first = first->ai_next)
-        if (first->ai_addrlen == ai->ai_addrlen && memcmp(first->ai_addr, ai->ai_addr, ai->ai_addrlen) == 0)
+        if (first->ai_addrlen == ai->ai_addrlen &&
+            memcmp(first->ai_addr, ai->ai_addr, ai->ai_addrlen) == 0)
             return true;
     return false;
 }
 
-static int open_addresses(struct listeners *listeners, const struct conf_bind *bind, unsigned backlog,
-                          const struct addrinfo *first)
+static int open_addresses(struct listeners *listeners, const struct conf_bind *bind,
+                          unsigned backlog, const struct addrinfo *first)
 {
     size_t before = listeners->n;
     const struct addrinfo *skipped = NULL;
@@ -169,7 +183,8 @@ static int open_addresses(struct listeners *listeners, const struct conf_bind *b
         }
         if (listeners_add(listeners, bind, fd) < 0)
             return -1;
-        /* Port 0: the other addresses of the name get the port that the kernel chose for the first. */
+        /* Port 0: the other addresses of the name get the port that the kernel chose for the first.
+         */
         in_port_t port = get_port(&listeners->v[listeners->n - 1].addr);
         for (const struct addrinfo *next = ai->ai_next; next && !bind->port; next = next->ai_next)
             set_port(next->ai_addr, port);
@@ -183,14 +198,16 @@ static int open_addresses(struct listeners *listeners, const struct conf_bind *b
 
 static int listen_tcp(struct listeners *listeners, const struct conf_bind *bind, unsigned backlog)
 {
-    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
     struct addrinfo *found = NULL;
     char port[8];
     snprintf(port, sizeof(port), "%u", bind->port);
     bool any = !bind->host || !bind->host[0] || strcmp(bind->host, "*") == 0;
     int rc = getaddrinfo(any ? NULL : bind->host, port, &hints, &found);
     if (rc != 0) {
-        log_critical("bind %s: %s", bind->text, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+        log_critical("bind %s: %s", bind->text,
+                     rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return -1;
     }
     rc = open_addresses(listeners, bind, backlog, found);
@@ -198,8 +215,8 @@ static int listen_tcp(struct listeners *listeners, const struct conf_bind *bind,
     return rc;
 }
 
-int listeners_open(struct listeners *listeners, const struct conf_server *conf, const struct privs *privs,
-                   struct listen_passed *passed)
+int listeners_open(struct listeners *listeners, const struct conf_server *conf,
+                   const struct privs *privs, struct listen_passed *passed)
 {
     for (size_t i = 0; i < conf->bind.n; i++) {
         const struct conf_bind *bind = &conf->bind.v[i];

@@ -1,4 +1,5 @@
-/* listen.h: the sockets of the service: made or inherited once, kept for its whole life, handed to every worker. */
+/* listen.h: the sockets of the service: made or inherited once, kept for its whole life, handed to
+ * every worker. */
 #ifndef TINE_MASTER_LISTEN_H
 #define TINE_MASTER_LISTEN_H
 
@@ -34,26 +35,30 @@ struct listeners {
     size_t n_files;
 };
 
-/* Takes LISTEN_* out of the environment. To be called before a fork: LISTEN_PID names the process that was started. */
+/* Takes LISTEN_* out of the environment. To be called before a fork: LISTEN_PID names the process
+ * that was started. */
 void listen_take_passed(struct listen_passed *passed);
 void listen_passed_done(struct listen_passed *passed);
 
-/* Opens every bind of the configuration. 0, or -1 logged with the address and the reason; what was opened stays for
- * listeners_close(). */
-int listeners_open(struct listeners *listeners, const struct conf_server *conf, const struct privs *privs,
-                   struct listen_passed *passed) __attribute__((warn_unused_result));
+/* Opens every bind of the configuration. 0, or -1 logged with the address and the reason; what was
+ * opened stays for listeners_close(). */
+int listeners_open(struct listeners *listeners, const struct conf_server *conf,
+                   const struct privs *privs, struct listen_passed *passed)
+    __attribute__((warn_unused_result));
 /* Closes the sockets and removes the files that this process made. */
 void listeners_close(struct listeners *listeners);
 
 /* --- for listen_unix.c and listen_passed.c --- */
 
-/* Adds a listening descriptor; its address is read from the kernel. Takes fd in any case. 0, or -1 logged. */
+/* Adds a listening descriptor; its address is read from the kernel. Takes fd in any case. 0, or -1
+ * logged. */
 int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int fd);
-int listen_unix(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,
-                const struct privs *privs);
+int listen_unix(struct listeners *listeners, const struct conf_bind *bind,
+                const struct conf_server *conf, const struct privs *privs);
 int listen_fd(struct listeners *listeners, const struct conf_bind *bind);
 /* A socket that stays open and is never accepted from would let its clients wait for ever. */
 void listen_passed_close_unused(const struct listeners *listeners, struct listen_passed *passed);
-int listen_systemd(struct listeners *listeners, const struct conf_bind *bind, struct listen_passed *passed);
+int listen_systemd(struct listeners *listeners, const struct conf_bind *bind,
+                   struct listen_passed *passed);
 
 #endif

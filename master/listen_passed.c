@@ -1,5 +1,6 @@
-/* listen_passed.c: sockets that somebody else opened: fd://N, and systemd's socket activation (sd_listen_fds(3),
- * without libsystemd). Must check what it gets: a wrong descriptor is refused by name, not met later in accept(2). */
+/* listen_passed.c: sockets that somebody else opened: fd://N, and systemd's socket activation
+ * (sd_listen_fds(3), without libsystemd). Must check what it gets: a wrong descriptor is refused by
+ * name, not met later in accept(2). */
 #include "master/listen.h"
 
 #include <errno.h>
@@ -55,7 +56,9 @@ static const char *what_is_wrong(int fd)
     int type = 0, listens = 0, domain = 0;
     socklen_t n = sizeof(int);
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
-        return errno == EBADF ? "is not open" : errno == ENOTSOCK ? "is not a socket" : strerror(errno);
+        return errno == EBADF      ? "is not open"
+               : errno == ENOTSOCK ? "is not a socket"
+                                   : strerror(errno);
     if (type != SOCK_STREAM)
         return "is not a stream socket";
     n = sizeof(int);
@@ -94,10 +97,12 @@ static int name_at(const char *names, int i, const char **ret)
     return names ? (int)strcspn(names, ":") : 1;
 }
 
-int listen_systemd(struct listeners *listeners, const struct conf_bind *bind, struct listen_passed *passed)
+int listen_systemd(struct listeners *listeners, const struct conf_bind *bind,
+                   struct listen_passed *passed)
 {
     if (!passed->n) {
-        log_critical("bind %s: no sockets were passed (LISTEN_FDS is not set for this process)", bind->text);
+        log_critical("bind %s: no sockets were passed (LISTEN_FDS is not set for this process)",
+                     bind->text);
         return -1;
     }
     if (passed->used) {
@@ -140,6 +145,7 @@ void listen_passed_close_unused(const struct listeners *listeners, struct listen
         }
     }
     if (unused)
-        log_warning("%d sockets were passed by LISTEN_FDS and are not used: no bind says systemd", unused);
+        log_warning("%d sockets were passed by LISTEN_FDS and are not used: no bind says systemd",
+                    unused);
     passed->n = 0;
 }

@@ -1,5 +1,6 @@
-/* listen_unix.c: Unix sockets: files with a mode, left-overs of a dead server, the abstract name space. Must never
- * take a path away from a server that lives, or remove anything that is not a socket. */
+/* listen_unix.c: Unix sockets: files with a mode, left-overs of a dead server, the abstract name
+ * space. Must never take a path away from a server that lives, or remove anything that is not a
+ * socket. */
 #include "master/listen.h"
 
 #include <errno.h>
@@ -48,12 +49,13 @@ static int clear_stale(const struct conf_bind *bind, const struct sockaddr_un *a
         return -1;
     }
     if (why != ECONNREFUSED) {
-        log_critical("bind %s: the socket is there and cannot be tried: %s", bind->text, strerror(why));
+        log_critical("bind %s: the socket is there and cannot be tried: %s", bind->text,
+                     strerror(why));
         return -1;
     }
     if (unlink(bind->path) < 0 && errno != ENOENT) {
-        log_critical("bind %s: a dead server left the socket, and it cannot be removed: %s", bind->text,
-                     strerror(errno));
+        log_critical("bind %s: a dead server left the socket, and it cannot be removed: %s",
+                     bind->text, strerror(errno));
         return -1;
     }
     log_info("bind %s: removed the socket that a dead server left", bind->text);
@@ -77,7 +79,8 @@ static int own_file(struct listeners *listeners, const char *path)
     struct stat st;
     if (lstat(path, &st) < 0)
         return -1;
-    struct listen_file *files = realloc(listeners->files, (listeners->n_files + 1) * sizeof(*files));
+    struct listen_file *files =
+        realloc(listeners->files, (listeners->n_files + 1) * sizeof(*files));
     if (!files)
         return -1;
     listeners->files = files;
@@ -89,8 +92,9 @@ static int own_file(struct listeners *listeners, const char *path)
     return 0;
 }
 
-static int make_file(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,
-                     const struct privs *privs, int fd, const struct sockaddr_un *addr, socklen_t n)
+static int make_file(struct listeners *listeners, const struct conf_bind *bind,
+                     const struct conf_server *conf, const struct privs *privs, int fd,
+                     const struct sockaddr_un *addr, socklen_t n)
 {
     if (bind_with_mode(fd, addr, n, conf->socket_mode) < 0)
         return -1;
@@ -100,20 +104,21 @@ static int make_file(struct listeners *listeners, const struct conf_bind *bind, 
         errno = saved;
         return -1;
     }
-    if (privs->drop && fchownat(AT_FDCWD, bind->path, privs->uid, privs->gid, AT_SYMLINK_NOFOLLOW) < 0)
+    if (privs->drop &&
+        fchownat(AT_FDCWD, bind->path, privs->uid, privs->gid, AT_SYMLINK_NOFOLLOW) < 0)
         return -1;
     return 0;
 }
 
-int listen_unix(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,
-                const struct privs *privs)
+int listen_unix(struct listeners *listeners, const struct conf_bind *bind,
+                const struct conf_server *conf, const struct privs *privs)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
     size_t n = strlen(bind->path);
     bool abstract = bind->path[0] == '@';
     if (n >= sizeof(addr.sun_path)) {
-        log_critical("bind %s: the path is longer than the %zu bytes that a Unix socket can have", bind->text,
-                     sizeof(addr.sun_path) - 1);
+        log_critical("bind %s: the path is longer than the %zu bytes that a Unix socket can have",
+                     bind->text, sizeof(addr.sun_path) - 1);
         return -1;
     }
     memcpy(addr.sun_path, bind->path, n);
@@ -123,7 +128,7 @@ int listen_unix(struct listeners *listeners, const struct conf_bind *bind, const
     else if (clear_stale(bind, &addr, len) < 0)
         return -1;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int rc = fd < 0   ? -1
+    int rc = fd < 0     ? -1
              : abstract ? bind_with_mode(fd, &addr, len, conf->socket_mode)
                         : make_file(listeners, bind, conf, privs, fd, &addr, len);
     if (rc < 0 || listen(fd, (int)conf->backlog) < 0) {

@@ -1,5 +1,5 @@
-/* main.c: the entry of the program: from the command line to a running master, in the order in which things may fail.
- * Must never start Python: that is a worker's business. */
+/* main.c: the entry of the program: from the command line to a running master, in the order in
+ * which things may fail. Must never start Python: that is a worker's business. */
 #include <config.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -20,8 +20,8 @@
 
 static int print_version(void)
 {
-    printf("tine %s\nlibevent %s (built with %s)\ninih %s\n", PACKAGE_VERSION, event_get_version(), LIBEVENT_VERSION,
-           INIH_VERSION);
+    printf("tine %s\nlibevent %s (built with %s)\ninih %s\n", PACKAGE_VERSION, event_get_version(),
+           LIBEVENT_VERSION, INIH_VERSION);
     worker_print_versions(stdout);
     return fflush(stdout) == 0 ? MASTER_EXIT_OK : MASTER_EXIT_SYSTEM;
 }
@@ -42,7 +42,8 @@ static void raise_descriptor_limit(const struct conf_server *conf)
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
         return;
     if (limit.rlim_max < want)
-        log_warning("server.worker_connections = %u needs more descriptors than the limit of %llu (ulimit -Hn)",
+        log_warning("server.worker_connections = %u needs more descriptors than the limit of %llu "
+                    "(ulimit -Hn)",
                     conf->worker_connections, (unsigned long long)limit.rlim_max);
     limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
     setrlimit(RLIMIT_NOFILE, &limit);
@@ -93,8 +94,12 @@ static int serve(const struct conf *conf, const struct proctitle *title)
     listen_take_passed(&passed);
     signal(SIGPIPE, SIG_IGN);
     int status = prepare(&master);
-    if (status == MASTER_EXIT_OK && conf->server.daemon && daemon_start(&master.daemon) < 0)
-        status = MASTER_EXIT_SYSTEM;
+    if (status == MASTER_EXIT_OK && conf->server.daemon) {
+        if (log_fd() == STDERR_FILENO)
+            log_warning("server.daemon without log.errorlog: nothing is logged after the start");
+        if (daemon_start(&master.daemon) < 0)
+            status = MASTER_EXIT_SYSTEM;
+    }
     if (status == MASTER_EXIT_OK) {
         notify_open(&master.notify);
         status = run(&master, &passed);
@@ -138,7 +143,8 @@ int main(int argc, char **argv)
     if (cli.action == CONF_CLI_VERSION)
         status = print_version();
     else if (cli.action == CONF_CLI_HELP)
-        status = fputs(conf_cli_help, stdout) < 0 || fflush(stdout) != 0 ? MASTER_EXIT_SYSTEM : MASTER_EXIT_OK;
+        status = fputs(conf_cli_help, stdout) < 0 || fflush(stdout) != 0 ? MASTER_EXIT_SYSTEM
+                                                                         : MASTER_EXIT_OK;
     else
         status = act(&cli, &title);
     conf_cli_done(&cli);

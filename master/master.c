@@ -1,8 +1,10 @@
-/* master.c: see master.h. The states and what moves between them; workers.c handles one worker at a time.
+/* master.c: see master.h. The states and what moves between them; workers.c handles one worker at a
+ * time.
  *
- * STARTING: any failure to boot ends the service at once: a mistake that an operator makes is told by the exit code,
- * not by a loop. RUNNING: whatever happens to workers, the sockets stay open and workers are replaced. STOPPING: the
- * sockets are closed here, and the end comes with the last worker.
+ * STARTING: any failure to boot ends the service at once: a mistake that an operator makes is told
+ * by the exit code, not by a loop. RUNNING: whatever happens to workers, the sockets stay open and
+ * workers are replaced. STOPPING: the sockets are closed here, and the end comes with the last
+ * worker.
  */
 #include "master/master.h"
 
@@ -22,8 +24,8 @@
 static void tell_status(const struct master *master)
 {
     if (master->state == MASTER_RUNNING)
-        notify_send(&master->notify, "STATUS=%u of %u workers ready", slots_count(&master->slots, SLOT_READY),
-                    master->target);
+        notify_send(&master->notify, "STATUS=%u of %u workers ready",
+                    slots_count(&master->slots, SLOT_READY), master->target);
 }
 
 void master_worker_ready(struct master *master)
@@ -51,7 +53,8 @@ static void begin_stop(struct master *master, bool quick)
 {
     master->state = MASTER_STOPPING;
     master->quick = quick;
-    /* New connections find nobody once the workers let go too; no file stays for the next server to stumble on. */
+    /* New connections find nobody once the workers let go too; no file stays for the next server to
+     * stumble on. */
     listeners_close(&master->listeners);
     workers_stop_all(master, quick);
     if (is_over(master))
@@ -73,7 +76,8 @@ void master_boot_failed(struct master *master, enum master_exit why)
 void master_stop(struct master *master, bool quick)
 {
     if (master->state != MASTER_STOPPING) {
-        notify_send(&master->notify, "STOPPING=1\nSTATUS=%s", quick ? "stopping" : "stopping gracefully");
+        notify_send(&master->notify, "STOPPING=1\nSTATUS=%s",
+                    quick ? "stopping" : "stopping gracefully");
         begin_stop(master, quick);
     } else if (!master->quick) {
         log_info("asked again: stopping now");
@@ -191,7 +195,8 @@ enum master_exit master_run(struct master *master)
     log_banner(master);
     reap_children(master); /* left to us by an exec, and ended before we listened for SIGCHLD */
     workers_fill(master);
-    /* A stop that came before the loop: event_base_loopbreak() has no effect on a loop that starts later. */
+    /* A stop that came before the loop: event_base_loopbreak() has no effect on a loop that starts
+     * later. */
     if (!is_over(master) && event_base_dispatch(master->base) < 0) {
         log_critical("the event loop failed: %s", strerror(errno));
         master->exit_code = MASTER_EXIT_SYSTEM;

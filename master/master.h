@@ -1,5 +1,5 @@
-/* master.h: the service as a whole: STARTING until a first worker is READY, RUNNING, STOPPING. Never blocks, never
- * touches Python or the bytes of a request. */
+/* master.h: the service as a whole: STARTING until a first worker is READY, RUNNING, STOPPING.
+ * Never blocks, never touches Python or the bytes of a request. */
 #ifndef TINE_MASTER_MASTER_H
 #define TINE_MASTER_MASTER_H
 
@@ -38,11 +38,11 @@ struct master {
 
     /* The master's own. */
     enum master_state state;
-    bool quick;             /* STOPPING without waiting for requests */
+    bool quick; /* STOPPING without waiting for requests */
     enum master_exit exit_code;
-    unsigned target;        /* workers wanted; slots [0, target) */
+    unsigned target; /* workers wanted; slots [0, target) */
     unsigned generation;
-    bool main_interpreter;  /* the application refused a sub-interpreter in this generation */
+    bool main_interpreter; /* the application refused a sub-interpreter in this generation */
     struct event_base *base;
     struct signals signals;
     struct slots slots;

@@ -1,4 +1,5 @@
-/* notify.h: tells systemd (or whoever set NOTIFY_SOCKET) how the service is: sd_notify(3) without libsystemd. */
+/* notify.h: tells systemd (or whoever set NOTIFY_SOCKET) how the service is: sd_notify(3) without
+ * libsystemd. */
 #ifndef TINE_MASTER_NOTIFY_H
 #define TINE_MASTER_NOTIFY_H
 
@@ -11,11 +12,12 @@ struct notify {
     socklen_t addr_len;
 };
 
-/* Takes NOTIFY_SOCKET out of the environment: applications and their children must not speak for the service. A
- * socket that cannot be used is reported and then ignored. */
+/* Takes NOTIFY_SOCKET out of the environment: applications and their children must not speak for
+ * the service. A socket that cannot be used is reported and then ignored. */
 void notify_open(struct notify *notify);
 void notify_close(struct notify *notify);
 /* Assignments separated by newlines. Never blocks; what cannot be sent is lost. */
-void notify_send(const struct notify *notify, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void notify_send(const struct notify *notify, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

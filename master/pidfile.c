@@ -1,5 +1,6 @@
-/* pidfile.c: see pidfile.h. The file is made under a name of its own and then linked into place, so that it is never
- * seen half-written and never taken from another process that starts at the same time. */
+/* pidfile.c: see pidfile.h. The file is made under a name of its own and then linked into place, so
+ * that it is never seen half-written and never taken from another process that starts at the same
+ * time. */
 #include "master/pidfile.h"
 
 #include <errno.h>
@@ -15,8 +16,8 @@
 #include "common/fdutil.h"
 #include "common/log.h"
 
-/* The id in the file; 0: it is empty (a full disk may have left it so); -1 with errno: it cannot be read, EINVAL: it
- * holds something else. */
+/* The id in the file; 0: it is empty (a full disk may have left it so); -1 with errno: it cannot be
+ * read, EINVAL: it holds something else. */
 static pid_t read_pid(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -77,8 +78,9 @@ static int take_away_stale(const char *path)
         return 1;
     if (pid < 0) {
         log_critical("pidfile %s: %s", path,
-                     errno == EINVAL ? "exists and does not hold a process id: remove it or name another"
-                                     : strerror(errno));
+                     errno == EINVAL
+                         ? "exists and does not hold a process id: remove it or name another"
+                         : strerror(errno));
         return -1;
     }
     if (is_alive(pid)) {
@@ -86,7 +88,8 @@ static int take_away_stale(const char *path)
         return -1;
     }
     if (pid != getpid())
-        log_warning("pidfile %s was left by process %d, which is gone: replacing it", path, (int)pid);
+        log_warning("pidfile %s was left by process %d, which is gone: replacing it", path,
+                    (int)pid);
     if (unlink(path) < 0 && errno != ENOENT) {
         log_critical("pidfile %s: %s", path, strerror(errno));
         return -1;

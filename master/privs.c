@@ -55,7 +55,8 @@ static int resolve_group(struct privs *privs, const char *group)
     return 0;
 }
 
-/* The user's supplementary groups with the main one among them; just the main one if the user has no name. */
+/* The user's supplementary groups with the main one among them; just the main one if the user has
+ * no name. */
 static int resolve_groups(struct privs *privs, const char *name)
 {
     privs->n_groups = 1;
@@ -92,7 +93,8 @@ int privs_resolve(struct privs *privs, const struct conf_server *conf)
     if (geteuid() != 0) {
         if (privs->uid == geteuid() && privs->gid == getegid())
             return 0;
-        log_critical("server.%s: only root can run workers as somebody else", conf->user ? "user" : "group");
+        log_critical("server.%s: only root can run workers as somebody else",
+                     conf->user ? "user" : "group");
         return -1;
     }
     if (resolve_groups(privs, name) < 0)
@@ -111,15 +113,18 @@ int privs_drop(const struct privs *privs)
 {
     if (!privs->drop)
         return 0;
-    if (setgroups((size_t)privs->n_groups, privs->groups) < 0 || setresgid(privs->gid, privs->gid, privs->gid) < 0 ||
+    if (setgroups((size_t)privs->n_groups, privs->groups) < 0 ||
+        setresgid(privs->gid, privs->gid, privs->gid) < 0 ||
         setresuid(privs->uid, privs->uid, privs->uid) < 0) {
-        log_critical("cannot become user %u, group %u: %s", privs->uid, privs->gid, strerror(errno));
+        log_critical("cannot become user %u, group %u: %s", privs->uid, privs->gid,
+                     strerror(errno));
         return -1;
     }
     uid_t r, e, s;
     gid_t rg, eg, sg;
-    bool is = getresuid(&r, &e, &s) == 0 && getresgid(&rg, &eg, &sg) == 0 && r == privs->uid && e == privs->uid &&
-              s == privs->uid && rg == privs->gid && eg == privs->gid && sg == privs->gid;
+    bool is = getresuid(&r, &e, &s) == 0 && getresgid(&rg, &eg, &sg) == 0 && r == privs->uid &&
+              e == privs->uid && s == privs->uid && rg == privs->gid && eg == privs->gid &&
+              sg == privs->gid;
     if (!is || (privs->uid != 0 && (setuid(0) == 0 || seteuid(0) == 0))) {
         log_critical("the rights of root could not be given up for good");
         return -1;

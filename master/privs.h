@@ -1,4 +1,5 @@
-/* privs.h: whom the workers run as. Names are resolved once, in the master; a worker only makes the system calls. */
+/* privs.h: whom the workers run as. Names are resolved once, in the master; a worker only makes the
+ * system calls. */
 #ifndef TINE_MASTER_PRIVS_H
 #define TINE_MASTER_PRIVS_H
 
@@ -16,7 +17,8 @@ struct privs {
 };
 
 /* 0, or -1: logged. */
-int privs_resolve(struct privs *privs, const struct conf_server *conf) __attribute__((warn_unused_result));
+int privs_resolve(struct privs *privs, const struct conf_server *conf)
+    __attribute__((warn_unused_result));
 void privs_done(struct privs *privs);
 /* In the child. Checks that there is no way back. 0, or -1: logged. */
 int privs_drop(const struct privs *privs) __attribute__((warn_unused_result));

@@ -4,8 +4,8 @@
 
 struct master;
 
-/* Collects every ended child. Workers are reported to worker_gone(); others (inherited by an exec, or orphans when the
- * master is process 1 of a container) are only collected. */
+/* Collects every ended child. Workers are reported to worker_gone(); others (inherited by an exec,
+ * or orphans when the master is process 1 of a container) are only collected. */
 void reap_children(struct master *master);
 
 /* A status of waitpid(2) in words: "exited with status 3", "killed by SIGSEGV (core dumped)". */

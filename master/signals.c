@@ -61,9 +61,9 @@ static const struct {
     int signo;
     void (*handle)(int signo, struct master *master);
 } table[] = {
-    { SIGTERM, on_term },       { SIGINT, on_quick },         { SIGQUIT, on_quick },
-    { SIGCHLD, on_child },      { SIGTTIN, on_more },         { SIGTTOU, on_less },
-    { SIGUSR1, on_reopen },     { SIGHUP, on_unsupported },   { SIGUSR2, on_unsupported },
+    { SIGTERM, on_term },    { SIGINT, on_quick },       { SIGQUIT, on_quick },
+    { SIGCHLD, on_child },   { SIGTTIN, on_more },       { SIGTTOU, on_less },
+    { SIGUSR1, on_reopen },  { SIGHUP, on_unsupported }, { SIGUSR2, on_unsupported },
     { SIGWINCH, on_window },
 };
 
@@ -81,7 +81,8 @@ int signals_init(struct signals *signals, struct master *master)
     signals->n = 0;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct event *e = &signals->event[i];
-        if (evsignal_assign(e, master->base, table[i].signo, on_signal, master) < 0 || evsignal_add(e, NULL) < 0)
+        if (evsignal_assign(e, master->base, table[i].signo, on_signal, master) < 0 ||
+            evsignal_add(e, NULL) < 0)
             return -1;
         signals->n++;
     }

@@ -18,7 +18,8 @@ static const char *const state_names[] = {
     [SLOT_DRAINING] = "DRAINING", [SLOT_KILLED] = "KILLED",
 };
 
-/* States that may follow, as bits. Any living process may be gone at any time: EMPTY follows all. */
+/* States that may follow, as bits. Any living process may be gone at any time: EMPTY follows all.
+ */
 static const unsigned state_next[] = {
     [SLOT_EMPTY] = 1u << SLOT_STARTING,
     [SLOT_STARTING] = 1u << SLOT_READY | 1u << SLOT_DRAINING | 1u << SLOT_KILLED | 1u << SLOT_EMPTY,
@@ -54,16 +55,11 @@ void slots_done(struct slots *slots)
     slots->v = NULL;
 }
 
-const char *slot_state_name(enum slot_state state)
-{
-    return state_names[state];
-}
-
 void slot_set_state(struct slot *slot, enum slot_state state)
 {
     fatal_unless(state_next[slot->state] & 1u << state);
-    log_debug("worker %u (pid %d): %s -> %s", slot->index + 1, (int)slot->pid, state_names[slot->state],
-              state_names[state]);
+    log_debug("worker %u (pid %d): %s -> %s", slot->index + 1, (int)slot->pid,
+              state_names[slot->state], state_names[state]);
     slot->state = state;
 }
 

@@ -1,5 +1,5 @@
-/* slots.h: the table of workers: which process sits in which slot and how far it is in its life. Holds no policy but
- * the back-off between births. */
+/* slots.h: the table of workers: which process sits in which slot and how far it is in its life.
+ * Holds no policy but the back-off between births. */
 #ifndef TINE_MASTER_SLOTS_H
 #define TINE_MASTER_SLOTS_H
 
@@ -25,15 +25,15 @@ struct slot {
     unsigned index;
     unsigned generation;
     enum slot_state state;
-    pid_t pid;           /* 0: none */
-    int ipc_fd;          /* -1: none */
-    struct event ipc;    /* readable: a message or EOF */
-    struct event timer;  /* by state, see above */
-    uint64_t ready_ms;   /* clock_ms() of READY; 0: not in this life */
+    pid_t pid;             /* 0: none */
+    int ipc_fd;            /* -1: none */
+    struct event ipc;      /* readable: a message or EOF */
+    struct event timer;    /* by state, see above */
+    uint64_t ready_ms;     /* clock_ms() of READY; 0: not in this life */
     bool main_interpreter; /* this life was told to use the main interpreter */
-    bool failed;         /* its failure has been logged in its own words (IPC_FAILED) */
-    bool asked;          /* we told it to stop */
-    unsigned backoff_ms; /* before the next birth; 0: none */
+    bool failed;           /* its failure has been logged in its own words (IPC_FAILED) */
+    bool asked;            /* we told it to stop */
+    unsigned backoff_ms;   /* before the next birth; 0: none */
 };
 
 struct slots {
@@ -46,7 +46,6 @@ void slots_done(struct slots *slots);
 
 /* The only way to change a state; a step that is not in the table of slots.c is a bug. */
 void slot_set_state(struct slot *slot, enum slot_state state);
-const char *slot_state_name(enum slot_state state);
 
 struct slot *slots_find(struct slots *slots, pid_t pid);
 unsigned slots_count(const struct slots *slots, enum slot_state state);
@@ -56,8 +55,8 @@ unsigned slots_alive(const struct slots *slots);
 /* The process is gone: what belonged to it is closed and forgotten, state EMPTY. */
 void slot_clear(struct slot *slot);
 
-/* Milliseconds to wait before the slot gets its next process after an unwanted death; longer each time, short again
- * after a life that was READY for a while. Call before slot_clear(). */
+/* Milliseconds to wait before the slot gets its next process after an unwanted death; longer each
+ * time, short again after a life that was READY for a while. Call before slot_clear(). */
 unsigned slot_backoff(struct slot *slot, uint64_t now_ms);
 
 #endif

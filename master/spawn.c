@@ -1,7 +1,9 @@
-/* spawn.c: see spawn.h. The child keeps the standard streams, the log, the listening sockets and its end of the
- * socketpair, and nothing else of the master's: a descriptor too many would keep a port busy or hide an EOF.
+/* spawn.c: see spawn.h. The child keeps the standard streams, the log, the listening sockets and
+ * its end of the socketpair, and nothing else of the master's: a descriptor too many would keep a
+ * port busy or hide an EOF.
  *
- * PR_SET_PDEATHSIG is not used: a worker whose master dies sees EOF and drains instead of being cut.
+ * PR_SET_PDEATHSIG is not used: a worker whose master dies sees EOF and drains instead of being
+ * cut.
  */
 #include "master/spawn.h"
 
@@ -101,7 +103,8 @@ static _Noreturn void be_worker(const struct master *master, const struct slot *
     _exit(worker_main(&heritage));
 }
 
-/* Signals wait while we are two: in the child the master's handlers would write into the master's own event base. */
+/* Signals wait while we are two: in the child the master's handlers would write into the master's
+ * own event base. */
 static pid_t fork_quietly(struct master *master, struct slot *slot, const int fds[2])
 {
     sigset_t all, before;
@@ -137,7 +140,8 @@ int spawn_worker(struct master *master, struct slot *slot)
     slot->pid = pid;
     slot->ipc_fd = fds[0];
     slot_set_state(slot, SLOT_STARTING);
-    if (event_assign(&slot->ipc, master->base, slot->ipc_fd, EV_READ | EV_PERSIST, on_slot_ipc, slot) < 0 ||
+    if (event_assign(&slot->ipc, master->base, slot->ipc_fd, EV_READ | EV_PERSIST, on_slot_ipc,
+                     slot) < 0 ||
         event_add(&slot->ipc, NULL) < 0) {
         /* Deaf to its worker the master cannot go on with it; reaping clears up. */
         log_error("worker %u: cannot listen to it", slot->index + 1);

@@ -1,5 +1,6 @@
-/* workers.c: see workers.h. Decides whether a death is wanted, a failure to boot, or a crash, and what follows from it.
- * Must never wait for a worker: messages to it are lost when it does not read, and its timer has the last word. */
+/* workers.c: see workers.h. Decides whether a death is wanted, a failure to boot, or a crash, and
+ * what follows from it. Must never wait for a worker: messages to it are lost when it does not
+ * read, and its timer has the last word. */
 #include "master/workers.h"
 
 #include <event2/event.h>
@@ -18,11 +19,11 @@
 #include "master/slots.h"
 #include "master/spawn.h"
 
-#define QUICK_MS 5000        /* from QUIT to SIGKILL */
-#define QUICK_STARTING_MS 1000 /* the same for a worker that still loads its application and may not listen */
-#define GRACE_MS 2000        /* past graceful_timeout: the worker's own end of it comes first */
-#define DEAF_MS 5000         /* from EOF to SIGKILL, if the process lives on */
-#define MESSAGES_AT_ONCE 16  /* of one worker, before the others get their turn */
+#define QUICK_MS 5000          /* from QUIT to SIGKILL */
+#define QUICK_STARTING_MS 1000 /* for one that still loads its application and may not listen */
+#define GRACE_MS 2000          /* past graceful_timeout: the worker's own end of it comes first */
+#define DEAF_MS 5000           /* from EOF to SIGKILL, if the process lives on */
+#define MESSAGES_AT_ONCE 16    /* of one worker, before the others get their turn */
 
 static bool is_wanted(const struct slot *slot)
 {
@@ -79,16 +80,20 @@ static void on_slot_timer(int fd, short what, void *arg)
         return;
     case SLOT_STARTING:
         if (slot->ipc_fd >= 0) {
-            log_error("worker %u (pid %d) was not ready after %.3g s (server.boot_timeout): killing it",
-                      slot->index + 1, (int)slot->pid, (double)slot->master->conf->server.boot_timeout / 1000.0);
+            log_error(
+                "worker %u (pid %d) was not ready after %.3g s (server.boot_timeout): killing it",
+                slot->index + 1, (int)slot->pid,
+                (double)slot->master->conf->server.boot_timeout / 1000.0);
             break;
         }
         /* fall through */
     case SLOT_READY:
-        log_error("worker %u (pid %d) closed its channel and lives on: killing it", slot->index + 1, (int)slot->pid);
+        log_error("worker %u (pid %d) closed its channel and lives on: killing it", slot->index + 1,
+                  (int)slot->pid);
         break;
     case SLOT_DRAINING:
-        log_warning("worker %u (pid %d) did not end in time: killing it", slot->index + 1, (int)slot->pid);
+        log_warning("worker %u (pid %d) did not end in time: killing it", slot->index + 1,
+                    (int)slot->pid);
         break;
     case SLOT_KILLED:
         return;
@@ -100,7 +105,8 @@ void slot_arm(struct slot *slot, uint64_t ms)
 {
     if (!event_initialized(&slot->timer))
         evtimer_assign(&slot->timer, slot->master->base, on_slot_timer, slot);
-    struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+    struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+                          .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
     evtimer_add(&slot->timer, &tv);
 }
 
@@ -109,7 +115,8 @@ void slot_arm(struct slot *slot, uint64_t ms)
 static void tell(struct slot *slot, enum ipc_type type)
 {
     if (slot->ipc_fd >= 0 && ipc_send(slot->ipc_fd, type, NULL, 0) < 0)
-        log_debug("worker %u (pid %d) does not take %s: %m", slot->index + 1, (int)slot->pid, ipc_name(type));
+        log_debug("worker %u (pid %d) does not take %s: %m", slot->index + 1, (int)slot->pid,
+                  ipc_name(type));
 }
 
 void workers_tell(struct master *master, enum ipc_type type)
@@ -160,7 +167,8 @@ static void on_ready(struct slot *slot)
 static void on_failed(struct slot *slot, const struct ipc_msg *msg)
 {
     char first[80];
-    snprintf(first, sizeof(first), "worker %u (pid %d) failed to start:", slot->index + 1, (int)slot->pid);
+    snprintf(first, sizeof(first), "worker %u (pid %d) failed to start:", slot->index + 1,
+             (int)slot->pid);
     log_block(LOG_LEVEL_ERROR, first, msg->payload, msg->n);
     slot->failed = true;
 }
@@ -198,7 +206,8 @@ static void on_message(struct slot *slot, const struct ipc_msg *msg)
         on_draining(slot);
         break;
     default:
-        log_warning("worker %u (pid %d) sent %s", slot->index + 1, (int)slot->pid, ipc_name(msg->type));
+        log_warning("worker %u (pid %d) sent %s", slot->index + 1, (int)slot->pid,
+                    ipc_name(msg->type));
     }
 }
 
@@ -214,7 +223,8 @@ static void read_messages(struct slot *slot, unsigned most)
             on_message(slot, &msg);
             continue;
         }
-        /* Normally its SIGCHLD is on the way; a process that cannot be told anything must not stay for ever. */
+        /* Normally its SIGCHLD is on the way; a process that cannot be told anything must not stay
+         * for ever. */
         event_del(&slot->ipc);
         fd_close(&slot->ipc_fd);
         if (slot->state == SLOT_STARTING || slot->state == SLOT_READY)
@@ -242,14 +252,15 @@ static enum death judge(const struct slot *slot, int status)
         return DEATH_ASKED;
     if (slot->ready_ms)
         return DEATH_CRASH;
-    bool may_be_main = slot->master->conf->app.interpreter == CONF_INTERPRETER_AUTO && !slot->main_interpreter;
+    bool may_be_main =
+        slot->master->conf->app.interpreter == CONF_INTERPRETER_AUTO && !slot->main_interpreter;
     if (may_be_main && WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_NEED_MAIN)
         return DEATH_NEED_MAIN;
     return DEATH_BOOT;
 }
 
-/* Ended as we wanted it: by itself, by our SIGKILL, or by a signal meant for the whole process group that found it
- * before it had its handlers. */
+/* Ended as we wanted it: by itself, by our SIGKILL, or by a signal meant for the whole process
+ * group that found it before it had its handlers. */
 static bool ended_well(const struct slot *slot, int status)
 {
     int signo = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -265,6 +276,7 @@ static void log_death(const struct slot *slot, enum death death, int status)
     enum log_level level = death == DEATH_NEED_MAIN                           ? LOG_LEVEL_DEBUG
                            : death == DEATH_ASKED && ended_well(slot, status) ? LOG_LEVEL_INFO
                            : death == DEATH_CRASH && own_end                  ? LOG_LEVEL_INFO
+                           : death == DEATH_BOOT && slot->failed              ? LOG_LEVEL_INFO
                                                                               : LOG_LEVEL_ERROR;
     log_at(level, "worker %u (pid %d) %s%s", slot->index + 1, (int)slot->pid, words,
            death == DEATH_BOOT ? " before it was ready" : "");

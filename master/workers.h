@@ -12,8 +12,8 @@ struct slot;
 
 /* Fills every wanted slot that is empty and not waiting for its back-off. */
 void workers_fill(struct master *master);
-/* Asks one worker to stop: finish what is in flight (graceful_timeout), or close everything now. It is killed when its
- * time is over. */
+/* Asks one worker to stop: finish what is in flight (graceful_timeout), or close everything now. It
+ * is killed when its time is over. */
 void worker_stop(struct slot *slot, bool quick);
 void workers_stop_all(struct master *master, bool quick);
 /* To all that live; one that does not read its messages misses it. */

@@ -83,6 +83,30 @@ def test_the_masters_own_port_is_free_after_the_end():
         assert not connects(("127.0.0.1", port))
 
 
+BLOCKS = """
+import os, pathlib, select
+pathlib.Path(__file__).with_suffix(".loading").touch()
+r, w = os.pipe()
+select.select([r], [], [])
+"""
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_stopping_while_the_application_still_loads(tmp_path, sig):
+    (tmp_path / "slow.py").write_text(BLOCKS)
+    config = {"server": {"graceful_timeout": "0"}, "app": {"pythonpath": tmp_path}}
+    server = Server("slow:app", config)
+    try:
+        server.start()
+        wait_for((tmp_path / "slow.loading").exists, what="the application to load")
+        server.signal(sig)
+        assert server.wait_exit() == 0
+        session_is_gone(server)
+    finally:
+        server.kill()
+        server.cleanup()
+
+
 # --- deaths ---
 
 def test_a_killed_worker_is_replaced():
