@@ -80,8 +80,24 @@ static void default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* libevent remembers one base per process as that of signals, and the child still shares the
+ * master's epoll and pipes: reinit gives it copies of its own, which can then be freed without
+ * touching the master's. */
+static int forget_base(struct event_base *base)
+{
+    if (event_reinit(base) < 0)
+        return -1;
+    event_base_free(base);
+    return 0;
+}
+
 static _Noreturn void be_worker(const struct master *master, const struct slot *slot, int ipc_fd)
 {
+    if (forget_base(master->base) < 0) {
+        log_critical("worker %u: no event loop after the fork: %s", slot->index + 1,
+                     strerror(errno));
+        _exit(WORKER_EXIT_BOOT);
+    }
     default_signals();
     const char *name = master->conf->server.proc_name;
     proctitle_set(&master->title, "%s: worker %u", name ? name : "tine", slot->index + 1);
