@@ -27,7 +27,7 @@ DEADLINE = float(os.environ.get("TINE_TEST_DEADLINE", "20"))
 
 # What must not be in any error log unless the test expects it.
 FAULTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "UndefinedBehaviorSanitizer", "runtime error: ",
-          "Assertion", "[CRITICAL]", "Traceback", "was never awaited", "was never retrieved", "Exception ignored",
+          "Assertion `", "[CRITICAL]", "Traceback", "was never awaited", "was never retrieved", "Exception ignored",
           "Fatal Python error")
 
 
@@ -141,6 +141,7 @@ class Server:
         self.env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
         self.env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         self.process = None
+        self.ending = False
         self.workers_at_ready = []
         self.notified = []
         self.events = []
@@ -213,13 +214,13 @@ class Server:
     def stop(self, sig=signal.SIGTERM):
         """Asks it to end, then checks everything that a clean end has; always gives all resources back."""
         try:
-            respawned = self.process.poll() is None and not self.respawn and self.workers_at_ready \
-                and set(self.workers_at_ready) - set(self.workers())
-            if self.process.poll() is None:
+            dead = set()
+            if self.process.poll() is None and not self.ending:
+                dead = set(self.workers_at_ready) - set(self.workers()) if not self.respawn else dead
                 self.process.send_signal(sig)
             status = self.wait_exit()
             assert status == self.status, f"exit status {status}, expected {self.status}"
-            assert not respawned, f"workers {sorted(respawned)} died while it ran"
+            assert not dead, f"workers {sorted(dead)} died while it ran"
             self.check_log()
             wait_for(lambda: not processes_of_session(self.process.pid), self.deadline, "all processes to end")
         except BaseException:
@@ -253,6 +254,8 @@ class Server:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def signal(self, sig):
+        """Sends it to the master; one that ends the server is followed by stop() at the end of the test."""
+        self.ending = self.ending or sig in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
         self.process.send_signal(sig)
 
     def alive(self):
@@ -474,7 +477,11 @@ class Conn:
         return self.read_response(method)
 
     def half_close(self):
-        self.socket.shutdown(socket.SHUT_WR)
+        """Ends the sending side; nothing is left to end if the peer has reset the connection."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
         return self
 
     def reset(self):

@@ -99,9 +99,11 @@ async def two_receivers(scope, receive, send):
     """Two receive() calls at a time: each event comes once, or the second is refused; never a crash."""
     async def one():
         try:
-            return (await receive()).get("body", b"").decode()
+            found = (await receive()).get("body", b"").decode()
         except Exception as e:
-            return type(e).__name__
+            found = type(e).__name__
+        report(path="two_receivers", found=found)
+        return found
     await as_json(send, await asyncio.gather(one(), one()))
 
 

@@ -6,8 +6,5 @@ from apps.kit import read_all, text
 async def app(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
-    try:
-        await read_all(receive)
-    except ConnectionError:
-        return
+    await read_all(receive)
     await text(send, "")

@@ -57,8 +57,12 @@ async def raises(scope, receive, send):
     raise ValueError("secret of the application")
 
 
+class Odd(BaseException):
+    pass
+
+
 async def raises_base(scope, receive, send):
-    raise GeneratorExit("no Exception")
+    raise Odd("no Exception")
 
 
 async def raises_chained(scope, receive, send):

@@ -11,7 +11,7 @@ def dispatch(*functions):
     async def app(scope, receive, send):
         if scope["type"] != "http":
             raise NotImplementedError(scope["type"])
-        await table[scope["path"].split("/")[1]](scope, receive, send)
+        return await table[scope["path"].split("/")[1]](scope, receive, send)
     return app
 
 
@@ -39,12 +39,12 @@ async def as_json(send, value, headers=()):
 
 
 async def read_all(receive):
-    """The whole request body; ConnectionError if the client goes away before its end."""
+    """The whole request body; what came of it if the client goes away before its end."""
     parts = []
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ConnectionError("client gone")
+            return b"".join(parts)
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(parts)

