@@ -60,6 +60,8 @@ def test_row56_chunked_upload_that_nobody_reads(server):
         sent = push(c, b"10000\r\n" + bytes(65536) + b"\r\n", 200 << 20)
         assert sent < 100 << 20
         assert memory_kb(worker) - before < 8 * MB
+        assert server.get("/release").body == b"released"
+        c.reset()
 
 
 @pytest.mark.parametrize("part", [100, 65536, 1 << 20])

@@ -25,7 +25,12 @@ NO_MEANING = {"invalid/019", "invalid/040", "invalid/chunked_07"}
 
 # Legal, and refused on purpose, as the RFC allows.
 STRICTER = {"ver-1.2": "RFC 9110 2.5: 505 for a minor version that is not known",
-            "ck-size-zeros": "RFC 9112 7.1: the number of digits of a chunk size is bounded"}
+            "ck-size-zeros": "RFC 9112 7.1: the number of digits of a chunk size is bounded",
+            "valid/005": "RFC 9112 3.2: a target has no fragment", "valid/009": "RFC 9112 3.2: a target has no fragment",
+            "valid/025": "RFC 9112 6.1: one coding, chunked", "valid/029": "RFC 9112 6.1: one coding, chunked",
+            "valid/030": "RFC 9112 6.1: one coding, chunked", "valid/027": "RFC 3986 2: a byte that no URI can have",
+            "valid/099": "the body is shorter than its length", "valid/rfc9112_target_absolute_userinfo_01":
+            "RFC 9110 4.2.4: user information is an error"}
 
 
 def cases(name):

@@ -130,7 +130,8 @@ def test_row64_shutdown_comes_after_the_last_request(gate):
 
 def test_row64_shutdown_is_bounded():
     """An application that never finishes shutting down does not keep the service alive."""
-    with Server(app("hangs_in_shutdown"), {"server": {"graceful_timeout": "1s"}}) as server:
+    config = {"server": {"graceful_timeout": "1s"}}
+    with Server(app("hangs_in_shutdown"), config, allow=["Traceback"]) as server:
         assert server.get("/").body == b"up"
         server.signal(signal.SIGTERM)
         server.wait_event(step="shutdown")

@@ -68,6 +68,7 @@ struct conn {
     bool readable;       /* an event came while reading was paused, or reading stopped before the socket was empty */
     bool peer_hup;       /* the peer's end was seen coming: read until it */
     bool peer_eof;
+    bool wrote;          /* the socket took bytes since the last read: an error on it would have shown */
     bool linger;         /* set by the protocol: input may be left unread when it closes */
     bool writing;        /* write_event is added */
     bool over_high;      /* a write said CONN_LATER: on_drained is owed */

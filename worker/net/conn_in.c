@@ -76,11 +76,14 @@ static void read_on(struct conn *c)
             read_ended(c, n);
             return;
         }
+        c->wrote = false;
         deliver(c, net->scratch, (size_t)n);
         if (c->state != CONN_OPEN)
             return;
+        /* libevent does not tell a reset that came together with bytes (it shows EPOLLERR as readable), and there is no
+         * second edge: unless an answer has just gone out, the error must be fetched by reading to the end. */
         bool drained = (size_t)n < net->scratch_size && !c->peer_hup && c->transport->short_read_drains;
-        if (likely(drained))
+        if (likely(drained && c->wrote))
             return;
         if (c->paused) {
             c->readable = true;

@@ -79,6 +79,7 @@ static size_t length_of(const struct iovec *v, int n)
 static ssize_t try_write(struct conn *c, const struct iovec *v, int n)
 {
     ssize_t k = c->transport->writev(c, v, n);
+    c->wrote = true;
     if (likely(k >= 0))
         return k;
     if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
