@@ -257,7 +257,7 @@ def activated(config, count=1, pid="$$", names="web"):
     """A server as systemd starts one: sockets from descriptor 3 on. Yields (server, sockets)."""
     server = Server(APP, config, sockets=0)
     sockets = [listening_socket() for _ in range(count)]
-    copies = [socket.socket(fileno=os.dup2(s.fileno(), 100 + i)) for i, s in enumerate(sockets)]
+    copies = [socket.socket(fileno=os.dup2(s.fileno(), 900 + i)) for i, s in enumerate(sockets)]
     redirects = " ".join(f"{3 + i}<&{copy.fileno()} {copy.fileno()}<&-" for i, copy in enumerate(copies))
     script = f'export LISTEN_PID={pid} LISTEN_FDS={count} LISTEN_FDNAMES={names}; exec "$@" {redirects}'
     plain = server.argv
@@ -521,7 +521,7 @@ async def app(scope, receive, send):
 def test_an_application_that_refuses_sub_interpreters_gets_the_main_one(tmp_path):
     app = write_app(tmp_path, REFUSES.format(module="_xxsubinterpreters"))
     config = {"server": {"workers": 2}, "app": {"pythonpath": tmp_path}}
-    with Server(app, config) as server:
+    with Server(app, config, respawn=True) as server:
         wait_for(lambda: server.log().count(" is ready") == 2, what="both workers")
         assert server.log().count("application refuses sub-interpreters") == 1
         assert "starts again in" not in server.log()

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness import Conn, Server
+from harness import Conn, Server, wait_for
 
 
 def app(name):
@@ -117,8 +117,7 @@ def test_row64_shutdown_comes_after_the_last_request(gate):
             c.expect_close()
         name, conn = gate.accept()
         assert name == "shutdown"
-        steps = [e["step"] for e in server.events if "step" in e]
-        assert steps == ["answered", "shutdown"]
+        wait_for(lambda: [e["step"] for e in list(server.events) if "step" in e] == ["answered", "shutdown"])
         gate.let(conn)
         server.stop()
     except BaseException:

@@ -97,7 +97,7 @@ void asgi_report_exception(struct exchange *x, PyObject *exception)
 {
     char line[700], first[800];
     describe(x, line, sizeof line);
-    if (x->gone && from_disconnect(x->channel.asgi, exception, 0)) {
+    if (from_disconnect(x->channel.asgi, exception, 0)) {
         log_debug("Client disconnected during %s", line);
         return;
     }
