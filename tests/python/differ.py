@@ -4,9 +4,14 @@ import asyncio
 import gc
 import sys
 import traceback
+import types
 
 import __main__
 import _tine_test
+
+# A module that was imported before there was a runner.
+early = sys.modules["early"] = types.ModuleType("early")
+early.current_task, early.everyone = asyncio.current_task, asyncio.all_tasks
 
 _tine_test.use(__main__.pyloop)
 DEADLINE = 20

@@ -312,6 +312,16 @@ def test_current_task_outside_of_tasks():
     assert asyncio.current_task(loop) is None and asyncio.all_tasks(loop) == set()
 
 
+def test_modules_imported_before_the_runner():
+    from differ import early
+
+    async def application():
+        task = early.current_task()
+        return task in early.everyone(), task is asyncio.current_task()
+
+    assert end_of(application) == ((True, True), None)
+
+
 def test_cancel_all():
     ends, seen = Ends(), []
 

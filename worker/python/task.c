@@ -3,7 +3,8 @@
  * Task is being stepped already, loop.create_task() as everyone does. */
 #include "worker/python/task_internal.h"
 
-#include <stddef.h>
+#include <assert.h>
+#include <string.h>
 
 #include "worker/python/coro.h"
 #include "worker/python/loop.h"
@@ -106,6 +107,7 @@ void pytasks_free(struct pytasks *tasks)
 {
     if (!tasks)
         return;
+    assert(!tasks->current || !tasks->current->step || tasks->current->step->tasks != tasks);
     while (tasks->running_list)
         proxy_abandon(tasks->running_list);
     tasks->loop = NULL;

@@ -19,8 +19,11 @@ struct pytasks;
  * callee's to report: asyncio's "exception was never retrieved" is not logged. CancelledError also arrives here. */
 typedef void pytask_done_fn(PyObject *arg, PyObject *result, PyObject *exception);
 
-/* One per loop. NULL: exception set. */
+/* One per application: several may share a loop. To be made before the application is imported: asyncio.current_task()
+ * and all_tasks() are replaced in every module that has them by then. The context of the moment is the base of every
+ * request's. NULL: exception set. */
 struct pytasks *pytasks_new(struct pyloop *loop);
+/* What still runs is closed, its done called with GeneratorExit. Not from inside a first step. */
 void pytasks_free(struct pytasks *tasks);
 
 /* `coro`: what calling an async callable returned: a coroutine or any awaitable with send/throw (stolen).

@@ -4,6 +4,8 @@
  * no Task in a first step until somebody has called one of the functions. */
 #include "worker/python/task_internal.h"
 
+#include <string.h>
+
 #include "worker/python/coro.h"
 #include "worker/python/pyerr.h"
 
