@@ -3,7 +3,8 @@
     pyhost [--main] cpython_module.py MODULE [TEST...]
 
 Prints one line per test that did not pass ("fail: NAME", "error: NAME", "skip: NAME: reason") and the details on
-standard error, then "ran N".
+standard error, then "ran N"; "absent: ..." if this Python has no such tests. They are in Debian's package
+libpython3-testsuite; TINE_CPYTHON_TESTS may name a folder that holds test_asyncio instead.
 """
 
 import asyncio
@@ -69,7 +70,11 @@ def import_tests(name):
 def main():
     name, *only = sys.argv[1:]
     asyncio.set_event_loop(None)
-    module = import_tests(name)
+    try:
+        module = import_tests(name)
+    except ModuleNotFoundError as error:
+        print('absent:', error)
+        return
     use_tine()
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
     suite = unittest.defaultTestLoader.loadTestsFromModule(module) if not only else \

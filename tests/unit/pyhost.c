@@ -26,8 +26,14 @@ static int usage(void)
     return 2;
 }
 
+/* Descriptors and signals that cannot be watched are errors for Python, not for the log. */
+static void on_libevent_warning(int severity, const char *text)
+{
+}
+
 static struct event_base *make_base(void)
 {
+    event_set_log_callback(on_libevent_warning);
     struct event_config *config = event_config_new();
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     struct event_base *base = event_base_new_with_config(config);

@@ -1,0 +1,24 @@
+"""The event loop: each script of cases, in a sub-interpreter and in the main one."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+HOST = Path(os.environ.get("TINE_BUILD", ".")) / "tests/unit/pyhost"
+DEADLINE = 240
+
+
+@pytest.mark.parametrize("interpreter", ["sub", "main"])
+@pytest.mark.parametrize("script", ["loop_calls", "loop_api"])
+def test_script(script, interpreter):
+    if not HOST.exists():
+        pytest.skip(f"no {HOST}: make check builds it")
+    command = [str(HOST), *(["--main"] if interpreter == "main" else []), str(HERE / f"{script}.py")]
+    environment = dict(os.environ, PYHOST_PATH=str(HERE), PYTHONDONTWRITEBYTECODE="1")
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE)
+    assert re.search(r"^\d+ passed, 0 failed$", result.stdout, re.M), result.stdout + result.stderr
+    assert result.returncode == 0 and result.stderr == "", result.stderr
