@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -13,6 +12,11 @@
 #include "worker/http/h1_priv.h"
 
 #define FREE_REQS 256
+
+/* When the worker drains: for a request that may be on its way on an idle connection, or on a new one, where it is sure
+ * to be. */
+#define SHUTDOWN_GRACE_MS 50
+#define SHUTDOWN_GRACE_NEW_MS 1000
 
 struct h1_shared *h1_shared_new(const struct conf *conf)
 {
@@ -111,10 +115,10 @@ void h1_close(struct h1_conn *h)
 static void become_idle(struct h1_conn *h)
 {
     struct conn *c = h->conn;
-    if (unlikely(c->peer_eof || c->net->draining))
+    if (unlikely(c->peer_eof))
         h1_close(h);
     else
-        conn_set_deadline(c, c->net->conf->http.keepalive);
+        conn_set_deadline(c, unlikely(c->net->draining) ? SHUTDOWN_GRACE_MS : c->net->conf->http.keepalive);
 }
 
 /* The present request is over and its body was received: on to the next one. */
@@ -186,7 +190,7 @@ static int h1_open(struct conn *c)
         return -1;
     h->conn = c;
     c->proto_data = h;
-    conn_set_deadline(c, net->conf->http.header_timeout);
+    conn_set_deadline(c, net->draining ? SHUTDOWN_GRACE_NEW_MS : net->conf->http.header_timeout);
     return 0;
 }
 
@@ -303,13 +307,13 @@ static void h1_deadline(struct conn *c)
         h1_close(h);
 }
 
-/* A request that is on its way already is still answered; it says connection: close. */
+/* Nothing more can be expected on an idle connection but a request that is on its way already: it is still answered,
+ * with connection: close. */
 static void h1_shutdown(struct conn *c)
 {
     struct h1_conn *h = c->proto_data;
-    int waiting = 0;
-    if (h->state == H1_IDLE && (ioctl(c->fd, FIONREAD, &waiting) < 0 || waiting == 0))
-        h1_close(h);
+    if (h->state == H1_IDLE)
+        conn_set_deadline(c, h->served ? SHUTDOWN_GRACE_MS : SHUTDOWN_GRACE_NEW_MS);
 }
 
 static enum req_end end_of(const struct conn *c, enum conn_end why)

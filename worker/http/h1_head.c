@@ -108,6 +108,13 @@ static void refuse_guarded(struct h1_conn *h, const char *p, size_t n, enum h1_g
     }
 }
 
+static bool refuse(struct h1_req *hr, unsigned status, const char *name, const char *why)
+{
+    log_debug("%s: request refused: %s (%u): %s", hr->h->client.host, name, status, why);
+    h1_fail(hr, status, REQ_END_COMPLETE);
+    return false;
+}
+
 /* Not an accepted head: answers and returns false. */
 static bool judge(struct h1_req *hr, char *head, size_t n)
 {
@@ -117,24 +124,17 @@ static bool judge(struct h1_req *hr, char *head, size_t n)
     case H1_PARSE_OK:
         break;
     case H1_PARSE_UNKNOWN_METHOD:
-        h1_fail(hr, 501, REQ_END_COMPLETE);
-        return false;
+        return refuse(hr, 501, "method-unknown", "not a method of the IANA registry (RFC 9110 9.1)");
     case H1_PARSE_BAD:
-        h1_fail(hr, 400, REQ_END_COMPLETE);
-        return false;
+        return refuse(hr, 400, "head-unparsed", "the parser does not take it");
     case H1_PARSE_NO_MEMORY:
-        h1_fail(hr, 503, REQ_END_COMPLETE);
-        return false;
+        return refuse(hr, 503, "no-memory", "out of memory");
     }
     const struct refusal *refusal = head_rules_judge(r, conf->http.limit_request_body);
     if (likely(!refusal))
         refusal = forwarded_apply(r, &conf->http.forwarded_allow_ips, &r->conn->peer.sa);
-    if (unlikely(refusal != NULL)) {
-        log_debug("%s: request refused: %s (%u): %s", hr->h->client.host, refusal->name, refusal->status,
-                  refusal->why);
-        h1_fail(hr, refusal->status, REQ_END_COMPLETE);
-        return false;
-    }
+    if (unlikely(refusal != NULL))
+        return refuse(hr, refusal->status, refusal->name, refusal->why);
     if (unlikely(!conf->http.keepalive || r->conn->net->draining))
         r->keep_alive = false;
     return true;

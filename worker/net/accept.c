@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,6 +137,9 @@ struct acceptor *acceptor_new(struct net *net, const struct listener *listeners,
         d->acceptor = a;
         d->listener = &listeners[i];
         d->fd = listeners[i].fd;
+        /* Inherited by the connections, which saves a call for each (Linux). */
+        if (listeners[i].addr.ss_family != AF_UNIX)
+            setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
         event_assign(&d->event, net->base, d->fd, EV_READ | EV_PERSIST, on_acceptable, d);
         if (event_add(&d->event, NULL) < 0) {
             watch(a, false);

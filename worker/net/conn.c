@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,8 +191,6 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
     c->listener = listener;
     c->transport = &transport_tcp;
     set_addresses(c, peer);
-    if (c->peer.sa.sa_family != AF_UNIX)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     deadline_init(&c->deadline, on_deadline);
     deadline_init(&c->write_deadline, on_write_deadline);
     event_assign(&c->read_event, net->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, conn_on_readable, c);

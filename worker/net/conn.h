@@ -131,7 +131,7 @@ void net_shutdown(struct net *net);
 /* Calls fn(arg) when the last connection is gone (at once if there is none). */
 void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg);
 
-/* Takes over an accepted, non-blocking socket. NULL: out of memory, fd closed. */
+/* Takes over an accepted, non-blocking socket (TCP: with TCP_NODELAY). NULL: out of memory, fd closed. */
 struct conn *conn_open(struct net *net, int fd, const struct listener *listener, const struct sockaddr *peer,
                        socklen_t peer_len);
 

@@ -26,7 +26,7 @@ struct proto_ops {
     void (*on_drained)(struct conn *c);
     /* The time set by conn_set_deadline() is over. */
     void (*on_deadline)(struct conn *c);
-    /* The worker drains: close when idle, say so in the next answer. */
+    /* The worker drains: close soon when idle, say so in the next answer. */
     void (*on_shutdown)(struct conn *c);
     /* Last call: the connection is gone, free conn->proto_data. */
     void (*on_close)(struct conn *c, enum conn_end why);
