@@ -63,7 +63,8 @@ static int prepare(struct master *master)
         log_critical("log.errorlog %s: %s", conf->log.errorlog, strerror(errno));
         return MASTER_EXIT_SYSTEM;
     }
-    privs_give_file(&master->privs, log_fd());
+    privs_give_file(&master->privs, conf->log.errorlog);
+    privs_give_file(&master->privs, conf->log.accesslog);
     raise_descriptor_limit(&conf->server);
     const char *name = conf->server.proc_name;
     if (name)

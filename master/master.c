@@ -119,8 +119,8 @@ void master_reopen_logs(struct master *master)
         log_error("the error log cannot be opened again: %s", strerror(errno));
     else
         log_info("logs opened again");
-    /* The workers may have no right to make the file, and need one to write it. */
-    privs_give_file(&master->privs, log_fd());
+    privs_give_file(&master->privs, master->conf->log.errorlog);
+    privs_give_file(&master->privs, master->conf->log.accesslog);
     workers_tell(master, IPC_REOPEN);
 }
 

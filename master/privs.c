@@ -2,6 +2,7 @@
 #include "master/privs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
 
@@ -132,10 +134,16 @@ int privs_drop(const struct privs *privs)
     return 0;
 }
 
-void privs_give_file(const struct privs *privs, int fd)
+void privs_give_file(const struct privs *privs, const char *path)
 {
     struct stat st;
-    if (privs->drop && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid != privs->uid &&
-        fchown(fd, privs->uid, privs->gid) < 0)
-        log_warning("the log cannot be given to user %u: %s", privs->uid, strerror(errno));
+    if (!privs->drop || !path || strcmp(path, "-") == 0)
+        return;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+    bool gave = fd >= 0 && fstat(fd, &st) == 0 &&
+                (!S_ISREG(st.st_mode) || st.st_uid == privs->uid ||
+                 fchown(fd, privs->uid, privs->gid) == 0);
+    if (!gave)
+        log_warning("%s cannot be given to user %u: %s", path, privs->uid, strerror(errno));
+    fd_close(&fd);
 }

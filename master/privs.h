@@ -22,7 +22,9 @@ int privs_resolve(struct privs *privs, const struct conf_server *conf)
 void privs_done(struct privs *privs);
 /* In the child. Checks that there is no way back. 0, or -1: logged. */
 int privs_drop(const struct privs *privs) __attribute__((warn_unused_result));
-/* Makes an open regular file the workers' own, if they run as somebody else. */
-void privs_give_file(const struct privs *privs, int fd);
+/* Log files belong to the workers if they run as somebody else, who may have no right to make them:
+ * makes `path` if it is not there and gives it to them. NULL, "-" and what is not a regular file
+ * are left alone. Logged when it fails. */
+void privs_give_file(const struct privs *privs, const char *path);
 
 #endif

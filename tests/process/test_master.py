@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -580,6 +581,26 @@ def test_workers_run_as_the_user_with_its_groups_and_no_way_back(tmp_path):
         assert "0" not in re.search(r"^Groups:\t(.*)$", text, re.M).group(1).split()
         assert re.search(r"^CapEff:\t0+$", text, re.M)
         assert (path.stat().st_uid, path.stat().st_gid) == (uid, gid)
+
+
+@needs_root
+def test_workers_of_another_user_open_their_logs_again_in_a_folder_of_root():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        config = {"server": {"user": "nobody"},
+                  "log": {"errorlog": folder / "error", "accesslog": folder / "access"}}
+        with Server(APP, config) as server:
+            assert server.get("/first").status == 200
+            wait_for(lambda: "/first" in (folder / "access").read_text(), what="the first line")
+            (folder / "access").rename(folder / "access.1")
+            server.signal(signal.SIGUSR1)
+
+            def line_in_the_new_file():
+                server.get("/second")
+                return (folder / "access").exists() and "/second" in (folder / "access").read_text()
+            wait_for(line_in_the_new_file, what="a line in the new file")
+            assert (folder / "access").stat().st_uid == pwd.getpwnam("nobody").pw_uid
 
 
 @pytest.mark.parametrize("key", ["user", "group"])
