@@ -213,7 +213,8 @@ def test_less_and_more_at_once_ends_with_the_same_number():
         server.wait_log("workers: 1")
         server.signal(signal.SIGTTIN)
         server.wait_log("workers: 2")
-        wait_for(lambda: len(server.workers()) == 2 and server.log().count("is ready") >= 3, what="two workers")
+        second = server.wait_log(r"worker 2 .*worker 2 \(pid (\d+)\) started.*worker 2 \(pid \1\) is ready").group(1)
+        assert int(second) in server.workers() and len(server.workers()) == 2
 
 
 # --- others ---
