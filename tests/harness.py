@@ -80,6 +80,11 @@ def free_port():
         return s.getsockname()[1]
 
 
+def sanitized(pid):
+    """Whether the process runs under AddressSanitizer: its memory is then mostly the sanitizer's own."""
+    return "libasan" in Path(f"/proc/{pid}/maps").read_text()
+
+
 def processes_of_session(sid):
     """Ids of the living processes (zombies left out) of a session, the leader's own included."""
     found = []

@@ -12,7 +12,9 @@ MB = 1024
 
 @pytest.fixture
 def server():
-    with Server("heavy", {"http": {"body_timeout": "600s", "write_timeout": "600s"}}) as s:
+    config = {"http": {"body_timeout": "600s", "write_timeout": "600s"}}
+    asan = "detect_leaks=1:quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+    with Server("heavy", config, env={"ASAN_OPTIONS": asan}) as s:
         assert s.get("/hello").status == 200
         yield s
 
