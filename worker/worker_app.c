@@ -12,12 +12,15 @@
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/stacks.h"
+#include "worker/python/task.h"
 #include "worker/worker.h"
 
 struct worker_app {
     struct worker *worker;
     struct interp interp;
     struct app_env env;
+    struct pytasks
+        *early; /* runs nothing: asyncio.current_task() is ours before the application imports it */
     const struct interface_ops *interface;
     struct handler *handler;
 };
@@ -51,8 +54,14 @@ static int load(struct worker_app *a)
         return -1;
     }
     pyloop_add_turn_hook(a->env.loop, on_turn, a->worker);
+    a->early = pytasks_new(a->env.loop);
+    if (!a->early) {
+        fail_with_exception(a, WORKER_EXIT_BOOT);
+        return -1;
+    }
     PyObject *object = app_load(a->env.app, &a->interface);
-    if (object)
+    if (object && (a->env.tasks =
+                       pytasks_new(a->env.loop))) /* requests see what modules set in the context */
         a->handler = a->interface->open(&a->env, object);
     Py_XDECREF(object);
     if (a->handler)
@@ -157,6 +166,8 @@ void worker_app_end(struct worker_app *a)
 
 void worker_app_free(struct worker_app *a)
 {
+    pytasks_free(a->env.tasks);
+    pytasks_free(a->early);
     pyloop_free(a->env.loop);
     interp_stop(&a->interp);
     free(a);

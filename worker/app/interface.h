@@ -11,6 +11,7 @@ struct conf_app;
 struct handler;
 struct interp;
 struct pyloop;
+struct pytasks;
 
 /* What an interface gets to work with; lives as long as the worker. */
 struct app_env {
@@ -18,6 +19,7 @@ struct app_env {
     const struct conf_app *app;
     struct interp *interp;
     struct pyloop *loop;
+    struct pytasks *tasks; /* runs the coroutines of requests */
 };
 
 enum interface_start {

@@ -36,7 +36,6 @@ static void asgi_free(struct asgi *asgi)
     Py_CLEAR(asgi->cancelled_error);
     Py_CLEAR(asgi->gone_error);
     Py_CLEAR(asgi->app);
-    pytasks_free(asgi->tasks);
     free_list_clear(&asgi->receives);
     free_list_clear(&asgi->sends);
     free_list_clear(&asgi->steps);
@@ -51,7 +50,7 @@ static int asgi_init(struct asgi *asgi)
     if (names_init(&asgi->names) < 0 || channel_types_init(asgi) < 0 || asgi_http_init(asgi) < 0 ||
         asgi_lifespan_init(asgi) < 0)
         return -1;
-    if (!(asgi->awaitables = awaitables_new()) || !(asgi->tasks = pytasks_new(asgi->env.loop)))
+    if (!(asgi->awaitables = awaitables_new()))
         return -1;
     PyObject *exceptions = PyImport_ImportModule("asyncio.exceptions");
     asgi->cancelled_error =
@@ -124,13 +123,13 @@ static void asgi_stop(struct handler *h, void (*done)(void *), void *arg)
 static unsigned asgi_running(struct handler *h)
 {
     struct asgi *asgi = (struct asgi *)h;
-    return pytasks_running(asgi->tasks) - asgi_lifespan_running(asgi);
+    return pytasks_running(asgi->env.tasks) - asgi_lifespan_running(asgi);
 }
 
 static void asgi_cancel(struct handler *h)
 {
     struct asgi *asgi = (struct asgi *)h;
-    pytasks_cancel_all(asgi->tasks,
+    pytasks_cancel_all(asgi->env.tasks,
                        (PyObject *)asgi->lifespan); /* which has its shut-down before it */
 }
 

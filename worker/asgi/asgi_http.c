@@ -414,7 +414,7 @@ static int call_app(struct asgi *asgi, struct exchange *x)
         PyObject *args[] = { x->scope, receive, send };
         x->names = conn_names_ref(x->req->conn->user);
         x->number = x->names->exchanges;
-        r = pytask_call(asgi->tasks, asgi->app, args, 3, on_app_done, (PyObject *)x);
+        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)x);
     }
     Py_XDECREF(receive);
     Py_XDECREF(send);

@@ -223,7 +223,7 @@ static int call_app(struct asgi *asgi, struct lifespan *l)
     if (scope && receive && send) {
         PyObject *args[] = { scope, receive, send };
         l->running = true;
-        r = pytask_call(asgi->tasks, asgi->app, args, 3, on_app_done, (PyObject *)l);
+        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)l);
     }
     Py_XDECREF(scope);
     Py_XDECREF(receive);

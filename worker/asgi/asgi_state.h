@@ -12,7 +12,6 @@
 struct awaitables;
 struct channel;
 struct lifespan;
-struct pytasks;
 
 struct asgi_names {
 #define NAME(member, text) PyObject *member;
@@ -35,7 +34,6 @@ struct asgi {
     struct app_env env;
     PyObject *app;
     struct awaitables *awaitables;
-    struct pytasks *tasks;
 
     struct asgi_names names;
     PyTypeObject *receive_type, *send_type, *step_type, *exchange_type, *lifespan_type;
