@@ -250,7 +250,7 @@ def test_a_log_that_nobody_reads_stops_nothing():
         process = subprocess.Popen(server.argv(), cwd=server.cwd, env=server.env, stderr=write_end,
                                    stdin=subprocess.DEVNULL, pass_fds=[s.fileno() for s in server.sockets])
         try:
-            wait_for(lambda: children_of(process.pid), what="a worker")
+            wait_for(lambda: sum("READY=1" in text for text in server.notified) == 2, what="READY=1")
             os.set_blocking(write_end, False)
             with pytest.raises(BlockingIOError):
                 while True:
