@@ -13,10 +13,12 @@ static ssize_t tcp_read(struct conn *c, void *p, size_t n)
 
 static ssize_t tcp_writev(struct conn *c, const struct iovec *v, int n)
 {
+    /* A head goes out in one packet with the start of the file behind it. */
+    int flags = MSG_NOSIGNAL | (c->file_left ? MSG_MORE : 0);
     if (n == 1)
-        return send(c->fd, v->iov_base, v->iov_len, MSG_NOSIGNAL);
+        return send(c->fd, v->iov_base, v->iov_len, flags);
     struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)n };
-    return sendmsg(c->fd, &m, MSG_NOSIGNAL);
+    return sendmsg(c->fd, &m, flags);
 }
 
 static ssize_t tcp_sendfile(struct conn *c, int fd, off_t *offset, size_t n)
