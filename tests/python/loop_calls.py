@@ -81,6 +81,8 @@ def contexts():
 
 @case
 def a_context_in_use_is_reported():
+    if sys.version_info >= (3, 12):
+        raise Skip('asyncio calls the exception handler in that very context: it only logs')
     seen = []
     loop.set_exception_handler(lambda _, context: seen.append(context))
     ctx = contextvars.copy_context()

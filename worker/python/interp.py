@@ -14,7 +14,7 @@ def _prepare_path(path):
 
 
 def _prepare_streams():
-    """A line printed appears at once and in one write(), not torn between workers."""
+    """A line printed appears at once and in one write(), not torn between workers (unless PYTHONUNBUFFERED is set)."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, 'reconfigure'):
             stream.reconfigure(line_buffering=True)

@@ -13,6 +13,9 @@ from asyncio import base_events, coroutines, format_helpers
 
 from _tine import LoopBase
 
+# The public name warns since Python 3.14.
+_iscoroutinefunction = getattr(coroutines, '_iscoroutinefunction', coroutines.iscoroutinefunction)
+
 
 class _Selector:
     """What asyncio's code and its debuggers ask a selector: who watches which descriptor. libevent does its work."""
@@ -77,7 +80,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         self.call_exception_handler(context)
 
     def add_signal_handler(self, sig, callback, *args):
-        if coroutines.iscoroutine(callback) or coroutines.iscoroutinefunction(callback):
+        if coroutines.iscoroutine(callback) or _iscoroutinefunction(callback):
             raise TypeError('coroutines cannot be used with add_signal_handler()')
         self._signal_handlers[sig] = self._add_signal(sig, callback, *args)
 

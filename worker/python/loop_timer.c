@@ -173,7 +173,7 @@ int timer_when(PyObject *seconds, int64_t *ret_ns)
     double s = PyFloat_AsDouble(seconds);
     if (s == -1.0 && PyErr_Occurred())
         return -1;
-    double ns = ceil(s * 1e9);
+    double ns = ceil(s * 1e9) + 1; /* the product may have been rounded down */
     if (ns >= 9.2e18)
         *ret_ns = INT64_MAX - 1;
     else

@@ -127,7 +127,7 @@ static PyObject *call_at(struct pyloop *loop, PyObject *when, PyObject *const *a
 
 static double now(void)
 {
-    return (double)clock_ns() * 1e-9;
+    return (double)clock_ns() / 1e9;
 }
 
 static PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t n,
