@@ -65,3 +65,8 @@ tests_unit_test_conf_load_SOURCES = tests/unit/test_conf_load.c tests/unit/unit.
 tests_unit_test_conf_load_LDADD = $(conf_unit_libs)
 tests_unit_test_log_format_SOURCES = tests/unit/test_log_format.c tests/unit/unit.h
 tests_unit_test_log_format_LDADD = $(conf_unit_libs)
+
+# make bench BENCH_ARGS='--rounds 5 --venv DIR': Tine beside its peers; measures, passes no verdict.
+.PHONY: bench
+bench: all
+	$(PYTHON3) $(srcdir)/tests/bench/bench.py --tine ./tine $(BENCH_ARGS)

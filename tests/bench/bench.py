@@ -63,8 +63,8 @@ def load(wrk, peer, scenario, seconds, folder):
     return {
         "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
         "cpu_us": cpu * 1e6 / n,
-        "p50_ms": milliseconds(re.search(r"50%\s+(\S+)", out).group(1)),
-        "p99_ms": milliseconds(re.search(r"99%\s+(\S+)", out).group(1)),
+        "p50_ms": milliseconds(re.search(r"^\s+50%\s+(\S+)", out, re.M).group(1)),
+        "p99_ms": milliseconds(re.search(r"^\s+99%\s+(\S+)", out, re.M).group(1)),
         "socket_errors": sum(map(int, re.findall(r"(?:read|write|timeout|connect) (\d+)", out))),
         "pss_kb": peer.pss_kb(),
     }
@@ -85,8 +85,8 @@ def measure(args, peers, folder):
                 run = load(wrk, peer, scenario, args.seconds, folder)
                 if run:
                     runs[scenario][peer.name].append(run)
-                print("\r%d/%d %-10s %-24s" % (round_number + 1, args.rounds, scenario, peer.name), end="", file=sys.stderr)
-    print(file=sys.stderr)
+                if sys.stderr.isatty():
+                    print("\r%d/%d %-10s %-24s" % (round_number + 1, args.rounds, scenario, peer.name), end="", file=sys.stderr)
     return {s: {name: median(r) for name, r in by.items()} for s, by in runs.items()}
 
 
