@@ -120,6 +120,9 @@ void net_done(struct net *net)
     if (net->proto_shared)
         net->proto_shared_free(net->proto_shared);
     net->proto_shared = NULL;
+    if (net->ws_shared)
+        net->ws_shared_free(net->ws_shared);
+    net->ws_shared = NULL;
     free(net->scratch);
     net->scratch = NULL;
 }
@@ -238,9 +241,20 @@ void conn_die(struct conn *c, enum conn_end why)
     deadline_done(&c->net->wheel, &c->write_deadline);
     if (c->transport->done)
         c->transport->done(c);
-    close(c->fd);
+    if (c->fd >= 0)
+        close(c->fd);
     c->fd = -1;
     SLIST_INSERT_HEAD(&c->net->dead, c, dead);
+}
+
+int conn_lend(struct conn *c)
+{
+    int fd = c->fd;
+    assert(c->state == CONN_OPEN && !conn_unsent(c) && c->transport == &transport_tcp);
+    event_del(&c->read_event);
+    c->fd = -1;
+    c->paused = true; /* nobody reads here any more */
+    return fd;
 }
 
 /* Bytes that we have not read make close(2) send a RST, which may destroy the answer before the peer has read it. */

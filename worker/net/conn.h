@@ -115,6 +115,8 @@ struct net {
     struct acceptor *acceptor;  /* told when a connection is gone; NULL: none */
     void *proto_shared;         /* what the protocol keeps once for all connections */
     void (*proto_shared_free)(void *proto_shared);
+    void *ws_shared;            /* likewise of WebSockets, from the first one on */
+    void (*ws_shared_free)(void *ws_shared);
     void (*on_empty)(void *arg);
     void *on_empty_arg;
 };
@@ -164,6 +166,10 @@ void conn_no_deadline(struct conn *c);
 void conn_close(struct conn *c);
 /* Closes at once: with RST if `reset`, so that the peer notices a cut answer. */
 void conn_abort(struct conn *c, bool reset);
+/* Gives the socket away to a library that reads, writes and closes it: nothing may be waiting in `out`; bytes in `in` are
+ * the caller's to take. The connection stays, without a socket, for its deadline, for net_shutdown() and to be counted,
+ * until conn_abort(). Returns the descriptor. */
+int conn_lend(struct conn *c);
 /* Changes the protocol; neither the old one's on_close nor the new one's open is called: proto_data is the caller's
  * business. Inside on_data, bytes that the old one did not use are offered to the new one at once. */
 void conn_set_proto(struct conn *c, const struct proto_ops *proto);
