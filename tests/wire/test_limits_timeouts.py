@@ -5,6 +5,11 @@ import select
 import pytest
 
 
+def pace(seconds):
+    """The slowness of a slow client: what is tested, never a wait for something to be ready."""
+    select.select([], [], [], seconds)
+
+
 def trickle(conn, data, pause=0.1):
     """Sends byte by byte, a little time between, until all is sent or the server answers or closes; the bytes sent."""
     for i, octet in enumerate(data):
@@ -103,7 +108,7 @@ def test_write_timeout_is_for_no_progress(serve):
         have = len(c.read_exactly(1000))
         step = n // 20
         while have < n:
-            select.select([], [], [], 0.1)
+            pace(0.1)
             have += len(c.read_exactly(min(step, n - have)))
         assert have == n
 
@@ -114,7 +119,7 @@ def test_keepalive_does_not_count_while_an_answer_is_sent(serve):
     with server.connect(rcvbuf=16384) as c:
         c.send_request("GET", f"/big?n={n}&sized=1")
         c.read_until(b"\r\n\r\n")
-        select.select([], [], [], 1.0)
+        pace(1.0)
         assert len(c.read_exactly(n)) == n
 
 
