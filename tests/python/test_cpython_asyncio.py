@@ -3,6 +3,7 @@ libpython3-testsuite). A test that fails and is not listed here with its reason 
 
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,11 @@ KNOWN = {
 }
 
 
+def default_sigint():
+    """A shell starts what it puts into the background with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("module, interpreter", [(m, "main") for m in MODULES] + [(m, "sub") for m in IN_SUB])
 def test_module(module, interpreter):
     if not HOST.exists():
@@ -35,7 +41,8 @@ def test_module(module, interpreter):
     command = [str(HOST), *(["--main"] if interpreter == "main" else []), str(HERE / "cpython_module.py"),
                f"test_{module}"]
     environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE,
+                            preexec_fn=default_sigint)
     absent = re.search(r"^absent: .*", result.stdout, re.M)
     if absent:
         pytest.skip(absent[0])

@@ -144,7 +144,8 @@ def test_sigint_is_not_taken_over(tmp_path):
         import signal, time
         print("ready")
         time.sleep(1000)
-    """), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    """), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=PLAIN,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=DEADLINE)

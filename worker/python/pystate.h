@@ -10,7 +10,6 @@
     X(_callback_failed)                                                                            \
     X(_check_callback)                                                                             \
     X(_check_thread)                                                                               \
-    X(_run)                                                                                        \
     X(_run_handle)                                                                                 \
     X(_cancelled)                                                                                  \
     X(call_at)                                                                                     \
