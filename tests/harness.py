@@ -346,6 +346,9 @@ class Server:
         with self.changed:
             while found() is None:
                 if self.process.poll() is not None:
+                    # What it sent before its end is in the socket and may not have been read yet.
+                    if self.changed.wait_for(lambda: found() is not None, 1):
+                        break
                     raise AssertionError(f"tine ended with status {self.process.returncode}, waiting for {what}")
                 left = end - time.monotonic()
                 if left <= 0:
