@@ -212,9 +212,8 @@ static struct event_base *base_new(void)
     struct event_config *config = event_config_new();
     if (!config)
         return NULL;
-    /* one thread touches the base; EPOLL_USE_CHANGELIST is unsafe with dup()ed descriptors */
+    /* flags as loop.h wants them: one thread touches the base */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-    event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
