@@ -263,15 +263,17 @@ def test_life_of_the_application(name, stop, tmp_path):
     assert life() == ["startup", "shutdown"]
 
 
-@pytest.mark.parametrize("interpreter", ["sub", "main"])
+@pytest.mark.parametrize("interpreter", ["auto", "sub", "main"])
 @pytest.mark.parametrize("name", list(PROJECTS))
 def test_interpreter_and_workers(name, interpreter, tmp_path):
     """Each framework serves in a sub-interpreter and in the main one, from two workers that share the database.
-    pydantic 2 refuses sub-interpreters from Python 3.12 on: asked for `sub` all the same, the service says so and ends."""
+    pydantic 2 refuses sub-interpreters from Python 3.12 on: `auto` falls back to the main one and says so once; asked for
+    `sub` all the same, the service says so and ends."""
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"python3-{name} is not installed")
     config = {"server": {"workers": 2}, "app": {"interpreter": interpreter}}
-    if name == "fastapi" and interpreter == "sub" and sys.version_info >= (3, 12):
+    refuses_sub = name == "fastapi" and sys.version_info >= (3, 12)
+    if refuses_sub and interpreter == "sub":
         refused = Notebook(name, tmp_path, config=config).server.start()
         try:
             assert refused.wait_exit() == 4
@@ -287,3 +289,5 @@ def test_interpreter_and_workers(name, interpreter, tmp_path):
 
             assert set(threads.map(post, range(16))) == {201}
         assert len(notebook.client.get("/notes").json()) == 16
+        fallbacks = notebook.server.log().count("the application refuses sub-interpreters (pydantic_core)")
+        assert fallbacks == (refuses_sub and interpreter == "auto")

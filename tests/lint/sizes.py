@@ -20,10 +20,12 @@ FENCED_TEXT = {".c", ".h", ".def", ".py", ".mk", ".am", ".ac", ".md", ".ini", ".
 
 
 def committed():
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    if listed.returncode == 0:
-        return sorted(ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file())
-    # A released archive has no repository.
+    try:
+        listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], check=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL).stdout
+        return sorted(ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file())
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pass  # a released archive has no repository, and a machine need not have git
     return sorted(path for top in ("common", "conf", "master", "worker", "tests", "man") for path in (ROOT / top).rglob("*")
                   if path.is_file() and "__pycache__" not in path.parts)
 

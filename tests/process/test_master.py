@@ -518,9 +518,9 @@ async def app(scope, receive, send):
 """
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="written for _xxsubinterpreters")
 def test_an_application_that_refuses_sub_interpreters_gets_the_main_one(tmp_path):
-    app = write_app(tmp_path, REFUSES.format(module="_xxsubinterpreters"))
+    module = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    app = write_app(tmp_path, REFUSES.format(module=module))
     config = {"server": {"workers": 2}, "app": {"pythonpath": tmp_path}}
     with Server(app, config, respawn=True) as server:
         wait_for(lambda: server.log().count(" is ready") == 2, what="both workers")
