@@ -3,6 +3,7 @@
 #include "master/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -58,7 +59,8 @@ int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int
         goto failed;
     }
     l.text = address_text(&l.addr, l.addr_len);
-    if (l.text)
+    l.bind = strdup(bind->text);
+    if (l.text && l.bind)
         v = realloc(listeners->v, (listeners->n + 1) * sizeof(*v));
     if (!v) {
         log_critical("bind %s: out of memory", bind->text);
@@ -70,8 +72,75 @@ int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int
 
 failed:
     free(l.text);
+    free(l.bind);
     close(fd);
     return -1;
+}
+
+/* Another descriptor of a socket that is open already. 0, or -1 logged. */
+static int add_again(struct listeners *listeners, const struct conf_bind *bind,
+                     const struct listener *open)
+{
+    int fd = fcntl(open->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (fd < 0) {
+        log_critical("bind %s: %s", bind->text, strerror(errno));
+        return -1;
+    }
+    return listeners_add(listeners, bind, fd);
+}
+
+/* Takes over what `before` opened for the same bind. How many, or -1 logged. */
+static int keep_bind(struct listeners *listeners, const struct listeners *before,
+                     const struct conf_bind *bind)
+{
+    int kept = 0;
+    for (size_t i = 0; before && i < before->n; i++) {
+        if (strcmp(before->v[i].bind, bind->text) != 0)
+            continue;
+        if (add_again(listeners, bind, &before->v[i]) < 0)
+            return -1;
+        kept++;
+    }
+    return kept;
+}
+
+static const struct listener *find_address(const struct listeners *before,
+                                           const struct addrinfo *ai)
+{
+    for (size_t i = 0; before && i < before->n; i++)
+        if (before->v[i].addr_len == ai->ai_addrlen &&
+            memcmp(&before->v[i].addr, ai->ai_addr, ai->ai_addrlen) == 0)
+            return &before->v[i];
+    return NULL;
+}
+
+static bool listens_on(const struct listeners *listeners, const char *path)
+{
+    for (size_t i = 0; i < listeners->n; i++)
+        if (strncmp(listeners->v[i].text, "unix:", 5) == 0 &&
+            strcmp(listeners->v[i].text + 5, path) == 0)
+            return true;
+    return false;
+}
+
+void listeners_replace(struct listeners *before, struct listeners *after)
+{
+    struct listen_file *files =
+        realloc(after->files, (after->n_files + before->n_files + 1) * sizeof(*files));
+    if (files)
+        after->files = files;
+    size_t left = 0;
+    for (size_t i = 0; i < before->n_files; i++) {
+        /* Without memory the file stays when the service ends: the next start clears it away. */
+        if (!listens_on(after, before->files[i].path))
+            before->files[left++] = before->files[i];
+        else if (files)
+            after->files[after->n_files++] = before->files[i];
+        else
+            free(before->files[i].path);
+    }
+    before->n_files = left;
+    listeners_close(before);
 }
 
 void listeners_close(struct listeners *listeners)
@@ -87,6 +156,7 @@ void listeners_close(struct listeners *listeners)
     for (size_t i = 0; i < listeners->n; i++) {
         close(listeners->v[i].fd);
         free(listeners->v[i].text);
+        free(listeners->v[i].bind);
     }
     free(listeners->files);
     free(listeners->v);
@@ -162,17 +232,24 @@ static bool seen_before(const struct addrinfo *first, const struct addrinfo *ai)
     return false;
 }
 
-static int open_addresses(struct listeners *listeners, const struct conf_bind *bind,
-                          unsigned backlog, const struct addrinfo *first)
+static int open_addresses(struct listeners *listeners, const struct listeners *before,
+                          const struct conf_bind *bind, unsigned backlog,
+                          const struct addrinfo *first)
 {
-    size_t before = listeners->n;
+    size_t n_before = listeners->n;
     const struct addrinfo *skipped = NULL;
     int why = 0;
     for (const struct addrinfo *ai = first; ai; ai = ai->ai_next) {
         if (seen_before(first, ai))
             continue;
+        const struct listener *open = find_address(before, ai);
+        if (open) {
+            if (add_again(listeners, bind, open) < 0)
+                return -1;
+            continue;
+        }
         int fd = open_tcp(ai, backlog);
-        if (fd < 0 && family_is_missing(errno) && (ai->ai_next || listeners->n > before)) {
+        if (fd < 0 && family_is_missing(errno) && (ai->ai_next || listeners->n > n_before)) {
             skipped = ai;
             why = errno;
             continue;
@@ -196,7 +273,8 @@ static int open_addresses(struct listeners *listeners, const struct conf_bind *b
     return 0;
 }
 
-static int listen_tcp(struct listeners *listeners, const struct conf_bind *bind, unsigned backlog)
+static int listen_tcp(struct listeners *listeners, const struct listeners *before,
+                      const struct conf_bind *bind, unsigned backlog)
 {
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
                                     .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
@@ -210,32 +288,36 @@ static int listen_tcp(struct listeners *listeners, const struct conf_bind *bind,
                      rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return -1;
     }
-    rc = open_addresses(listeners, bind, backlog, found);
+    rc = open_addresses(listeners, before, bind, backlog, found);
     freeaddrinfo(found);
     return rc;
 }
 
-int listeners_open(struct listeners *listeners, const struct conf_server *conf,
-                   const struct privs *privs, struct listen_passed *passed)
+static int open_bind(struct listeners *listeners, const struct listeners *before,
+                     const struct conf_bind *bind, const struct conf_server *conf,
+                     const struct privs *privs, struct listen_passed *passed)
+{
+    switch (bind->kind) {
+    case CONF_BIND_TCP:
+        return listen_tcp(listeners, before, bind, conf->backlog);
+    case CONF_BIND_UNIX:
+        return listen_unix(listeners, bind, conf, privs);
+    case CONF_BIND_FD:
+        return listen_fd(listeners, before, bind);
+    case CONF_BIND_SYSTEMD:
+        return listen_systemd(listeners, bind, passed);
+    }
+    return -1;
+}
+
+int listeners_open(struct listeners *listeners, const struct listeners *before,
+                   const struct conf_server *conf, const struct privs *privs,
+                   struct listen_passed *passed)
 {
     for (size_t i = 0; i < conf->bind.n; i++) {
         const struct conf_bind *bind = &conf->bind.v[i];
-        int rc = -1;
-        switch (bind->kind) {
-        case CONF_BIND_TCP:
-            rc = listen_tcp(listeners, bind, conf->backlog);
-            break;
-        case CONF_BIND_UNIX:
-            rc = listen_unix(listeners, bind, conf, privs);
-            break;
-        case CONF_BIND_FD:
-            rc = listen_fd(listeners, bind);
-            break;
-        case CONF_BIND_SYSTEMD:
-            rc = listen_systemd(listeners, bind, passed);
-            break;
-        }
-        if (rc < 0)
+        int kept = keep_bind(listeners, before, bind);
+        if (kept < 0 || (kept == 0 && open_bind(listeners, before, bind, conf, privs, passed) < 0))
             return -1;
     }
     listen_passed_close_unused(listeners, passed);

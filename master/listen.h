@@ -1,5 +1,5 @@
-/* listen.h: the sockets of the service: made or inherited once, kept for its whole life, handed to
- * every worker. */
+/* listen.h: the sockets of the service: made or inherited, kept for as long as the configuration
+ * names them, handed to every worker. */
 #ifndef TINE_MASTER_LISTEN_H
 #define TINE_MASTER_LISTEN_H
 
@@ -40,11 +40,16 @@ struct listeners {
 void listen_take_passed(struct listen_passed *passed);
 void listen_passed_done(struct listen_passed *passed);
 
-/* Opens every bind of the configuration. 0, or -1 logged with the address and the reason; what was
- * opened stays for listeners_close(). */
-int listeners_open(struct listeners *listeners, const struct conf_server *conf,
-                   const struct privs *privs, struct listen_passed *passed)
-    __attribute__((warn_unused_result));
+/* Opens every bind of the configuration. A bind or an address that is open in `before` (NULL: none)
+ * becomes a second descriptor of the same socket: no connection in its queue is lost when either is
+ * closed. 0, or -1 logged with the address and the reason; what was opened stays for
+ * listeners_close(). */
+int listeners_open(struct listeners *listeners, const struct listeners *before,
+                   const struct conf_server *conf, const struct privs *privs,
+                   struct listen_passed *passed) __attribute__((warn_unused_result));
+/* `after` takes the place of `before`: gets the socket files that it still listens on; then `before`
+ * is closed. */
+void listeners_replace(struct listeners *before, struct listeners *after);
 /* Closes the sockets and removes the files that this process made. */
 void listeners_close(struct listeners *listeners);
 
@@ -55,7 +60,9 @@ void listeners_close(struct listeners *listeners);
 int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int fd);
 int listen_unix(struct listeners *listeners, const struct conf_bind *bind,
                 const struct conf_server *conf, const struct privs *privs);
-int listen_fd(struct listeners *listeners, const struct conf_bind *bind);
+/* A descriptor that is one of `before` is ours already, not handed down: refused. */
+int listen_fd(struct listeners *listeners, const struct listeners *before,
+              const struct conf_bind *bind);
 /* A socket that stays open and is never accepted from would let its clients wait for ever. */
 void listen_passed_close_unused(const struct listeners *listeners, struct listen_passed *passed);
 int listen_systemd(struct listeners *listeners, const struct conf_bind *bind,

@@ -71,9 +71,19 @@ static const char *what_is_wrong(int fd)
     return NULL;
 }
 
-int listen_fd(struct listeners *listeners, const struct conf_bind *bind)
+static bool is_used(const struct listeners *listeners, int fd)
 {
-    const char *wrong = what_is_wrong(bind->fd);
+    for (size_t i = 0; i < listeners->n; i++)
+        if (listeners->v[i].fd == fd)
+            return true;
+    return false;
+}
+
+int listen_fd(struct listeners *listeners, const struct listeners *before,
+              const struct conf_bind *bind)
+{
+    const char *wrong =
+        before && is_used(before, bind->fd) ? "belongs to another bind" : what_is_wrong(bind->fd);
     if (wrong) {
         log_critical("bind %s: descriptor %d %s", bind->text, bind->fd, wrong);
         return -1;
@@ -125,14 +135,6 @@ int listen_systemd(struct listeners *listeners, const struct conf_bind *bind,
                   listeners->v[listeners->n - 1].text);
     }
     return 0;
-}
-
-static bool is_used(const struct listeners *listeners, int fd)
-{
-    for (size_t i = 0; i < listeners->n; i++)
-        if (listeners->v[i].fd == fd)
-            return true;
-    return false;
 }
 
 void listen_passed_close_unused(const struct listeners *listeners, struct listen_passed *passed)

@@ -2,6 +2,9 @@ master_sources = \
 	master/main.c \
 	master/master.h master/master.c \
 	master/signals.h master/signals.c \
+	master/reload.h master/reload.c \
+	master/generation.h master/generation.c \
+	master/apply.h master/apply.c \
 	master/workers.h master/workers.c \
 	master/slots.h master/slots.c \
 	master/spawn.h master/spawn.c \

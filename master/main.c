@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/heritage.h"
@@ -15,6 +14,8 @@
 #include "conf/conf.h"
 #include "conf/conf_cli.h"
 #include "conf/conf_load.h"
+#include "master/apply.h"
+#include "master/generation.h"
 #include "master/master.h"
 #include "master/pidfile.h"
 
@@ -33,22 +34,6 @@ static int print_errors(char *errors)
     return MASTER_EXIT_CONF;
 }
 
-/* Connections need descriptors, and the soft limit is 1024 on most systems. */
-static void raise_descriptor_limit(const struct conf_server *conf)
-{
-    const rlim_t others = 256; /* files and sockets of the application, roughly */
-    struct rlimit limit;
-    rlim_t want = conf->worker_connections + others;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
-        return;
-    if (limit.rlim_max < want)
-        log_warning("server.worker_connections = %u needs more descriptors than the limit of %llu "
-                    "(ulimit -Hn)",
-                    conf->worker_connections, (unsigned long long)limit.rlim_max);
-    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* Where paths of the configuration start, and where messages go. */
 static int prepare(struct master *master)
 {
@@ -59,18 +44,11 @@ static int prepare(struct master *master)
     }
     if (privs_resolve(&master->privs, &conf->server) < 0)
         return MASTER_EXIT_CONF;
-    if (log_open(conf->log.errorlog, (enum log_level)conf->log.loglevel) < 0) {
-        log_critical("log.errorlog %s: %s", conf->log.errorlog, strerror(errno));
+    if (apply_log(conf) < 0)
         return MASTER_EXIT_SYSTEM;
-    }
-    privs_give_file(&master->privs, conf->log.errorlog);
-    privs_give_file(&master->privs, conf->log.accesslog);
-    raise_descriptor_limit(&conf->server);
-    const char *name = conf->server.proc_name;
-    if (name)
-        proctitle_set(&master->title, "%s: master", name);
-    else
-        proctitle_set(&master->title, "tine: master [%s]", conf->app.module);
+    apply_log_owner(conf, &master->privs);
+    apply_limits(conf);
+    apply_title(master);
     return MASTER_EXIT_OK;
 }
 
@@ -81,21 +59,26 @@ static int run(struct master *master, struct listen_passed *passed)
     if (conf->pidfile && pidfile_write(conf->pidfile) < 0)
         return MASTER_EXIT_SYSTEM;
     int status = MASTER_EXIT_SYSTEM;
-    if (listeners_open(&master->listeners, conf, &master->privs, passed) == 0)
+    if (listeners_open(&master->current->listeners, NULL, conf, &master->privs, passed) == 0)
         status = master_run(master);
-    listeners_close(&master->listeners);
+    /* By now a reload may have replaced the configuration; the name of the pidfile stays. */
+    conf = &master->conf->server;
+    listeners_close(&master->current->listeners);
     pidfile_remove(conf->pidfile);
     return status;
 }
 
-static int serve(const struct conf *conf, const struct proctitle *title)
+static int serve(const struct conf_cli *cli, struct generation *first,
+                 const struct proctitle *title)
 {
-    struct master master = { .conf = conf, .title = *title, .notify = { .fd = -1 } };
+    struct master master = {
+        .cli = cli, .current = first, .conf = first->conf, .title = *title, .notify = { .fd = -1 }
+    };
     struct listen_passed passed;
     listen_take_passed(&passed);
     signal(SIGPIPE, SIG_IGN);
     int status = prepare(&master);
-    if (status == MASTER_EXIT_OK && conf->server.daemon) {
+    if (status == MASTER_EXIT_OK && master.conf->server.daemon) {
         if (log_fd() == STDERR_FILENO)
             log_warning("server.daemon without log.errorlog: nothing is logged after the start");
         if (daemon_start(&master.daemon) < 0)
@@ -107,6 +90,7 @@ static int serve(const struct conf *conf, const struct proctitle *title)
         notify_close(&master.notify);
         daemon_tell_parent(&master.daemon, status);
     }
+    generation_free(master.current);
     privs_done(&master.privs);
     listen_passed_done(&passed);
     return status;
@@ -126,7 +110,8 @@ static int act(const struct conf_cli *cli, const struct proctitle *title)
         puts("configuration OK");
         status = fflush(stdout) == 0 ? MASTER_EXIT_OK : MASTER_EXIT_SYSTEM;
     } else {
-        status = serve(conf_loaded_get(loaded), title);
+        struct generation *first = generation_new(loaded, 1);
+        return first ? serve(cli, first, title) : print_errors(NULL);
     }
     conf_loaded_free(loaded);
     return status;

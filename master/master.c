@@ -3,8 +3,8 @@
  *
  * STARTING: any failure to boot ends the service at once: a mistake that an operator makes is told
  * by the exit code, not by a loop. RUNNING: whatever happens to workers, the sockets stay open and
- * workers are replaced. STOPPING: the sockets are closed here, and the end comes with the last
- * worker.
+ * workers are replaced. RELOADING: as RUNNING, while reload.c boots the next generation. STOPPING:
+ * the sockets are closed here, and the end comes with the last worker.
  */
 #include "master/master.h"
 
@@ -18,14 +18,36 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "master/apply.h"
+#include "master/generation.h"
 #include "master/reap.h"
 #include "master/workers.h"
 
-static void tell_status(const struct master *master)
+/* The end of the last failure, in one line: what an operator sees first. */
+static size_t last_line(const char *error, char *to, size_t size)
+{
+    size_t n = strlen(error);
+    while (n && error[n - 1] == '\n')
+        n--;
+    const char *newline = memrchr(error, '\n', n);
+    const char *line = newline ? newline + 1 : error;
+    return log_escape(to, size - 1, line, n - (size_t)(line - error), "");
+}
+
+void master_tell_status(struct master *master, const char *assignments)
+{
+    char why[200] = "";
+    if (master->reload.error)
+        why[last_line(master->reload.error, why, sizeof(why))] = '\0';
+    notify_send(&master->notify, "%sSTATUS=%u of %u workers ready%s%s", assignments,
+                slots_ready(&master->slots, master->current), master->current->target,
+                *why ? "; the last reload failed: " : "", why);
+}
+
+static void tell_status(struct master *master)
 {
     if (master->state == MASTER_RUNNING)
-        notify_send(&master->notify, "STATUS=%u of %u workers ready",
-                    slots_count(&master->slots, SLOT_READY), master->target);
+        master_tell_status(master, "");
 }
 
 void master_worker_ready(struct master *master)
@@ -33,14 +55,25 @@ void master_worker_ready(struct master *master)
     if (master->state == MASTER_STARTING) {
         master->state = MASTER_RUNNING;
         log_info("ready");
-        notify_send(&master->notify, "READY=1\nSTATUS=%u of %u workers ready", 1u, master->target);
+        master_tell_status(master, "READY=1\n");
         if (master->daemon.on) {
             daemon_detach_stdio();
             daemon_tell_parent(&master->daemon, MASTER_EXIT_OK);
         }
+        reload_try(master); /* asked for during the start */
     } else {
         tell_status(master);
     }
+}
+
+void master_settle(struct master *master, struct generation *generation)
+{
+    if (generation->n_slots || generation == master->current || generation == master->reload.next)
+        return;
+    log_debug("generation %u is over", generation->number);
+    generation_free(generation);
+    master->n_old--;
+    reload_try(master);
 }
 
 /* Nothing is left to wait for. */
@@ -53,9 +86,10 @@ static void begin_stop(struct master *master, bool quick)
 {
     master->state = MASTER_STOPPING;
     master->quick = quick;
+    reload_cancel(master);
     /* New connections find nobody once the workers let go too; no file stays for the next server to
      * stumble on. */
-    listeners_close(&master->listeners);
+    listeners_close(&master->current->listeners);
     workers_stop_all(master, quick);
     if (is_over(master))
         event_base_loopbreak(master->base);
@@ -95,21 +129,16 @@ void master_worker_gone(struct master *master)
 
 void master_scale(struct master *master, int by)
 {
+    struct generation *current = master->current;
     if (master->state == MASTER_STOPPING)
         return;
-    if ((by < 0 && master->target <= 1) || (by > 0 && master->target >= SLOTS_MAX)) {
-        log_warning("workers: stays at %u", master->target);
+    if ((by < 0 && current->target <= 1) || (by > 0 && current->target >= WORKERS_MAX)) {
+        log_warning("workers: stays at %u", current->target);
         return;
     }
-    master->target = (unsigned)((int)master->target + by);
-    log_info("workers: %u", master->target);
-    if (by < 0) {
-        struct slot *last = &master->slots.v[master->target];
-        if (last->state == SLOT_EMPTY && event_initialized(&last->timer))
-            event_del(&last->timer);
-        worker_stop(last, false);
-    }
-    workers_fill(master);
+    current->target += (unsigned)by;
+    log_info("workers: %u", current->target);
+    workers_fit(master);
     tell_status(master);
 }
 
@@ -119,8 +148,7 @@ void master_reopen_logs(struct master *master)
         log_error("the error log cannot be opened again: %s", strerror(errno));
     else
         log_info("logs opened again");
-    privs_give_file(&master->privs, master->conf->log.errorlog);
-    privs_give_file(&master->privs, master->conf->log.accesslog);
+    apply_log_owner(master->conf, &master->privs);
     workers_tell(master, IPC_REOPEN);
 }
 
@@ -164,6 +192,7 @@ static int init(struct master *master)
 static void done(struct master *master)
 {
     slots_done(&master->slots);
+    reload_done(&master->reload);
     signals_done(&master->signals);
     scoreboard_free(master->scoreboard);
     if (master->base)
@@ -174,10 +203,11 @@ static void done(struct master *master)
 
 static void log_banner(const struct master *master)
 {
-    log_info("tine %s, pid %d, %u worker%s", PACKAGE_VERSION, (int)getpid(), master->target,
-             master->target == 1 ? "" : "s");
-    for (size_t i = 0; i < master->listeners.n; i++) {
-        const struct listener *l = &master->listeners.v[i];
+    log_info("tine %s, pid %d, %u worker%s", PACKAGE_VERSION, (int)getpid(),
+             master->current->target, master->current->target == 1 ? "" : "s");
+    const struct listeners *listeners = &master->current->listeners;
+    for (size_t i = 0; i < listeners->n; i++) {
+        const struct listener *l = &listeners->v[i];
         log_info("listening on %s%s%s%s", l->text, l->tls ? " tls" : "", l->h2c ? " h2c" : "",
                  l->proxy ? " proxy" : "");
     }
@@ -186,15 +216,13 @@ static void log_banner(const struct master *master)
 enum master_exit master_run(struct master *master)
 {
     master->state = MASTER_STARTING;
-    master->generation = 1;
-    master->target = master->conf->server.workers;
     if (init(master) < 0) {
         done(master);
         return MASTER_EXIT_SYSTEM;
     }
     log_banner(master);
     reap_children(master); /* left to us by an exec, and ended before we listened for SIGCHLD */
-    workers_fill(master);
+    workers_fill(master, master->current);
     /* A stop that came before the loop: event_base_loopbreak() has no effect on a loop that starts
      * later. */
     if (!is_over(master) && event_base_dispatch(master->base) < 0) {

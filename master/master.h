@@ -1,4 +1,5 @@
-/* master.h: the service as a whole: STARTING until a first worker is READY, RUNNING, STOPPING.
+/* master.h: the service as a whole: STARTING until a first worker is READY, RUNNING, RELOADING while
+ * a new generation boots beside the serving one, STOPPING.
  * Never blocks, never touches Python or the bytes of a request. */
 #ifndef TINE_MASTER_MASTER_H
 #define TINE_MASTER_MASTER_H
@@ -7,9 +8,9 @@
 
 #include "common/proctitle.h"
 #include "master/daemon.h"
-#include "master/listen.h"
 #include "master/notify.h"
 #include "master/privs.h"
+#include "master/reload.h"
 #include "master/signals.h"
 #include "master/slots.h"
 
@@ -21,16 +22,24 @@ enum master_exit {
     MASTER_EXIT_APP = 4,    /* the application failed to load */
 };
 
-enum master_state { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
+enum master_state {
+    MASTER_STARTING,
+    MASTER_RUNNING,
+    MASTER_RELOADING,
+    MASTER_STOPPING,
+};
 
 struct conf;
+struct conf_cli;
 struct event_base;
+struct generation;
 struct scoreboard;
 
 struct master {
     /* Set by main() before master_run(). */
-    const struct conf *conf;
-    struct listeners listeners;
+    const struct conf_cli *cli;
+    struct generation *current; /* it serves; a reload replaces it */
+    const struct conf *conf;    /* of `current` */
     struct privs privs;
     struct proctitle title;
     struct notify notify;
@@ -40,9 +49,8 @@ struct master {
     enum master_state state;
     bool quick; /* STOPPING without waiting for requests */
     enum master_exit exit_code;
-    unsigned target; /* workers wanted; slots [0, target) */
-    unsigned generation;
-    bool main_interpreter; /* the application refused a sub-interpreter in this generation */
+    unsigned n_old; /* generations that are neither current nor next and have workers left */
+    struct reload reload;
     struct event_base *base;
     struct signals signals;
     struct slots slots;
@@ -56,6 +64,11 @@ enum master_exit master_run(struct master *master);
 void master_stop(struct master *master, bool quick);
 void master_scale(struct master *master, int by);
 void master_reopen_logs(struct master *master);
+
+/* By reload.c: says how the service is to the service manager. */
+void master_tell_status(struct master *master, const char *assignments);
+/* A generation without slots that is neither current nor next is over: freed. */
+void master_settle(struct master *master, struct generation *generation);
 
 /* By workers.c. */
 void master_worker_ready(struct master *master);

@@ -52,6 +52,12 @@ static void on_window(int signo, struct master *master)
         log_warning("SIGWINCH: not supported yet");
 }
 
+static void on_reload(int signo, struct master *master)
+{
+    log_info("SIGHUP: reload");
+    reload_request(master);
+}
+
 static void on_unsupported(int signo, struct master *master)
 {
     log_warning("SIG%s: not supported yet", sigabbrev_np(signo));
@@ -61,9 +67,9 @@ static const struct {
     int signo;
     void (*handle)(int signo, struct master *master);
 } table[] = {
-    { SIGTERM, on_term },    { SIGINT, on_quick },       { SIGQUIT, on_quick },
-    { SIGCHLD, on_child },   { SIGTTIN, on_more },       { SIGTTOU, on_less },
-    { SIGUSR1, on_reopen },  { SIGHUP, on_unsupported }, { SIGUSR2, on_unsupported },
+    { SIGTERM, on_term },    { SIGINT, on_quick },  { SIGQUIT, on_quick },
+    { SIGCHLD, on_child },   { SIGTTIN, on_more },  { SIGTTOU, on_less },
+    { SIGUSR1, on_reopen },  { SIGHUP, on_reload }, { SIGUSR2, on_unsupported },
     { SIGWINCH, on_window },
 };
 

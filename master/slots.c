@@ -7,6 +7,7 @@
 #include "common/fatal.h"
 #include "common/fdutil.h"
 #include "common/log.h"
+#include "master/generation.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 30000
@@ -65,7 +66,7 @@ void slot_set_state(struct slot *slot, enum slot_state state)
 
 struct slot *slots_find(struct slots *slots, pid_t pid)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; pid > 0 && i < SLOTS_MAX; i++)
         if (slots->v[i].pid == pid)
             return &slots->v[i];
     return NULL;
@@ -77,6 +78,53 @@ unsigned slots_count(const struct slots *slots, enum slot_state state)
     for (unsigned i = 0; i < SLOTS_MAX; i++)
         n += slots->v[i].state == state;
     return n;
+}
+
+unsigned slots_ready(const struct slots *slots, const struct generation *generation)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        n += slots->v[i].generation == generation && slots->v[i].state == SLOT_READY;
+    return n;
+}
+
+unsigned slots_wanted(const struct slots *slots, const struct generation *generation)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        n += slots->v[i].generation == generation && !slots->v[i].leaves;
+    return n;
+}
+
+struct slot *slots_take(struct slots *slots, struct generation *generation)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        struct slot *slot = &slots->v[i];
+        if (slot->generation)
+            continue;
+        slot->generation = generation;
+        slot->backoff_ms = 0;
+        generation->n_slots++;
+        return slot;
+    }
+    return NULL;
+}
+
+unsigned slots_free(const struct slots *slots)
+{
+    return slots_wanted(slots, NULL);
+}
+
+struct generation *slot_release(struct slot *slot)
+{
+    struct generation *generation = slot->generation;
+    fatal_unless(slot->state == SLOT_EMPTY && generation && generation->n_slots);
+    if (event_initialized(&slot->timer))
+        event_del(&slot->timer);
+    slot->generation = NULL;
+    slot->leaves = false;
+    generation->n_slots--;
+    return generation;
 }
 
 unsigned slots_alive(const struct slots *slots)

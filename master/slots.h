@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SLOTS_MAX 1024
+#define WORKERS_MAX 1024 /* of one generation */
+#define SLOTS_MAX 2048   /* a new generation boots beside the old */
 
 enum slot_state {
     SLOT_EMPTY,    /* no process; perhaps one is due (timer) */
@@ -18,12 +19,13 @@ enum slot_state {
     SLOT_KILLED,   /* SIGKILL sent, not reaped yet */
 };
 
+struct generation;
 struct master;
 
 struct slot {
     struct master *master;
     unsigned index;
-    unsigned generation;
+    struct generation *generation; /* NULL: free */
     enum slot_state state;
     pid_t pid;             /* 0: none */
     int ipc_fd;            /* -1: none */
@@ -33,6 +35,7 @@ struct slot {
     bool main_interpreter; /* this life was told to use the main interpreter */
     bool failed;           /* its failure has been logged in its own words (IPC_FAILED) */
     bool asked;            /* we told it to stop */
+    bool leaves;           /* it stops, asked or by itself: not one of those wanted any more */
     unsigned backoff_ms;   /* before the next birth; 0: none */
 };
 
@@ -49,10 +52,21 @@ void slot_set_state(struct slot *slot, enum slot_state state);
 
 struct slot *slots_find(struct slots *slots, pid_t pid);
 unsigned slots_count(const struct slots *slots, enum slot_state state);
+/* Of one generation. */
+unsigned slots_ready(const struct slots *slots, const struct generation *generation);
+/* Those that serve, will serve, or are due to be filled again. */
+unsigned slots_wanted(const struct slots *slots, const struct generation *generation);
 /* Slots that hold a process. */
 unsigned slots_alive(const struct slots *slots);
 
-/* The process is gone: what belonged to it is closed and forgotten, state EMPTY. */
+/* The first free slot becomes the generation's. NULL: all are in use. */
+struct slot *slots_take(struct slots *slots, struct generation *generation);
+unsigned slots_free(const struct slots *slots);
+/* An EMPTY slot is free again. Its generation, which may be over now. */
+struct generation *slot_release(struct slot *slot);
+
+/* The process is gone: what belonged to it is closed and forgotten, state EMPTY. The slot stays its
+ * generation's, and `leaves` what it is. */
 void slot_clear(struct slot *slot);
 
 /* Milliseconds to wait before the slot gets its next process after an unwanted death; longer each

@@ -22,7 +22,9 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "master/apply.h"
 #include "master/daemon.h"
+#include "master/generation.h"
 #include "master/workers.h"
 #include "master/master.h"
 #include "master/slots.h"
@@ -43,16 +45,16 @@ static void close_from_to(int first, int last)
 }
 
 /* 0, or -1: out of memory. */
-static int close_what_is_the_masters(const struct master *master, int ipc_fd)
+static int close_what_is_the_masters(const struct listeners *listeners, int ipc_fd)
 {
     int log_fds[LOG_MAX_FDS];
     size_t n_log = log_own_fds(log_fds);
-    size_t n = 0, most = master->listeners.n + n_log + 1;
+    size_t n = 0, most = listeners->n + n_log + 1;
     int *keep = calloc(most, sizeof(*keep));
     if (!keep)
         return -1;
-    for (size_t i = 0; i < master->listeners.n; i++)
-        keep[n++] = master->listeners.v[i].fd;
+    for (size_t i = 0; i < listeners->n; i++)
+        keep[n++] = listeners->v[i].fd;
     for (size_t i = 0; i < n_log; i++)
         keep[n++] = log_fds[i];
     keep[n++] = ipc_fd;
@@ -91,6 +93,19 @@ static int forget_base(struct event_base *base)
     return 0;
 }
 
+/* A generation that does not serve yet may log elsewhere than the master does. */
+static int follow_log(const struct conf_log *now, const struct conf *conf, int ipc_fd)
+{
+    if (now->loglevel == conf->log.loglevel && strcmp(now->errorlog, conf->log.errorlog) == 0)
+        return 0;
+    if (apply_log(conf) == 0)
+        return 0;
+    const char why[] = "log.errorlog cannot be opened";
+    if (ipc_send(ipc_fd, IPC_FAILED, why, sizeof(why) - 1) < 0)
+        log_debug("the master is gone");
+    return -1;
+}
+
 static _Noreturn void be_worker(const struct master *master, const struct slot *slot, int ipc_fd)
 {
     if (forget_base(master->base) < 0) {
@@ -99,23 +114,28 @@ static _Noreturn void be_worker(const struct master *master, const struct slot *
         _exit(WORKER_EXIT_BOOT);
     }
     default_signals();
-    const char *name = master->conf->server.proc_name;
+    const struct generation *generation = slot->generation;
+    const struct conf *conf = generation->conf;
+    const char *name = conf->server.proc_name;
     proctitle_set(&master->title, "%s: worker %u", name ? name : "tine", slot->index + 1);
     struct heritage heritage = {
-        .conf = master->conf,
-        .listeners = master->listeners.v,
-        .n_listeners = master->listeners.n,
+        .conf = conf,
+        .listeners = generation->listeners.v,
+        .n_listeners = generation->listeners.n,
         .scoreboard = master->scoreboard,
         .slot = slot->index,
-        .generation = slot->generation,
+        .generation = generation->number,
         .ipc_fd = ipc_fd,
         .main_interpreter = slot->main_interpreter,
     };
+    if (follow_log(&master->conf->log, conf, ipc_fd) < 0)
+        _exit(WORKER_EXIT_BOOT);
     if (master->daemon.on)
         daemon_detach_stdio();
-    if (close_what_is_the_masters(master, ipc_fd) < 0 || privs_drop(&master->privs) < 0)
+    if (close_what_is_the_masters(&generation->listeners, ipc_fd) < 0 ||
+        privs_drop(&master->privs) < 0)
         _exit(WORKER_EXIT_BOOT);
-    umask((mode_t)master->conf->server.umask);
+    umask((mode_t)conf->server.umask);
     _exit(worker_main(&heritage));
 }
 
@@ -137,15 +157,15 @@ static pid_t fork_quietly(struct master *master, struct slot *slot, const int fd
 
 int spawn_worker(struct master *master, struct slot *slot)
 {
+    const struct generation *generation = slot->generation;
     int fds[2];
     if (ipc_pair(fds) < 0) {
         log_error("worker %u: no socketpair: %s", slot->index + 1, strerror(errno));
         return -1;
     }
     scoreboard_clear(master->scoreboard, slot->index);
-    slot->generation = master->generation;
     slot->main_interpreter =
-        master->main_interpreter || master->conf->app.interpreter == CONF_INTERPRETER_MAIN;
+        generation->main_interpreter || generation->conf->app.interpreter == CONF_INTERPRETER_MAIN;
     pid_t pid = fork_quietly(master, slot, fds);
     fd_close(&fds[1]);
     if (pid < 0) {
@@ -165,7 +185,7 @@ int spawn_worker(struct master *master, struct slot *slot)
         slot_set_state(slot, SLOT_KILLED);
         return 0;
     }
-    slot_arm(slot, master->conf->server.boot_timeout);
+    slot_arm(slot, generation->conf->server.boot_timeout);
     log_info("worker %u (pid %d) started", slot->index + 1, (int)pid);
     return 0;
 }

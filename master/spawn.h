@@ -5,7 +5,7 @@
 struct master;
 struct slot;
 
-/* Forks a worker into an EMPTY slot: STARTING, boot_timeout running. 0, or -1 logged: the slot
+/* Forks a worker of the slot's generation into an EMPTY slot: STARTING, boot_timeout running. 0, or -1 logged: the slot
  * stays EMPTY. Does not return in the child. */
 int spawn_worker(struct master *master, struct slot *slot) __attribute__((warn_unused_result));
 

@@ -14,20 +14,40 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "master/generation.h"
 #include "master/master.h"
 #include "master/reap.h"
 #include "master/slots.h"
 #include "master/spawn.h"
 
-#define QUICK_MS 5000          /* from QUIT to SIGKILL */
-#define QUICK_STARTING_MS 1000 /* for one that still loads its application and may not listen */
-#define GRACE_MS 2000          /* past graceful_timeout: the worker's own end of it comes first */
-#define DEAF_MS 5000           /* from EOF to SIGKILL, if the process lives on */
-#define MESSAGES_AT_ONCE 16    /* of one worker, before the others get their turn */
+#define QUICK_MS 5000       /* from QUIT to SIGKILL */
+#define STARTING_MS 1000    /* for one that still loads its application and may not listen */
+#define GRACE_MS 2000       /* past graceful_timeout: the worker's own end of it comes first */
+#define DEAF_MS 5000        /* from EOF to SIGKILL, if the process lives on */
+#define MESSAGES_AT_ONCE 16 /* of one worker, before the others get their turn */
 
 static bool is_wanted(const struct slot *slot)
 {
-    return slot->master->state != MASTER_STOPPING && slot->index < slot->master->target;
+    const struct master *master = slot->master;
+    const struct generation *generation = slot->generation;
+    return master->state != MASTER_STOPPING && !slot->leaves &&
+           (generation == master->current || generation == master->reload.next);
+}
+
+static bool is_next(const struct slot *slot)
+{
+    return slot->generation == slot->master->reload.next;
+}
+
+static const struct conf_server *conf_of(const struct slot *slot)
+{
+    return &slot->generation->conf->server;
+}
+
+static void release(struct slot *slot)
+{
+    struct master *master = slot->master;
+    master_settle(master, slot_release(slot));
 }
 
 static void kill_worker(struct slot *slot)
@@ -46,25 +66,39 @@ static void schedule(struct slot *slot)
     slot_arm(slot, ms);
 }
 
-static void fill(struct slot *slot)
+/* 0, or -1: it could not be started now; the slot may have been released. */
+static int fill(struct slot *slot)
 {
-    if (spawn_worker(slot->master, slot) == 0)
-        return;
-    if (slot->master->state == MASTER_STARTING) {
-        master_boot_failed(slot->master, MASTER_EXIT_SYSTEM);
+    struct master *master = slot->master;
+    if (spawn_worker(master, slot) == 0)
+        return 0;
+    if (master->state == MASTER_STARTING) {
+        release(slot);
+        master_boot_failed(master, MASTER_EXIT_SYSTEM);
+    } else if (is_next(slot)) {
+        release(slot);
+        reload_fail(master, "a worker could not be started");
     } else {
         slot_backoff(slot, clock_ms());
         schedule(slot);
     }
+    return -1;
 }
 
-void workers_fill(struct master *master)
+void workers_fill(struct master *master, struct generation *generation)
 {
-    for (unsigned i = 0; i < master->target && master->state != MASTER_STOPPING; i++) {
-        struct slot *slot = &master->slots.v[i];
-        bool waits = event_initialized(&slot->timer) && evtimer_pending(&slot->timer, NULL);
-        if (slot->state == SLOT_EMPTY && !waits)
-            fill(slot);
+    if (master->state == MASTER_STOPPING)
+        return;
+    for (unsigned n = slots_wanted(&master->slots, generation); n < generation->target; n++) {
+        struct slot *slot = slots_take(&master->slots, generation);
+        if (!slot) {
+            log_error("no slot is free for another worker");
+            if (generation == master->reload.next)
+                reload_fail(master, "no slot is free for another worker");
+            return;
+        }
+        if (fill(slot) < 0)
+            return;
     }
 }
 
@@ -82,8 +116,7 @@ static void on_slot_timer(int fd, short what, void *arg)
         if (slot->ipc_fd >= 0) {
             log_error(
                 "worker %u (pid %d) was not ready after %.3g s (server.boot_timeout): killing it",
-                slot->index + 1, (int)slot->pid,
-                (double)slot->master->conf->server.boot_timeout / 1000.0);
+                slot->index + 1, (int)slot->pid, (double)conf_of(slot)->boot_timeout / 1000.0);
             break;
         }
         /* fall through */
@@ -132,23 +165,53 @@ void worker_stop(struct slot *slot, bool quick)
     if (slot->asked && !quick)
         return;
     bool starting = slot->state == SLOT_STARTING;
-    slot->asked = true;
+    slot->asked = slot->leaves = true;
     tell(slot, quick ? IPC_QUIT : IPC_DRAIN);
     if (slot->state != SLOT_DRAINING)
         slot_set_state(slot, SLOT_DRAINING);
-    slot_arm(slot, !quick     ? slot->master->conf->server.graceful_timeout + GRACE_MS
-                   : starting ? QUICK_STARTING_MS
-                              : QUICK_MS);
+    slot_arm(slot, starting ? STARTING_MS
+                   : quick  ? QUICK_MS
+                            : conf_of(slot)->graceful_timeout + GRACE_MS);
+}
+
+/* Stops it, or gives it back if it is only due. */
+static void let_go(struct slot *slot, bool quick)
+{
+    if (slot->state == SLOT_EMPTY)
+        release(slot);
+    else
+        worker_stop(slot, quick);
 }
 
 void workers_stop_all(struct master *master, bool quick)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        if (master->slots.v[i].generation)
+            let_go(&master->slots.v[i], quick);
+}
+
+void workers_stop_generation(struct master *master, struct generation *generation, bool quick)
+{
+    generation->n_slots++; /* stays until the end of the loop */
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        if (master->slots.v[i].generation == generation)
+            let_go(&master->slots.v[i], quick);
+    generation->n_slots--;
+    master_settle(master, generation);
+}
+
+void workers_fit(struct master *master)
+{
+    struct generation *current = master->current;
+    unsigned n = slots_wanted(&master->slots, current);
+    for (unsigned i = SLOTS_MAX; i-- > 0 && n > current->target;) {
         struct slot *slot = &master->slots.v[i];
-        if (slot->state == SLOT_EMPTY && event_initialized(&slot->timer))
-            event_del(&slot->timer);
-        worker_stop(slot, quick);
+        if (slot->generation == current && !slot->leaves) {
+            let_go(slot, false);
+            n--;
+        }
     }
+    workers_fill(master, current);
 }
 
 /* --- messages --- */
@@ -161,7 +224,10 @@ static void on_ready(struct slot *slot)
     slot->ready_ms = clock_ms();
     event_del(&slot->timer);
     log_info("worker %u (pid %d) is ready", slot->index + 1, (int)slot->pid);
-    master_worker_ready(slot->master);
+    if (is_next(slot))
+        reload_worker_ready(slot->master);
+    else
+        master_worker_ready(slot->master);
 }
 
 static void on_failed(struct slot *slot, const struct ipc_msg *msg)
@@ -171,23 +237,32 @@ static void on_failed(struct slot *slot, const struct ipc_msg *msg)
              (int)slot->pid);
     log_block(LOG_LEVEL_ERROR, first, msg->payload, msg->n);
     slot->failed = true;
+    if (is_next(slot))
+        reload_worker_said(slot->master, msg->payload, msg->n);
 }
 
 static void on_need_main(struct slot *slot, const struct ipc_msg *msg)
 {
-    if (!slot->master->main_interpreter)
+    if (!slot->generation->main_interpreter)
         log_info("the application refuses sub-interpreters (%s): using the main interpreter; "
                  "set [app] interpreter = main to skip the try",
                  msg->payload);
-    slot->master->main_interpreter = true;
+    slot->generation->main_interpreter = true;
 }
 
 static void on_draining(struct slot *slot)
 {
-    if (slot->state == SLOT_DRAINING || slot->state == SLOT_KILLED)
+    struct master *master = slot->master;
+    if (slot->state == SLOT_KILLED || (slot->state == SLOT_DRAINING && master->quick))
         return;
-    slot_set_state(slot, SLOT_DRAINING);
-    slot_arm(slot, slot->master->conf->server.graceful_timeout + GRACE_MS);
+    if (slot->state != SLOT_DRAINING)
+        slot_set_state(slot, SLOT_DRAINING);
+    /* Also for one that we took for STARTING: it had become READY, and has requests. */
+    slot_arm(slot, conf_of(slot)->graceful_timeout + GRACE_MS);
+    if (!slot->leaves && slot->generation == master->current) {
+        slot->leaves = true;
+        workers_fill(master, master->current);
+    }
 }
 
 static void on_message(struct slot *slot, const struct ipc_msg *msg)
@@ -253,7 +328,7 @@ static enum death judge(const struct slot *slot, int status)
     if (slot->ready_ms)
         return DEATH_CRASH;
     bool may_be_main =
-        slot->master->conf->app.interpreter == CONF_INTERPRETER_AUTO && !slot->main_interpreter;
+        slot->generation->conf->app.interpreter == CONF_INTERPRETER_AUTO && !slot->main_interpreter;
     if (may_be_main && WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_NEED_MAIN)
         return DEATH_NEED_MAIN;
     return DEATH_BOOT;
@@ -282,6 +357,29 @@ static void log_death(const struct slot *slot, enum death death, int status)
            death == DEATH_BOOT ? " before it was ready" : "");
 }
 
+/* What follows for its slot, which is EMPTY now. */
+static void follow(struct slot *slot, enum death death, int status)
+{
+    struct master *master = slot->master;
+    char words[REAP_WORDS];
+    if (death == DEATH_BOOT && master->state == MASTER_STARTING) {
+        bool app = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_APP;
+        release(slot);
+        master_boot_failed(master, app ? MASTER_EXIT_APP : MASTER_EXIT_BOOT);
+    } else if (!is_wanted(slot)) {
+        release(slot);
+    } else if (death == DEATH_NEED_MAIN) {
+        slot->generation->main_interpreter = true;
+        fill(slot);
+    } else if (is_next(slot)) {
+        reap_words(status, words);
+        release(slot);
+        reload_fail(master, words);
+    } else {
+        schedule(slot);
+    }
+}
+
 void worker_gone(struct slot *slot, int status)
 {
     struct master *master = slot->master;
@@ -290,18 +388,8 @@ void worker_gone(struct slot *slot, int status)
     log_death(slot, death, status);
     if (death == DEATH_BOOT || death == DEATH_CRASH)
         slot_backoff(slot, clock_ms());
-    if (death == DEATH_NEED_MAIN)
-        master->main_interpreter = true;
     slot_clear(slot);
     scoreboard_clear(master->scoreboard, slot->index);
-    if (death == DEATH_BOOT && master->state == MASTER_STARTING) {
-        bool app = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_APP;
-        master_boot_failed(master, app ? MASTER_EXIT_APP : MASTER_EXIT_BOOT);
-    } else if (is_wanted(slot)) {
-        if (death == DEATH_BOOT || death == DEATH_CRASH)
-            schedule(slot);
-        else
-            fill(slot);
-    }
+    follow(slot, death, status);
     master_worker_gone(master);
 }

@@ -7,15 +7,21 @@
 
 #include "common/ipc.h"
 
+struct generation;
 struct master;
 struct slot;
 
-/* Fills every wanted slot that is empty and not waiting for its back-off. */
-void workers_fill(struct master *master);
+/* Starts workers of the current or the next generation until as many as are wanted serve, start or
+ * wait for their back-off. Failing to may end a reload or, in STARTING, the service. */
+void workers_fill(struct master *master, struct generation *generation);
 /* Asks one worker to stop: finish what is in flight (graceful_timeout), or close everything now. It
  * is killed when its time is over. */
 void worker_stop(struct slot *slot, bool quick);
 void workers_stop_all(struct master *master, bool quick);
+/* For a generation that is neither current nor next any more; it may be over and freed after it. */
+void workers_stop_generation(struct master *master, struct generation *generation, bool quick);
+/* Gives the current generation as many workers as it wants now. */
+void workers_fit(struct master *master);
 /* To all that live; one that does not read its messages misses it. */
 void workers_tell(struct master *master, enum ipc_type type);
 
