@@ -19,8 +19,10 @@
 #include "conf/conf_pool.h"
 #include "conf/conf_table.h"
 
-/* Room for the value of any key. */
+/* Room for the value of any key. The first member is the longest: an initialiser of { 0 } clears only that one, which
+ * compilers from GCC 15 on take at its word. */
 union conf_value {
+    struct conf_nets nets;
     bool flag;
     unsigned number;
     uint64_t big;
@@ -28,8 +30,8 @@ union conf_value {
     char *text;
     struct conf_list list;
     struct conf_binds binds;
-    struct conf_nets nets;
 };
+_Static_assert(sizeof(union conf_value) == sizeof(struct conf_nets), "{ 0 } does not clear a conf_value");
 
 /* Parses into *value; list types add to what is there. NULL, or what is wrong (in the pool), *value as it was. */
 const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key, const char *text,

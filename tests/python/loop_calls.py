@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 import weakref
 
 import _tine
@@ -475,7 +476,9 @@ def loops_in_threads():
 
 @case
 def the_policy_is_left_alone():
-    assert asyncio.get_event_loop_policy().get_event_loop() is loop
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)  # policies are deprecated from 3.14 on
+        assert asyncio.get_event_loop_policy().get_event_loop() is loop
     other = asyncio.new_event_loop()
     assert type(other) is not type(loop) and isinstance(loop, asyncio.SelectorEventLoop)
     other.close()
