@@ -94,7 +94,7 @@ void deadline_init(struct deadline *d, void (*fn)(struct deadline *d))
 
 void deadline_set(struct wheel *w, struct deadline *d, uint64_t ms)
 {
-    uint64_t now = clock_ms();
+    uint64_t now = (clock_coarse_ns() + CLOCK_COARSE_NS) / 1000000u; /* never too early */
     d->at_ms = now + ms;
     if (d->slot) {
         if (d->slot_tick <= tick_of(d->at_ms))

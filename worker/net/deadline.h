@@ -32,7 +32,7 @@ struct wheel {
 void wheel_init(struct wheel *w, struct event_base *base);
 void wheel_done(struct wheel *w);
 void deadline_init(struct deadline *d, void (*fn)(struct deadline *d));
-/* Fires between ms and ms + 512 from now, once; fn may set, clear or finish any deadline. */
+/* Fires between ms and ms + 530 from now, once; fn may set, clear or finish any deadline. */
 void deadline_set(struct wheel *w, struct deadline *d, uint64_t ms);
 /* Disarmed; stays in its slot until that comes up, unless freed: deadline_done(). */
 void deadline_clear(struct deadline *d);
