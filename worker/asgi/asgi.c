@@ -35,6 +35,8 @@ static void asgi_free(struct asgi *asgi)
     Py_CLEAR(asgi->state);
     Py_CLEAR(asgi->cancelled_error);
     Py_CLEAR(asgi->gone_error);
+    Py_CLEAR(asgi->seen_start);
+    Py_CLEAR(asgi->seen_body);
     Py_CLEAR(asgi->app);
     free_list_clear(&asgi->receives);
     free_list_clear(&asgi->sends);

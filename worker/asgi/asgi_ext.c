@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/fdutil.h"
+#include "worker/asgi/asgi_fields.h"
 #include "worker/asgi/asgi_http.h"
 #include "worker/asgi/asgi_state.h"
 #include "worker/http/resp.h"
@@ -173,7 +174,7 @@ enum channel_result asgi_ext_trailers(struct exchange *x, PyObject *message)
     struct resp_field small[8], *fields;
     size_t n;
     PyObject *keep;
-    if (more < 0 || exchange_fields(PyDict_GetItemWithError(message, names->headers), small, 8,
+    if (more < 0 || asgi_fields(PyDict_GetItemWithError(message, names->headers), small, 8,
                                     &fields, &n, &keep) < 0)
         return CHANNEL_ERROR;
     enum resp_result result = x->req ? resp_trailers(x->req, fields, n, more) : RESP_GONE;

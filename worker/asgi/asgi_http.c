@@ -6,6 +6,7 @@
 
 #include "common/fdutil.h"
 #include "worker/asgi/asgi_ext.h"
+#include "worker/asgi/asgi_fields.h"
 #include "worker/asgi/asgi_report.h"
 #include "worker/asgi/asgi_scope.h"
 #include "worker/asgi/asgi_state.h"
@@ -116,102 +117,6 @@ enum channel_result exchange_result(struct exchange *x, int result)
     return CHANNEL_ERROR;
 }
 
-/* name and value of one [name, value]: bytes both. */
-static int pair_spans(PyObject *pair, struct resp_field *f)
-{
-    PyObject *name, *value;
-    if (PyTuple_CheckExact(pair) && PyTuple_GET_SIZE(pair) == 2) {
-        name = PyTuple_GET_ITEM(pair, 0);
-        value = PyTuple_GET_ITEM(pair, 1);
-    } else if (PyList_CheckExact(pair) && PyList_GET_SIZE(pair) == 2) {
-        name = PyList_GET_ITEM(pair, 0);
-        value = PyList_GET_ITEM(pair, 1);
-    } else {
-        PyErr_SetString(PyExc_TypeError,
-                        "each header must be a [name, value] of two bytes objects");
-        return -1;
-    }
-    if (!PyBytes_Check(name) || !PyBytes_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "header names and values must be bytes, not %s and %s",
-                     Py_TYPE(name)->tp_name, Py_TYPE(value)->tp_name);
-        return -1;
-    }
-    f->name = (struct span){ PyBytes_AS_STRING(name), (size_t)PyBytes_GET_SIZE(name) };
-    f->value = (struct span){ PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value) };
-    return 0;
-}
-
-/* Turns what is neither tuple nor list (generators' items, namedtuples ...) into tuples that `keep`
- * holds. */
-static int pairs_exact(PyObject *keep)
-{
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(keep); i++) {
-        PyObject *pair = PyList_GET_ITEM(keep, i);
-        if (PyTuple_CheckExact(pair) || PyList_CheckExact(pair))
-            continue;
-        PyObject *tuple =
-            PyBytes_Check(pair) || PyUnicode_Check(pair) ? NULL : PySequence_Tuple(pair);
-        if (!tuple) {
-            if (!PyErr_Occurred())
-                PyErr_SetString(PyExc_TypeError,
-                                "each header must be a [name, value] of two bytes objects");
-            return -1;
-        }
-        if (PyList_SetItem(keep, i, tuple) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* A list that is safe to walk: the application's own list or tuple when its items are exact, else a
- * copy. */
-static PyObject *fields_list(PyObject *headers)
-{
-    bool plain = PyList_CheckExact(headers) || PyTuple_CheckExact(headers);
-    for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(headers); i++) {
-        PyObject *pair = PySequence_Fast_GET_ITEM(headers, i);
-        plain = PyTuple_CheckExact(pair) || PyList_CheckExact(pair);
-    }
-    if (plain)
-        return Py_NewRef(headers);
-    PyObject *list = PySequence_List(headers);
-    if (list && pairs_exact(list) < 0)
-        Py_CLEAR(list);
-    return list;
-}
-
-int exchange_fields(PyObject *headers, struct resp_field *small, size_t small_n,
-                    struct resp_field **ret_fields, size_t *ret_n, PyObject **ret_keep)
-{
-    *ret_fields = small;
-    *ret_n = 0;
-    *ret_keep = NULL;
-    if (!headers || headers == Py_None)
-        return 0;
-    PyObject *keep = fields_list(headers);
-    if (!keep)
-        return -1;
-    size_t n = (size_t)PySequence_Fast_GET_SIZE(keep);
-    struct resp_field *fields = small;
-    if (n > small_n && !(fields = PyMem_New(struct resp_field, n))) {
-        PyErr_NoMemory();
-        goto fail;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (pair_spans(PySequence_Fast_GET_ITEM(keep, (Py_ssize_t)i), &fields[i]) < 0)
-            goto fail_fields;
-    *ret_fields = fields;
-    *ret_n = n;
-    *ret_keep = keep;
-    return 0;
-fail_fields:
-    if (fields != small)
-        PyMem_Free(fields);
-fail:
-    Py_DECREF(keep);
-    return -1;
-}
-
 static int flag(PyObject *message, PyObject *key)
 {
     PyObject *value = PyDict_GetItemWithError(message, key);
@@ -240,7 +145,7 @@ static enum channel_result send_start(struct exchange *x, PyObject *message)
     struct resp_field small[32], *fields;
     size_t n_fields;
     PyObject *keep, *headers = PyDict_GetItemWithError(message, n->headers);
-    if (exchange_fields(headers, small, 32, &fields, &n_fields, &keep) < 0)
+    if (asgi_fields(headers, small, 32, &fields, &n_fields, &keep) < 0)
         return CHANNEL_ERROR;
     enum resp_result result = RESP_GONE;
     if (x->req &&
@@ -269,12 +174,27 @@ static enum channel_result send_bytes(struct exchange *x, struct span bytes, boo
     return exchange_result(x, (int)resp_body(x->req, bytes, more));
 }
 
+/* What cannot change is lent to the connection while the client is slow, not copied. */
+static enum channel_result send_immutable(struct exchange *x, PyObject *body, bool more)
+{
+    struct span bytes = { PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body) };
+    if (bytes.n < RESP_LEND_MIN || !x->req)
+        return send_bytes(x, bytes, more);
+    x->req->lends = true;
+    enum channel_result result = send_bytes(x, bytes, more);
+    if (!x->req)
+        return result;
+    x->req->lends = false;
+    if (result == CHANNEL_WAIT)
+        Py_XSETREF(x->lent, Py_NewRef(body));
+    return result;
+}
+
 static enum channel_result send_body(struct exchange *x, PyObject *message)
 {
     const struct asgi_names *n = &x->channel.asgi->names;
     if (x->stage == EXCHANGE_HEAD) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "http.response.body was sent before http.response.start");
+        PyErr_SetString(PyExc_RuntimeError, "http.response.body was sent before http.response.start");
         return CHANNEL_ERROR;
     }
     int more = flag(message, n->more_body);
@@ -284,8 +204,7 @@ static enum channel_result send_body(struct exchange *x, PyObject *message)
     if (!body)
         return send_bytes(x, (struct span){ "", 0 }, more);
     if (PyBytes_Check(body))
-        return send_bytes(
-            x, (struct span){ PyBytes_AS_STRING(body), (size_t)PyBytes_GET_SIZE(body) }, more);
+        return send_immutable(x, body, more);
     Py_buffer view;
     if (PyObject_GetBuffer(body, &view, PyBUF_SIMPLE) < 0)
         return CHANNEL_ERROR;
@@ -309,10 +228,27 @@ static enum channel_result send_other(struct exchange *x, PyObject *type, PyObje
     return CHANNEL_ERROR;
 }
 
+enum message_kind { MESSAGE_START, MESSAGE_BODY, MESSAGE_OTHER };
+
+/* A literal with dots is not interned: every place in the code of an application has a str of its own, the same at
+ * every call. The latest of each of the two usual types is known by its address. */
+static enum message_kind kind_of(struct asgi *asgi, PyObject *type)
+{
+    if (type == asgi->seen_body)
+        return MESSAGE_BODY;
+    if (type == asgi->seen_start)
+        return MESSAGE_START;
+    bool body = channel_is(type, asgi->names.response_body);
+    if (!body && !channel_is(type, asgi->names.response_start))
+        return MESSAGE_OTHER;
+    if (PyUnicode_CheckExact(type))
+        Py_XSETREF(*(body ? &asgi->seen_body : &asgi->seen_start), Py_NewRef(type));
+    return body ? MESSAGE_BODY : MESSAGE_START;
+}
+
 static enum channel_result exchange_send(struct channel *c, PyObject *type, PyObject *message)
 {
     struct exchange *x = (struct exchange *)c;
-    const struct asgi_names *n = &c->asgi->names;
     if (x->gone)
         return exchange_result(x, RESP_GONE);
     if (x->stage == EXCHANGE_COMPLETE || !x->req)
@@ -322,9 +258,10 @@ static enum channel_result exchange_send(struct channel *c, PyObject *type, PyOb
                         "the send() of a file must be awaited before the next message");
         return CHANNEL_ERROR;
     }
-    if (channel_is(type, n->response_body) && x->stage <= EXCHANGE_BODY)
+    enum message_kind kind = kind_of(c->asgi, type);
+    if (kind == MESSAGE_BODY && x->stage <= EXCHANGE_BODY)
         return send_body(x, message);
-    if (channel_is(type, n->response_start))
+    if (kind == MESSAGE_START)
         return send_start(x, message);
     return send_other(x, type, message);
 }
@@ -364,6 +301,7 @@ static void exchange_dealloc(PyObject *o)
     struct exchange *x = (struct exchange *)o;
     struct asgi *asgi = x->channel.asgi;
     asgi_ext_file_done(x);
+    Py_CLEAR(x->lent);
     Py_CLEAR(x->scope);
     if (x->names)
         conn_names_unref(x->names);
@@ -453,6 +391,7 @@ static void on_drained(struct req *r)
     pyloop_enter(x->channel.asgi->env.loop);
     x->late = true;
     asgi_ext_file_done(x);
+    Py_CLEAR(x->lent);
     channel_wake(&x->channel);
 }
 
@@ -475,6 +414,7 @@ static void on_end(struct req *r, enum req_end why)
     x->late = true;
     x->gone = why != REQ_END_COMPLETE;
     asgi_ext_file_done(x);
+    Py_CLEAR(x->lent);
     channel_wake(&x->channel);
     Py_DECREF((PyObject *)x);
 }

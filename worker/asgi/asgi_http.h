@@ -34,6 +34,7 @@ struct exchange {
     bool trailers;          /* announced in http.response.start */
     int file_fd;            /* opened for pathsend: closed when sent; else -1 */
     PyObject *file;         /* of zerocopysend: kept until sent */
+    PyObject *lent;         /* the body that the connection is sending from */
 };
 
 /* Makes the exchange type. 0 or -1 with an exception set. */
@@ -43,10 +44,5 @@ extern const struct handler_ops asgi_handler_ops;
 
 /* What resp_*() said, told to the application: CHANNEL_ERROR with an exception set where it should know. */
 enum channel_result exchange_result(struct exchange *x, int resp_result);
-/* Header fields of a message: 0 and *ret_fields, *ret_n, *ret_keep (hold it while the spans are used), or -1 with an
- * exception set. `small` has room for `small_n`; *ret_fields is freed by PyMem_Free if it is not `small`. */
-struct resp_field;
-int exchange_fields(PyObject *headers, struct resp_field *small, size_t small_n, struct resp_field **ret_fields,
-                    size_t *ret_n, PyObject **ret_keep);
 
 #endif

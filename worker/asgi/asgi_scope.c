@@ -65,8 +65,7 @@ void asgi_scope_done(struct asgi *asgi)
     Py_CLEAR(asgi->extensions_1_0);
     Py_CLEAR(asgi->empty_bytes);
     Py_CLEAR(asgi->root_path_bytes);
-    for (int i = 0; i < ASGI_NAME_SLOTS; i++)
-        Py_CLEAR(asgi->field_names[i]);
+    asgi_pairs_clear(&asgi->pairs);
 }
 
 /* --- addresses --- */
@@ -228,41 +227,12 @@ static PyObject *method_name(const struct asgi *asgi, struct span m)
 
 /* --- headers --- */
 
-/* Names repeat from request to request: a bytes object is kept per slot. */
-static PyObject *field_name(struct asgi *asgi, struct span name)
-{
-    unsigned hash = (unsigned)name.n * 7 + (unsigned char)name.p[0] * 31 +
-                    (unsigned char)name.p[name.n - 1] * 5 + (unsigned char)name.p[name.n / 2] * 3;
-    PyObject **slot = &asgi->field_names[hash % ASGI_NAME_SLOTS];
-    if (*slot && (size_t)PyBytes_GET_SIZE(*slot) == name.n &&
-        !memcmp(PyBytes_AS_STRING(*slot), name.p, name.n))
-        return Py_NewRef(*slot);
-    PyObject *fresh = bytes_of(name);
-    if (fresh && name.n <= 64)
-        Py_XSETREF(*slot, Py_NewRef(fresh));
-    return fresh;
-}
-
-static PyObject *field_pair(struct asgi *asgi, const struct req *r, const struct field *f)
-{
-    PyObject *name = field_name(asgi, req_span(r, f->name));
-    PyObject *value = bytes_of(req_span(r, f->value));
-    PyObject *pair = name && value ? PyTuple_New(2) : NULL;
-    if (!pair) {
-        Py_XDECREF(name);
-        Py_XDECREF(value);
-        return NULL;
-    }
-    PyTuple_SET_ITEM(pair, 0, name);
-    PyTuple_SET_ITEM(pair, 1, value);
-    return pair;
-}
-
 static PyObject *field_list(struct asgi *asgi, const struct req *r)
 {
     PyObject *list = PyList_New((Py_ssize_t)r->n_fields);
     for (uint32_t i = 0; list && i < r->n_fields; i++) {
-        PyObject *pair = field_pair(asgi, r, &r->fields[i]);
+        const struct field *f = &r->fields[i];
+        PyObject *pair = asgi_pair(&asgi->pairs, req_span(r, f->name), req_span(r, f->value));
         if (pair)
             PyList_SET_ITEM(list, (Py_ssize_t)i, pair);
         else

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "worker/app/interface.h"
+#include "worker/asgi/asgi_pairs.h"
 #include "worker/http/handler.h"
 
 struct awaitables;
@@ -26,9 +27,6 @@ struct free_list {
     PyObject *v[ASGI_FREE_MAX];
 };
 
-/* Bytes objects of field names seen lately, direct-mapped. */
-#define ASGI_NAME_SLOTS 128
-
 struct asgi {
     struct handler handler; /* first */
     struct app_env env;
@@ -45,7 +43,8 @@ struct asgi {
     PyObject *extensions_1_0;
     PyObject *empty_bytes;
     PyObject *root_path_bytes;  /* NULL if root_path is "" */
-    PyObject *field_names[ASGI_NAME_SLOTS];
+    struct asgi_pairs pairs;
+    PyObject *seen_start, *seen_body; /* the latest "http.response.start" and "...body" that are not ours */
 
     PyObject *state;            /* lifespan state, NULL without lifespan */
     struct channel *lifespan;   /* the lifespan exchange, NULL if none */

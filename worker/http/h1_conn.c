@@ -92,6 +92,8 @@ void h1_end(struct h1_req *hr, enum req_end why)
     struct req *r = &hr->req;
     struct net *net = r->conn->net;
     req_set_state(r, REQ_ENDED);
+    if (unlikely(r->conn->lent.n))
+        conn_own(r->conn); /* the handler may let go of what it lent */
     score_add64(&net->score->requests, 1);
     if (net->access_log && r->method.n)
         access_log_add(net->access_log, r, clock_ns() - r->started_ns);

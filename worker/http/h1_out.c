@@ -107,11 +107,14 @@ static enum conn_write write_pieces(struct h1_req *hr, struct span head, struct 
     int n = add_iov(v, 0, head.p, head.n);
     if (chunked && bytes.n)
         n = add_iov(v, n, size, (size_t)(put_chunk_size(size, bytes.n) - size));
+    int body_at = n;
     n = add_iov(v, n, bytes.p, bytes.n);
     if (chunked && last)
         n = bytes.n ? add_iov(v, n, "\r\n0\r\n\r\n", 7) : add_iov(v, n, "0\r\n\r\n", 5);
     else if (chunked && bytes.n)
         n = add_iov(v, n, "\r\n", 2);
+    if (bytes.n >= RESP_LEND_MIN && hr->req.lends)
+        return conn_writev_lent(hr->h->conn, v, n, body_at);
     if (n)
         return write_out(hr, v, n, last);
     if (last)

@@ -94,6 +94,7 @@ struct req {
     int64_t answer_length;         /* Content-Length of the answer; -1 = none given */
     bool answer_empty;             /* no body bytes on the wire: HEAD, 204, 304 */
     bool answer_trailers;          /* resp_trailers() calls will follow the body */
+    bool lends;                    /* the handler's word for the present resp_body(): see RESP_LEND_MIN */
     bool answer_unbound;           /* more body was given than fits: end at once, whatever waits to be sent */
     uint64_t started_ns;           /* clock_ns() at the end of the head */
     struct buf logged_fields;      /* fields of the answer, "name\0value\0", kept only if the access log asks */

@@ -42,7 +42,11 @@ struct resp_head {
  * connection options are dropped. Spans are copied. */
 enum resp_result resp_start(struct req *r, const struct resp_head *head) __attribute__((warn_unused_result));
 
-/* The bytes are sent or copied before it returns. With more = false this ends the answer (unless trailers follow). */
+/* A body of at least RESP_LEND_MIN bytes whose caller has set r->lends is not copied when the socket is full: the caller
+ * keeps the bytes as they are until the result is not RESP_LATER or on_drained or on_end came. */
+#define RESP_LEND_MIN (64u << 10)
+
+/* The bytes are sent or copied before it returns (or lent, see above). With more = false this ends the answer (unless trailers follow). */
 enum resp_result resp_body(struct req *r, struct span bytes, bool more) __attribute__((warn_unused_result));
 
 /* Sends `count` bytes of a file from `offset` by sendfile(2) where the transport can. The descriptor must stay open

@@ -36,6 +36,7 @@ struct score;
 #define CONN_HIGH_MARK (64u << 10)
 #define CONN_LOW_MARK (16u << 10)
 #define CONN_LINGER_MAX (256u << 10)
+#define CONN_BEHIND_MAX 8
 
 enum conn_state {
     CONN_OPEN,
@@ -79,6 +80,9 @@ struct conn {
 
     struct buf in;       /* bytes not used by the protocol yet */
     struct buf out;      /* bytes not taken by the socket yet */
+    struct span lent;    /* the caller's bytes, to be sent behind `out`; n = 0: none */
+    char behind[CONN_BEHIND_MAX]; /* to be sent behind `lent` */
+    uint8_t n_behind;
     int file_fd;         /* -1, or a file to be sent behind `out` */
     off_t file_at;
     uint64_t file_left;
@@ -139,6 +143,12 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
 
 /* Writes now (or behind what is waiting); bytes are copied if they must be kept. */
 enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n);
+/* Like conn_writev, but what the socket does not take of v[lent] is not copied if it is much: after CONN_LATER the caller
+ * keeps those bytes as they are until on_drained or on_close, or takes them back by conn_own(). Behind v[lent] there are
+ * at most CONN_BEHIND_MAX bytes. Later writes copy what is lent: it costs memory, never order. */
+enum conn_write conn_writev_lent(struct conn *c, const struct iovec *v, int n, int lent);
+/* The lent bytes are about to go away: copies what is unsent of them. */
+void conn_own(struct conn *c);
 /* Like conn_writev, but leaves the bytes in `out` until the end of the turn, 64 KB or 5 ms, whichever is first. */
 enum conn_write conn_writev_deferred(struct conn *c, const struct iovec *v, int n);
 /* Writes deferred bytes now instead of at the end of the turn. */

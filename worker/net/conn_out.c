@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "worker/net/conn_io.h"
 
+/* By the coarse clock, which is read for every piece: 5 ms, or up to the tick behind them. */
 #define DEFER_NS (5u * 1000 * 1000)
 #define FILE_PIECE (512u << 10)
 #define FILE_ROUNDS 4
@@ -16,7 +17,7 @@
 
 uint64_t conn_unsent(const struct conn *c)
 {
-    return buf_len(&c->out) + c->file_left;
+    return buf_len(&c->out) + c->lent.n + c->n_behind + c->file_left;
 }
 
 static void wait_writable(struct conn *c)
@@ -44,7 +45,7 @@ static enum conn_write verdict(struct conn *c)
 {
     if (c->state == CONN_DEAD)
         return CONN_GONE;
-    if (likely(!c->file_left && buf_len(&c->out) <= CONN_HIGH_MARK))
+    if (likely(!c->file_left && !c->lent.n && buf_len(&c->out) <= CONN_HIGH_MARK))
         return CONN_SENT;
     c->over_high = true;
     return CONN_LATER;
@@ -67,6 +68,15 @@ static int keep(struct conn *c, const struct iovec *v, int n, size_t skip)
     return 0;
 }
 
+void conn_own(struct conn *c)
+{
+    struct iovec v[] = { { (void *)(uintptr_t)c->lent.p, c->lent.n }, { c->behind, c->n_behind } };
+    c->lent = (struct span){ NULL, 0 };
+    c->n_behind = 0;
+    if (c->state != CONN_DEAD)
+        (void)!keep(c, v, 2, 0);
+}
+
 static size_t length_of(const struct iovec *v, int n)
 {
     size_t all = 0;
@@ -86,6 +96,24 @@ static ssize_t try_write(struct conn *c, const struct iovec *v, int n)
         return 0;
     conn_die(c, CONN_END_RESET);
     return -1;
+}
+
+/* Like keep(), but v[lent] is only noted, unless little of it is left. */
+static int keep_lent(struct conn *c, const struct iovec *v, int n, int lent, size_t skip)
+{
+    size_t before = length_of(v, lent), whole = v[lent].iov_len;
+    size_t sent = skip > before ? skip - before : 0;
+    if (sent + CONN_LOW_MARK >= whole)
+        return keep(c, v, n, skip);
+    if (keep(c, v, lent, skip) < 0)
+        return -1;
+    c->lent = (struct span){ (const char *)v[lent].iov_base + sent, whole - sent };
+    for (int i = lent + 1; i < n; i++) {
+        assert(c->n_behind + v[i].iov_len <= CONN_BEHIND_MAX);
+        memcpy(c->behind + c->n_behind, v[i].iov_base, v[i].iov_len);
+        c->n_behind += (uint8_t)v[i].iov_len;
+    }
+    return 0;
 }
 
 /* Bytes of a deferred write and new ones leave together. */
@@ -117,6 +145,8 @@ enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n)
     if (unlikely(c->state != CONN_OPEN))
         return CONN_GONE;
     assert(!c->file_left);
+    if (unlikely(c->lent.n))
+        conn_own(c);
     if (c->writing)
         return keep(c, v, n, 0) < 0 ? CONN_GONE : verdict(c);
     if (buf_len(&c->out))
@@ -132,11 +162,33 @@ enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n)
     return verdict(c);
 }
 
+enum conn_write conn_writev_lent(struct conn *c, const struct iovec *v, int n, int lent)
+{
+    ssize_t k = 0;
+    if (unlikely(c->state != CONN_OPEN))
+        return CONN_GONE;
+    assert(!c->file_left);
+    if (unlikely(c->lent.n))
+        conn_own(c);
+    if (unlikely(!c->writing && buf_len(&c->out)))
+        conn_flush(c);
+    if (likely(!c->writing && c->state == CONN_OPEN))
+        k = try_write(c, v, n);
+    if (unlikely(k < 0 || c->state != CONN_OPEN))
+        return CONN_GONE;
+    if ((size_t)k == length_of(v, n))
+        return CONN_SENT;
+    if (keep_lent(c, v, n, lent, (size_t)k) < 0)
+        return CONN_GONE;
+    wait_writable(c);
+    return verdict(c);
+}
+
 static enum conn_write defer(struct conn *c)
 {
     if (c->writing)
         return verdict(c);
-    uint64_t now = clock_ns();
+    uint64_t now = clock_coarse_ns();
     if (!c->deferred_since_ns)
         c->deferred_since_ns = now;
     if (now - c->deferred_since_ns >= DEFER_NS) {
@@ -157,6 +209,8 @@ enum conn_write conn_writev_deferred(struct conn *c, const struct iovec *v, int 
     if (!c->writing && buf_len(&c->out) + length_of(v, n) >= CONN_HIGH_MARK)
         return conn_writev(c, v, n);
     assert(!c->file_left);
+    if (unlikely(c->lent.n))
+        conn_own(c);
     if (keep(c, v, n, 0) < 0)
         return CONN_GONE;
     return defer(c);
@@ -164,6 +218,8 @@ enum conn_write conn_writev_deferred(struct conn *c, const struct iovec *v, int 
 
 char *conn_reserve(struct conn *c, size_t n)
 {
+    if (unlikely(c->lent.n))
+        conn_own(c);
     return buf_room(&c->out, n);
 }
 
@@ -220,11 +276,45 @@ static ssize_t send_file(struct conn *c)
     return -1;
 }
 
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* `out`, what is lent, and what stands behind it; as write_out(). */
+static int write_lent(struct conn *c)
+{
+    struct iovec v[] = { { c->out.p + c->out.start, buf_len(&c->out) },
+                         { (void *)(uintptr_t)c->lent.p, c->lent.n },
+                         { c->behind, c->n_behind } };
+    ssize_t k = v[0].iov_len ? try_write(c, v, 3) : try_write(c, v + 1, 2);
+    if (k < 0)
+        return -1;
+    size_t sent = (size_t)k, piece = least(sent, v[0].iov_len);
+    buf_take(&c->out, piece);
+    sent -= piece;
+    piece = least(sent, c->lent.n);
+    c->lent = (struct span){ c->lent.p + piece, c->lent.n - piece };
+    sent -= piece;
+    memmove(c->behind, c->behind + sent, c->n_behind - sent);
+    c->n_behind -= (uint8_t)sent;
+    if (!c->lent.n)
+        conn_own(c); /* the rest needs no keeper */
+    if (buf_len(&c->out) || c->lent.n)
+        return 0;
+    buf_release(&c->out);
+    return 1;
+}
+
 /* 1: all sent; 0: the socket is full or others should have their turn; -1: dead. */
 static int write_out(struct conn *c)
 {
     size_t n = buf_len(&c->out);
-    if (n) {
+    if (unlikely(c->lent.n)) {
+        int done = write_lent(c);
+        if (done <= 0)
+            return done;
+    } else if (n) {
         ssize_t k = try_write(c, &(struct iovec){ c->out.p + c->out.start, n }, 1);
         if (k < 0)
             return -1;
@@ -288,7 +378,7 @@ void conn_on_writable(evutil_socket_t fd, short what, void *arg)
             conn_flushed(c);
         return;
     }
-    if (c->over_high && !c->file_left && left < CONN_LOW_MARK && c->state == CONN_OPEN) {
+    if (c->over_high && !c->file_left && !c->lent.n && left < CONN_LOW_MARK && c->state == CONN_OPEN) {
         c->over_high = false;
         c->proto->on_drained(c);
     }
