@@ -14,6 +14,7 @@
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/access_log.h"
+#include "worker/http/admission.h"
 #include "worker/http/builtin.h"
 #include "worker/net/accept.h"
 #include "worker/protocols.h"
@@ -247,6 +248,17 @@ static int start(struct worker *w)
     return start_net(w);
 }
 
+/* Puts the limits on requests in front of whoever answers them. */
+static int admit(struct worker *w)
+{
+    w->answerer = w->net.handler;
+    w->net.handler = admission_new(w->base, &w->conf->http, w->answerer);
+    if (w->net.handler)
+        return 0;
+    worker_fail(w, WORKER_EXIT_BOOT, "out of memory");
+    return -1;
+}
+
 static void run(struct worker *w)
 {
     if (w->app) {
@@ -261,6 +273,7 @@ static void end(struct worker *w)
 {
     stop_accepting(w);
     net_done(&w->net);
+    admission_free(w->net.handler, w->answerer);
     if (w->access_log)
         access_log_flush(w->access_log);
     if (w->app)
@@ -289,6 +302,8 @@ int worker_main(const struct heritage *heritage)
             return w.exit_status;
         w.net.handler = worker_app_handler(w.app);
     }
+    if (admit(&w) < 0)
+        return w.exit_status;
     run(&w);
     end(&w);
     return w.exit_status;

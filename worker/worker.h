@@ -34,6 +34,7 @@ struct worker {
     struct net net;
     struct acceptor *acceptor;
     struct access_log *access_log;
+    struct handler *answerer; /* who answers requests, behind the admission of net.handler */
     struct worker_app *app; /* NULL: module = builtin:hello */
     struct event ipc_event, deadline_event, boot_event;
     struct event signal_events[4];

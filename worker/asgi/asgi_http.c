@@ -120,9 +120,7 @@ enum channel_result exchange_result(struct exchange *x, int result)
 static int flag(PyObject *message, PyObject *key)
 {
     PyObject *value = PyDict_GetItemWithError(message, key);
-    if (!value)
-        return PyErr_Occurred() ? -1 : 0;
-    return PyObject_IsTrue(value);
+    return value ? PyObject_IsTrue(value) : PyErr_Occurred() ? -1 : 0;
 }
 
 static enum channel_result send_start(struct exchange *x, PyObject *message)
@@ -416,6 +414,8 @@ static void on_end(struct req *r, enum req_end why)
     asgi_ext_file_done(x);
     Py_CLEAR(x->lent);
     channel_wake(&x->channel);
+    if (why == REQ_END_REQUEST_TIMEOUT)
+        pytasks_cancel(x->channel.asgi->env.tasks, (PyObject *)x);
     Py_DECREF((PyObject *)x);
 }
 

@@ -5,19 +5,31 @@
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
 
-void resp_error(struct req *r, unsigned status)
+static void send_text(struct req *r, unsigned status, unsigned retry_after)
 {
-    char text[80], length[24];
+    char text[80], length[24], seconds[24];
     int n = snprintf(text, sizeof text, "%u %s\n", status, resp_reason(status));
     int m = snprintf(length, sizeof length, "%d", n);
+    int k = snprintf(seconds, sizeof seconds, "%u", retry_after);
     struct resp_field fields[] = {
         { SPAN("content-type"), SPAN("text/plain; charset=utf-8") },
         { SPAN("content-length"), { length, (size_t)m } },
         { SPAN("connection"), SPAN("close") },
+        { SPAN("retry-after"), { seconds, (size_t)k } },
     };
-    struct resp_head head = { .status = status, .fields = fields, .n_fields = 3 };
+    struct resp_head head = { .status = status, .fields = fields, .n_fields = retry_after ? 4 : 3 };
     assert(r->state < REQ_STARTED);
     /* Neither can fail for a bad field; a client that is gone is told of by on_end. */
     if (resp_start(r, &head) == RESP_SENT)
         (void)!resp_body(r, (struct span){ text, (size_t)n }, false);
+}
+
+void resp_error(struct req *r, unsigned status)
+{
+    send_text(r, status, 0);
+}
+
+void resp_error_retry(struct req *r, unsigned status, unsigned seconds)
+{
+    send_text(r, status, seconds);
 }

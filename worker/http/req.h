@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include "common/buf.h"
@@ -54,6 +55,15 @@ enum req_state {
 struct endpoint {
     char host[108]; /* "" = unknown; Unix: the path */
     int32_t port;   /* -1 = none (Unix socket) */
+};
+
+/* Its place in the queues of admission.c, which alone touches it. */
+enum req_turn_state { REQ_TURN_NONE, REQ_TURN_WAITS, REQ_TURN_RUNS };
+
+struct req_turn {
+    TAILQ_ENTRY(req) link;
+    enum req_turn_state state;
+    uint64_t since_ms; /* clock_ms() when it came into its queue */
 };
 
 struct req {
@@ -104,6 +114,7 @@ struct req {
     const struct resp_ops *ops;    /* how h1 or h2 sends the answer */
     void *proto;                   /* h1_conn or h2_stream */
     struct handler *handler;
+    struct req_turn turn;
     void *user;                    /* the handler's own */
 };
 

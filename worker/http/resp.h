@@ -68,6 +68,9 @@ enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_
  * on_end(REQ_END_COMPLETE) is called. */
 void resp_error(struct req *r, unsigned status);
 
+/* The same with Retry-After, in seconds. */
+void resp_error_retry(struct req *r, unsigned status, unsigned seconds);
+
 /* The application broke off: cuts the connection so that the client sees a truncated answer; h2: RST_STREAM. */
 void resp_abort(struct req *r);
 

@@ -235,6 +235,26 @@ unsigned pytasks_running(const struct pytasks *tasks)
     return tasks->running;
 }
 
+static void cancel(PyObject *task)
+{
+    PyObject *r = PyObject_CallMethod(task, "cancel", NULL);
+    if (!r)
+        PyErr_WriteUnraisable(task);
+    Py_XDECREF(r);
+}
+
+void pytasks_cancel(struct pytasks *tasks, const PyObject *arg)
+{
+    struct proxy *p = tasks->running_list;
+    while (p && p->arg != arg)
+        p = p->next;
+    if (!p || !p->task)
+        return;
+    PyObject *task = Py_NewRef(p->task);
+    cancel(task);
+    Py_DECREF(task);
+}
+
 void pytasks_cancel_all(struct pytasks *tasks, const PyObject *spared)
 {
     struct first_step *step = current_step(tasks->current);
@@ -250,12 +270,8 @@ void pytasks_cancel_all(struct pytasks *tasks, const PyObject *spared)
         if (p->task && (!spared || p->arg != spared) && PyList_Append(running, p->task) < 0)
             PyErr_WriteUnraisable(p->task);
     }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(running); i++) {
-        PyObject *r = PyObject_CallMethod(PyList_GET_ITEM(running, i), "cancel", NULL);
-        if (!r)
-            PyErr_WriteUnraisable(PyList_GET_ITEM(running, i));
-        Py_XDECREF(r);
-    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(running); i++)
+        cancel(PyList_GET_ITEM(running, i));
     Py_DECREF(running);
 }
 

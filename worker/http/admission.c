@@ -1,0 +1,229 @@
+/* admission.c: two queues in order of time, one of requests that wait and one of those that run, under
+ * one timer: each queue has one time-out for all, so the first is always the next that is due. */
+#include "worker/http/admission.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/http/handler.h"
+#include "worker/http/req.h"
+#include "worker/http/resp.h"
+
+TAILQ_HEAD(req_queue, req);
+
+struct admission {
+    struct handler handler; /* first */
+    struct handler *inner;
+    const struct conf_http *conf;
+    struct event timer;
+    struct req_queue waiting, running;
+    unsigned n_waiting, n_running;
+    bool starting; /* start_waiting() is at work */
+};
+
+static struct admission *of(const struct req *r)
+{
+    return (struct admission *)r->handler;
+}
+
+/* --- the timer --- */
+
+static uint64_t due(const struct req_queue *queue, uint64_t timeout)
+{
+    const struct req *first = TAILQ_FIRST(queue);
+    return first && timeout ? first->turn.since_ms + timeout : UINT64_MAX;
+}
+
+static void arm(struct admission *a)
+{
+    uint64_t wait = due(&a->waiting, a->conf->queue_timeout);
+    uint64_t run = due(&a->running, a->conf->request_timeout);
+    uint64_t at = wait < run ? wait : run, now = clock_ms();
+    if (at == UINT64_MAX) {
+        evtimer_del(&a->timer);
+        return;
+    }
+    uint64_t ms = at > now ? at - now : 0;
+    struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
+    evtimer_add(&a->timer, &tv);
+}
+
+/* The timer runs for the first of a queue; who is not the first need not touch it. */
+static void arm_if_first(struct admission *a, const struct req_queue *queue, const struct req *r)
+{
+    if (TAILQ_FIRST(queue) == r)
+        arm(a);
+}
+
+/* --- queues --- */
+
+static void enqueue(struct admission *a, struct req *r, enum req_turn_state state)
+{
+    bool waits = state == REQ_TURN_WAITS;
+    r->turn.state = state;
+    r->turn.since_ms = clock_ms();
+    TAILQ_INSERT_TAIL(waits ? &a->waiting : &a->running, r, turn.link);
+    *(waits ? &a->n_waiting : &a->n_running) += 1;
+    if (waits ? a->conf->queue_timeout : a->conf->request_timeout)
+        arm_if_first(a, waits ? &a->waiting : &a->running, r);
+}
+
+static void dequeue(struct admission *a, struct req *r)
+{
+    bool waits = r->turn.state == REQ_TURN_WAITS;
+    if (!waits && r->turn.state != REQ_TURN_RUNS)
+        return;
+    TAILQ_REMOVE(waits ? &a->waiting : &a->running, r, turn.link);
+    *(waits ? &a->n_waiting : &a->n_running) -= 1;
+    r->turn.state = REQ_TURN_NONE;
+}
+
+static void run(struct admission *a, struct req *r)
+{
+    enqueue(a, r, REQ_TURN_RUNS);
+    a->inner->ops->on_request(a->inner, r);
+}
+
+/* Not from inside itself: a request that ends at once frees the place that the loop fills anyway. */
+static void start_waiting(struct admission *a)
+{
+    if (a->starting)
+        return;
+    a->starting = true;
+    struct req *r;
+    while ((!a->conf->max_inflight || a->n_running < a->conf->max_inflight) &&
+           (r = TAILQ_FIRST(&a->waiting))) {
+        dequeue(a, r);
+        run(a, r);
+    }
+    a->starting = false;
+}
+
+static void refuse(struct admission *a, struct req *r)
+{
+    uint64_t seconds = (a->conf->queue_timeout + 999) / 1000;
+    resp_error_retry(r, 503, seconds ? (unsigned)seconds : 1);
+}
+
+/* The inner handler forgets the request, then the client is told what can still be told. */
+static void time_out(struct admission *a, struct req *r)
+{
+    dequeue(a, r);
+    if (r->state >= REQ_ANSWERED) { /* only its client is slow, which is write_timeout's business */
+        enqueue(a, r, REQ_TURN_RUNS);
+        return;
+    }
+    struct span method = req_span(r, r->method), target = req_span(r, r->target);
+    log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"", (int)method.n,
+                method.p, (int)(target.n < 400 ? target.n : 400), target.p);
+    a->inner->ops->on_end(r, REQ_END_REQUEST_TIMEOUT);
+    if (r->state < REQ_STARTED)
+        resp_error(r, 504);
+    else if (r->state < REQ_ENDED)
+        resp_abort(r);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct admission *a = arg;
+    uint64_t now = clock_ms();
+    while (due(&a->waiting, a->conf->queue_timeout) <= now) {
+        struct req *r = TAILQ_FIRST(&a->waiting);
+        dequeue(a, r);
+        refuse(a, r);
+    }
+    while (due(&a->running, a->conf->request_timeout) <= now)
+        time_out(a, TAILQ_FIRST(&a->running));
+    start_waiting(a);
+    arm(a);
+}
+
+/* --- the handler --- */
+
+static void on_request(struct handler *h, struct req *r)
+{
+    struct admission *a = (struct admission *)h;
+    const struct conf_http *conf = a->conf;
+    r->handler = h;
+    if (!conf->max_inflight || a->n_running < conf->max_inflight)
+        run(a, r);
+    else if (!conf->max_queue || a->n_waiting < conf->max_queue)
+        enqueue(a, r, REQ_TURN_WAITS);
+    else
+        refuse(a, r);
+}
+
+static void on_body(struct req *r)
+{
+    of(r)->inner->ops->on_body(r);
+}
+
+static void on_drained(struct req *r)
+{
+    of(r)->inner->ops->on_drained(r);
+}
+
+static void on_peer_eof(struct req *r)
+{
+    if (r->turn.state == REQ_TURN_WAITS) /* nobody has begun to work for it */
+        req_abandon(r);
+    else
+        of(r)->inner->ops->on_peer_eof(r);
+}
+
+static void on_end(struct req *r, enum req_end why)
+{
+    struct admission *a = of(r);
+    bool ran = r->turn.state == REQ_TURN_RUNS;
+    dequeue(a, r);
+    if (ran)
+        a->inner->ops->on_end(r, why);
+    if (TAILQ_FIRST(&a->waiting)) /* its place is free; never from inside the ended one's call */
+        event_active(&a->timer, EV_TIMEOUT, 1);
+}
+
+static void on_conn_close(struct handler *h, struct conn *c)
+{
+    struct handler *inner = ((struct admission *)h)->inner;
+    if (inner->ops->on_conn_close)
+        inner->ops->on_conn_close(inner, c);
+}
+
+static const struct handler_ops admission_ops = {
+    .name = "admission",
+    .on_request = on_request,
+    .on_body = on_body,
+    .on_drained = on_drained,
+    .on_peer_eof = on_peer_eof,
+    .on_end = on_end,
+    .on_conn_close = on_conn_close,
+};
+
+struct handler *admission_new(struct event_base *base, const struct conf_http *conf,
+                              struct handler *inner)
+{
+    if (!conf->max_inflight && !conf->request_timeout)
+        return inner;
+    struct admission *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->handler.ops = &admission_ops;
+    a->inner = inner;
+    a->conf = conf;
+    TAILQ_INIT(&a->waiting);
+    TAILQ_INIT(&a->running);
+    evtimer_assign(&a->timer, base, on_timer, a);
+    return &a->handler;
+}
+
+void admission_free(struct handler *handler, struct handler *inner)
+{
+    if (!handler || handler == inner)
+        return;
+    evtimer_del(&((struct admission *)handler)->timer);
+    free(handler);
+}
