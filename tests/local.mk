@@ -29,6 +29,15 @@ tests_unit_test_forwarded_LDADD = $(h1_unit_libs)
 tests_unit_test_access_log_SOURCES = tests/unit/test_access_log.c tests/unit/head.h tests/unit/unit.h
 tests_unit_test_access_log_LDADD = $(h1_unit_libs)
 
+# WebSocket
+ws_unit_tests = tests/unit/test_ws_deflate
+check_PROGRAMS += $(ws_unit_tests)
+UNIT_TESTS += $(ws_unit_tests)
+tests_unit_test_ws_deflate_SOURCES = tests/unit/test_ws_deflate.c tests/unit/unit.h \
+	worker/ws/ws_deflate.h worker/ws/ws_deflate.c worker/ws/ws_deflate_offer.c
+tests_unit_test_ws_deflate_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
+tests_unit_test_ws_deflate_LDADD = libtine_common.a $(ZLIB_LIBS)
+
 # Fuzz targets, here with a main() that replays
 fuzz_targets = tests/fuzz/fuzz_head tests/fuzz/fuzz_body tests/fuzz/fuzz_proxy tests/fuzz/fuzz_forwarded
 check_PROGRAMS += $(fuzz_targets)
