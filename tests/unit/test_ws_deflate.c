@@ -1,5 +1,6 @@
 /* test_ws_deflate.c: what is agreed on for permessage-deflate, the examples of RFC 7692, messages against a plain zlib,
  * the limit, and streams that are taken away between messages. */
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
