@@ -17,6 +17,9 @@ import unittest
 
 import _tine
 
+# Tests that hang instead of failing. CPython 3.14's handles from call_soon_threadsafe() are of a private class with a lock:
+# cancel() waits while the callback runs. Ours is as up to 3.13: cancel() does not wait.
+HANG = {'test_events': ['EventLoopTestsMixin.test_call_soon_threadsafe_handle_']}
 TIME_LIMIT = 300  # seconds for one module; a hang is reported with its stack
 
 
@@ -67,6 +70,14 @@ def import_tests(name):
     return importlib.import_module(f'test.test_asyncio.{name}')
 
 
+def skip_hanging(name, module):
+    for prefix in HANG.get(name, []):
+        owner, prefix = prefix.split('.')
+        for attribute, function in list(vars(getattr(module, owner)).items()):
+            if attribute.startswith(prefix):
+                setattr(getattr(module, owner), attribute, unittest.skip('would hang')(function))
+
+
 def main():
     name, *only = sys.argv[1:]
     asyncio.set_event_loop(None)
@@ -75,6 +86,7 @@ def main():
     except ModuleNotFoundError as error:
         print('absent:', error)
         return
+    skip_hanging(name, module)
     use_tine()
     faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
     suite = unittest.defaultTestLoader.loadTestsFromModule(module) if not only else \
