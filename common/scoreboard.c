@@ -2,6 +2,7 @@
 #include "common/scoreboard.h"
 
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 
 static size_t board_size(unsigned n)
@@ -34,4 +35,40 @@ void scoreboard_clear(struct scoreboard *board, unsigned slot)
     atomic_store_explicit(&s->inflight, 0, memory_order_relaxed);
     atomic_store_explicit(&s->requests, 0, memory_order_relaxed);
     atomic_store_explicit(&s->log_dropped, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->held, 0, memory_order_relaxed);
+}
+
+static void keep_text(char *to, size_t size, const char *text, size_t n)
+{
+    n = n < size ? n : size - 1;
+    memcpy(to, text, n);
+    to[n] = '\0';
+}
+
+int score_hold(struct score *score, const char *line, size_t n, const char *client, uint64_t now_ns)
+{
+    uint32_t held = atomic_load_explicit(&score->held, memory_order_relaxed);
+    int index = __builtin_ffs((int)~held) - 1;
+    if (index < 0 || index >= SCORE_REQUESTS)
+        return -1;
+    struct score_request *r = &score->request[index];
+    r->started_ns = now_ns;
+    keep_text(r->line, sizeof(r->line), line, n);
+    keep_text(r->client, sizeof(r->client), client, strlen(client));
+    atomic_store_explicit(&score->held, held | 1u << index, memory_order_release);
+    return index;
+}
+
+unsigned score_read_requests(const struct score *score, struct score_request to[SCORE_REQUESTS])
+{
+    uint32_t held = atomic_load_explicit(&score->held, memory_order_acquire);
+    unsigned n = 0;
+    for (unsigned i = 0; i < SCORE_REQUESTS; i++) {
+        if (!(held & 1u << i))
+            continue;
+        to[n] = score->request[i];
+        to[n].line[SCORE_LINE - 1] = to[n].client[SCORE_CLIENT - 1] = '\0';
+        n++;
+    }
+    return n;
 }

@@ -4,8 +4,20 @@
 #define TINE_COMMON_SCOREBOARD_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#define SCORE_REQUESTS 16 /* kept of one worker; more are only counted */
+#define SCORE_LINE 160
+#define SCORE_CLIENT 48
+
+/* A request that is being answered, as much of it as fits; not escaped. */
+struct score_request {
+    uint64_t started_ns;
+    char line[SCORE_LINE];     /* "GET /path HTTP/1.1", terminated */
+    char client[SCORE_CLIENT]; /* "127.0.0.1", terminated; "": none */
+};
 
 struct score {
     _Alignas(64) _Atomic(pid_t) pid;
@@ -14,6 +26,8 @@ struct score {
     _Atomic(uint32_t) inflight;     /* requests being answered now */
     _Atomic(uint64_t) requests;     /* answered since birth */
     _Atomic(uint64_t) log_dropped;  /* log lines that could not be written */
+    _Atomic(uint32_t) held;         /* which of `request` are in use, as bits */
+    struct score_request request[SCORE_REQUESTS];
 };
 
 struct scoreboard {
@@ -26,6 +40,20 @@ struct scoreboard *scoreboard_new(unsigned n);
 void scoreboard_free(struct scoreboard *board);
 /* Forgets a dead worker's figures. */
 void scoreboard_clear(struct scoreboard *board, unsigned slot);
+
+/* By the worker: remembers a request. Its index, or -1: no room. What the master reads meanwhile may be
+ * half of two requests; it is text for people. */
+int score_hold(struct score *score, const char *line, size_t n, const char *client, uint64_t now_ns);
+/* -1: nothing. */
+static inline void score_let_go(struct score *score, int index)
+{
+    if (index >= 0)
+        atomic_store_explicit(&score->held,
+                              atomic_load_explicit(&score->held, memory_order_relaxed) & ~(1u << index),
+                              memory_order_relaxed);
+}
+/* By the master: copies what is held, each text terminated. How many. */
+unsigned score_read_requests(const struct score *score, struct score_request to[SCORE_REQUESTS]);
 
 static inline void score_add32(_Atomic(uint32_t) *field, int32_t by)
 {

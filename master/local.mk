@@ -3,6 +3,8 @@ master_sources = \
 	master/master.h master/master.c \
 	master/signals.h master/signals.c \
 	master/reload.h master/reload.c \
+	master/recycle.h master/recycle.c \
+	master/watchdog.h master/watchdog.c \
 	master/generation.h master/generation.c \
 	master/apply.h master/apply.c \
 	master/workers.h master/workers.c \

@@ -11,16 +11,19 @@
 #include <config.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "master/apply.h"
 #include "master/generation.h"
 #include "master/reap.h"
+#include "master/recycle.h"
 #include "master/workers.h"
 
 /* The end of the last failure, in one line: what an operator sees first. */
@@ -43,6 +46,9 @@ void master_tell_status(struct master *master, const char *assignments)
                 slots_ready(&master->slots, master->current), master->current->target,
                 *why ? "; the last reload failed: " : "", why);
 }
+
+/* Past graceful_timeout: the worker's own end, then SIGKILL and collecting. */
+#define STOP_EXTRA_MS 5000
 
 static void tell_status(struct master *master)
 {
@@ -87,6 +93,10 @@ static void begin_stop(struct master *master, bool quick)
     master->state = MASTER_STOPPING;
     master->quick = quick;
     reload_cancel(master);
+    evtimer_del(&master->leave_timer);
+    /* What workers and this process add to the time is within the second. */
+    uint64_t most = quick ? 0 : master->conf->server.graceful_timeout;
+    notify_send(&master->notify, "EXTEND_TIMEOUT_USEC=%" PRIu64, (most + STOP_EXTRA_MS) * 1000);
     /* New connections find nobody once the workers let go too; no file stays for the next server to
      * stumble on. */
     listeners_close(&master->current->listeners);
@@ -107,17 +117,46 @@ void master_boot_failed(struct master *master, enum master_exit why)
     begin_stop(master, true);
 }
 
+static void on_leave_timer(int fd, short what, void *arg)
+{
+    log_info("server.drain_delay is over: stopping gracefully");
+    begin_stop(arg, false);
+}
+
+/* Serves on for drain_delay, while those who ask whether it is ready hear that it is not. */
+static void begin_leave(struct master *master, uint64_t ms)
+{
+    struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+                          .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+    master->state = MASTER_LEAVING;
+    reload_cancel(master);
+    evtimer_add(&master->leave_timer, &tv);
+    log_info("accepting for another %g s (server.drain_delay)", (double)ms / 1000.0);
+    notify_send(&master->notify, "EXTEND_TIMEOUT_USEC=%" PRIu64, (ms + STOP_EXTRA_MS) * 1000);
+}
+
 void master_stop(struct master *master, bool quick)
 {
-    if (master->state != MASTER_STOPPING) {
-        notify_send(&master->notify, "STOPPING=1\nSTATUS=%s",
-                    quick ? "stopping" : "stopping gracefully");
-        begin_stop(master, quick);
-    } else if (!master->quick) {
+    uint64_t delay = master->conf->server.drain_delay;
+    if (master->state == MASTER_STOPPING && master->quick)
+        return;
+    if (master->state == MASTER_STOPPING) {
         log_info("asked again: stopping now");
         master->quick = true;
         workers_stop_all(master, true);
+        return;
     }
+    if (master->state == MASTER_LEAVING) {
+        log_info("asked again: stopping now");
+        begin_stop(master, true);
+        return;
+    }
+    notify_send(&master->notify, "STOPPING=1\nSTATUS=%s",
+                quick ? "stopping" : "stopping gracefully");
+    if (delay && !quick && master->state != MASTER_STARTING)
+        begin_leave(master, delay);
+    else
+        begin_stop(master, quick);
 }
 
 void master_worker_gone(struct master *master)
@@ -170,6 +209,22 @@ static void on_libevent_fatal(int error)
     _exit(MASTER_EXIT_SYSTEM);
 }
 
+static void on_tick(int fd, short what, void *arg)
+{
+    watchdog_look(arg);
+    recycle_look(arg);
+}
+
+static int start_timers(struct master *master)
+{
+    const struct timeval tick = { .tv_sec = WATCHDOG_TICK_MS / 1000,
+                                  .tv_usec = WATCHDOG_TICK_MS % 1000 * 1000 };
+    master->watchdog.looked_ns = clock_ns();
+    evtimer_assign(&master->leave_timer, master->base, on_leave_timer, master);
+    event_assign(&master->tick, master->base, -1, EV_PERSIST, on_tick, master);
+    return event_add(&master->tick, &tick);
+}
+
 static int init(struct master *master)
 {
     /* For the workers too: they inherit both. */
@@ -182,7 +237,7 @@ static int init(struct master *master)
         event_config_free(config);
     master->scoreboard = scoreboard_new(SLOTS_MAX);
     if (!master->base || !master->scoreboard || slots_init(&master->slots, master) < 0 ||
-        signals_init(&master->signals, master) < 0) {
+        signals_init(&master->signals, master) < 0 || start_timers(master) < 0) {
         log_critical("out of memory or descriptors: %s", strerror(errno));
         return -1;
     }
@@ -194,6 +249,10 @@ static void done(struct master *master)
     slots_done(&master->slots);
     reload_done(&master->reload);
     signals_done(&master->signals);
+    if (event_initialized(&master->tick)) {
+        event_del(&master->tick);
+        evtimer_del(&master->leave_timer);
+    }
     scoreboard_free(master->scoreboard);
     if (master->base)
         event_base_free(master->base);

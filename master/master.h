@@ -1,5 +1,5 @@
 /* master.h: the service as a whole: STARTING until a first worker is READY, RUNNING, RELOADING while
- * a new generation boots beside the serving one, STOPPING.
+ * a new generation boots beside the serving one, LEAVING while drain_delay runs, STOPPING.
  * Never blocks, never touches Python or the bytes of a request. */
 #ifndef TINE_MASTER_MASTER_H
 #define TINE_MASTER_MASTER_H
@@ -13,6 +13,7 @@
 #include "master/reload.h"
 #include "master/signals.h"
 #include "master/slots.h"
+#include "master/watchdog.h"
 
 enum master_exit {
     MASTER_EXIT_OK = 0,
@@ -26,6 +27,7 @@ enum master_state {
     MASTER_STARTING,
     MASTER_RUNNING,
     MASTER_RELOADING,
+    MASTER_LEAVING, /* asked to stop; drain_delay runs */
     MASTER_STOPPING,
 };
 
@@ -53,6 +55,8 @@ struct master {
     struct reload reload;
     struct event_base *base;
     struct signals signals;
+    struct event tick, leave_timer;
+    struct watchdog watchdog;
     struct slots slots;
     struct scoreboard *scoreboard;
 };

@@ -3,17 +3,30 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/fdutil.h"
 #include "common/log.h"
 
+/* WATCHDOG_USEC, if it is meant for this process (sd_watchdog_enabled(3)). */
+static uint64_t take_watchdog(void)
+{
+    const char *us = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    bool ours = us && (!pid || strtol(pid, NULL, 10) == (long)getpid());
+    uint64_t value = ours ? strtoull(us, NULL, 10) : 0;
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
+    return value;
+}
+
 void notify_open(struct notify *notify)
 {
-    *notify = (struct notify){ .fd = -1 };
+    *notify = (struct notify){ .fd = -1, .watchdog_us = take_watchdog() };
     const char *path = getenv("NOTIFY_SOCKET");
     if (!path || !*path)
         return;

@@ -3,6 +3,7 @@
 #ifndef TINE_MASTER_NOTIFY_H
 #define TINE_MASTER_NOTIFY_H
 
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -10,6 +11,7 @@ struct notify {
     int fd; /* -1: nobody listens */
     struct sockaddr_un addr;
     socklen_t addr_len;
+    uint64_t watchdog_us; /* WATCHDOG=1 is expected this often; 0: never */
 };
 
 /* Takes NOTIFY_SOCKET out of the environment: applications and their children must not speak for

@@ -191,7 +191,7 @@ void reload_try(struct master *master)
 
 void reload_request(struct master *master)
 {
-    if (master->state == MASTER_STOPPING)
+    if (master->state == MASTER_STOPPING || master->state == MASTER_LEAVING)
         return;
     if (master->state != MASTER_RUNNING && !master->reload.wanted)
         log_info("reload follows when the present %s is over",
@@ -209,7 +209,7 @@ void reload_cancel(struct master *master)
         return;
     master->n_old++;
     listeners_close(&next->listeners);
-    master_settle(master, next);
+    workers_stop_generation(master, next, false);
 }
 
 void reload_done(struct reload *reload)

@@ -23,7 +23,7 @@ struct reload {
 void reload_request(struct master *master);
 /* Something that a reload may wait for has changed. */
 void reload_try(struct master *master);
-/* The service stops: no reload any more. Its workers are the caller's to stop. */
+/* The service stops: no reload any more; workers of `next` drain. */
 void reload_cancel(struct master *master);
 void reload_done(struct reload *reload);
 

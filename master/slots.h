@@ -35,6 +35,8 @@ struct slot {
     bool main_interpreter; /* this life was told to use the main interpreter */
     bool failed;           /* its failure has been logged in its own words (IPC_FAILED) */
     bool asked;            /* we told it to stop */
+    bool recycle;          /* it is to be replaced */
+    bool hung;             /* it gave no sign of life, and is killed when the timer is over */
     bool leaves;           /* it stops, asked or by itself: not one of those wanted any more */
     unsigned backoff_ms;   /* before the next birth; 0: none */
 };

@@ -17,6 +17,7 @@
 #include "master/generation.h"
 #include "master/master.h"
 #include "master/reap.h"
+#include "master/recycle.h"
 #include "master/slots.h"
 #include "master/spawn.h"
 
@@ -89,7 +90,8 @@ void workers_fill(struct master *master, struct generation *generation)
 {
     if (master->state == MASTER_STOPPING)
         return;
-    for (unsigned n = slots_wanted(&master->slots, generation); n < generation->target; n++) {
+    unsigned target = generation == master->current ? recycle_target(master) : generation->target;
+    for (unsigned n = slots_wanted(&master->slots, generation); n < target; n++) {
         struct slot *slot = slots_take(&master->slots, generation);
         if (!slot) {
             log_error("no slot is free for another worker");
@@ -121,6 +123,8 @@ static void on_slot_timer(int fd, short what, void *arg)
         }
         /* fall through */
     case SLOT_READY:
+        if (slot->hung)
+            break;
         log_error("worker %u (pid %d) closed its channel and lives on: killing it", slot->index + 1,
                   (int)slot->pid);
         break;
@@ -166,6 +170,8 @@ void worker_stop(struct slot *slot, bool quick)
         return;
     bool starting = slot->state == SLOT_STARTING;
     slot->asked = slot->leaves = true;
+    if (slot->hung) /* its end is near, and it hears nothing */
+        return;
     tell(slot, quick ? IPC_QUIT : IPC_DRAIN);
     if (slot->state != SLOT_DRAINING)
         slot_set_state(slot, SLOT_DRAINING);
@@ -204,6 +210,13 @@ void workers_fit(struct master *master)
 {
     struct generation *current = master->current;
     unsigned n = slots_wanted(&master->slots, current);
+    for (unsigned i = 0; i < SLOTS_MAX && n > current->target; i++) {
+        struct slot *slot = &master->slots.v[i];
+        if (slot->generation == current && slot->recycle && !slot->leaves) {
+            let_go(slot, false);
+            n--;
+        }
+    }
     for (unsigned i = SLOTS_MAX; i-- > 0 && n > current->target;) {
         struct slot *slot = &master->slots.v[i];
         if (slot->generation == current && !slot->leaves) {
@@ -228,6 +241,7 @@ static void on_ready(struct slot *slot)
         reload_worker_ready(slot->master);
     else
         master_worker_ready(slot->master);
+    recycle_step(slot->master);
 }
 
 static void on_failed(struct slot *slot, const struct ipc_msg *msg)
@@ -276,6 +290,9 @@ static void on_message(struct slot *slot, const struct ipc_msg *msg)
         break;
     case IPC_NEED_MAIN:
         on_need_main(slot, msg);
+        break;
+    case IPC_RECYCLE:
+        recycle_ask(slot, msg->payload);
         break;
     case IPC_DRAINING:
         on_draining(slot);
@@ -347,6 +364,8 @@ static void log_death(const struct slot *slot, enum death death, int status)
 {
     char words[REAP_WORDS];
     reap_words(status, words);
+    if (slot->state == SLOT_KILLED)
+        words[strcspn(words, ",")] = '\0'; /* who killed it is no guess then */
     bool own_end = slot->state == SLOT_DRAINING && status == 0;
     enum log_level level = death == DEATH_NEED_MAIN                           ? LOG_LEVEL_DEBUG
                            : death == DEATH_ASKED && ended_well(slot, status) ? LOG_LEVEL_INFO
@@ -355,6 +374,11 @@ static void log_death(const struct slot *slot, enum death death, int status)
                                                                               : LOG_LEVEL_ERROR;
     log_at(level, "worker %u (pid %d) %s%s", slot->index + 1, (int)slot->pid, words,
            death == DEATH_BOOT ? " before it was ready" : "");
+}
+
+static bool has_too_many(const struct master *master)
+{
+    return slots_wanted(&master->slots, master->current) > recycle_target(master);
 }
 
 /* What follows for its slot, which is EMPTY now. */
@@ -371,6 +395,8 @@ static void follow(struct slot *slot, enum death death, int status)
     } else if (death == DEATH_NEED_MAIN) {
         slot->generation->main_interpreter = true;
         fill(slot);
+    } else if (!is_next(slot) && has_too_many(master)) {
+        release(slot); /* the one that was being replaced, or its replacement */
     } else if (is_next(slot)) {
         reap_words(status, words);
         release(slot);
@@ -391,5 +417,6 @@ void worker_gone(struct slot *slot, int status)
     slot_clear(slot);
     scoreboard_clear(master->scoreboard, slot->index);
     follow(slot, death, status);
+    recycle_step(master);
     master_worker_gone(master);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -67,6 +68,31 @@ void worker_fail(struct worker *w, int status, const char *why)
         finish(w);
 }
 
+/* An idle loop has no turns: this gives it some, so that the master sees that it lives. */
+static void on_beat(evutil_socket_t fd, short what, void *arg)
+{
+}
+
+static void start_beat(struct worker *w)
+{
+    uint64_t us = w->conf->server.timeout * 1000 / 4;
+    struct timeval every = { (time_t)(us / 1000000), (suseconds_t)(us % 1000000) };
+    if (us)
+        event_add(&w->beat_event, &every);
+}
+
+static uint64_t choose_recycle_at(const struct conf_server *conf)
+{
+    uint64_t random = 0;
+    if (!conf->max_requests)
+        return 0;
+    if (conf->max_requests_jitter && getrandom(&random, sizeof random, 0) == sizeof random)
+        random %= (uint64_t)conf->max_requests_jitter + 1;
+    else
+        random = 0;
+    return conf->max_requests + random;
+}
+
 void worker_serve(struct worker *w)
 {
     if (w->state != WORKER_BOOTING) /* told to stop meanwhile */
@@ -77,6 +103,9 @@ void worker_serve(struct worker *w)
         return;
     }
     set_state(w, WORKER_SERVING);
+    start_beat(w);
+    w->recycle_at = choose_recycle_at(&w->conf->server);
+    atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if (ipc_send(w->heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
         log_error("worker cannot tell the master that it is ready: %s", strerror(errno));
 }
@@ -175,8 +204,20 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 /* --- every turn --- */
 
+static void ask_for_successor(struct worker *w)
+{
+    char why[64];
+    int n = snprintf(why, sizeof why, "%llu requests answered (server.max_requests)",
+                     (unsigned long long)score_of(w)->requests);
+    w->recycle_at = 0;
+    if (ipc_send(w->heritage->ipc_fd, IPC_RECYCLE, why, (size_t)n) < 0)
+        log_error("worker cannot ask for a successor: %s", strerror(errno));
+}
+
 void worker_turn(struct worker *w)
 {
+    if (w->recycle_at && score_of(w)->requests >= w->recycle_at)
+        ask_for_successor(w);
     net_turn(&w->net);
     if (w->access_log)
         access_log_flush(w->access_log);
@@ -244,6 +285,7 @@ static int start(struct worker *w)
         return -1;
     evtimer_assign(&w->deadline_event, w->base, on_deadline, w);
     evtimer_assign(&w->boot_event, w->base, on_boot, w);
+    event_assign(&w->beat_event, w->base, -1, EV_PERSIST, on_beat, w);
     event_active(&w->boot_event, EV_TIMEOUT, 1);
     return start_net(w);
 }
@@ -284,6 +326,7 @@ static void end(struct worker *w)
     worker_ipc_stop(w);
     evtimer_del(&w->deadline_event);
     evtimer_del(&w->boot_event);
+    event_del(&w->beat_event);
     event_base_free(w->base);
 }
 

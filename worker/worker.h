@@ -36,7 +36,8 @@ struct worker {
     struct access_log *access_log;
     struct handler *answerer; /* who answers requests, behind the admission of net.handler */
     struct worker_app *app; /* NULL: module = builtin:hello */
-    struct event ipc_event, deadline_event, boot_event;
+    struct event ipc_event, deadline_event, boot_event, beat_event;
+    uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
     struct event signal_events[4];
 };
 

@@ -52,6 +52,7 @@ int worker_ipc_start(struct worker *w)
 {
     static const int signals[] = { SIGTERM, SIGQUIT, SIGINT, SIGHUP };
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN); /* until Python is there to write its stacks */
     event_assign(&w->ipc_event, w->base, w->heritage->ipc_fd, EV_READ | EV_PERSIST, on_readable, w);
     if (event_add(&w->ipc_event, NULL) < 0)
         return -1;

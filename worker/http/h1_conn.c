@@ -100,6 +100,7 @@ void h1_end(struct h1_req *hr, enum req_end why)
     if (!hr->dispatched)
         return;
     score_add32(&net->score->inflight, -1);
+    score_let_go(net->score, hr->held);
     r->handler->ops->on_end(r, why);
 }
 

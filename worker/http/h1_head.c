@@ -168,12 +168,24 @@ static size_t start_body(struct h1_conn *h, struct h1_req *hr, const char *p, si
     return n ? h1_take_body(h, p, n) : 0;
 }
 
+/* For the report that is made when this worker hangs. */
+static void hold(struct h1_req *hr)
+{
+    struct req *r = &hr->req;
+    struct piece from = r->method, to = r->target;
+    hr->held = (int8_t)score_hold(r->conn->net->score, r->head + from.at, to.at + to.n - from.at,
+                                  r->client ? r->client->host : "", r->started_ns);
+}
+
 static void dispatch(struct h1_conn *h, struct h1_req *hr)
 {
     struct req *r = &hr->req;
     req_set_state(r, REQ_RUNNING);
     hr->dispatched = true;
     score_add32(&h->conn->net->score->inflight, 1);
+    hr->held = -1;
+    if (h->conn->net->conf->server.timeout)
+        hold(hr);
     r->handler->ops->on_request(r->handler, r);
     if (h->cur == hr && r->state < REQ_ENDED)
         own_head(hr);

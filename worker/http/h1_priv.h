@@ -59,6 +59,7 @@ struct h1_req {
     enum h1_framing framing;
     enum req_end end; /* what on_end says when the answer is complete */
     bool dispatched;  /* the handler knows it */
+    int8_t held;      /* score_hold() */
     bool wants_body;
     bool has_date, has_server, has_length; /* the application's own fields are in the head */
     bool file_going;  /* bytes written meanwhile wait in `tail` */

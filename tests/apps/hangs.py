@@ -1,0 +1,49 @@
+"""Ways to hold the event loop for ever, and to grow; each names its process first. /pid answers at once."""
+
+import asyncio
+import os
+import re
+import time
+
+from apps.kit import dispatch, query, text
+from apps.report import report
+
+grown = []
+
+
+async def pid(scope, receive, send):
+    await text(send, str(os.getpid()))
+
+
+async def python(scope, receive, send):
+    """In Python, where signals would be seen."""
+    report(hangs="python")
+    while True:
+        pass
+
+
+async def native(scope, receive, send):
+    """In C with the GIL held: a pattern that backtracks for ages."""
+    report(hangs="native")
+    re.match(r"(a*)*b", "a" * 64)
+
+
+async def sleep(scope, receive, send):
+    """In C without the GIL."""
+    report(hangs="sleep")
+    time.sleep(float(query(scope).get("s", 1e6)))
+    await text(send, "slept")
+
+
+async def waits(scope, receive, send):
+    """Holds nothing: a request that takes long."""
+    await asyncio.sleep(float(query(scope)["s"]))
+    await text(send, "waited")
+
+
+async def grow(scope, receive, send):
+    grown.append(b"x" * int(query(scope)["n"]))
+    await text(send, str(os.getpid()))
+
+
+app = dispatch(pid, python, native, sleep, waits, grow)
