@@ -94,13 +94,12 @@ static void begin_stop(struct master *master, bool quick)
     master->quick = quick;
     reload_cancel(master);
     evtimer_del(&master->leave_timer);
-    /* What workers and this process add to the time is within the second. */
-    uint64_t most = quick ? 0 : master->conf->server.graceful_timeout;
-    notify_send(&master->notify, "EXTEND_TIMEOUT_USEC=%" PRIu64, (most + STOP_EXTRA_MS) * 1000);
     /* New connections find nobody once the workers let go too; no file stays for the next server to
      * stumble on. */
     listeners_close(&master->current->listeners);
     workers_stop_all(master, quick);
+    uint64_t most = quick ? 0 : master->conf->server.graceful_timeout;
+    notify_send(&master->notify, "EXTEND_TIMEOUT_USEC=%" PRIu64, (most + STOP_EXTRA_MS) * 1000);
     if (is_over(master))
         event_base_loopbreak(master->base);
 }
@@ -151,12 +150,13 @@ void master_stop(struct master *master, bool quick)
         begin_stop(master, true);
         return;
     }
-    notify_send(&master->notify, "STOPPING=1\nSTATUS=%s",
-                quick ? "stopping" : "stopping gracefully");
     if (delay && !quick && master->state != MASTER_STARTING)
         begin_leave(master, delay);
     else
         begin_stop(master, quick);
+    /* Who hears it may count on the workers having been told. */
+    notify_send(&master->notify, "STOPPING=1\nSTATUS=%s",
+                quick ? "stopping" : "stopping gracefully");
 }
 
 void master_worker_gone(struct master *master)
