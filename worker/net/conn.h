@@ -74,6 +74,7 @@ struct conn {
     bool writing;        /* write_event is added */
     bool over_high;      /* a write said CONN_LATER: on_drained is owed */
     bool flush_queued, again_queued;
+    bool sized;          /* its send buffer was looked at: conn_writev_lent() */
     bool file_short;     /* the file ended before file_left was 0; the connection was aborted */
     uint32_t linger_left; /* bytes that will still be thrown away */
     uint8_t end;         /* enum conn_end, once dead */

@@ -12,6 +12,7 @@
 /* By the coarse clock, which is read for every piece: 5 ms, or up to the tick behind them. */
 #define DEFER_NS (5u * 1000 * 1000)
 #define FILE_PIECE (512u << 10)
+#define LOCAL_SEND_BUFFER (256 << 10)
 #define FILE_ROUNDS 4
 #define MAX_IOV 8
 
@@ -162,12 +163,31 @@ enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n)
     return verdict(c);
 }
 
+static bool is_local(const union conn_addr *a)
+{
+    if (a->sa.sa_family == AF_INET)
+        return ntohl(a->in4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+}
+
+/* To a peer on this host (a proxy, mostly) nothing is ever in flight: a send buffer that grows to megabytes only drives
+ * the bytes out of the processor's cache before they are read, which costs up to a third more time. To others the kernel
+ * sizes the buffer by the path. */
+static void size_send_buffer(struct conn *c)
+{
+    c->sized = true;
+    if (is_local(&c->peer))
+        setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &(int){ LOCAL_SEND_BUFFER }, sizeof(int));
+}
+
 enum conn_write conn_writev_lent(struct conn *c, const struct iovec *v, int n, int lent)
 {
     ssize_t k = 0;
     if (unlikely(c->state != CONN_OPEN))
         return CONN_GONE;
     assert(!c->file_left);
+    if (unlikely(!c->sized))
+        size_send_buffer(c);
     if (unlikely(c->lent.n))
         conn_own(c);
     if (unlikely(!c->writing && buf_len(&c->out)))
