@@ -9,6 +9,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DEBIAN_PYTHON = "/usr/bin/python3"
+FLOOR = "floor (C only)"
 
 
 class Peer:
@@ -59,6 +60,9 @@ class Peer:
             except OSError:
                 pass
         return found
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
 
     def cpu_seconds(self):
         ticks = 0
@@ -119,7 +123,7 @@ def python_peers(python, tag):
 
 def all_peers(tine, venv):
     common = ["-o", "server.workers=1", "-o", "log.loglevel=error", "-b", "127.0.0.1:{port}"]
-    yield Peer("floor (C only)", [tine, *common, "builtin:hello"], only={"plaintext", "headers20", "connect"})
+    yield Peer(FLOOR, [tine, *common, "builtin:hello"], only={"plaintext", "headers20", "connect", "echo1KB", "echo10KB"})
     yield Peer("tine", [tine, *common, "-o", "app.lifespan=off", "apps:app"])
     yield from python_peers(DEBIAN_PYTHON, "")
     if venv:
