@@ -76,6 +76,8 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
         conf_error(errors, from(app, "interface"), "asgi2 and wsgi are not supported yet");
     if (l->conf.app.loop != CONF_LOOP_TINE)
         conf_error(errors, from(app, "loop"), "loops other than tine are not supported yet");
+    if (l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)
+        conf_error(errors, from(instance(l, "websocket"), "engine"), "libwebsockets is not supported yet");
     const char *const dest[] = { logs->errorlog, logs->accesslog };
     static const char *const keys[] = { "errorlog", "accesslog" };
     for (size_t i = 0; i < 2; i++)

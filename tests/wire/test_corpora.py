@@ -51,6 +51,8 @@ def answers(conn):
             found.append(conn.read_response().status)
         except (Truncated, Malformed) as e:
             raise AssertionError(f"after {found}: {e}") from None
+        if found[-1] == 101:  # frames follow
+            return found
 
 
 def send_whole(conn, raw):

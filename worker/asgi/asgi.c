@@ -8,6 +8,7 @@
 #include "worker/asgi/asgi_lifespan.h"
 #include "worker/asgi/asgi_scope.h"
 #include "worker/asgi/asgi_state.h"
+#include "worker/asgi/asgi_ws.h"
 #include "worker/python/awaitable.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/task.h"
@@ -50,7 +51,7 @@ static void asgi_free(struct asgi *asgi)
 static int asgi_init(struct asgi *asgi)
 {
     if (names_init(&asgi->names) < 0 || channel_types_init(asgi) < 0 || asgi_http_init(asgi) < 0 ||
-        asgi_lifespan_init(asgi) < 0)
+        asgi_ws_init(asgi) < 0 || asgi_lifespan_init(asgi) < 0)
         return -1;
     if (!(asgi->awaitables = awaitables_new()))
         return -1;

@@ -6,6 +6,12 @@
 
 #include "worker/http/resp.h"
 
+int asgi_flag(PyObject *message, PyObject *key)
+{
+    PyObject *value = PyDict_GetItemWithError(message, key);
+    return value ? PyObject_IsTrue(value) : PyErr_Occurred() ? -1 : 0;
+}
+
 /* name and value of one [name, value]: bytes both. */
 static int pair_spans(PyObject *pair, struct resp_field *f)
 {

@@ -1,4 +1,4 @@
-/* asgi_fields.h: header fields of the application's messages as spans. */
+/* asgi_fields.h: header fields of the application's messages as spans, and flags. */
 #ifndef TINE_ASGI_ASGI_FIELDS_H
 #define TINE_ASGI_ASGI_FIELDS_H
 
@@ -10,5 +10,7 @@ struct resp_field;
  * exception set. `small` has room for `small_n`; *ret_fields is freed by PyMem_Free if it is not `small`. */
 int asgi_fields(PyObject *headers, struct resp_field *small, size_t small_n, struct resp_field **ret_fields,
                 size_t *ret_n, PyObject **ret_keep);
+/* Truth of message[key]; 0 if there is none; -1 with an exception set. */
+int asgi_flag(PyObject *message, PyObject *key);
 
 #endif

@@ -10,6 +10,7 @@
 #include "worker/asgi/asgi_report.h"
 #include "worker/asgi/asgi_scope.h"
 #include "worker/asgi/asgi_state.h"
+#include "worker/asgi/asgi_ws.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
@@ -117,12 +118,6 @@ enum channel_result exchange_result(struct exchange *x, int result)
     return CHANNEL_ERROR;
 }
 
-static int flag(PyObject *message, PyObject *key)
-{
-    PyObject *value = PyDict_GetItemWithError(message, key);
-    return value ? PyObject_IsTrue(value) : PyErr_Occurred() ? -1 : 0;
-}
-
 static enum channel_result send_start(struct exchange *x, PyObject *message)
 {
     const struct asgi_names *n = &x->channel.asgi->names;
@@ -137,7 +132,7 @@ static enum channel_result send_start(struct exchange *x, PyObject *message)
         return CHANNEL_ERROR;
     }
     long code = PyLong_AsLong(status);
-    int trailers = flag(message, n->trailers);
+    int trailers = asgi_flag(message, n->trailers);
     if ((code == -1 && PyErr_Occurred()) || trailers < 0)
         return CHANNEL_ERROR;
     struct resp_field small[32], *fields;
@@ -195,7 +190,7 @@ static enum channel_result send_body(struct exchange *x, PyObject *message)
         PyErr_SetString(PyExc_RuntimeError, "http.response.body was sent before http.response.start");
         return CHANNEL_ERROR;
     }
-    int more = flag(message, n->more_body);
+    int more = asgi_flag(message, n->more_body);
     PyObject *body = PyDict_GetItemWithError(message, n->body);
     if (more < 0 || (!body && PyErr_Occurred()))
         return CHANNEL_ERROR;
@@ -327,7 +322,7 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
 {
     struct exchange *x = (struct exchange *)arg;
     if (exception)
-        asgi_report_exception(x, exception);
+        asgi_report_exception(x->channel.asgi, x->scope, exception);
     else if (result && result != Py_None)
         asgi_report_value(x, result);
     else if (x->req && x->stage != EXCHANGE_COMPLETE)
@@ -360,6 +355,8 @@ static int call_app(struct asgi *asgi, struct exchange *x)
 static void on_request(struct handler *h, struct req *r)
 {
     struct asgi *asgi = (struct asgi *)h;
+    if (__builtin_expect(r->known[FIELD_UPGRADE], 0) && asgi_ws_takes(asgi, r))
+        return;
     pyloop_enter(asgi->env.loop);
     struct exchange *x = exchange_new(asgi, r);
     if (!x) {
@@ -385,6 +382,10 @@ static void on_body(struct req *r)
 
 static void on_drained(struct req *r)
 {
+    if (__builtin_expect(asgi_ws_owns(r), 0)) {
+        websocket_handler_ops.on_drained(r);
+        return;
+    }
     struct exchange *x = r->user;
     pyloop_enter(x->channel.asgi->env.loop);
     x->late = true;
@@ -395,6 +396,10 @@ static void on_drained(struct req *r)
 
 static void on_peer_eof(struct req *r)
 {
+    if (__builtin_expect(asgi_ws_owns(r), 0)) {
+        websocket_handler_ops.on_peer_eof(r);
+        return;
+    }
     struct exchange *x = r->user;
     pyloop_enter(x->channel.asgi->env.loop);
     x->peer_eof = true;
@@ -406,6 +411,10 @@ static void on_end(struct req *r, enum req_end why)
     struct exchange *x = r->user;
     if (!x)
         return;
+    if (__builtin_expect(asgi_ws_owns(r), 0)) {
+        websocket_handler_ops.on_end(r, why);
+        return;
+    }
     pyloop_enter(x->channel.asgi->env.loop);
     r->user = NULL;
     x->req = NULL;

@@ -38,10 +38,9 @@ static const char *utf8(PyObject *text)
 }
 
 /* "127.0.0.1:5000", "[::1]:5000"; "a Unix socket" where there is no address. */
-static void describe_client(struct exchange *x, char *to, size_t n)
+static void describe_client(struct asgi *asgi, PyObject *scope, char *to, size_t n)
 {
-    PyObject *client =
-        x->scope ? PyDict_GetItemWithError(x->scope, x->channel.asgi->names.client) : NULL;
+    PyObject *client = scope ? PyDict_GetItemWithError(scope, asgi->names.client) : NULL;
     const char *host;
     int port;
     if (client && PyTuple_Check(client) && PyArg_ParseTuple(client, "si", &host, &port)) {
@@ -53,18 +52,18 @@ static void describe_client(struct exchange *x, char *to, size_t n)
 }
 
 /* "GET /path?query HTTP/1.1" from 127.0.0.1:5000 */
-static void describe(struct exchange *x, char *to, size_t n)
+static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
 {
-    const struct asgi_names *names = &x->channel.asgi->names;
+    const struct asgi_names *names = &asgi->names;
     PyObject *const keys[] = { names->method, names->raw_path, names->query_string,
                                names->http_version };
     PyObject *texts[4];
     char client[128];
     for (int i = 0; i < 4; i++)
-        texts[i] = scope_text(x->scope, keys[i]);
-    describe_client(x, client, sizeof client);
-    const char *query = utf8(texts[2]);
-    snprintf(to, n, "\"%.40s %.300s%s%.200s HTTP/%.4s\" from %s", utf8(texts[0]), utf8(texts[1]),
+        texts[i] = scope_text(scope, keys[i]);
+    describe_client(asgi, scope, client, sizeof client);
+    const char *method = utf8(texts[0]), *query = utf8(texts[2]);
+    snprintf(to, n, "\"%.40s %.300s%s%.200s HTTP/%.4s\" from %s", *method ? method : "WebSocket", utf8(texts[1]),
              *query ? "?" : "", query, utf8(texts[3]), client);
     for (int i = 0; i < 4; i++)
         Py_XDECREF(texts[i]);
@@ -93,15 +92,15 @@ static bool from_disconnect(struct asgi *asgi, PyObject *exception, int depth)
     return yes;
 }
 
-void asgi_report_exception(struct exchange *x, PyObject *exception)
+void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *exception)
 {
     char line[700], first[800];
-    describe(x, line, sizeof line);
-    if (from_disconnect(x->channel.asgi, exception, 0)) {
+    describe(asgi, scope, line, sizeof line);
+    if (from_disconnect(asgi, exception, 0)) {
         log_debug("Client disconnected during %s", line);
         return;
     }
-    if (PyErr_GivenExceptionMatches(exception, x->channel.asgi->cancelled_error)) {
+    if (PyErr_GivenExceptionMatches(exception, asgi->cancelled_error)) {
         log_warning("Request cancelled: %s", line);
         return;
     }
@@ -109,12 +108,17 @@ void asgi_report_exception(struct exchange *x, PyObject *exception)
     pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
 }
 
-void asgi_report_value(struct exchange *x, PyObject *value)
+static void report_value(struct asgi *asgi, PyObject *scope, PyObject *value)
 {
     char line[700];
-    describe(x, line, sizeof line);
+    describe(asgi, scope, line, sizeof line);
     log_error("ASGI application returned a value of type %.100s instead of None: %s",
               Py_TYPE(value)->tp_name, line);
+}
+
+void asgi_report_value(struct exchange *x, PyObject *value)
+{
+    report_value(x->channel.asgi, x->scope, value);
     struct conn_names *names = x->names;
     if (names && names->conn && names->exchanges == x->number && x->stage == EXCHANGE_COMPLETE)
         conn_close(names->conn);
@@ -128,6 +132,17 @@ void asgi_report_incomplete(struct exchange *x)
         [EXCHANGE_TRAILERS] = "without sending the trailers that it had announced",
     };
     char line[700];
-    describe(x, line, sizeof line);
+    describe(x->channel.asgi, x->scope, line, sizeof line);
     log_error("ASGI application returned %s: %s", what[x->stage], line);
+}
+
+void asgi_report_websocket(struct asgi *asgi, PyObject *scope, PyObject *value, const char *what)
+{
+    char line[700];
+    if (value != Py_None)
+        report_value(asgi, scope, value);
+    if (!what)
+        return;
+    describe(asgi, scope, line, sizeof line);
+    log_error("ASGI application returned %s: %s", what, line);
 }

@@ -4,13 +4,16 @@
 
 #include <Python.h>
 
+struct asgi;
 struct exchange;
 
 /* The application raised. Quiet about what a disconnect made it raise, and about cancellation. */
-void asgi_report_exception(struct exchange *x, PyObject *exception);
+void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *exception);
 /* It returned something; the connection closes after the answer. */
 void asgi_report_value(struct exchange *x, PyObject *value);
 /* It returned without a complete answer. */
 void asgi_report_incomplete(struct exchange *x);
+/* It returned `value` from a websocket scope; `what` says what it left undone (NULL: nothing). */
+void asgi_report_websocket(struct asgi *asgi, PyObject *scope, PyObject *value, const char *what);
 
 #endif

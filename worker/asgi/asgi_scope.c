@@ -7,6 +7,7 @@
 #include "worker/asgi/asgi_state.h"
 #include "worker/http/req.h"
 #include "worker/net/conn.h"
+#include "worker/ws/ws.h"
 
 /* --- shared by all scopes --- */
 
@@ -42,6 +43,18 @@ static PyObject *template_new(const struct asgi *asgi)
     return d;
 }
 
+/* No method: it is always GET. */
+static PyObject *template_websocket_new(const struct asgi *asgi)
+{
+    const struct asgi_names *n = &asgi->names;
+    PyObject *d = PyDict_Copy(asgi->template_http);
+    if (d && (PyDict_DelItem(d, n->method) < 0 || PyDict_SetItem(d, n->type, n->websocket) < 0 ||
+              PyDict_SetItem(d, n->scheme, n->ws) < 0 ||
+              PyDict_SetItem(d, n->subprotocols, Py_None) < 0))
+        Py_CLEAR(d);
+    return d;
+}
+
 int asgi_scope_init(struct asgi *asgi)
 {
     const char *root = asgi->env.app->root_path;
@@ -54,12 +67,19 @@ int asgi_scope_init(struct asgi *asgi)
     if (!(asgi->extensions = extensions_new(true)) ||
         !(asgi->extensions_1_0 = extensions_new(false)))
         return -1;
-    return (asgi->template_http = template_new(asgi)) ? 0 : -1;
+    if (!(asgi->extensions_websocket = Py_BuildValue("{s{}}", "websocket.http.response")))
+        return -1;
+    return (asgi->template_http = template_new(asgi)) &&
+                   (asgi->template_websocket = template_websocket_new(asgi))
+               ? 0
+               : -1;
 }
 
 void asgi_scope_done(struct asgi *asgi)
 {
     Py_CLEAR(asgi->template_http);
+    Py_CLEAR(asgi->template_websocket);
+    Py_CLEAR(asgi->extensions_websocket);
     Py_CLEAR(asgi->asgi_version);
     Py_CLEAR(asgi->extensions);
     Py_CLEAR(asgi->extensions_1_0);
@@ -275,4 +295,38 @@ PyObject *asgi_scope_http(struct asgi *asgi, struct req *r)
 fail:
     Py_DECREF(scope);
     return NULL;
+}
+
+/* --- websocket --- */
+
+static PyObject *subprotocol_list(const struct req *r)
+{
+    PyObject *list = PyList_New(0);
+    struct ws_offer cursor = { 0 };
+    struct span name;
+    while (list && ws_next_subprotocol(r, &cursor, &name)) {
+        PyObject *s = PyUnicode_DecodeLatin1(name.p, (Py_ssize_t)name.n, NULL);
+        if (!s || PyList_Append(list, s) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(s);
+    }
+    return list;
+}
+
+PyObject *asgi_scope_websocket(struct asgi *asgi, struct req *r)
+{
+    const struct asgi_names *n = &asgi->names;
+    PyObject *scope = PyDict_Copy(asgi->template_websocket);
+    if (!scope)
+        return NULL;
+    if (set_new(scope, n->asgi, PyDict_Copy(asgi->asgi_version)) < 0 ||
+        (r->version == HTTP_2 && PyDict_SetItem(scope, n->http_version, n->version_2) < 0) ||
+        (r->https && PyDict_SetItem(scope, n->scheme, n->wss) < 0) ||
+        set_new(scope, n->extensions, PyDict_Copy(asgi->extensions_websocket)) < 0 ||
+        set_addresses(asgi, scope, r) < 0 || set_target(asgi, scope, r) < 0 ||
+        set_new(scope, n->headers, field_list(asgi, r)) < 0 ||
+        set_new(scope, n->subprotocols, subprotocol_list(r)) < 0 ||
+        (asgi->state && set_new(scope, n->state, PyDict_Copy(asgi->state)) < 0))
+        Py_CLEAR(scope);
+    return scope;
 }

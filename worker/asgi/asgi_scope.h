@@ -1,4 +1,4 @@
-/* asgi_scope.h: the http connection scope of a request (ASGI HTTP 2.5). */
+/* asgi_scope.h: the connection scope of a request: http or websocket (ASGI HTTP & WebSocket 2.5). */
 #ifndef TINE_ASGI_ASGI_SCOPE_H
 #define TINE_ASGI_ASGI_SCOPE_H
 
@@ -23,6 +23,8 @@ void asgi_scope_done(struct asgi *asgi);
 
 /* New reference; NULL: exception set. */
 PyObject *asgi_scope_http(struct asgi *asgi, struct req *r);
+/* Of a request that ws_judge() found to ask for a WebSocket. */
+PyObject *asgi_scope_websocket(struct asgi *asgi, struct req *r);
 
 struct conn_names *conn_names_ref(struct conn_names *names);
 void conn_names_unref(struct conn_names *names);

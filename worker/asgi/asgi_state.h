@@ -34,13 +34,16 @@ struct asgi {
     struct awaitables *awaitables;
 
     struct asgi_names names;
-    PyTypeObject *receive_type, *send_type, *step_type, *exchange_type, *lifespan_type;
+    PyTypeObject *receive_type, *send_type, *step_type, *exchange_type, *lifespan_type,
+        *websocket_type;
     struct free_list receives, sends, steps, exchanges;
 
     /* scope */
     PyObject *template_http;    /* scope with all keys in order, filled per request */
     PyObject *extensions;       /* copied into each HTTP/1.1 scope */
     PyObject *extensions_1_0;
+    PyObject *template_websocket;
+    PyObject *extensions_websocket;
     PyObject *empty_bytes;
     PyObject *root_path_bytes;  /* NULL if root_path is "" */
     struct asgi_pairs pairs;

@@ -5,4 +5,5 @@ libtine_app_a_SOURCES = $(app_sources) \
 	worker/asgi/asgi_channel.h worker/asgi/asgi_channel.c worker/asgi/asgi_scope.h worker/asgi/asgi_scope.c \
 	worker/asgi/asgi_http.h worker/asgi/asgi_http.c worker/asgi/asgi_ext.h worker/asgi/asgi_ext.c \
 	worker/asgi/asgi_fields.h worker/asgi/asgi_fields.c worker/asgi/asgi_pairs.h worker/asgi/asgi_pairs.c \
+	worker/asgi/asgi_ws.h worker/asgi/asgi_ws.c worker/asgi/asgi_ws_priv.h worker/asgi/asgi_ws_send.c \
 	worker/asgi/asgi_report.h worker/asgi/asgi_report.c worker/asgi/asgi_lifespan.h worker/asgi/asgi_lifespan.c

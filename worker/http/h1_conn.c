@@ -62,7 +62,7 @@ struct h1_req *h1_req_new(struct h1_conn *h)
     return hr;
 }
 
-static void release(struct h1_conn *h)
+void h1_release(struct h1_conn *h)
 {
     struct h1_shared *sh = h1_shared(h);
     struct h1_req *hr = h->cur;
@@ -109,7 +109,7 @@ void h1_close(struct h1_conn *h)
     struct h1_req *hr = h->cur;
     if (h->rest || (hr && !hr->req.body_complete))
         h->conn->linger = true;
-    release(h);
+    h1_release(h);
     h->state = H1_CLOSING;
     conn_close(h->conn);
 }
@@ -127,7 +127,7 @@ static void become_idle(struct h1_conn *h)
 /* The present request is over and its body was received: on to the next one. */
 static void next(struct h1_conn *h)
 {
-    release(h);
+    h1_release(h);
     h->state = H1_IDLE;
     h->served = true;
     if (h->in_loop)
@@ -226,6 +226,7 @@ static size_t step(struct h1_conn *h, char *p, size_t n)
             next(h);
         return used;
     case H1_WAIT:
+    case H1_LEFT:
         return 0;
     case H1_CLOSING:
         break;
@@ -246,6 +247,10 @@ static size_t h1_data(struct conn *c, char *p, size_t n)
     }
     h->in_loop = false;
     h->rest = 0;
+    if (unlikely(h->state == H1_LEFT)) {
+        free(h);
+        return used;
+    }
     if (unlikely(c->state != CONN_OPEN))
         return n;
     if (unlikely(h->deferred)) {
@@ -332,7 +337,7 @@ static void h1_gone(struct conn *c, enum conn_end why)
     struct handler *handler = c->net->handler;
     if (h->cur && h->cur->req.state < REQ_ENDED)
         h1_end(h->cur, end_of(c, why));
-    release(h);
+    h1_release(h);
     if (c->user && handler->ops->on_conn_close)
         handler->ops->on_conn_close(handler, c);
     free(h);

@@ -47,7 +47,7 @@ static char *put_status(char *to, unsigned status)
 }
 
 /* Fields of the application that are the server's business. */
-enum special { PLAIN, CONNECTION, CONTENT_LENGTH, DATE, SERVER, HOP_BY_HOP };
+enum special { PLAIN, CONNECTION, CONTENT_LENGTH, DATE, SERVER, UPGRADE, HOP_BY_HOP };
 
 static enum special classify(struct span name)
 {
@@ -59,7 +59,7 @@ static enum special classify(struct span name)
     case 6:
         return span_ieq(name, SPAN("server")) ? SERVER : PLAIN;
     case 7:
-        return span_ieq(name, SPAN("upgrade")) ? HOP_BY_HOP : PLAIN;
+        return span_ieq(name, SPAN("upgrade")) ? UPGRADE : PLAIN;
     case 10:
         return span_ieq(name, SPAN("connection")) ? CONNECTION
                : span_ieq(name, SPAN("keep-alive")) ? HOP_BY_HOP : PLAIN;
@@ -101,13 +101,15 @@ static bool admit(struct h1_req *hr, const struct resp_field *f)
             r->keep_alive = false;
         return false;
     case CONTENT_LENGTH:
-        if (hr->has_length || r->status == 204) /* RFC 9110 8.6 */
+        if (hr->has_length || r->status == 204 || r->status == 101) /* RFC 9110 8.6 */
             return false;
         return hr->has_length = true;
     case DATE:
         return hr->has_date = true;
     case SERVER:
         return hr->has_server = true;
+    case UPGRADE:
+        return r->status == 426; /* RFC 9110 15.5.22 */
     case HOP_BY_HOP:
         break;
     }
@@ -234,26 +236,50 @@ static char *put_own_fields(struct h1_req *hr, char *w)
     return w;
 }
 
-struct span h1_head_finish(struct h1_req *hr, size_t n, bool whole)
+/* Where the head begins; *ret_end: where it goes on. */
+static char *head_place(struct h1_req *hr, char **ret_end)
 {
-    struct req *r = &hr->req;
     struct h1_shared *sh = h1_shared(hr->h);
     bool shared = sh->head_owner == hr;
     char *start = shared ? sh->out : hr->head.p + hr->head.start;
-    size_t len = shared ? sh->head_len : buf_len(&hr->head);
-    char *w = put_own_fields(hr, start + len);
-    w = put_framing(hr, w, n, whole);
-    if (unlikely(r->conn->net->draining || body_forces_close(r, whole)))
-        r->keep_alive = false;
-    if (unlikely(!r->keep_alive))
-        w = PUT(w, "connection: close\r\n");
-    else if (unlikely(r->version == HTTP_1_0))
-        w = PUT(w, "connection: keep-alive\r\n");
-    w = PUT(w, "\r\n");
-    len = (size_t)(w - start);
-    if (likely(shared))
+    *ret_end = start + (shared ? sh->head_len : buf_len(&hr->head));
+    return start;
+}
+
+/* It ends at w. */
+static struct span head_ends(struct h1_req *hr, char *start, char *w)
+{
+    struct h1_shared *sh = h1_shared(hr->h);
+    size_t len = (size_t)(w - start);
+    if (likely(sh->head_owner == hr))
         sh->head_len = len;
     else
         buf_grew(&hr->head, len - buf_len(&hr->head));
     return (struct span){ start, len };
+}
+
+struct span h1_head_finish_upgrade(struct h1_req *hr, struct span protocol)
+{
+    char *end, *start = head_place(hr, &end);
+    char *w = put_own_fields(hr, end);
+    w = PUT(w, "connection: upgrade\r\nupgrade: ");
+    w = put(w, protocol.p, protocol.n);
+    w = PUT(w, "\r\n\r\n");
+    return head_ends(hr, start, w);
+}
+
+struct span h1_head_finish(struct h1_req *hr, size_t n, bool whole)
+{
+    struct req *r = &hr->req;
+    char *end, *start = head_place(hr, &end);
+    char *w = put_own_fields(hr, end);
+    w = put_framing(hr, w, n, whole);
+    if (unlikely(r->conn->net->draining || body_forces_close(r, whole)))
+        r->keep_alive = false;
+    if (unlikely(!r->keep_alive))
+        w = r->status == 426 ? PUT(w, "connection: close, upgrade\r\n") : PUT(w, "connection: close\r\n");
+    else if (unlikely(r->version == HTTP_1_0))
+        w = PUT(w, "connection: keep-alive\r\n");
+    w = PUT(w, "\r\n");
+    return head_ends(hr, start, w);
 }

@@ -15,5 +15,7 @@ int h1_head_start(struct h1_req *hr, const struct resp_head *head);
 /* With the first body call, of n bytes (`whole`: no more will come), the framing is chosen and the server's own fields
  * are added. The span holds until the next answer starts. */
 struct span h1_head_finish(struct h1_req *hr, size_t n, bool whole);
+/* Instead, for a 101 (RFC 9110 7.8). */
+struct span h1_head_finish_upgrade(struct h1_req *hr, struct span protocol);
 
 #endif

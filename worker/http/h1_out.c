@@ -329,6 +329,7 @@ const struct resp_ops h1_resp_ops = {
     .file = h1_file,
     .trailers = h1_trailers,
     .interim = h1_interim,
+    .upgrade = h1_upgrade,
     .abort = h1_abort,
     .want_body = h1_want_body,
     .took_body = h1_took_body,

@@ -26,6 +26,7 @@ enum h1_state {
     H1_WAIT,    /* a request runs, all of it was received */
     H1_DRAIN,   /* answered; the rest of its body is thrown away */
     H1_CLOSING, /* conn_close() or conn_abort() was called */
+    H1_LEFT,    /* another protocol has the connection: this is freed when the input loop ends */
 };
 
 enum h1_framing {
@@ -101,6 +102,8 @@ void h1_shared_free(void *shared);
 struct h1_req *h1_req_new(struct h1_conn *h);
 /* Ends what has not been ended, without a word to the connection. */
 void h1_end(struct h1_req *hr, enum req_end why);
+/* Gives the present request back, if there is one. */
+void h1_release(struct h1_conn *h);
 /* The whole answer was given to the connection: on_end, then the next request, the rest of the body, or the close. */
 void h1_answered(struct h1_req *hr);
 /* Forgets the present request and closes when the output is sent. */
@@ -120,6 +123,10 @@ void h1_tell_body(struct h1_req *hr);
 bool h1_body_is_full(const struct h1_req *hr);
 void h1_want_body(struct req *r);
 void h1_took_body(struct req *r);
+
+/* h1_upgrade.c */
+enum resp_result h1_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
+                            const struct proto_ops *proto, void *proto_data);
 
 /* h1_out.c: cuts the answer; on_end(why). */
 void h1_cut(struct h1_req *hr, enum req_end why);

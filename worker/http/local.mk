@@ -7,7 +7,7 @@ libtine_http_a_SOURCES = $(net_sources) \
 	worker/http/h1_guard.c worker/http/h1_parse.c worker/http/head_rules.c worker/http/h1_body.c \
 	worker/http/forwarded.c worker/http/access_log.c worker/http/access_line.c worker/http/access_line.h \
 	worker/http/h1_priv.h worker/http/h1_conn.c worker/http/h1_head.c worker/http/h1_in.c \
-	worker/http/h1_head_out.h worker/http/h1_head_out.c worker/http/h1_out.c worker/http/statuses.def \
+	worker/http/h1_head_out.h worker/http/h1_head_out.c worker/http/h1_out.c worker/http/h1_upgrade.c worker/http/statuses.def \
 	worker/http/req.c worker/http/resp.c worker/http/error_resp.c worker/http/admission.h worker/http/admission.c worker/http/builtin.c
 
 # A server of builtin:hello without master and Python

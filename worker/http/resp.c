@@ -96,6 +96,21 @@ enum resp_result resp_start(struct req *r, const struct resp_head *head)
     return r->ops->start(r, head);
 }
 
+enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
+                              const struct proto_ops *proto, void *proto_data)
+{
+    int64_t length;
+    assert(r->state <= REQ_RUNNING && r->body_complete && head->status == 101);
+    if (!fields_are_good(head->fields, head->n_fields, &length))
+        return RESP_BAD_FIELD;
+    r->status = 101;
+    r->answer_empty = true;
+    struct access_log *log = r->conn->net->access_log;
+    if (log && access_log_wants_fields(log))
+        keep_for_log(r, head);
+    return r->ops->upgrade(r, head, protocol, proto, proto_data);
+}
+
 enum length_fit { FITS, TOO_LONG, TOO_SHORT };
 
 /* Whether n more bytes keep to Content-Length; cuts *n to what fits. */

@@ -12,8 +12,7 @@
  *
  * Life: open once; events; `end` or `drop` at most once each; free once, always, from the sweep of the connections,
  * never inside a call of the engine's own. After an event function has returned false, `end` or `drop` was called (or the
- * connection is dead): the engine tells no more messages and throws what still comes away, but a Close frame of the
- * peer is still told until `end`.
+ * connection is dead): the engine tells nothing more and throws away what still comes.
  */
 #ifndef TINE_WS_WS_ENGINE_H
 #define TINE_WS_WS_ENGINE_H

@@ -1,0 +1,329 @@
+/* asgi_ws.c: the life of a WebSocket and what the application receives; what it sends is
+ * asgi_ws_send.c. Frames, pings and the closing handshake are the session's (ws.h). */
+#include "worker/asgi/asgi_ws.h"
+
+#include <stddef.h>
+
+#include "worker/asgi/asgi_report.h"
+#include "worker/asgi/asgi_scope.h"
+#include "worker/asgi/asgi_state.h"
+#include "worker/asgi/asgi_ws_priv.h"
+#include "worker/http/handler.h"
+#include "worker/http/req.h"
+#include "worker/http/resp.h"
+#include "worker/python/loop.h"
+#include "worker/python/pyerr.h"
+#include "worker/python/task.h"
+
+/* --- receive --- */
+
+static int queue_put(struct websocket *w, PyObject *payload, size_t n)
+{
+    if (w->n == w->room) {
+        size_t room = w->room ? 2 * w->room : 4;
+        struct entry *larger = PyMem_New(struct entry, room);
+        if (!larger)
+            return -1;
+        for (size_t i = 0; i < w->n; i++)
+            larger[i] = w->queue[(w->head + i) % w->room];
+        PyMem_Free(w->queue);
+        w->queue = larger;
+        w->room = room;
+        w->head = 0;
+    }
+    w->queue[(w->head + w->n++) % w->room] = (struct entry){ payload, n };
+    return 0;
+}
+
+static struct entry queue_take(struct websocket *w)
+{
+    struct entry e = w->queue[w->head];
+    w->head = (w->head + 1) % w->room;
+    w->n--;
+    return e;
+}
+
+void websocket_drop_queue(struct websocket *w)
+{
+    while (w->n)
+        Py_DECREF(queue_take(w).payload);
+    PyMem_Free(w->queue);
+    w->queue = NULL;
+    w->room = w->head = 0;
+}
+
+/* {"type": type, key: value}; key may be NULL, value is stolen and may be NULL (exception set). */
+static enum channel_result tell(struct websocket *w, PyObject *type, PyObject *key, PyObject *value,
+                                PyObject **ret)
+{
+    PyObject *m = key && !value ? NULL : PyDict_New();
+    if (m && (PyDict_SetItem(m, w->channel.asgi->names.type, type) < 0 ||
+              (key && PyDict_SetItem(m, key, value) < 0)))
+        Py_CLEAR(m);
+    Py_XDECREF(value);
+    *ret = m;
+    return m ? CHANNEL_DONE : CHANNEL_ERROR;
+}
+
+static enum channel_result tell_message(struct websocket *w, PyObject **ret)
+{
+    const struct asgi_names *n = &w->channel.asgi->names;
+    struct entry e = queue_take(w);
+    if (w->ws)
+        ws_taken(w->ws, e.n);
+    return tell(w, n->websocket_receive, PyUnicode_Check(e.payload) ? n->text : n->bytes, e.payload,
+                ret);
+}
+
+static enum channel_result tell_disconnect(struct websocket *w, PyObject **ret)
+{
+    const struct asgi_names *n = &w->channel.asgi->names;
+    PyObject *reason = w->reason ? Py_NewRef(w->reason) : PyUnicode_New(0, 0);
+    PyObject *code = PyLong_FromUnsignedLong(w->code);
+    enum channel_result r = CHANNEL_ERROR;
+    if (reason && code)
+        r = tell(w, n->websocket_disconnect, n->code, Py_NewRef(code), ret);
+    if (r == CHANNEL_DONE && PyDict_SetItem(*ret, n->reason, reason) < 0) {
+        Py_CLEAR(*ret);
+        r = CHANNEL_ERROR;
+    }
+    Py_XDECREF(code);
+    Py_XDECREF(reason);
+    return r;
+}
+
+static enum channel_result websocket_receive(struct channel *c, PyObject **ret)
+{
+    struct websocket *w = (struct websocket *)c;
+    if (!w->connect_told) {
+        w->connect_told = true;
+        return tell(w, c->asgi->names.websocket_connect, NULL, NULL, ret);
+    }
+    if (w->n)
+        return tell_message(w, ret);
+    return w->gone ? tell_disconnect(w, ret) : CHANNEL_WAIT;
+}
+
+static enum channel_result websocket_sent(struct channel *c)
+{
+    struct websocket *w = (struct websocket *)c;
+    if (w->late)
+        return CHANNEL_DONE;
+    return w->gone ? websocket_say_gone(w) : CHANNEL_WAIT;
+}
+
+const struct channel_ops websocket_channel_ops = {
+    .name = "websocket",
+    .receive = websocket_receive,
+    .send = websocket_send,
+    .sent = websocket_sent,
+};
+
+/* --- the session's calls --- */
+
+static void enter(struct websocket *w)
+{
+    pyloop_enter(w->channel.asgi->env.loop);
+}
+
+static void on_message(struct ws *ws, enum ws_kind kind, struct span bytes)
+{
+    struct websocket *w = ws_user(ws);
+    enter(w);
+    PyObject *payload = kind == WS_TEXT ? PyUnicode_DecodeUTF8(bytes.p, (Py_ssize_t)bytes.n, NULL)
+                                        : PyBytes_FromStringAndSize(bytes.p, (Py_ssize_t)bytes.n);
+    if (!payload || queue_put(w, payload, bytes.n) < 0) {
+        PyErr_Clear();
+        Py_XDECREF(payload);
+        ws_taken(ws, bytes.n);
+        ws_close(ws, 1011, SPAN("out of memory"));
+        return;
+    }
+    channel_wake(&w->channel);
+}
+
+static void on_ws_drained(struct ws *ws)
+{
+    struct websocket *w = ws_user(ws);
+    enter(w);
+    w->late = true;
+    channel_wake(&w->channel);
+}
+
+static void go(struct websocket *w, unsigned code)
+{
+    w->gone = true;
+    w->code = code;
+    channel_wake(&w->channel);
+}
+
+static void on_ws_close(struct ws *ws, unsigned code, struct span reason)
+{
+    struct websocket *w = ws_user(ws);
+    enter(w);
+    w->ws = NULL;
+    if (reason.n && !(w->reason = PyUnicode_DecodeUTF8(reason.p, (Py_ssize_t)reason.n, NULL)))
+        PyErr_Clear();
+    go(w, code);
+    Py_DECREF((PyObject *)w);
+}
+
+const struct ws_user_ops websocket_user_ops = {
+    .on_message = on_message,
+    .on_drained = on_ws_drained,
+    .on_close = on_ws_close,
+};
+
+/* --- life --- */
+
+static void websocket_dealloc(PyObject *o)
+{
+    struct websocket *w = (struct websocket *)o;
+    PyTypeObject *type = Py_TYPE(o);
+    websocket_drop_queue(w);
+    Py_CLEAR(w->scope);
+    Py_CLEAR(w->reason);
+    channel_clear(&w->channel);
+    PyObject_Free(o);
+    Py_DECREF(type);
+}
+
+static PyType_Slot websocket_slots[] = { { Py_tp_dealloc, websocket_dealloc }, { 0 } };
+
+static PyType_Spec websocket_spec = {
+    .name = "tine.WebSocket",
+    .basicsize = sizeof(struct websocket),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = websocket_slots,
+};
+
+static struct websocket *websocket_new(struct asgi *asgi, struct req *r)
+{
+    struct websocket *w = PyObject_New(struct websocket, asgi->websocket_type);
+    if (!w)
+        return NULL;
+    channel_init(&w->channel, asgi, &websocket_channel_ops);
+    memset((char *)w + offsetof(struct websocket, req), 0,
+           sizeof *w - offsetof(struct websocket, req));
+    w->req = r;
+    return w;
+}
+
+static const char *left_undone(const struct websocket *w)
+{
+    if (w->gone)
+        return NULL;
+    if (w->stage == WEBSOCKET_CONNECTING)
+        return "without accepting or refusing the WebSocket";
+    return w->stage == WEBSOCKET_DENYING ? "without completing its response" : NULL;
+}
+
+/* The application's coroutine has ended: ends what it left open. */
+static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
+{
+    struct websocket *w = (struct websocket *)arg;
+    struct asgi *asgi = w->channel.asgi;
+    if (exception)
+        asgi_report_exception(asgi, w->scope, exception);
+    else
+        asgi_report_websocket(asgi, w->scope, result, left_undone(w));
+    Py_CLEAR(w->scope);
+    websocket_drop_queue(w);
+    if (w->ws)
+        ws_close(w->ws, 1011, SPAN(""));
+    else if (w->req && w->stage == WEBSOCKET_CONNECTING)
+        resp_error(w->req, 500);
+    else if (w->req && w->stage == WEBSOCKET_DENYING)
+        resp_abort(w->req);
+    w->stage = WEBSOCKET_CLOSED;
+}
+
+static int call_app(struct asgi *asgi, struct websocket *w)
+{
+    PyObject *receive = channel_receive_new(&w->channel), *send = channel_send_new(&w->channel);
+    w->scope = asgi_scope_websocket(asgi, w->req);
+    int r = -1;
+    if (receive && send && w->scope) {
+        PyObject *args[] = { w->scope, receive, send };
+        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)w);
+    }
+    Py_XDECREF(receive);
+    Py_XDECREF(send);
+    return r;
+}
+
+static void start(struct asgi *asgi, struct req *r)
+{
+    pyloop_enter(asgi->env.loop);
+    struct websocket *w = websocket_new(asgi, r);
+    if (!w) {
+        pyerr_log(LOG_LEVEL_ERROR, "Cannot start a WebSocket");
+        resp_error(r, 503);
+        return;
+    }
+    r->user = Py_NewRef((PyObject *)w);
+    if (call_app(asgi, w) < 0) {
+        PyObject *exception = pyerr_take();
+        on_app_done((PyObject *)w, NULL, exception);
+        Py_DECREF(exception);
+    }
+    Py_DECREF((PyObject *)w);
+}
+
+bool asgi_ws_takes(struct asgi *asgi, struct req *r)
+{
+    struct ws_verdict verdict = ws_judge(r);
+    switch (verdict.ask) {
+    case WS_NOT_ASKED:
+        return false;
+    case WS_REFUSE:
+        ws_refuse(r, &verdict);
+        return true;
+    case WS_ASKED:
+        break;
+    }
+    start(asgi, r);
+    return true;
+}
+
+/* --- the held request's calls --- */
+
+static void on_drained(struct req *r)
+{
+    struct websocket *w = r->user;
+    enter(w);
+    w->late = true;
+    channel_wake(&w->channel);
+}
+
+/* Nobody waits for the answer to a handshake with one half of a connection. */
+static void on_peer_eof(struct req *r)
+{
+    req_abandon(r);
+}
+
+static void on_end(struct req *r, enum req_end why)
+{
+    struct websocket *w = r->user;
+    enter(w);
+    r->user = NULL;
+    w->req = NULL;
+    if (why != REQ_END_COMPLETE || w->stage == WEBSOCKET_CLOSED) {
+        w->late |= why == REQ_END_COMPLETE;
+        go(w, 1006);
+    }
+    Py_DECREF((PyObject *)w);
+}
+
+const struct handler_ops websocket_handler_ops = {
+    .name = "asgi websocket",
+    .on_drained = on_drained,
+    .on_peer_eof = on_peer_eof,
+    .on_end = on_end,
+};
+
+int asgi_ws_init(struct asgi *asgi)
+{
+    asgi->websocket_type = (PyTypeObject *)PyType_FromSpec(&websocket_spec);
+    return asgi->websocket_type ? 0 : -1;
+}

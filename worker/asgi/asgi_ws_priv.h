@@ -1,0 +1,54 @@
+/* asgi_ws_priv.h: what the two files of the application's WebSocket share (asgi_ws.c, asgi_ws_send.c); nobody else
+ * includes it. */
+#ifndef TINE_ASGI_ASGI_WS_PRIV_H
+#define TINE_ASGI_ASGI_WS_PRIV_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+#include "worker/asgi/asgi_channel.h"
+#include "worker/ws/ws.h"
+
+struct asgi;
+struct req;
+
+/* What the application has said; only forward. */
+enum websocket_stage {
+    WEBSOCKET_CONNECTING, /* nothing yet */
+    WEBSOCKET_ACCEPTED,
+    WEBSOCKET_DENYING, /* websocket.http.response.start; its body is to follow */
+    WEBSOCKET_CLOSED,  /* websocket.close, or the denial is complete */
+};
+
+/* A message that the application has not taken yet: str or bytes. */
+struct entry {
+    PyObject *payload;
+    size_t n; /* bytes, as the session counts them */
+};
+
+struct websocket {
+    struct channel channel; /* first */
+    struct req *req;        /* NULL after on_end */
+    struct ws *ws;          /* NULL before 101 and after on_close */
+    PyObject *scope;        /* for the log; dropped when the application has ended */
+    enum websocket_stage stage;
+    bool connect_told;
+    bool gone;              /* nothing can be sent any more: send() raises */
+    bool late;              /* the send() that waits may return */
+    unsigned code;          /* for websocket.disconnect, once gone */
+    PyObject *reason;       /* NULL: "" */
+    struct entry *queue;    /* a ring; NULL while it was never needed */
+    size_t room, head, n;
+};
+
+/* asgi_ws.c */
+extern const struct ws_user_ops websocket_user_ops;
+/* Forgets messages that were not taken. */
+void websocket_drop_queue(struct websocket *w);
+
+/* asgi_ws_send.c: channel_ops.send */
+enum channel_result websocket_send(struct channel *c, PyObject *type, PyObject *message);
+/* CHANNEL_ERROR with the exception of a send() after a disconnect. */
+enum channel_result websocket_say_gone(struct websocket *w);
+
+#endif

@@ -1,0 +1,123 @@
+/* ws_accept.c: from a held request to an open session, and what is said to those that are refused. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "conf/conf.h"
+#include "worker/http/req.h"
+#include "worker/http/resp.h"
+#include "worker/net/conn.h"
+#include "worker/ws/ws_key.h"
+#include "worker/ws/ws_session.h"
+#include "worker/ws/ws_worker.h"
+
+#define OWN_FIELDS 2   /* Sec-WebSocket-Accept, -Protocol */
+#define FEW_FIELDS 16
+
+void ws_refuse(struct req *r, const struct ws_verdict *verdict)
+{
+    char text[128], length[16];
+    int n = snprintf(text, sizeof text, "%u %s: %s\n", verdict->status, resp_reason(verdict->status), verdict->why);
+    int m = snprintf(length, sizeof length, "%d", n);
+    struct resp_field fields[] = {
+        { SPAN("content-type"), SPAN("text/plain; charset=utf-8") },
+        { SPAN("content-length"), { length, (size_t)m } },
+        { SPAN("connection"), SPAN("close") },
+        { SPAN("sec-websocket-version"), SPAN("13") },
+        { SPAN("upgrade"), SPAN("websocket") }, /* RFC 9110 15.5.22 */
+    };
+    size_t n_fields = verdict->status == 426 ? 5 : 3;
+    struct resp_head head = { .status = verdict->status, .fields = fields, .n_fields = n_fields };
+    if (resp_start(r, &head) == RESP_SENT)
+        (void)!resp_body(r, (struct span){ text, (size_t)n }, false);
+}
+
+static bool is_offered(const struct req *r, struct span subprotocol)
+{
+    struct ws_offer cursor = { 0 };
+    struct span name;
+    while (ws_next_subprotocol(r, &cursor, &name)) {
+        if (span_eq(name, subprotocol))
+            return true;
+    }
+    return false;
+}
+
+/* Fields of the handshake are ours; the application says what it wants of them by other means. */
+static bool has_own_field(const struct ws_accept *a)
+{
+    static const struct span ours = { "sec-websocket-", 14 };
+    for (size_t i = 0; i < a->n_fields; i++) {
+        struct span name = a->fields[i].name;
+        if (name.n >= ours.n && span_ieq((struct span){ name.p, ours.n }, ours))
+            return true;
+    }
+    return false;
+}
+
+static enum ws_accepted accepted_of(enum resp_result result)
+{
+    switch (result) {
+    case RESP_SENT:
+    case RESP_LATER:
+        return WS_OPENED;
+    case RESP_BAD_FIELD:
+        return WS_BAD_FIELD;
+    case RESP_NO_MEMORY:
+        return WS_NO_MEMORY;
+    default:
+        return WS_CLIENT_GONE;
+    }
+}
+
+/* Sends the 101 (unless the engine does) and hands the connection to the session. */
+static enum ws_accepted change_over(struct req *r, const struct ws_accept *a, struct ws *ws, struct span key)
+{
+    char proof[WS_ACCEPT_LENGTH];
+    struct resp_field few[FEW_FIELDS], *fields = few;
+    if (a->n_fields + OWN_FIELDS > FEW_FIELDS && !(fields = malloc((a->n_fields + OWN_FIELDS) * sizeof *fields)))
+        return WS_NO_MEMORY;
+    size_t n = 0;
+    ws_accept_key(key, proof);
+    fields[n++] = (struct resp_field){ SPAN("sec-websocket-accept"), { proof, sizeof proof } };
+    if (a->subprotocol.n)
+        fields[n++] = (struct resp_field){ SPAN("sec-websocket-protocol"), a->subprotocol };
+    if (a->n_fields)
+        memcpy(fields + n, a->fields, a->n_fields * sizeof *fields);
+    struct resp_head head = { .status = 101, .fields = fields, .n_fields = n + a->n_fields };
+    enum resp_result result = resp_upgrade(r, &head, SPAN("websocket"), &proto_ws, ws);
+    if (fields != few)
+        free(fields);
+    return accepted_of(result);
+}
+
+enum ws_accepted ws_accept(struct req *r, const struct ws_accept *a, struct ws **ret_ws)
+{
+    struct ws_worker *worker = ws_worker_of(r->conn->net);
+    if (a->subprotocol.n && !is_offered(r, a->subprotocol))
+        return WS_BAD_SUBPROTOCOL;
+    if (has_own_field(a))
+        return WS_BAD_FIELD;
+    struct ws *ws = worker ? calloc(1, sizeof *ws) : NULL;
+    if (!ws)
+        return WS_NO_MEMORY;
+    ws->link.conn = r->conn;
+    ws->link.engine = ws_worker_engine(worker, r->conn, &ws->link.shared);
+    ws->ops = a->ops;
+    ws->user = a->user;
+    ws->worker = worker;
+    struct span key = req_field(r, SPAN("sec-websocket-key"));
+    struct ws_opening opening = { .key = key, .subprotocol = a->subprotocol, .fields = a->fields, .n_fields = a->n_fields };
+    if (ws->link.engine->open(&ws->link, &opening) < 0) {
+        free(ws);
+        return WS_NO_MEMORY;
+    }
+    enum ws_accepted accepted = change_over(r, a, ws, key);
+    if (accepted != WS_OPENED) {
+        ws->link.engine->free(&ws->link);
+        free(ws);
+        return accepted;
+    }
+    *ret_ws = ws;
+    ws_session_begin(ws);
+    return WS_OPENED;
+}

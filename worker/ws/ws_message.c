@@ -1,0 +1,94 @@
+/* ws_message.c: messages, both ways: coming in, pieces become a message within the limit, text is UTF-8 from its first byte
+ * on, and no more wait than the user can take; going out, frames. */
+#include "conf/conf.h"
+#include "worker/net/conn.h"
+#include "worker/ws/ws_session.h"
+
+static const struct conf_websocket *conf_of(const struct ws *ws)
+{
+    return &ws->link.conn->net->conf->websocket;
+}
+
+/* --- in --- */
+
+static void tell(struct ws *ws, enum ws_kind kind, struct span bytes)
+{
+    const struct conf_websocket *conf = conf_of(ws);
+    ws->untaken++;
+    ws->untaken_bytes += bytes.n;
+    if (ws->untaken >= conf->max_queue || ws->untaken_bytes >= conf->max_message_size)
+        ws_session_pause(ws, WS_PAUSED_QUEUE);
+    ws->ops->on_message(ws, kind, bytes);
+}
+
+void ws_taken(struct ws *ws, size_t n)
+{
+    const struct conf_websocket *conf = conf_of(ws);
+    ws->untaken--;
+    ws->untaken_bytes -= n;
+    if (ws->paused && ws->untaken < conf->max_queue && ws->untaken_bytes < conf->max_message_size)
+        ws_session_resume(ws, WS_PAUSED_QUEUE);
+}
+
+static bool text_is_good(struct ws *ws, const struct ws_piece *piece, struct span added)
+{
+    if (piece->kind != WS_TEXT)
+        return true;
+    return ws_utf8_feed(&ws->utf8, added) && (!piece->last || ws_utf8_is_whole(&ws->utf8));
+}
+
+/* A message that came in one piece is told from where it is. */
+static bool take_whole(struct ws *ws, const struct ws_piece *piece)
+{
+    struct span bytes = { piece->p, piece->n };
+    if (!text_is_good(ws, piece, bytes))
+        return ws_session_fail(ws, 1007, "text is not UTF-8");
+    tell(ws, piece->kind, bytes);
+    return ws->state != WS_STATE_ENDED;
+}
+
+static bool tell_collected(struct ws *ws, enum ws_kind kind)
+{
+    struct buf whole = ws->message;
+    ws->message = (struct buf){ 0 };
+    tell(ws, kind, buf_span(&whole));
+    buf_release(&whole);
+    return ws->state != WS_STATE_ENDED;
+}
+
+static bool collect(struct ws *ws, const struct ws_piece *piece)
+{
+    size_t before = buf_len(&ws->message);
+    if (piece->n && buf_add(&ws->message, piece->p, piece->n) < 0)
+        return ws_session_fail(ws, 1011, "out of memory");
+    struct span added = { ws->message.p + ws->message.start + before, buf_len(&ws->message) - before };
+    if (!text_is_good(ws, piece, added))
+        return ws_session_fail(ws, 1007, "text is not UTF-8");
+    return piece->last ? tell_collected(ws, piece->kind) : true;
+}
+
+bool ws_link_piece(struct ws_link *link, const struct ws_piece *piece)
+{
+    struct ws *ws = ws_of(link);
+    if (ws->state != WS_STATE_OPEN)
+        return ws->state != WS_STATE_ENDED; /* a Close frame may still be behind it */
+    if (piece->first)
+        ws->utf8 = (struct ws_utf8){ 0 };
+    if (piece->n > conf_of(ws)->max_message_size - buf_len(&ws->message))
+        return ws_session_fail(ws, 1009, "message too big");
+    if (piece->first && piece->last)
+        return take_whole(ws, piece);
+    return collect(ws, piece);
+}
+
+/* --- out --- */
+
+enum ws_sent ws_send(struct ws *ws, enum ws_kind kind, struct span bytes)
+{
+    if (ws->state != WS_STATE_OPEN)
+        return WS_GONE;
+    enum ws_sent sent = ws->link.engine->send(&ws->link, (enum ws_opcode)kind, false, bytes);
+    if (sent == WS_LATER)
+        ws->later = true;
+    return sent;
+}

@@ -1,0 +1,39 @@
+/* ws_worker.c: see ws_worker.h. The only list of engines. */
+#include "worker/ws/ws_worker.h"
+
+#include <stdlib.h>
+
+#include "worker/net/conn.h"
+#include "worker/ws/ws_engine.h"
+
+static void ws_worker_free(void *shared)
+{
+    struct ws_worker *w = shared;
+    if (w->wslay)
+        ws_engine_wslay.stop(w->wslay);
+    free(w);
+}
+
+struct ws_worker *ws_worker_of(struct net *net)
+{
+    if (net->ws_shared)
+        return net->ws_shared;
+    struct ws_worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->net = net;
+    if (!(w->wslay = ws_engine_wslay.start(net))) {
+        ws_worker_free(w);
+        return NULL;
+    }
+    net->ws_shared = w;
+    net->ws_shared_free = ws_worker_free;
+    return w;
+}
+
+const struct ws_engine_ops *ws_worker_engine(struct ws_worker *w, const struct conn *c, void **ret_shared)
+{
+    (void)c;
+    *ret_shared = w->wslay;
+    return &ws_engine_wslay;
+}
