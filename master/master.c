@@ -181,6 +181,18 @@ void master_scale(struct master *master, int by)
     tell_status(master);
 }
 
+void master_pause(struct master *master)
+{
+    if (master->state != MASTER_RUNNING || master->paused) {
+        log_warning("SIGWINCH: only a service that runs, and does not reload, can end its workers");
+        return;
+    }
+    log_info("SIGWINCH: ending the workers; SIGHUP brings new ones");
+    master->paused = true;
+    workers_end_current(master);
+    tell_status(master);
+}
+
 void master_reopen_logs(struct master *master)
 {
     if (log_reopen() < 0)

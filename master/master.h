@@ -49,7 +49,8 @@ struct master {
 
     /* The master's own. */
     enum master_state state;
-    bool quick; /* STOPPING without waiting for requests */
+    bool quick;  /* STOPPING without waiting for requests */
+    bool paused; /* RUNNING without workers, until a reload brings a generation that has them */
     enum master_exit exit_code;
     unsigned n_old; /* generations that are neither current nor next and have workers left */
     struct reload reload;
@@ -67,6 +68,8 @@ enum master_exit master_run(struct master *master);
 /* By signals.c. */
 void master_stop(struct master *master, bool quick);
 void master_scale(struct master *master, int by);
+/* Ends the workers gracefully and keeps the sockets. */
+void master_pause(struct master *master);
 void master_reopen_logs(struct master *master);
 
 /* By reload.c: says how the service is to the service manager. */

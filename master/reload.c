@@ -134,6 +134,7 @@ static void commit(struct master *master)
     reload->done++;
     set_error(reload, NULL);
     master->current = next;
+    master->paused = false;
     master->conf = next->conf;
     master->n_old++;
     if (log_changed && apply_log(next->conf) < 0)

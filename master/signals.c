@@ -49,7 +49,7 @@ static void on_window(int signo, struct master *master)
     if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO))
         log_debug("SIGWINCH: from the terminal, ignored");
     else
-        log_warning("SIGWINCH: not supported yet");
+        master_pause(master);
 }
 
 static void on_reload(int signo, struct master *master)

@@ -69,8 +69,9 @@ static bool is_watched(const struct slot *slot)
 static void tell_manager(struct master *master, unsigned well, uint64_t now)
 {
     uint64_t every = master->notify.watchdog_us * 1000 / 3;
-    bool starts = master->state == MASTER_STARTING, stops = master->state == MASTER_STOPPING;
-    if (!every || now - master->watchdog.told_ns < every || (!well && !starts && !stops))
+    bool excused =
+        master->paused || master->state == MASTER_STARTING || master->state == MASTER_STOPPING;
+    if (!every || now - master->watchdog.told_ns < every || (!well && !excused))
         return;
     master->watchdog.told_ns = now;
     notify_send(&master->notify, "WATCHDOG=1");

@@ -32,7 +32,8 @@ static bool is_wanted(const struct slot *slot)
     const struct master *master = slot->master;
     const struct generation *generation = slot->generation;
     return master->state != MASTER_STOPPING && !slot->leaves &&
-           (generation == master->current || generation == master->reload.next);
+           ((generation == master->current && !master->paused) ||
+            generation == master->reload.next);
 }
 
 static bool is_next(const struct slot *slot)
@@ -88,7 +89,7 @@ static int fill(struct slot *slot)
 
 void workers_fill(struct master *master, struct generation *generation)
 {
-    if (master->state == MASTER_STOPPING)
+    if (master->state == MASTER_STOPPING || (master->paused && generation == master->current))
         return;
     unsigned target = generation == master->current ? recycle_target(master) : generation->target;
     for (unsigned n = slots_wanted(&master->slots, generation); n < target; n++) {
@@ -204,6 +205,13 @@ void workers_stop_generation(struct master *master, struct generation *generatio
             let_go(&master->slots.v[i], quick);
     generation->n_slots--;
     master_settle(master, generation);
+}
+
+void workers_end_current(struct master *master)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        if (master->slots.v[i].generation == master->current)
+            let_go(&master->slots.v[i], false);
 }
 
 void workers_fit(struct master *master)

@@ -20,6 +20,8 @@ void worker_stop(struct slot *slot, bool quick);
 void workers_stop_all(struct master *master, bool quick);
 /* For a generation that is neither current nor next any more; it may be over and freed after it. */
 void workers_stop_generation(struct master *master, struct generation *generation, bool quick);
+/* Ends all workers of the current generation gracefully. */
+void workers_end_current(struct master *master);
 /* Gives the current generation as many workers as it wants now. */
 void workers_fit(struct master *master);
 /* To all that live; one that does not read its messages misses it. */

@@ -372,6 +372,41 @@ def test_scaling_during_a_reload(site):
             server.wait_notified(lambda text: f"STATUS={expected} of {expected}" in text)
 
 
+# --- without workers ---
+
+def test_winch_ends_the_workers_and_hup_brings_them_back(site):
+    with site.server() as server:
+        with server.connect() as c:
+            c.send_request("GET", "/slow")
+            wait_for(lambda: server.get("/").status == 200, what="an answer")
+            server.signal(signal.SIGWINCH)
+            server.wait_log("ending the workers")
+            answer = c.read_response()
+            assert answer.body == b"one" and answer.closes
+        count_is(server, 0)
+        server.wait_notified(lambda text: "STATUS=0 of 2 workers ready" in text)
+        server.signal(signal.SIGTTIN)
+        server.wait_log("workers: 3")
+        with server.connect() as waiting:
+            waiting.send_request("GET", "/")
+            assert not server.workers()
+            site.version("two")
+            reload(server)
+            assert waiting.read_response().body == b"two", "it waited in the queue of the socket"
+        count_is(server, 3)
+
+
+def test_stopping_without_workers(site):
+    with site.server() as server:
+        server.signal(signal.SIGWINCH)
+        count_is(server, 0)
+        site.write("raise RuntimeError('broken')\n")
+        reload(server, "reload failed")
+        count_is(server, 0)
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit() == 0
+
+
 # --- when ---
 
 def test_a_storm_of_hups_ends_in_the_last_version(site):

@@ -219,7 +219,7 @@ def test_less_and_more_at_once_ends_with_the_same_number():
 
 # --- others ---
 
-@pytest.mark.parametrize("sig", [signal.SIGUSR2, signal.SIGWINCH])
+@pytest.mark.parametrize("sig", [signal.SIGUSR2])
 def test_signals_of_later_features_are_refused_by_name(sig):
     with Server(APP) as server:
         before = server.workers()
