@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 
 import pytest
@@ -26,6 +27,7 @@ async def app(scope, receive, send):
     if scope["path"] == "/forever":
         await asyncio.Event().wait()
     if scope["path"] == "/slow":
+        open(__file__ + ".slow", "w").close()
         await asyncio.sleep(1)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%%d" %% len(VERSION))]})
     await send({"type": "http.response.body", "body": VERSION})
@@ -136,7 +138,7 @@ def test_requests_in_flight_finish_in_the_old_generation(site):
     with site.server() as server:
         with server.connect() as c:
             c.send_request("GET", "/slow")
-            wait_for(lambda: server.get("/").status == 200, what="an answer")
+            wait_for((site.folder / "site_app.py.slow").exists, what="the request to begin")
             site.version("two")
             reload(server)
             serves(server, b"two")
@@ -264,6 +266,27 @@ if os.path.exists({str(gate)!r}):
         assert load.failed == {}
 
 
+REFUSES = """
+import %s as interpreters
+if interpreters.get_current() != interpreters.get_main():
+    raise ImportError("module picky does not support loading in subinterpreters")
+"""
+
+
+def test_a_new_generation_that_refuses_sub_interpreters_gets_the_main_one(site):
+    """And the one after it tries a sub-interpreter again."""
+    module = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    with site.server() as server:
+        site.write(REFUSES % module + GOOD % b"two")
+        reload(server)
+        serves(server, b"two")
+        assert server.log().count("application refuses sub-interpreters") == 1
+        site.write(REFUSES % module + GOOD % b"three")
+        reload(server)
+        serves(server, b"three")
+        assert server.log().count("application refuses sub-interpreters") == 2
+
+
 # --- sockets ---
 
 def answers(port):
@@ -378,7 +401,7 @@ def test_winch_ends_the_workers_and_hup_brings_them_back(site):
     with site.server() as server:
         with server.connect() as c:
             c.send_request("GET", "/slow")
-            wait_for(lambda: server.get("/").status == 200, what="an answer")
+            wait_for((site.folder / "site_app.py.slow").exists, what="the request to begin")
             server.signal(signal.SIGWINCH)
             server.wait_log("ending the workers")
             answer = c.read_response()
