@@ -15,6 +15,7 @@ from load import Load
 
 GOOD = """
 import asyncio
+import os
 VERSION = %r
 
 async def app(scope, receive, send):
@@ -28,7 +29,8 @@ async def app(scope, receive, send):
         await asyncio.Event().wait()
     if scope["path"] == "/slow":
         open(__file__ + ".slow", "w").close()
-        await asyncio.sleep(1)
+        while not os.path.exists(__file__ + ".go"):
+            await asyncio.sleep(0.01)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%%d" %% len(VERSION))]})
     await send({"type": "http.response.body", "body": VERSION})
 """
@@ -60,6 +62,10 @@ class Site:
 
     def version(self, name):
         self.write(GOOD % name.encode())
+
+    def go(self):
+        """Lets requests for /slow end."""
+        (self.folder / "site_app.py.go").touch()
 
     @contextlib.contextmanager
     def held(self, version):
@@ -142,6 +148,8 @@ def test_requests_in_flight_finish_in_the_old_generation(site):
             site.version("two")
             reload(server)
             serves(server, b"two")
+            server.wait_log(r"worker [12] \(pid \d+\) exited with status 0")
+            site.go()
             answer = c.read_response()
             assert answer.body == b"one" and answer.closes
 
@@ -403,7 +411,8 @@ def test_winch_ends_the_workers_and_hup_brings_them_back(site):
             c.send_request("GET", "/slow")
             wait_for((site.folder / "site_app.py.slow").exists, what="the request to begin")
             server.signal(signal.SIGWINCH)
-            server.wait_log("ending the workers")
+            server.wait_log(r"ending the workers.*exited with status 0")
+            site.go()
             answer = c.read_response()
             assert answer.body == b"one" and answer.closes
         count_is(server, 0)
