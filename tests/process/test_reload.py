@@ -86,7 +86,7 @@ class Site:
             gate.unlink()
 
     def server(self, app="site_app:app", **config):
-        keys = dict({"workers": 2, "boot_timeout": "10s"}, **config.pop("server", {}))
+        keys = dict({"workers": 2, "boot_timeout": "20s"}, **config.pop("server", {}))
         return Server(app, {"server": keys, "app": {"pythonpath": self.folder}, **config}, respawn=True, allow=("Traceback",))
 
 
@@ -203,7 +203,7 @@ def test_an_error_log_that_cannot_be_opened_changes_nothing(site, tmp_path):
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_code_changes_nothing(site, kind):
     text, reason = BROKEN[kind]
-    with site.server(server={"boot_timeout": "2s"}) as server, Load(server.address, per_connection=20) as load:
+    with site.server(server={"boot_timeout": "2s" if kind == "time" else "20s"}) as server, Load(server.address, per_connection=20) as load:
         server.wait_notified(lambda t: "STATUS=2 of 2 workers ready" in t)
         before = server.workers()
         n = len(server.notified)
@@ -218,6 +218,7 @@ def test_broken_code_changes_nothing(site, kind):
             assert reason in notified(server, n)
         wait_for(lambda: server.workers() == before, what="the old workers alone")
         site.version("mended")
+        server.write_config({"server": {"boot_timeout": "20s"}})
         reload(server)
         load.more()
         load.stop()
