@@ -11,6 +11,8 @@
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 30000
+/* It boots at least: somebody may be killing it, and capacity must be back within the second. */
+#define BACKOFF_READY_MS 800
 /* A life this long as READY was a healthy one. */
 #define HEALTHY_MS 10000
 
@@ -154,5 +156,7 @@ unsigned slot_backoff(struct slot *slot, uint64_t now_ms)
         slot->backoff_ms *= 2;
     else
         slot->backoff_ms = BACKOFF_MOST_MS;
+    if (slot->ready_ms && slot->backoff_ms > BACKOFF_READY_MS)
+        slot->backoff_ms = BACKOFF_READY_MS;
     return slot->backoff_ms;
 }

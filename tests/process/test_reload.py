@@ -185,7 +185,7 @@ def test_the_error_log_moves(site, tmp_path):
         server.write_config({"log": {"errorlog": two, "loglevel": "debug"}})
         server.signal(signal.SIGHUP)
         wait_for(lambda: two.exists() and "reloaded: generation 2" in two.read_text(), what="the new log")
-        assert "[DEBUG]" in two.read_text()
+        wait_for(lambda: "[DEBUG]" in two.read_text(), what="a line of the new level")
         assert "reloading" in one.read_text()
 
 
@@ -286,6 +286,7 @@ def test_a_new_generation_that_refuses_sub_interpreters_gets_the_main_one(site):
     """And the one after it tries a sub-interpreter again."""
     module = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
     with site.server() as server:
+        server.wait_notified(lambda text: "STATUS=2 of 2" in text)
         site.write(REFUSES % module + GOOD % b"two")
         reload(server)
         serves(server, b"two")
