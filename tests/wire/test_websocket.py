@@ -4,6 +4,7 @@ import signal
 import struct
 import time
 import uuid
+import zlib
 
 import pytest
 
@@ -322,3 +323,33 @@ def test_broadcast(server):
         w.expect(TEXT, "hello")
     for w in members:
         w.close()
+
+
+# --- permessage-deflate (RFC 7692) ---
+
+def deflated(data, window=15):
+    c = zlib.compressobj(wbits=-window)
+    return (c.compress(data) + c.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def test_deflate_both_ways(server):
+    with WS(server.connect(), "/echo", ["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"]) as w:
+        assert w.response.get("sec-websocket-extensions").startswith("permessage-deflate")
+        data = b"hello " * 1000
+        w.send(TEXT, deflated(data, 9), rsv=4)
+        fin, rsv, opcode, payload = w.read()
+        assert (fin, rsv, opcode) == (True, 4, TEXT) and len(payload) < 1000
+        assert zlib.decompressobj(-15).decompress(payload + b"\0\0\xff\xff") == data
+        w.text("plain").expect(TEXT, "plain")
+        whole = deflated(b"x" * 5000, 9)
+        w.send(BINARY, whole[:5], rsv=4, fin=False).send(PING, "p").send(CONT, whole[5:]).expect(PONG, "p")
+        assert w.read()[:3] == (True, 4, BINARY)
+        w.send(CONT, "x").expect_close(1002)
+
+
+@pytest.mark.parametrize("payload, code", [
+    (deflated(bytes(10 << 20), 9), 1009), (b"\xff\xff\xff", 1007), (deflated(b"\xff" * 200, 9), 1007)],
+    ids=["bomb", "not deflate", "not UTF-8"])
+def test_deflate_that_fails(server, payload, code):
+    with WS(server.connect(), "/events?id=broken", ["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"]) as w:
+        w.send(TEXT, payload, rsv=4).expect_close(code)

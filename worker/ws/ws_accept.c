@@ -6,11 +6,12 @@
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
+#include "worker/ws/ws_deflate.h"
 #include "worker/ws/ws_key.h"
 #include "worker/ws/ws_session.h"
 #include "worker/ws/ws_worker.h"
 
-#define OWN_FIELDS 2   /* Sec-WebSocket-Accept, -Protocol */
+#define OWN_FIELDS 3 /* Sec-WebSocket-Accept, -Protocol, -Extensions */
 #define FEW_FIELDS 16
 
 void ws_refuse(struct req *r, const struct ws_verdict *verdict)
@@ -70,17 +71,20 @@ static enum ws_accepted accepted_of(enum resp_result result)
 }
 
 /* Sends the 101 (unless the engine does) and hands the connection to the session. */
-static enum ws_accepted change_over(struct req *r, const struct ws_accept *a, struct ws *ws, struct span key)
+static enum ws_accepted change_over(struct req *r, const struct ws_accept *a, struct ws *ws,
+                                    const struct ws_opening *opening)
 {
     char proof[WS_ACCEPT_LENGTH];
     struct resp_field few[FEW_FIELDS], *fields = few;
     if (a->n_fields + OWN_FIELDS > FEW_FIELDS && !(fields = malloc((a->n_fields + OWN_FIELDS) * sizeof *fields)))
         return WS_NO_MEMORY;
     size_t n = 0;
-    ws_accept_key(key, proof);
+    ws_accept_key(opening->key, proof);
     fields[n++] = (struct resp_field){ SPAN("sec-websocket-accept"), { proof, sizeof proof } };
     if (a->subprotocol.n)
         fields[n++] = (struct resp_field){ SPAN("sec-websocket-protocol"), a->subprotocol };
+    if (opening->extensions.n)
+        fields[n++] = (struct resp_field){ SPAN("sec-websocket-extensions"), opening->extensions };
     if (a->n_fields)
         memcpy(fields + n, a->fields, a->n_fields * sizeof *fields);
     struct resp_head head = { .status = 101, .fields = fields, .n_fields = n + a->n_fields };
@@ -88,6 +92,31 @@ static enum ws_accepted change_over(struct req *r, const struct ws_accept *a, st
     if (fields != few)
         free(fields);
     return accepted_of(result);
+}
+
+/* permessage-deflate, if the client offers it in a way that we can keep to. Without memory there is none. */
+static struct span agree_on_deflate(struct req *r, struct ws *ws, char field[WS_DEFLATE_FIELD])
+{
+    struct ws_deflate_pool *pool = ws->worker->deflate;
+    struct ws_deflate_params params;
+    size_t n;
+    if (!r->conn->net->conf->websocket.per_message_deflate)
+        return SPAN("");
+    for (uint32_t i = 0; i < r->n_fields; i++) {
+        if (!span_eq(req_span(r, r->fields[i].name), SPAN("sec-websocket-extensions")) ||
+            !ws_deflate_negotiate(pool, req_span(r, r->fields[i].value), &params, field, &n))
+            continue;
+        ws->deflate = ws_deflate_new(pool, &params);
+        ws->link.deflate = ws->deflate != NULL;
+        return ws->deflate ? (struct span){ field, n } : SPAN("");
+    }
+    return SPAN("");
+}
+
+static void forget(struct ws *ws)
+{
+    ws_deflate_free(ws->deflate);
+    free(ws);
 }
 
 enum ws_accepted ws_accept(struct req *r, const struct ws_accept *a, struct ws **ret_ws)
@@ -105,16 +134,20 @@ enum ws_accepted ws_accept(struct req *r, const struct ws_accept *a, struct ws *
     ws->ops = a->ops;
     ws->user = a->user;
     ws->worker = worker;
-    struct span key = req_field(r, SPAN("sec-websocket-key"));
-    struct ws_opening opening = { .key = key, .subprotocol = a->subprotocol, .fields = a->fields, .n_fields = a->n_fields };
+    char field[WS_DEFLATE_FIELD];
+    struct ws_opening opening = { .key = req_field(r, SPAN("sec-websocket-key")),
+                                  .extensions = agree_on_deflate(r, ws, field),
+                                  .subprotocol = a->subprotocol,
+                                  .fields = a->fields,
+                                  .n_fields = a->n_fields };
     if (ws->link.engine->open(&ws->link, &opening) < 0) {
-        free(ws);
+        forget(ws);
         return WS_NO_MEMORY;
     }
-    enum ws_accepted accepted = change_over(r, a, ws, key);
+    enum ws_accepted accepted = change_over(r, a, ws, &opening);
     if (accepted != WS_OPENED) {
         ws->link.engine->free(&ws->link);
-        free(ws);
+        forget(ws);
         return accepted;
     }
     *ret_ws = ws;

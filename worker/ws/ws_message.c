@@ -2,6 +2,7 @@
  * on, and no more wait than the user can take; going out, frames. */
 #include "conf/conf.h"
 #include "worker/net/conn.h"
+#include "worker/ws/ws_deflate.h"
 #include "worker/ws/ws_session.h"
 
 static const struct conf_websocket *conf_of(const struct ws *ws)
@@ -56,11 +57,29 @@ static bool tell_collected(struct ws *ws, enum ws_kind kind)
     return ws->state != WS_STATE_ENDED;
 }
 
+/* False: the session has failed, but for a want of memory. */
+static bool inflate_piece(struct ws *ws, const struct ws_piece *piece)
+{
+    switch (ws_deflate_inflate(ws->deflate, (struct span){ piece->p, piece->n }, piece->last, &ws->message,
+                               (size_t)conf_of(ws)->max_message_size)) {
+    case WS_INFLATED:
+        return true;
+    case WS_INFLATE_TOO_BIG:
+        return ws_session_fail(ws, 1009, "message too big");
+    case WS_INFLATE_BAD:
+        return ws_session_fail(ws, 1007, "message is not deflated as it says");
+    case WS_INFLATE_NO_MEMORY:
+        break;
+    }
+    return false;
+}
+
 static bool collect(struct ws *ws, const struct ws_piece *piece)
 {
     size_t before = buf_len(&ws->message);
-    if (piece->n && buf_add(&ws->message, piece->p, piece->n) < 0)
-        return ws_session_fail(ws, 1011, "out of memory");
+    if (piece->compressed ? !inflate_piece(ws, piece)
+                          : piece->n && buf_add(&ws->message, piece->p, piece->n) < 0)
+        return ws->state == WS_STATE_OPEN ? ws_session_fail(ws, 1011, "out of memory") : false;
     struct span added = { ws->message.p + ws->message.start + before, buf_len(&ws->message) - before };
     if (!text_is_good(ws, piece, added))
         return ws_session_fail(ws, 1007, "text is not UTF-8");
@@ -74,9 +93,9 @@ bool ws_link_piece(struct ws_link *link, const struct ws_piece *piece)
         return ws->state != WS_STATE_ENDED; /* a Close frame may still be behind it */
     if (piece->first)
         ws->utf8 = (struct ws_utf8){ 0 };
-    if (piece->n > conf_of(ws)->max_message_size - buf_len(&ws->message))
+    if (!piece->compressed && piece->n > conf_of(ws)->max_message_size - buf_len(&ws->message))
         return ws_session_fail(ws, 1009, "message too big");
-    if (piece->first && piece->last)
+    if (piece->first && piece->last && !piece->compressed)
         return take_whole(ws, piece);
     return collect(ws, piece);
 }
@@ -87,7 +106,9 @@ enum ws_sent ws_send(struct ws *ws, enum ws_kind kind, struct span bytes)
 {
     if (ws->state != WS_STATE_OPEN)
         return WS_GONE;
-    enum ws_sent sent = ws->link.engine->send(&ws->link, (enum ws_opcode)kind, false, bytes);
+    struct span small;
+    bool compressed = ws->deflate && bytes.n >= WS_DEFLATE_LEAST && ws_deflate_compress(ws->deflate, bytes, &small) == 0;
+    enum ws_sent sent = ws->link.engine->send(&ws->link, (enum ws_opcode)kind, compressed, compressed ? small : bytes);
     if (sent == WS_LATER)
         ws->later = true;
     return sent;

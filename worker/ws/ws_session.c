@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "worker/http/handler.h"
 #include "worker/net/conn.h"
+#include "worker/ws/ws_deflate.h"
 
 static const struct conf_websocket *conf_of(const struct ws *ws)
 {
@@ -251,6 +252,7 @@ static void on_close(struct conn *c, enum conn_end why)
         ws->link.engine->free(&ws->link);
     if (c->user && handler->ops->on_conn_close)
         handler->ops->on_conn_close(handler, c);
+    ws_deflate_free(ws->deflate);
     free(ws);
     c->proto_data = NULL;
 }

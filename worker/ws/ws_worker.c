@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "worker/net/conn.h"
+#include "worker/ws/ws_deflate.h"
 #include "worker/ws/ws_engine.h"
 
 static void ws_worker_free(void *shared)
@@ -11,6 +12,8 @@ static void ws_worker_free(void *shared)
     struct ws_worker *w = shared;
     if (w->wslay)
         ws_engine_wslay.stop(w->wslay);
+    if (w->deflate)
+        ws_deflate_pool_free(w->deflate);
     free(w);
 }
 
@@ -22,7 +25,7 @@ struct ws_worker *ws_worker_of(struct net *net)
     if (!w)
         return NULL;
     w->net = net;
-    if (!(w->wslay = ws_engine_wslay.start(net))) {
+    if (!(w->deflate = ws_deflate_pool_new()) || !(w->wslay = ws_engine_wslay.start(net))) {
         ws_worker_free(w);
         return NULL;
     }

@@ -4,10 +4,12 @@
 
 struct conn;
 struct net;
+struct ws_deflate_pool;
 struct ws_engine_ops;
 
 struct ws_worker {
     struct net *net;
+    struct ws_deflate_pool *deflate;
     void *wslay; /* of ws_engine_wslay.start() */
 };
 
