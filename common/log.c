@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,7 +36,11 @@ static struct {
     char *path;           /* absolute; NULL: standard error */
     uint64_t dropped;     /* since the last report */
     uint64_t dropped_all; /* since the start */
-} state = { .level = LOG_LEVEL_INFO, .file_fd = -1, .write_fd = -1 };
+    pthread_mutex_t lock; /* threads of an application write too */
+} state = { .level = LOG_LEVEL_INFO,
+            .file_fd = -1,
+            .write_fd = -1,
+            .lock = PTHREAD_MUTEX_INITIALIZER };
 
 enum log_level log_level(void)
 {
@@ -136,7 +141,7 @@ int log_open(const char *path, enum log_level level)
     return 0;
 }
 
-int log_reopen(void)
+static int reopen(void)
 {
     if (state.path) {
         int fd = open_file(state.path);
@@ -151,6 +156,14 @@ int log_reopen(void)
     }
     sink_attach();
     return 0;
+}
+
+int log_reopen(void)
+{
+    pthread_mutex_lock(&state.lock);
+    int result = reopen();
+    pthread_mutex_unlock(&state.lock);
+    return result;
 }
 
 static bool put(const char *p, size_t n)
@@ -223,6 +236,7 @@ static bool report_dropped(void)
 static void emit(const char *p, size_t n)
 {
     int saved = errno;
+    pthread_mutex_lock(&state.lock);
     if (state.sink == SINK_UNKNOWN)
         sink_attach();
     bool works = report_dropped();
@@ -236,6 +250,7 @@ static void emit(const char *p, size_t n)
     }
     if (n)
         count_lost(p, n);
+    pthread_mutex_unlock(&state.lock);
     errno = saved;
 }
 

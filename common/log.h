@@ -1,7 +1,8 @@
 /* log.h: the error log of this process. One line or block per call, written at once in one write(2)
  * with the bytes of one call never torn by another process (O_APPEND; at most PIPE_BUF at a time to
  * a pipe). Never blocks on a full pipe: what cannot be written is dropped and counted, and the
- * count is logged when writing works again.
+ * count is logged when writing works again. Any thread may call
+ * log_at() and log_block().
  *
  * Line: [2026-11-22 14:00:00 +0000] [pid] [INFO] text
  */

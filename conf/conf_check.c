@@ -72,8 +72,6 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
 {
     const struct conf_instance *app = instance(l, "app"), *log = instance(l, "log");
     const struct conf_log *logs = &l->conf.log;
-    if (l->conf.app.interface == CONF_INTERFACE_ASGI2 || l->conf.app.interface == CONF_INTERFACE_WSGI)
-        conf_error(errors, from(app, "interface"), "asgi2 and wsgi are not supported yet");
     if (l->conf.app.loop != CONF_LOOP_TINE)
         conf_error(errors, from(app, "loop"), "loops other than tine are not supported yet");
     if (l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)

@@ -48,6 +48,7 @@ static void fail_with_exception(struct worker_app *a, int status)
 
 static int load(struct worker_app *a)
 {
+    a->env.base = a->worker->base;
     a->env.loop = pyloop_new(&a->interp, a->worker->base);
     if (!a->env.loop) {
         fail_with_exception(a, WORKER_EXIT_BOOT);

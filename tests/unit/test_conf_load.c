@@ -236,7 +236,6 @@ static void test_later(void)
     CHECK(load_text(APP "[server]\ntimeout = 0.5m\nreload = no\n"
                         "max_requests = 0\n[tls]\nalpn = h2,http/1.1\ncertfile =\n") == 0);
     REFUSES(load_text(APP "[tls]\ncertfile = x\n"), "tls.certfile: not supported yet");
-    REFUSES(load_text(APP "interface = wsgi\n"), "tine.ini:3: app.interface: asgi2 and wsgi are not supported yet");
     REFUSES(load_text(APP "loop = uvloop\n"), "tine.ini:3: app.loop: loops other than tine are not supported yet");
     REFUSES(load_text(APP "[log]\naccesslog = journald\n"), "tine.ini:4: log.accesslog: journald is not supported yet");
     REFUSES(LOAD("-b", ":1 tls"), "command line -b: server.bind: :1: the flag tls is not supported yet");

@@ -8,16 +8,17 @@
 #include "worker/app/app_load_py.h"
 #include "worker/app/interface.h"
 #include "worker/asgi/asgi.h"
+#include "worker/wsgi/wsgi.h"
 
-/* What a configuration or detect() may say, and who serves it; NULL: not supported yet. */
+/* What a configuration or detect() may say, and who serves it. */
 static const struct {
     const char *name;
     enum conf_interface conf;
     const struct interface_ops *ops;
 } interfaces[] = {
     { "asgi", CONF_INTERFACE_ASGI, &interface_asgi },
-    { "asgi2", CONF_INTERFACE_ASGI2, NULL },
-    { "wsgi", CONF_INTERFACE_WSGI, NULL },
+    { "asgi2", CONF_INTERFACE_ASGI2, &interface_asgi2 },
+    { "wsgi", CONF_INTERFACE_WSGI, &interface_wsgi },
 };
 
 static const struct interface_ops *interface_named(const char *name)
@@ -46,16 +47,12 @@ static const struct interface_ops *choose(const struct conf_app *conf, PyObject 
         name ? PyUnicode_FromString(name) : PyObject_CallMethod(loader, "detect", "O", object);
     if (kind && PyUnicode_Check(kind)) {
         ops = interface_named(PyUnicode_AsUTF8(kind));
-        if (!ops)
-            PyErr_Format(PyExc_TypeError,
-                         "%s looks like %U, which is not supported yet; set [app] interface = asgi "
-                         "if it is ASGI 3",
-                         conf->module, kind);
     } else if (kind) {
         PyErr_Format(PyExc_TypeError,
                      "%s is a %s and looks like neither ASGI nor WSGI: an ASGI application is "
-                     "called with scope, "
-                     "receive, send; a factory is named as %s()",
+                     "called with scope, receive, send (ASGI 2: with scope), a WSGI application "
+                     "with environ, start_response; a factory is named as %s(). If it is one of "
+                     "them, say so: [app] interface = asgi, asgi2 or wsgi",
                      conf->module, Py_TYPE(object)->tp_name, conf->module);
     }
     Py_XDECREF(kind);

@@ -92,16 +92,32 @@ def _positional(function):
     return sum(1 for p in parameters if p.kind in kinds and p.default is inspect.Parameter.empty)
 
 
-def detect(app):
+def _wrapped(app):
+    """What a wrapper that takes any arguments calls, as far as that can be seen."""
+    found = [getattr(app, "func", None), *(getattr(cell, "cell_contents", None) for cell in _cells(app))]
+    return [object for object in found if callable(object) and object is not app]
+
+
+def _cells(app):
+    for cell in getattr(app, "__closure__", None) or ():
+        try:
+            cell.cell_contents
+        except ValueError:  # not set yet
+            continue
+        yield cell
+
+
+def detect(app, depth=4):
     """"asgi", "asgi2", "wsgi", or None when it looks like none of them."""
     if inspect.isclass(app):
         if hasattr(app, "__await__"):
             return "asgi"
         wanted = _positional(app)
-        return {1: "asgi2", 2: "wsgi", 3: "asgi"}.get(wanted, "asgi2")
+        return "asgi2" if wanted is None else {1: "asgi2", 2: "wsgi", 3: "asgi"}.get(wanted)
     if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None)):
         return "asgi"
     wanted = _positional(app)
     if wanted is None:
-        return "asgi"
+        kinds = {detect(inner, depth - 1) for inner in _wrapped(app)} - {None} if depth else set()
+        return kinds.pop() if len(kinds) == 1 else "asgi"
     return {1: "asgi2", 2: "wsgi", 3: "asgi"}.get(wanted)

@@ -1,4 +1,4 @@
-/* interface.h: the seam between a loaded application and the ways to call it (ASGI, later WSGI). GIL held in every
+/* interface.h: the seam between a loaded application and the ways to call it (ASGI, WSGI). GIL held in every
  * call. The list of interfaces is in app_load.c. */
 #ifndef TINE_APP_INTERFACE_H
 #define TINE_APP_INTERFACE_H
@@ -8,6 +8,7 @@
 
 struct conf;
 struct conf_app;
+struct event_base;
 struct handler;
 struct interp;
 struct pyloop;
@@ -19,6 +20,7 @@ struct app_env {
     const struct conf_app *app;
     struct interp *interp;
     struct pyloop *loop;
+    struct event_base *base;
     struct pytasks *tasks; /* runs the coroutines of requests */
 };
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "worker/asgi/asgi2.h"
 #include "worker/asgi/asgi_http.h"
 #include "worker/asgi/asgi_lifespan.h"
 #include "worker/asgi/asgi_scope.h"
@@ -67,7 +68,7 @@ static int asgi_init(struct asgi *asgi)
     return asgi->gone_error ? 0 : -1;
 }
 
-static struct handler *asgi_open(const struct app_env *env, PyObject *object)
+static struct handler *open_version(const struct app_env *env, PyObject *object, const char *version)
 {
     struct asgi *asgi = calloc(1, sizeof *asgi);
     if (!asgi) {
@@ -76,6 +77,7 @@ static struct handler *asgi_open(const struct app_env *env, PyObject *object)
     }
     asgi->handler.ops = &asgi_handler_ops;
     asgi->env = *env;
+    asgi->version = version;
     asgi->app = Py_NewRef(object);
     if (asgi_init(asgi) == 0)
         return &asgi->handler;
@@ -84,6 +86,19 @@ static struct handler *asgi_open(const struct app_env *env, PyObject *object)
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     Py_DECREF(exception);
     return NULL;
+}
+
+static struct handler *asgi_open(const struct app_env *env, PyObject *object)
+{
+    return open_version(env, object, "3.0");
+}
+
+static struct handler *asgi2_open(const struct app_env *env, PyObject *object)
+{
+    PyObject *wrapped = asgi2_wrap(object);
+    struct handler *handler = wrapped ? open_version(env, wrapped, "2.0") : NULL;
+    Py_XDECREF(wrapped);
+    return handler;
 }
 
 /* What waits for start-up; the scope's template is made when it is known whether there is a state.
@@ -139,6 +154,15 @@ static void asgi_cancel(struct handler *h)
 const struct interface_ops interface_asgi = {
     .name = "asgi",
     .open = asgi_open,
+    .start = asgi_start,
+    .stop = asgi_stop,
+    .running = asgi_running,
+    .cancel = asgi_cancel,
+};
+
+const struct interface_ops interface_asgi2 = {
+    .name = "asgi2",
+    .open = asgi2_open,
     .start = asgi_start,
     .stop = asgi_stop,
     .running = asgi_running,

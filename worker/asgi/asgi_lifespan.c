@@ -217,7 +217,7 @@ static struct lifespan *lifespan_new(struct asgi *asgi)
 static int call_app(struct asgi *asgi, struct lifespan *l)
 {
     PyObject *scope = Py_BuildValue("{sOs{ssss}sO}", "type", asgi->names.lifespan, "asgi",
-                                    "version", "3.0", "spec_version", "2.0", "state", asgi->state);
+                                    "version", asgi->version, "spec_version", "2.0", "state", asgi->state);
     PyObject *receive = channel_receive_new(&l->channel), *send = channel_send_new(&l->channel);
     int r = -1;
     if (scope && receive && send) {

@@ -2,11 +2,10 @@
  * be gone. */
 #include "worker/asgi/asgi_report.h"
 
-#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/log.h"
+#include "worker/app/app_report.h"
 #include "worker/asgi/asgi_http.h"
 #include "worker/asgi/asgi_scope.h"
 #include "worker/asgi/asgi_state.h"
@@ -37,66 +36,36 @@ static const char *utf8(PyObject *text)
     return s ? s : "?";
 }
 
-/* "127.0.0.1:5000", "[::1]:5000"; "a Unix socket" where there is no address. */
-static void describe_client(struct asgi *asgi, PyObject *scope, char *to, size_t n)
-{
-    PyObject *client = scope ? PyDict_GetItemWithError(scope, asgi->names.client) : NULL;
-    const char *host;
-    int port;
-    if (client && PyTuple_Check(client) && PyArg_ParseTuple(client, "si", &host, &port)) {
-        snprintf(to, n, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
-        return;
-    }
-    PyErr_Clear();
-    snprintf(to, n, "a Unix socket");
-}
-
 /* "GET /path?query HTTP/1.1" from 127.0.0.1:5000 */
 static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
 {
     const struct asgi_names *names = &asgi->names;
     PyObject *const keys[] = { names->method, names->raw_path, names->query_string,
                                names->http_version };
-    PyObject *texts[4];
-    char client[128];
+    PyObject *texts[4], *client = NULL;
+    const char *host = "";
+    int port = 0;
+    char target[600];
     for (int i = 0; i < 4; i++)
         texts[i] = scope_text(scope, keys[i]);
-    describe_client(asgi, scope, client, sizeof client);
+    if (scope)
+        client = PyDict_GetItemWithError(scope, names->client);
+    if (!client || !PyTuple_Check(client) || !PyArg_ParseTuple(client, "si", &host, &port))
+        PyErr_Clear();
     const char *method = utf8(texts[0]), *query = utf8(texts[2]);
-    snprintf(to, n, "\"%.40s %.300s%s%.200s HTTP/%.4s\" from %s", *method ? method : "WebSocket", utf8(texts[1]),
-             *query ? "?" : "", query, utf8(texts[3]), client);
+    snprintf(target, sizeof target, "%.300s%s%.200s", utf8(texts[1]), *query ? "?" : "", query);
+    app_describe(to, n,
+                 &(struct app_request){ span_of(*method ? method : "WebSocket"), span_of(target),
+                                        span_of(utf8(texts[3])), host, port });
     for (int i = 0; i < 4; i++)
         Py_XDECREF(texts[i]);
 }
 
-/* True if all of the exception comes from send() after a disconnect: itself, what caused it, or
- * every leaf of a group. */
-static bool from_disconnect(struct asgi *asgi, PyObject *exception, int depth)
-{
-    if (PyErr_GivenExceptionMatches(exception, asgi->gone_error))
-        return true;
-    if (depth > 8)
-        return false;
-    if (PyErr_GivenExceptionMatches(exception, PyExc_BaseExceptionGroup)) {
-        PyObject *parts = PyObject_CallMethod(exception, "split", "O", asgi->gone_error);
-        bool all = parts && PyTuple_Check(parts) && PyTuple_GET_ITEM(parts, 1) == Py_None;
-        Py_XDECREF(parts);
-        PyErr_Clear();
-        return all;
-    }
-    PyObject *before = PyException_GetCause(exception);
-    if (!before)
-        before = PyException_GetContext(exception);
-    bool yes = before && from_disconnect(asgi, before, depth + 1);
-    Py_XDECREF(before);
-    return yes;
-}
-
 void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *exception)
 {
-    char line[700], first[800];
+    char line[APP_DESCRIPTION], first[800];
     describe(asgi, scope, line, sizeof line);
-    if (from_disconnect(asgi, exception, 0)) {
+    if (app_from_disconnect(asgi->gone_error, exception)) {
         log_debug("Client disconnected during %s", line);
         return;
     }
@@ -110,7 +79,7 @@ void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *excepti
 
 static void report_value(struct asgi *asgi, PyObject *scope, PyObject *value)
 {
-    char line[700];
+    char line[APP_DESCRIPTION];
     describe(asgi, scope, line, sizeof line);
     log_error("ASGI application returned a value of type %.100s instead of None: %s",
               Py_TYPE(value)->tp_name, line);
@@ -131,14 +100,14 @@ void asgi_report_incomplete(struct exchange *x)
         [EXCHANGE_BODY] = "without completing its response",
         [EXCHANGE_TRAILERS] = "without sending the trailers that it had announced",
     };
-    char line[700];
+    char line[APP_DESCRIPTION];
     describe(x->channel.asgi, x->scope, line, sizeof line);
     log_error("ASGI application returned %s: %s", what[x->stage], line);
 }
 
 void asgi_report_websocket(struct asgi *asgi, PyObject *scope, PyObject *value, const char *what)
 {
-    char line[700];
+    char line[APP_DESCRIPTION];
     if (value != Py_None)
         report_value(asgi, scope, value);
     if (!what)

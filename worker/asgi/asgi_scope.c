@@ -62,7 +62,7 @@ int asgi_scope_init(struct asgi *asgi)
         return -1;
     if (root && *root && !(asgi->root_path_bytes = PyBytes_FromString(root)))
         return -1;
-    if (!(asgi->asgi_version = Py_BuildValue("{ssss}", "version", "3.0", "spec_version", "2.5")))
+    if (!(asgi->asgi_version = Py_BuildValue("{ssss}", "version", asgi->version, "spec_version", "2.5")))
         return -1;
     if (!(asgi->extensions = extensions_new(true)) ||
         !(asgi->extensions_1_0 = extensions_new(false)))

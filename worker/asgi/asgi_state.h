@@ -31,6 +31,7 @@ struct asgi {
     struct handler handler; /* first */
     struct app_env env;
     PyObject *app;
+    const char *version; /* in scope["asgi"] */
     struct awaitables *awaitables;
 
     struct asgi_names names;

@@ -14,7 +14,7 @@ static const bool is_token[256] = {
     ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
 };
 
-static bool field_is_good(const struct resp_field *f)
+bool resp_field_is_good(const struct resp_field *f)
 {
     if (!f->name.n)
         return false;
@@ -30,19 +30,25 @@ static bool field_is_good(const struct resp_field *f)
     return true;
 }
 
-/* Into *length; a second, different value or one that is no number is a bad field. */
-static bool read_length(struct span value, int64_t *length)
+int64_t resp_read_length(struct span value)
 {
     value = span_trim(value);
     if (!value.n || value.n > 18)
-        return false;
+        return -1;
     int64_t n = 0;
     for (size_t i = 0; i < value.n; i++) {
         if (value.p[i] < '0' || value.p[i] > '9')
-            return false;
+            return -1;
         n = n * 10 + (value.p[i] - '0');
     }
-    if (*length >= 0 && *length != n)
+    return n;
+}
+
+/* Into *length; a second, different value or one that is no number is a bad field. */
+static bool read_length(struct span value, int64_t *length)
+{
+    int64_t n = resp_read_length(value);
+    if (n < 0 || (*length >= 0 && *length != n))
         return false;
     *length = n;
     return true;
@@ -52,7 +58,7 @@ static bool fields_are_good(const struct resp_field *fields, size_t n, int64_t *
 {
     int64_t length = -1;
     for (size_t i = 0; i < n; i++) {
-        if (!field_is_good(&fields[i]))
+        if (!resp_field_is_good(&fields[i]))
             return false;
         if (fields[i].name.n == 14 && span_ieq(fields[i].name, SPAN("content-length")) &&
             !read_length(fields[i].value, &length))
@@ -201,6 +207,16 @@ enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_
     if (r->state != REQ_RUNNING || r->version == HTTP_1_0)
         return RESP_SENT;
     return r->ops->interim(r, status, fields, n);
+}
+
+void resp_flush(struct req *r)
+{
+    if (r->state != REQ_STARTED)
+        return;
+    if (r->ops->flush)
+        r->ops->flush(r);
+    else
+        conn_flush(r->conn);
 }
 
 void resp_abort(struct req *r)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/span.h"
@@ -82,6 +83,15 @@ void resp_error_retry(struct req *r, unsigned status, unsigned seconds);
 /* The application broke off: cuts the connection so that the client sees a truncated answer; h2: RST_STREAM. */
 void resp_abort(struct req *r);
 
+/* Writes now what body calls with more = true have left for the end of the turn: the handler may hold the loop for a
+ * while. Nothing if no answer is under way. */
+void resp_flush(struct req *r);
+
+/* For handlers that tell their application early: whether resp_start() will take the field; its value as
+ * Content-Length, -1 if that is no number. */
+bool resp_field_is_good(const struct resp_field *f);
+int64_t resp_read_length(struct span value);
+
 /* How a protocol does it; the checks above are done by resp.c before. */
 struct resp_ops {
     const char *name;
@@ -93,6 +103,7 @@ struct resp_ops {
     enum resp_result (*upgrade)(struct req *r, const struct resp_head *head, struct span protocol,
                                 const struct proto_ops *proto, void *proto_data);
     void (*abort)(struct req *r);
+    void (*flush)(struct req *r); /* resp_flush(); NULL: conn_flush() */
     void (*want_body)(struct req *r); /* req_body_want() */
     void (*took_body)(struct req *r); /* after req_body_take(): the queue has room again */
     void (*abandon)(struct req *r);   /* req_abandon() */

@@ -154,6 +154,9 @@ void conn_own(struct conn *c);
 enum conn_write conn_writev_deferred(struct conn *c, const struct iovec *v, int n);
 /* Writes deferred bytes now instead of at the end of the turn. */
 void conn_flush(struct conn *c);
+/* For a handler that cannot return to the loop: waits in place, up to ms, until the socket takes some of what waits to
+ * be written; on_drained may come. False: it did not, or the connection is dead. */
+bool conn_push(struct conn *c, uint64_t ms);
 /* Room for direct formatting behind `out` of at least n bytes; then conn_commit() (write = now) or leave deferred. */
 char *conn_reserve(struct conn *c, size_t n);
 enum conn_write conn_commit(struct conn *c, size_t n, bool now);

@@ -2,6 +2,8 @@
  * not. Never waits for writability before it has tried. */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <event2/event.h>
 #include <unistd.h>
 
@@ -402,4 +404,14 @@ void conn_on_writable(evutil_socket_t fd, short what, void *arg)
         c->over_high = false;
         c->proto->on_drained(c);
     }
+}
+
+bool conn_push(struct conn *c, uint64_t ms)
+{
+    uint64_t before = conn_unsent(c);
+    struct pollfd p = { .fd = c->fd, .events = POLLOUT };
+    if (c->state == CONN_DEAD || poll(&p, 1, ms < INT_MAX ? (int)ms : INT_MAX) <= 0)
+        return false;
+    conn_on_writable(c->fd, EV_WRITE, c);
+    return c->state != CONN_DEAD && conn_unsent(c) < before;
 }

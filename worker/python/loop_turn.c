@@ -5,7 +5,8 @@
  * first look at libevent happens with the GIL held (under load something is always there) and it is
  * released only to block: native code in threads that Python does not know may still ask for it.
  * Callbacks that need it take it with pyloop_enter(), and then it stays held for the rest of that
- * round.
+ * round. As long as none does, the loop goes on without it: what the connections do must not wait
+ * for threads that compute.
  */
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_internal.h"
@@ -115,7 +116,9 @@ static void wait_for_events(struct pyloop *loop)
     loop->entered = 0;
     if (others_want_the_gil(loop->tstate)) {
         leave(loop);
-        poll_events(loop, block ? 0 : EVLOOP_NONBLOCK);
+        do
+            poll_events(loop, block ? 0 : EVLOOP_NONBLOCK);
+        while (block && loop->entered == 0 && !loop->stopping);
     } else {
         poll_events(loop, EVLOOP_NONBLOCK);
         if (block && loop->entered == 0 && !must_not_block(loop)) {

@@ -1,0 +1,46 @@
+/* app_report.c: see app_report.h. Writes no log itself. */
+#include "worker/app/app_report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_DEPTH 8
+
+void app_describe(char *to, size_t n, const struct app_request *r)
+{
+    char client[128];
+    if (!*r->client)
+        snprintf(client, sizeof client, "a Unix socket");
+    else
+        snprintf(client, sizeof client, strchr(r->client, ':') ? "[%s]:%d" : "%s:%d", r->client,
+                 (int)r->port);
+    snprintf(to, n, "\"%.*s %.*s HTTP/%.*s\" from %s", (int)(r->method.n < 40 ? r->method.n : 40),
+             r->method.p, (int)(r->target.n < 500 ? r->target.n : 500), r->target.p,
+             (int)r->version.n, r->version.p, client);
+}
+
+static bool from_disconnect(PyObject *gone, PyObject *exception, int depth)
+{
+    if (PyErr_GivenExceptionMatches(exception, gone))
+        return true;
+    if (depth > MAX_DEPTH)
+        return false;
+    if (PyErr_GivenExceptionMatches(exception, PyExc_BaseExceptionGroup)) {
+        PyObject *parts = PyObject_CallMethod(exception, "split", "O", gone);
+        bool all = parts && PyTuple_Check(parts) && PyTuple_GET_ITEM(parts, 1) == Py_None;
+        Py_XDECREF(parts);
+        PyErr_Clear();
+        return all;
+    }
+    PyObject *before = PyException_GetCause(exception);
+    if (!before)
+        before = PyException_GetContext(exception);
+    bool yes = before && from_disconnect(gone, before, depth + 1);
+    Py_XDECREF(before);
+    return yes;
+}
+
+bool app_from_disconnect(PyObject *gone, PyObject *exception)
+{
+    return from_disconnect(gone, exception, 0);
+}

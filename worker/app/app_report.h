@@ -1,0 +1,27 @@
+/* app_report.h: how the log speaks of a request to an application, the same for every interface. */
+#ifndef TINE_APP_APP_REPORT_H
+#define TINE_APP_APP_REPORT_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/span.h"
+
+struct app_request {
+    struct span method, target, version; /* of HTTP, "1.1" */
+    const char *client;                  /* host; "": a Unix socket */
+    int32_t port;
+};
+
+/* Room that a description needs. */
+#define APP_DESCRIPTION 700
+
+/* "GET /path?query HTTP/1.1" from 127.0.0.1:5000, cut to what fits; needs no GIL. */
+void app_describe(char *to, size_t n, const struct app_request *request);
+
+/* True if all of the exception comes from the class `gone`, which is raised after a disconnect: itself, what caused
+ * it, or every leaf of a group. GIL held; leaves no exception set. */
+bool app_from_disconnect(PyObject *gone, PyObject *exception);
+
+#endif

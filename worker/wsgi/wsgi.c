@@ -1,0 +1,327 @@
+/* wsgi.c: opens WSGI for a worker and leads each request to the application: when it starts, and in which thread.
+ *
+ * A request starts when its body is here, up to 64 KB of it, so that a slow client holds no thread; a larger one starts
+ * at once and reads while it comes, and so does one that waits for 100 (Continue).
+ *
+ * threads > 1: the pool runs it. threads = 1: the loop's thread runs it without handing it over, if nothing has to be
+ * waited for; else the pool's only thread. Then the application never has two requests at a time: the next one starts
+ * when the last one has ended, however long its client takes.
+ */
+#include "worker/wsgi/wsgi.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/app/app_report.h"
+#include "worker/http/resp.h"
+#include "worker/python/interp.h"
+#include "worker/python/loop.h"
+#include "worker/python/pyerr.h"
+#include "worker/wsgi/wsgi_call.h"
+#include "worker/wsgi/wsgi_environ.h"
+#include "worker/wsgi/wsgi_errors.h"
+#include "worker/wsgi/wsgi_file.h"
+#include "worker/wsgi/wsgi_input.h"
+#include "worker/wsgi/wsgi_out.h"
+#include "worker/wsgi/wsgi_pool.h"
+#include "worker/wsgi/wsgi_run.h"
+#include "worker/wsgi/wsgi_start.h"
+#include "worker/wsgi/wsgi_state.h"
+
+/* --- the turn of a request --- */
+
+/* The application has ended, or will not be called. */
+static void on_over(struct wsgi_call *c)
+{
+    struct wsgi *wsgi = c->wsgi;
+    if (wsgi->threads == 1 && c->stage >= CALL_POOL) {
+        wsgi->busy = false;
+        if (!TAILQ_EMPTY(&wsgi->waiting))
+            wsgi_pool_wake(wsgi->pool);
+    }
+    c->stage = CALL_OVER;
+    wsgi->running--;
+    TAILQ_REMOVE(&wsgi->calls, c, all);
+    wsgi_call_unref(c);
+}
+
+static void run_inline(struct wsgi_call *c)
+{
+    pyloop_enter(c->wsgi->env.loop);
+    c->stage = CALL_INLINE;
+    c->is_inline = true;
+    c->suspended = !wsgi_run(c);
+    if (!c->suspended)
+        on_over(c);
+    else if (!c->req || !c->late) /* meanwhile */
+        wsgi_pool_wake(c->wsgi->pool);
+}
+
+static void start(struct wsgi_call *c)
+{
+    struct wsgi *wsgi = c->wsgi;
+    struct req *r = c->req;
+    struct span body = req_body(r);
+    c->in_ended = req_body_ended(r);
+    wsgi->busy = true;
+    if (body.n && buf_add(&c->in, body.p, body.n) == 0)
+        req_body_take(r, body.n);
+    if (wsgi->threads == 1 && c->in_ended) {
+        run_inline(c);
+        return;
+    }
+    c->stage = CALL_POOL;
+    if (wsgi_pool_push(c) == 0)
+        return;
+    log_error("no thread can be made for a WSGI application: %s", strerror(errno));
+    on_over(c);
+    resp_error(r, 503);
+}
+
+static void take_turn(struct wsgi_call *c)
+{
+    struct wsgi *wsgi = c->wsgi;
+    if (wsgi->threads > 1 || !wsgi->busy) {
+        start(c);
+        return;
+    }
+    c->stage = CALL_WAIT_TURN;
+    TAILQ_INSERT_TAIL(&wsgi->waiting, c, turn);
+}
+
+/* threads = 1: the application is free, or a request that was suspended can go on. */
+static void on_turn(struct wsgi *wsgi)
+{
+    struct wsgi_call *c;
+    while (!wsgi->busy && (c = TAILQ_FIRST(&wsgi->waiting))) {
+        TAILQ_REMOVE(&wsgi->waiting, c, turn);
+        start(c);
+    }
+}
+
+static void resume(struct wsgi_call *c)
+{
+    pyloop_enter(c->wsgi->env.loop);
+    c->suspended = !wsgi_run_resume(c);
+    if (!c->suspended)
+        on_over(c);
+}
+
+/* --- the request's events --- */
+
+static bool waits_for_body(const struct req *r)
+{
+    return !req_body_ended(r) && !r->expect_continue && r->content_length <= (int64_t)WSGI_BODY_MARK &&
+           req_body(r).n < WSGI_BODY_MARK;
+}
+
+static void on_request(struct handler *h, struct req *r)
+{
+    struct wsgi *wsgi = (struct wsgi *)h;
+    struct wsgi_call *c = wsgi_call_new(wsgi, r);
+    if (!c) {
+        resp_error(r, 503);
+        return;
+    }
+    r->user = c;
+    wsgi->running++;
+    TAILQ_INSERT_TAIL(&wsgi->calls, c, all);
+    if (waits_for_body(r))
+        req_body_want(r);
+    else
+        take_turn(c);
+}
+
+static void on_body(struct req *r)
+{
+    struct wsgi_call *c = r->user;
+    if (c->stage == CALL_WAIT_BODY && waits_for_body(r))
+        req_body_want(r);
+    else if (c->stage == CALL_WAIT_BODY)
+        take_turn(c);
+    else if (c->wants_body)
+        wsgi_input_feed(c);
+}
+
+static void on_drained(struct req *r)
+{
+    struct wsgi_call *c = r->user;
+    size_t late = c->late;
+    c->late = 0;
+    if (c->stage == CALL_POOL && late)
+        wsgi_pool_credit(c, late);
+    else if (c->suspended)
+        resume(c);
+}
+
+static void on_peer_eof(struct req *r)
+{
+    /* It may still wait for the answer; if it has gone, writing tells. */
+}
+
+static void on_end(struct req *r, enum req_end why)
+{
+    struct wsgi_call *c = r->user;
+    if (!c)
+        return;
+    r->user = NULL;
+    wsgi_out_end(c, why);
+    if (c->stage == CALL_WAIT_TURN)
+        TAILQ_REMOVE(&c->wsgi->waiting, c, turn);
+    if (c->stage < CALL_POOL || (c->stage == CALL_POOL && wsgi_pool_take_back(c)))
+        on_over(c);
+    else if (c->suspended)
+        resume(c);
+    wsgi_call_unref(c);
+}
+
+static const struct handler_ops wsgi_handler_ops = {
+    .name = "wsgi",
+    .on_request = on_request,
+    .on_body = on_body,
+    .on_drained = on_drained,
+    .on_peer_eof = on_peer_eof,
+    .on_end = on_end,
+};
+
+static const struct wsgi_pool_ops pool_ops = { .on_over = on_over, .on_turn = on_turn };
+
+/* --- life --- */
+
+static int names_init(struct wsgi_names *names)
+{
+#define NAME(member, text)                                                                         \
+    if (!(names->member = PyUnicode_InternFromString(text)))                                       \
+        return -1;
+#include "worker/wsgi/wsgi_names.def"
+    return 0;
+}
+
+static void names_done(struct wsgi_names *names)
+{
+#define NAME(member, text) Py_CLEAR(names->member);
+#include "worker/wsgi/wsgi_names.def"
+}
+
+/* Only for one that was never used: afterwards objects of the application may hold it until the process ends. */
+static void wsgi_free(struct wsgi *wsgi)
+{
+    wsgi_pool_free(wsgi->pool);
+    wsgi_environ_done(wsgi);
+    Py_CLEAR(wsgi->input_type);
+    Py_CLEAR(wsgi->errors_type);
+    Py_CLEAR(wsgi->start_type);
+    Py_CLEAR(wsgi->file_type);
+    Py_CLEAR(wsgi->file_io);
+    Py_CLEAR(wsgi->buffered_reader);
+    Py_CLEAR(wsgi->buffered_random);
+    Py_CLEAR(wsgi->context);
+    Py_CLEAR(wsgi->set_running_loop);
+    Py_CLEAR(wsgi->gone_error);
+    Py_CLEAR(wsgi->app);
+    names_done(&wsgi->names);
+    free(wsgi);
+}
+
+static int types_init(struct wsgi *wsgi)
+{
+    return wsgi_input_init(wsgi) < 0 || wsgi_errors_init(wsgi) < 0 || wsgi_start_init(wsgi) < 0 ||
+                   wsgi_file_init(wsgi) < 0
+               ? -1
+               : 0;
+}
+
+static int asyncio_init(struct wsgi *wsgi)
+{
+    PyObject *events = PyImport_ImportModule("asyncio.events");
+    wsgi->loop = pyloop_object(wsgi->env.loop);
+    wsgi->set_running_loop = events ? PyObject_GetAttrString(events, "_set_running_loop") : NULL;
+    Py_XDECREF(events);
+    return wsgi->set_running_loop ? 0 : -1;
+}
+
+static int wsgi_init(struct wsgi *wsgi)
+{
+    if (names_init(&wsgi->names) < 0 || types_init(wsgi) < 0 || asyncio_init(wsgi) < 0)
+        return -1;
+    PyObject *errors = wsgi_errors_new(wsgi);
+    int r = errors ? wsgi_environ_init(wsgi, errors) : -1;
+    Py_XDECREF(errors);
+    if (r < 0 || !(wsgi->context = PyContext_CopyCurrent()))
+        return -1;
+    wsgi->gone_error = PyErr_NewExceptionWithDoc("tine.ClientDisconnected",
+                                                 "The client went away before the request or its answer was complete.",
+                                                 PyExc_ConnectionError, NULL);
+    if (!wsgi->gone_error)
+        return -1;
+    wsgi->pool = wsgi_pool_new(wsgi, wsgi->env.base, wsgi->env.interp->state, wsgi->threads, &pool_ops);
+    if (!wsgi->pool)
+        PyErr_SetFromErrno(PyExc_OSError);
+    return wsgi->pool ? 0 : -1;
+}
+
+static struct handler *wsgi_open(const struct app_env *env, PyObject *object)
+{
+    struct wsgi *wsgi = calloc(1, sizeof *wsgi);
+    if (!wsgi) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    wsgi->handler.ops = &wsgi_handler_ops;
+    wsgi->env = *env;
+    wsgi->threads = env->app->threads;
+    wsgi->app = Py_NewRef(object);
+    TAILQ_INIT(&wsgi->calls);
+    TAILQ_INIT(&wsgi->waiting);
+    if (wsgi_init(wsgi) == 0)
+        return &wsgi->handler;
+    PyObject *exception = pyerr_take();
+    wsgi_free(wsgi);
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF(exception);
+    return NULL;
+}
+
+/* There is no lifespan in WSGI. */
+static void wsgi_start(struct handler *h, void (*done)(void *, enum interface_start, const char *), void *arg)
+{
+    struct wsgi *wsgi = (struct wsgi *)h;
+    if (wsgi->env.app->lifespan == CONF_LIFESPAN_ON)
+        done(arg, INTERFACE_START_FAILED, "lifespan = on, but a WSGI application has no lifespan");
+    else
+        done(arg, INTERFACE_STARTED, NULL);
+}
+
+static void wsgi_stop(struct handler *h, void (*done)(void *), void *arg)
+{
+    done(arg);
+}
+
+static unsigned wsgi_running(struct handler *h)
+{
+    return ((struct wsgi *)h)->running;
+}
+
+/* Those that wait for their client end with its connection, which was cut; a thread inside the application cannot be
+ * stopped. */
+static void wsgi_cancel(struct handler *h)
+{
+    struct wsgi_call *c;
+    char line[APP_DESCRIPTION];
+    TAILQ_FOREACH (c, &((struct wsgi *)h)->calls, all)
+        if (c->stage == CALL_POOL) {
+            wsgi_call_describe(c, line, sizeof line);
+            log_warning("Request still in the application: %s", line);
+        }
+}
+
+const struct interface_ops interface_wsgi = {
+    .name = "wsgi",
+    .open = wsgi_open,
+    .start = wsgi_start,
+    .stop = wsgi_stop,
+    .running = wsgi_running,
+    .cancel = wsgi_cancel,
+};

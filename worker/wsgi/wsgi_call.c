@@ -1,0 +1,83 @@
+/* wsgi_call.c: see wsgi_call.h. Holds memory only: who may touch what is said there. */
+#include "worker/wsgi/wsgi_call.h"
+
+#include <stdlib.h>
+
+#include "common/fdutil.h"
+#include "worker/app/app_report.h"
+
+static size_t reach(size_t n, struct piece at)
+{
+    size_t end = (size_t)at.at + at.n;
+    return end > n ? end : n;
+}
+
+/* Bytes of the head up to the last that is pointed at. */
+static size_t head_size(const struct req *r)
+{
+    size_t n = reach(reach(reach(reach(0, r->method), r->target), r->path), r->query);
+    for (uint32_t i = 0; i < r->n_fields; i++)
+        n = reach(reach(n, r->fields[i].name), r->fields[i].value);
+    return n;
+}
+
+/* Head bytes and fields lie behind the call. */
+struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
+{
+    size_t n_fields = r->n_fields * sizeof *r->fields, n_head = head_size(r);
+    struct wsgi_call *c = malloc(sizeof *c + n_fields + n_head);
+    if (!c)
+        return NULL;
+    *c = (struct wsgi_call){ .wsgi = wsgi, .req = r, .file_fd = -1, .changed = PTHREAD_COND_INITIALIZER };
+    c->parcels_end = &c->parcels;
+    atomic_init(&c->refs, 2);
+    c->fields = (struct field *)(c + 1);
+    c->head = (char *)c->fields + n_fields;
+    memcpy(c->fields, r->fields, n_fields);
+    memcpy(c->head, r->head, n_head);
+    c->n_fields = r->n_fields;
+    c->method = r->method;
+    c->target = r->target;
+    c->path = r->path;
+    c->query = r->query;
+    c->version = r->version;
+    c->https = r->https;
+    c->is_head = r->is_head;
+    c->has_client = r->client != NULL;
+    if (c->has_client)
+        c->client = *r->client;
+    c->has_server = r->server != NULL;
+    if (c->has_server)
+        c->server = *r->server;
+    return c;
+}
+
+struct wsgi_call *wsgi_call_ref(struct wsgi_call *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void wsgi_call_unref(struct wsgi_call *c)
+{
+    if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    buf_release(&c->in);
+    fd_close(&c->file_fd);
+    free(c->answer);
+    pthread_cond_destroy(&c->changed);
+    free(c);
+}
+
+void wsgi_call_describe(const struct wsgi_call *c, char *to, size_t n)
+{
+    static const char *const versions[] = { [HTTP_1_0] = "1.0", [HTTP_1_1] = "1.1", [HTTP_2] = "2" };
+    app_describe(to, n,
+                 &(struct app_request){
+                     .method = wsgi_call_span(c, c->method),
+                     .target = wsgi_call_span(c, c->target),
+                     .version = span_of(versions[c->version]),
+                     .client = c->has_client ? c->client.host : "",
+                     .port = c->client.port,
+                 });
+}

@@ -1,0 +1,107 @@
+/* wsgi_call.h: one request on its way through the application: what the loop's thread and the application's thread
+ * share. Each member says whose it is; nothing else is shared.
+ *
+ * WAIT_BODY -> WAIT_TURN -> POOL or INLINE -> OVER; only forward, stages may be skipped.
+ */
+#ifndef TINE_WSGI_WSGI_CALL_H
+#define TINE_WSGI_WSGI_CALL_H
+
+#include <Python.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "worker/http/req.h"
+
+struct resp_field;
+struct wsgi;
+struct wsgi_parcel;
+
+/* Above it a piece of a body waits for the client, in either direction. */
+#define WSGI_BODY_MARK (64u << 10)
+
+enum wsgi_stage {
+    CALL_WAIT_BODY, /* a small body is still coming */
+    CALL_WAIT_TURN, /* threads = 1: another request is in the application */
+    CALL_POOL,      /* given to the pool */
+    CALL_INLINE,    /* runs on the loop's thread, or waits there for the client to read */
+    CALL_OVER,      /* the application has nothing more to do with it */
+};
+
+/* What the application's thread has to say to the loop's. */
+enum wsgi_note { NOTE_WANTS_BODY = 1, NOTE_FAILED = 2, NOTE_OVER = 4 };
+
+/* The head of an answer as start_response() got it; one block of memory. */
+struct wsgi_answer {
+    unsigned status;
+    int64_t length; /* Content-Length; -1: none */
+    size_t n;
+    struct resp_field *fields; /* room for one more */
+    char *spare;               /* room for a number behind the other bytes */
+};
+
+struct wsgi_call {
+    atomic_uint refs; /* one of the request, one of whoever runs it, one of each Python object */
+    struct wsgi *wsgi;
+
+    /* the head; constant */
+    char *head;
+    struct piece method, target, path, query;
+    struct field *fields;
+    uint32_t n_fields;
+    enum http_version version;
+    bool https, is_head, has_client, has_server;
+    struct endpoint client, server;
+
+    /* the loop's thread */
+    struct req *req; /* NULL after on_end */
+    enum wsgi_stage stage;
+    bool wants_body;   /* the application waits for more of it */
+    bool suspended;    /* inline: waits for on_drained */
+    int file_fd;       /* being sent; else -1 */
+    size_t late;       /* bytes that wait for on_drained */
+    TAILQ_ENTRY(wsgi_call) all, turn;
+
+    /* the pool's lock */
+    bool queued;       /* in the pool's queue: no thread has it yet */
+    struct buf in;     /* body bytes for the application */
+    bool in_ended;     /* no more will come behind them */
+    bool in_asked;     /* the loop was told that the application waits */
+    bool gone;         /* the request is over: nothing can be read or sent any more */
+    bool broken;       /* ... before its answer was complete */
+    bool lent;         /* the loop still reads bytes that belong to a Python object */
+    size_t out;        /* bytes given to the loop that the client's side has no room for yet */
+    pthread_cond_t changed;
+    bool posted;       /* in the pool's outbox, with ... */
+    unsigned notes;    /* enum wsgi_note, for the loop */
+    struct wsgi_parcel *parcels, **parcels_end; /* pieces of the answer */
+    TAILQ_ENTRY(wsgi_call) queue, outbox;
+
+    /* the thread that runs it, GIL held */
+    struct wsgi_answer *answer; /* not sent yet */
+    bool answered;              /* start_response() was called */
+    bool head_sent;
+    bool complete;              /* the last piece was given */
+    bool finished;              /* the application has ended */
+    bool is_inline;
+    bool ends_at_once;          /* nothing of the application's runs behind the last piece */
+    bool wake_owed;             /* the loop was not woken yet for what was posted */
+    PyObject *context, *environ, *result, *iterator;
+};
+
+/* A copy of the request's head. Two references: of the request and of whoever runs it. NULL: out of memory. */
+struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r);
+struct wsgi_call *wsgi_call_ref(struct wsgi_call *c);
+void wsgi_call_unref(struct wsgi_call *c);
+
+static inline struct span wsgi_call_span(const struct wsgi_call *c, struct piece at)
+{
+    return (struct span){ c->head + at.at, at.n };
+}
+
+/* "GET /path?query HTTP/1.1" from 127.0.0.1:5000; needs no GIL. */
+void wsgi_call_describe(const struct wsgi_call *c, char *to, size_t n);
+
+#endif

@@ -1,0 +1,14 @@
+/* wsgi_errors.h: wsgi.errors, a text stream whose lines go to the error log. */
+#ifndef TINE_WSGI_WSGI_ERRORS_H
+#define TINE_WSGI_WSGI_ERRORS_H
+
+#include <Python.h>
+
+struct wsgi;
+
+/* Makes the type. 0 or -1 with an exception set. */
+int wsgi_errors_init(struct wsgi *wsgi);
+/* A new stream; NULL: exception set. */
+PyObject *wsgi_errors_new(struct wsgi *wsgi);
+
+#endif

@@ -1,0 +1,18 @@
+/* wsgi_input.h: wsgi.input, a file to read the request's body from. Bytes that are not here yet are waited for without
+ * the GIL; at most 64 KB lie ready here, and 64 KB more with the connection. */
+#ifndef TINE_WSGI_WSGI_INPUT_H
+#define TINE_WSGI_WSGI_INPUT_H
+
+#include <Python.h>
+
+struct wsgi;
+struct wsgi_call;
+
+/* Makes the type. 0 or -1 with an exception set. */
+int wsgi_input_init(struct wsgi *wsgi);
+PyObject *wsgi_input_new(struct wsgi_call *c);
+
+/* The loop's thread: gives the application what has come, or asks the connection for more. `wanted`: somebody waits. */
+void wsgi_input_feed(struct wsgi_call *c);
+
+#endif

@@ -1,0 +1,100 @@
+/* wsgi_out.c: see wsgi_out.h. HTTP's own rules are resp.c's. */
+#include "worker/wsgi/wsgi_out.h"
+
+#include <Python.h>
+#include <stdlib.h>
+
+#include "common/fdutil.h"
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/app/app_report.h"
+#include "worker/net/conn.h"
+#include "worker/wsgi/wsgi_call.h"
+#include "worker/wsgi/wsgi_pool.h"
+#include "worker/wsgi/wsgi_state.h"
+
+static void complain(struct wsgi_call *c, enum resp_result result)
+{
+    char line[APP_DESCRIPTION];
+    const char *what = result == RESP_TOO_LONG    ? "is longer than its Content-Length"
+                       : result == RESP_TOO_SHORT ? "is shorter than its Content-Length"
+                                                  : "could not be sent: out of memory";
+    wsgi_call_describe(c, line, sizeof line);
+    log_error("the response of a WSGI application %s: %s", what, line);
+}
+
+static enum resp_result give(struct wsgi_call *c, const struct wsgi_piece *piece)
+{
+    const struct wsgi_answer *a = piece->answer;
+    if (a && c->req) {
+        struct resp_head head = { .status = a->status, .fields = a->fields, .n_fields = a->n };
+        enum resp_result result = resp_start(c->req, &head);
+        if (result != RESP_SENT && result != RESP_LATER)
+            return result;
+    }
+    if (!c->req)
+        return RESP_GONE;
+    return piece->fd >= 0 ? resp_file(c->req, piece->fd, piece->at, piece->n, !piece->last)
+                          : resp_body(c->req, piece->bytes, !piece->last);
+}
+
+enum resp_result wsgi_out_give(struct wsgi_call *c, const struct wsgi_piece *piece)
+{
+    if (piece->fd >= 0)
+        c->file_fd = piece->fd;
+    enum resp_result result = give(c, piece);
+    if (result != RESP_LATER)
+        fd_close(&c->file_fd);
+    if (result > RESP_GONE)
+        complain(c, result);
+    return result;
+}
+
+void wsgi_out_fail(struct wsgi_call *c)
+{
+    if (!c->req)
+        return;
+    if (c->req->state <= REQ_RUNNING)
+        resp_error(c->req, 500);
+    else
+        resp_abort(c->req);
+}
+
+enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece)
+{
+    enum resp_result result = wsgi_out_give(c, piece);
+    free(piece->answer);
+    if (result > RESP_LATER)
+        return WSGI_GONE;
+    if (piece->last)
+        return WSGI_SENT;
+    if (result == RESP_LATER) {
+        c->late = piece->bytes.n;
+        return WSGI_LATER;
+    }
+    /* PEP 3333: no piece may wait for the next one, which may take its time. */
+    resp_flush(c->req);
+    return WSGI_SENT;
+}
+
+enum wsgi_sent wsgi_out_wait(struct wsgi_call *c)
+{
+    Py_BEGIN_ALLOW_THREADS
+    while (c->req && c->late) {
+        struct conn *conn = c->req->conn;
+        if (!conn_unsent(conn)) /* held back by something else than the socket, which cannot be waited for here */
+            break;
+        if (!conn_push(conn, conn->net->conf->http.write_timeout))
+            wsgi_out_fail(c);
+    }
+    Py_END_ALLOW_THREADS
+    return c->req ? WSGI_SENT : WSGI_GONE;
+}
+
+void wsgi_out_end(struct wsgi_call *c, enum req_end why)
+{
+    c->req = NULL;
+    c->late = 0;
+    fd_close(&c->file_fd);
+    wsgi_pool_end(c, why != REQ_END_COMPLETE);
+}

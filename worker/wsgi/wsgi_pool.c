@@ -1,0 +1,392 @@
+/* wsgi_pool.c: see wsgi_pool.h. A thread keeps the GIL from one call to the next while there are calls: handing it over
+ * for each would cost more than most applications do. */
+#include "worker/wsgi/wsgi_pool.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/fatal.h"
+#include "common/fdutil.h"
+#include "worker/wsgi/wsgi_call.h"
+#include "worker/wsgi/wsgi_input.h"
+#include "worker/wsgi/wsgi_run.h"
+#include "worker/wsgi/wsgi_state.h"
+
+/* From here on bytes are not copied: their owner waits until they are sent or taken. */
+#define LEND_MIN (32u << 10)
+
+/* A piece on its way to the loop; bytes that are not lent lie behind it. */
+struct wsgi_parcel {
+    struct wsgi_parcel *next;
+    struct wsgi_piece piece;
+    bool lent;
+    char bytes[];
+};
+
+struct wsgi_pool {
+    struct wsgi *wsgi;
+    const struct wsgi_pool_ops *ops;
+    PyInterpreterState *interp;
+    struct event *event;
+    int fd; /* eventfd: the loop has notes to read */
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct wsgi_calls queue;  /* for the threads */
+    struct wsgi_calls outbox; /* with notes or parcels for the loop */
+    unsigned most, n_threads, idle;
+    bool waking;              /* a thread was woken and has not looked yet */
+};
+
+void wsgi_pool_lock(struct wsgi_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+}
+
+void wsgi_pool_unlock(struct wsgi_pool *pool)
+{
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void wsgi_pool_wait(struct wsgi_pool *pool, pthread_cond_t *changed)
+{
+    pthread_cond_wait(changed, &pool->lock);
+}
+
+/* --- to the loop --- */
+
+void wsgi_pool_wake(struct wsgi_pool *pool)
+{
+    uint64_t one = 1;
+    /* It fails only when the counter is full: then the descriptor is readable anyway. */
+    if (write(pool->fd, &one, sizeof one) < 0)
+        fatal_unless(errno == EAGAIN);
+}
+
+/* Lock held. True: the loop has to be woken. */
+static bool post(struct wsgi_call *c)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    if (c->posted)
+        return false;
+    bool first = TAILQ_EMPTY(&pool->outbox);
+    c->posted = true;
+    TAILQ_INSERT_TAIL(&pool->outbox, c, outbox);
+    return first;
+}
+
+static void post_note(struct wsgi_call *c, enum wsgi_note note)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    bool owed = c->wake_owed; /* not to be asked behind the lock: NOTE_OVER is the end of it */
+    c->wake_owed = false;
+    wsgi_pool_lock(pool);
+    c->notes |= note;
+    bool first = post(c);
+    wsgi_pool_unlock(pool);
+    if (first || owed)
+        wsgi_pool_wake(pool);
+}
+
+void wsgi_pool_ask_body(struct wsgi_call *c)
+{
+    post_note(c, NOTE_WANTS_BODY);
+}
+
+void wsgi_pool_fail(struct wsgi_call *c)
+{
+    post_note(c, NOTE_FAILED);
+}
+
+bool wsgi_pool_is_gone(struct wsgi_call *c)
+{
+    if (c->is_inline)
+        return !c->req;
+    wsgi_pool_lock(c->wsgi->pool);
+    bool gone = c->gone;
+    wsgi_pool_unlock(c->wsgi->pool);
+    return gone;
+}
+
+static void free_parcel(struct wsgi_parcel *p)
+{
+    free(p->piece.answer);
+    free(p);
+}
+
+/* NULL: exception set; the piece's answer and descriptor are gone. */
+static struct wsgi_parcel *parcel_new(const struct wsgi_piece *piece)
+{
+    bool lent = piece->bytes.n >= LEND_MIN;
+    size_t n = lent ? 0 : piece->bytes.n;
+    struct wsgi_parcel *p = malloc(sizeof *p + n);
+    if (!p) {
+        int fd = piece->fd;
+        fd_close(&fd);
+        free(piece->answer);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    *p = (struct wsgi_parcel){ .piece = *piece, .lent = lent };
+    if (!lent) {
+        if (n)
+            memcpy(p->bytes, piece->bytes.p, n);
+        p->piece.bytes.p = p->bytes;
+    }
+    return p;
+}
+
+/* Lock held. */
+static bool must_wait(const struct wsgi_call *c)
+{
+    return c->lent || (c->out >= WSGI_BODY_MARK && !c->gone);
+}
+
+static void wait_for_room(struct wsgi_pool *pool, struct wsgi_call *c)
+{
+    Py_BEGIN_ALLOW_THREADS
+    wsgi_pool_lock(pool);
+    while (must_wait(c))
+        wsgi_pool_wait(pool, &c->changed);
+    wsgi_pool_unlock(pool);
+    Py_END_ALLOW_THREADS
+}
+
+enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    struct wsgi_parcel *p = parcel_new(piece);
+    if (!p)
+        return WSGI_ERROR;
+    bool last = piece->last;
+    wsgi_pool_lock(pool);
+    *c->parcels_end = p;
+    c->parcels_end = &p->next;
+    c->lent = p->lent;
+    c->out += piece->bytes.n;
+    bool first = post(c), wait = c->lent || (!last && must_wait(c));
+    wsgi_pool_unlock(pool);
+    if (first && last && !wait && c->ends_at_once)
+        c->wake_owed = true; /* NOTE_OVER follows */
+    else if (first)
+        wsgi_pool_wake(pool);
+    if (wait)
+        wait_for_room(pool, c);
+    return !last && wsgi_pool_is_gone(c) ? WSGI_GONE : WSGI_SENT;
+}
+
+/* --- the loop's thread --- */
+
+/* Takes what the call has for the loop. Lock held. */
+static struct wsgi_parcel *take_parcels(struct wsgi_call *c)
+{
+    struct wsgi_parcel *first = c->parcels;
+    c->parcels = NULL;
+    c->parcels_end = &c->parcels;
+    return first;
+}
+
+static void give_parcels(struct wsgi_call *c, struct wsgi_parcel *p)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    size_t sent = 0;
+    bool lent = false;
+    for (struct wsgi_parcel *next; p; p = next) {
+        next = p->next;
+        if (wsgi_out_give(c, &p->piece) == RESP_LATER)
+            c->late += p->piece.bytes.n;
+        else
+            sent += p->piece.bytes.n;
+        lent |= p->lent;
+        free_parcel(p);
+    }
+    wsgi_pool_lock(pool);
+    c->out -= sent;
+    if (lent)
+        c->lent = false;
+    pthread_cond_broadcast(&c->changed);
+    wsgi_pool_unlock(pool);
+}
+
+static void read_notes(struct wsgi_call *c, struct wsgi_parcel *parcels, unsigned notes)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    if (parcels)
+        give_parcels(c, parcels);
+    if (notes & NOTE_FAILED)
+        wsgi_out_fail(c);
+    if (notes & NOTE_WANTS_BODY)
+        wsgi_input_feed(c);
+    if (notes & NOTE_OVER)
+        pool->ops->on_over(c);
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct wsgi_pool *pool = arg;
+    struct wsgi_call *c;
+    wsgi_pool_lock(pool);
+    while ((c = TAILQ_FIRST(&pool->outbox))) {
+        TAILQ_REMOVE(&pool->outbox, c, outbox);
+        struct wsgi_parcel *parcels = take_parcels(c);
+        unsigned notes = c->notes;
+        c->notes = 0;
+        c->posted = false;
+        wsgi_pool_unlock(pool);
+        read_notes(c, parcels, notes);
+        wsgi_pool_lock(pool);
+    }
+    wsgi_pool_unlock(pool);
+    pool->ops->on_turn(pool->wsgi);
+}
+
+void wsgi_pool_end(struct wsgi_call *c, bool broken)
+{
+    wsgi_pool_lock(c->wsgi->pool);
+    c->gone = true;
+    c->broken = broken;
+    pthread_cond_broadcast(&c->changed);
+    wsgi_pool_unlock(c->wsgi->pool);
+}
+
+void wsgi_pool_credit(struct wsgi_call *c, size_t n)
+{
+    wsgi_pool_lock(c->wsgi->pool);
+    c->out -= n;
+    pthread_cond_broadcast(&c->changed);
+    wsgi_pool_unlock(c->wsgi->pool);
+}
+
+/* --- the threads --- */
+
+/* Lock held. One thread is woken at a time; it wakes the next if there is more to do. */
+static void wake_one(struct wsgi_pool *pool)
+{
+    if (!pool->idle || pool->waking || TAILQ_EMPTY(&pool->queue))
+        return;
+    pool->waking = true;
+    pthread_cond_signal(&pool->work);
+}
+
+/* The next call; waits for one, without the GIL. */
+static struct wsgi_call *next_call(struct wsgi_pool *pool, PyThreadState *state, bool *has_gil)
+{
+    wsgi_pool_lock(pool);
+    if (TAILQ_EMPTY(&pool->queue) && *has_gil) {
+        wsgi_pool_unlock(pool);
+        PyEval_SaveThread();
+        *has_gil = false;
+        wsgi_pool_lock(pool);
+    }
+    while (TAILQ_EMPTY(&pool->queue)) {
+        pool->idle++;
+        wsgi_pool_wait(pool, &pool->work);
+        pool->idle--;
+        pool->waking = false;
+    }
+    struct wsgi_call *c = TAILQ_FIRST(&pool->queue);
+    TAILQ_REMOVE(&pool->queue, c, queue);
+    c->queued = false;
+    wake_one(pool);
+    wsgi_pool_unlock(pool);
+    if (!*has_gil)
+        PyEval_RestoreThread(state);
+    *has_gil = true;
+    return c;
+}
+
+static void *thread_main(void *arg)
+{
+    struct wsgi_pool *pool = arg;
+    PyThreadState *state = PyThreadState_New(pool->interp);
+    bool has_gil = false;
+    while (state) {
+        struct wsgi_call *c = next_call(pool, state, &has_gil);
+        fatal_unless(wsgi_run(c));
+        post_note(c, NOTE_OVER); /* the reference goes with it */
+    }
+    wsgi_pool_lock(pool);
+    pool->n_threads--; /* out of memory */
+    wsgi_pool_unlock(pool);
+    return NULL;
+}
+
+/* The signals of the process are the loop's. Lock held. */
+static int add_thread(struct wsgi_pool *pool)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&thread, NULL, thread_main, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return -1;
+    pthread_detach(thread);
+    pool->n_threads++;
+    return 0;
+}
+
+int wsgi_pool_push(struct wsgi_call *c)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    int result = 0;
+    wsgi_pool_lock(pool);
+    if (!pool->idle && pool->n_threads < pool->most && add_thread(pool) < 0 && !pool->n_threads)
+        result = -1;
+    if (!result) {
+        c->queued = true;
+        TAILQ_INSERT_TAIL(&pool->queue, c, queue);
+        wake_one(pool);
+    }
+    wsgi_pool_unlock(pool);
+    return result;
+}
+
+bool wsgi_pool_take_back(struct wsgi_call *c)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    wsgi_pool_lock(pool);
+    bool queued = c->queued;
+    if (queued)
+        TAILQ_REMOVE(&pool->queue, c, queue);
+    c->queued = false;
+    wsgi_pool_unlock(pool);
+    return queued;
+}
+
+/* --- life --- */
+
+struct wsgi_pool *wsgi_pool_new(struct wsgi *wsgi, struct event_base *base, PyInterpreterState *interp, unsigned most,
+                                const struct wsgi_pool_ops *ops)
+{
+    struct wsgi_pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return NULL;
+    *pool = (struct wsgi_pool){ .wsgi = wsgi, .ops = ops, .interp = interp, .most = most };
+    pool->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    TAILQ_INIT(&pool->queue);
+    TAILQ_INIT(&pool->outbox);
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->work, NULL);
+    if (pool->fd >= 0)
+        pool->event = event_new(base, pool->fd, EV_READ | EV_PERSIST | EV_ET, on_event, pool);
+    if (pool->event && !event_add(pool->event, NULL))
+        return pool;
+    wsgi_pool_free(pool);
+    return NULL;
+}
+
+void wsgi_pool_free(struct wsgi_pool *pool)
+{
+    if (!pool)
+        return;
+    if (pool->event)
+        event_free(pool->event);
+    fd_close(&pool->fd);
+    free(pool);
+}

@@ -1,0 +1,286 @@
+/* wsgi_run.c: see wsgi_run.h. Knows PEP 3333's order of things; how bytes get to the client is wsgi_out.c's on the
+ * loop's thread and wsgi_pool.c's on another. */
+#include "worker/wsgi/wsgi_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "worker/app/app_report.h"
+#include "worker/python/pyerr.h"
+#include "worker/wsgi/wsgi_call.h"
+#include "worker/wsgi/wsgi_environ.h"
+#include "worker/wsgi/wsgi_file.h"
+#include "worker/wsgi/wsgi_out.h"
+#include "worker/wsgi/wsgi_pool.h"
+#include "worker/wsgi/wsgi_start.h"
+#include "worker/wsgi/wsgi_state.h"
+
+/* Pieces of a list that are put together: one write, and no chunks. */
+#define JOIN_MAX (16u << 10)
+
+/* --- to the client --- */
+
+/* Takes piece->fd. */
+static enum wsgi_sent give(struct wsgi_call *c, struct wsgi_piece *piece)
+{
+    if (!c->answered) {
+        PyErr_SetString(PyExc_RuntimeError, "start_response() was not called before the body");
+        return WSGI_ERROR;
+    }
+    piece->answer = c->answer;
+    c->answer = NULL;
+    c->head_sent = true;
+    c->complete = piece->last;
+    return c->is_inline ? wsgi_out_now(c, piece) : wsgi_pool_send(c, piece);
+}
+
+static enum wsgi_sent send_bytes(struct wsgi_call *c, struct span bytes, bool last)
+{
+    return give(c, &(struct wsgi_piece){ .bytes = bytes, .fd = -1, .last = last });
+}
+
+static struct span bytes_span(PyObject *bytes)
+{
+    return (struct span){ PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes) };
+}
+
+static bool is_bytes(PyObject *item)
+{
+    if (PyBytes_Check(item))
+        return true;
+    PyErr_Format(PyExc_TypeError, "the body must be bytes, not %s", Py_TYPE(item)->tp_name);
+    return false;
+}
+
+int wsgi_run_write(struct wsgi_call *c, PyObject *data)
+{
+    if (!is_bytes(data))
+        return -1;
+    if (!PyBytes_GET_SIZE(data))
+        return 0;
+    enum wsgi_sent sent = send_bytes(c, bytes_span(data), false);
+    if (sent == WSGI_LATER)
+        sent = wsgi_out_wait(c);
+    if (sent == WSGI_GONE)
+        PyErr_SetString(c->wsgi->gone_error, "the client has disconnected");
+    return sent == WSGI_SENT ? 0 : -1;
+}
+
+/* --- failures --- */
+
+static void report(struct wsgi_call *c)
+{
+    char line[APP_DESCRIPTION], first[APP_DESCRIPTION + 64];
+    PyObject *exception = pyerr_take();
+    wsgi_call_describe(c, line, sizeof line);
+    if (app_from_disconnect(c->wsgi->gone_error, exception)) {
+        log_debug("Client disconnected during %s", line);
+    } else {
+        snprintf(first, sizeof first, "Exception in WSGI application: %s", line);
+        pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
+    }
+    Py_DECREF(exception);
+}
+
+/* Takes the exception that is set: 500, or the answer is cut. */
+static void fail(struct wsgi_call *c)
+{
+    report(c);
+    if (c->complete)
+        return;
+    c->complete = true;
+    if (c->is_inline)
+        wsgi_out_fail(c);
+    else
+        wsgi_pool_fail(c);
+}
+
+/* --- what the application returned --- */
+
+static enum wsgi_sent send_item(struct wsgi_call *c, PyObject *item)
+{
+    if (!is_bytes(item))
+        return WSGI_ERROR;
+    if (!PyBytes_GET_SIZE(item)) /* nothing to send, and no reason yet for the head */
+        return WSGI_SENT;
+    return send_bytes(c, bytes_span(item), false);
+}
+
+/* True: at the end, one way or another. */
+static bool iterate(struct wsgi_call *c)
+{
+    enum wsgi_sent sent = WSGI_SENT;
+    while (sent == WSGI_SENT && !wsgi_pool_is_gone(c)) {
+        PyObject *item = PyIter_Next(c->iterator);
+        if (!item)
+            break;
+        sent = send_item(c, item);
+        Py_DECREF(item);
+    }
+    if (sent == WSGI_LATER)
+        return false;
+    if (!PyErr_Occurred() && sent == WSGI_SENT && !wsgi_pool_is_gone(c))
+        send_bytes(c, SPAN(""), true);
+    if (PyErr_Occurred())
+        fail(c);
+    return true;
+}
+
+static bool begin_iteration(struct wsgi_call *c)
+{
+    c->iterator = PyObject_GetIter(c->result);
+    if (c->iterator)
+        return iterate(c);
+    fail(c);
+    return true;
+}
+
+/* The bytes of a list or tuple; -1 if something else is in it. */
+static Py_ssize_t total_size(PyObject *const *items, Py_ssize_t n)
+{
+    Py_ssize_t total = 0;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (!PyBytes_Check(items[i]) || PyBytes_GET_SIZE(items[i]) > PY_SSIZE_T_MAX - total)
+            return -1;
+        total += PyBytes_GET_SIZE(items[i]);
+    }
+    return total;
+}
+
+static enum wsgi_sent send_joined(struct wsgi_call *c, PyObject *const *items, Py_ssize_t n)
+{
+    char joined[JOIN_MAX], *to = joined;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        memcpy(to, PyBytes_AS_STRING(items[i]), (size_t)PyBytes_GET_SIZE(items[i]));
+        to += PyBytes_GET_SIZE(items[i]);
+    }
+    return send_bytes(c, (struct span){ joined, (size_t)(to - joined) }, true);
+}
+
+/* A list or tuple: all of it is here, so its length is known. */
+static bool send_sequence(struct wsgi_call *c)
+{
+    PyObject *const *items = PySequence_Fast_ITEMS(c->result);
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(c->result), total = total_size(items, n);
+    if (total < 0 || (n > 1 && total > (Py_ssize_t)JOIN_MAX)) {
+        if (total >= 0 && c->answer && c->answer->length < 0)
+            wsgi_answer_set_length(c->answer, (uint64_t)total);
+        return begin_iteration(c);
+    }
+    enum wsgi_sent sent;
+    c->ends_at_once = true;
+    if (n == 1)
+        sent = send_bytes(c, bytes_span(items[0]), true);
+    else
+        sent = send_joined(c, items, n);
+    if (sent == WSGI_ERROR)
+        fail(c);
+    return true;
+}
+
+/* False: it is no file that can be sent by itself. */
+static bool send_file(struct wsgi_call *c)
+{
+    struct wsgi_piece piece = { .last = true };
+    int real = wsgi_file_real(c->wsgi, c->result, &piece.fd, &piece.at, &piece.n);
+    if (!real)
+        return false;
+    if (real > 0 && c->answer && c->answer->length >= 0 && (uint64_t)c->answer->length < piece.n)
+        piece.n = (size_t)c->answer->length;
+    if (real < 0 || give(c, &piece) == WSGI_ERROR)
+        fail(c);
+    return true;
+}
+
+static bool deliver(struct wsgi_call *c)
+{
+    PyObject *result = c->result;
+    if (PyList_CheckExact(result) || PyTuple_CheckExact(result))
+        return send_sequence(c);
+    if (!c->head_sent && c->answered && send_file(c))
+        return true;
+    return begin_iteration(c);
+}
+
+/* --- the whole of it --- */
+
+static void call_close(struct wsgi_call *c)
+{
+    PyObject *result = c->result;
+    if (!result || PyList_CheckExact(result) || PyTuple_CheckExact(result))
+        return;
+    PyObject *close = PyObject_GetAttr(result, c->wsgi->names.close);
+    PyObject *r = close ? PyObject_CallNoArgs(close) : NULL;
+    if (!close && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Clear();
+    else if (!r)
+        fail(c);
+    Py_XDECREF(r);
+    Py_XDECREF(close);
+}
+
+static void end(struct wsgi_call *c)
+{
+    call_close(c);
+    c->finished = true;
+    Py_CLEAR(c->iterator);
+    Py_CLEAR(c->result);
+    Py_CLEAR(c->environ);
+}
+
+static bool call_app(struct wsgi_call *c)
+{
+    PyObject *start = wsgi_start_new(c);
+    c->environ = start ? wsgi_environ_new(c) : NULL;
+    if (c->environ) {
+        PyObject *args[] = { c->environ, start };
+        c->result = PyObject_Vectorcall(c->wsgi->app, args, 2, NULL);
+    }
+    Py_XDECREF(start);
+    if (c->result)
+        return deliver(c);
+    fail(c);
+    return true;
+}
+
+/* asyncio must not find the server's loop running: a synchronous application may start one of its own, and Django
+ * refuses its database otherwise. */
+static void set_running_loop(struct wsgi *wsgi, PyObject *loop)
+{
+    PyObject *r = PyObject_CallOneArg(wsgi->set_running_loop, loop);
+    if (!r)
+        pyerr_log(LOG_LEVEL_ERROR, "Cannot tell asyncio which loop runs");
+    Py_XDECREF(r);
+}
+
+static bool run_in_context(struct wsgi_call *c, bool (*step)(struct wsgi_call *))
+{
+    bool ended = true;
+    if (c->is_inline)
+        set_running_loop(c->wsgi, Py_None);
+    if (!c->context || PyContext_Enter(c->context) < 0) {
+        fail(c);
+        end(c);
+    } else {
+        if ((ended = step(c)))
+            end(c);
+        PyContext_Exit(c->context);
+    }
+    if (ended)
+        Py_CLEAR(c->context);
+    if (c->is_inline)
+        set_running_loop(c->wsgi, c->wsgi->loop);
+    return ended;
+}
+
+bool wsgi_run(struct wsgi_call *c)
+{
+    c->context = PyContext_Copy(c->wsgi->context);
+    return run_in_context(c, call_app);
+}
+
+bool wsgi_run_resume(struct wsgi_call *c)
+{
+    return run_in_context(c, iterate);
+}

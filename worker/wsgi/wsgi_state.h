@@ -1,0 +1,65 @@
+/* wsgi_state.h: everything that WSGI keeps per worker: the application, types, interned names, the pool. No statics:
+ * each interpreter has its own. Python objects are the GIL's; the rest says whose it is. */
+#ifndef TINE_WSGI_WSGI_STATE_H
+#define TINE_WSGI_WSGI_STATE_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "worker/app/interface.h"
+#include "worker/http/handler.h"
+
+struct wsgi_call;
+struct wsgi_pool;
+
+struct wsgi_names {
+#define NAME(member, text) PyObject *member;
+#include "worker/wsgi/wsgi_names.def"
+};
+
+/* Keys of environ for field names seen lately, direct-mapped. */
+#define WSGI_KEY_SLOTS 128
+#define WSGI_KEY_MAX 64
+
+struct wsgi_key {
+    unsigned char n; /* 0: empty */
+    char name[WSGI_KEY_MAX]; /* as the request has it */
+    PyObject *key;           /* "HTTP_..." */
+};
+
+/* A text seen lately, such as the address of a proxy. */
+struct wsgi_text {
+    char bytes[108];
+    PyObject *text;
+};
+
+TAILQ_HEAD(wsgi_calls, wsgi_call);
+
+struct wsgi {
+    struct handler handler; /* first */
+    struct app_env env;
+    unsigned threads;
+
+    /* GIL */
+    PyObject *app;
+    struct wsgi_names names;
+    PyTypeObject *input_type, *errors_type, *start_type, *file_type;
+    PyObject *environ;      /* what all have in common; copied for each request */
+    PyObject *context;      /* contextvars as the application's modules left them */
+    PyObject *gone_error;   /* exception class: the client is gone; an OSError */
+    PyObject *set_running_loop, *loop; /* asyncio's, for calls on the loop's thread */
+    PyObject *file_io, *buffered_reader, *buffered_random; /* types of real files */
+    struct wsgi_key keys[WSGI_KEY_SLOTS];
+    struct wsgi_text server_name, server_port, remote_addr;
+
+    /* the loop's thread */
+    struct wsgi_calls calls;   /* that the application has, or will have */
+    struct wsgi_calls waiting; /* threads = 1: for their turn */
+    unsigned running;
+    bool busy;                 /* threads = 1: the application has a request */
+
+    struct wsgi_pool *pool;    /* has its own lock */
+};
+
+#endif
