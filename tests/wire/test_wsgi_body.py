@@ -15,7 +15,9 @@ LINES = b"one\ntwo\n\nno end"
 
 @pytest.fixture(params=[1, 4], ids=["inline", "pool"])
 def server(request, serve):
-    return serve(CASES, {"app": {"threads": request.param}, "http": {"body_timeout": "600s", "write_timeout": "600s"}})
+    asan = "detect_leaks=1:quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+    return serve(CASES, {"app": {"threads": request.param}, "http": {"body_timeout": "600s", "write_timeout": "600s"}},
+                 env={"ASAN_OPTIONS": asan})
 
 
 READS = {
