@@ -314,6 +314,11 @@ static void h1_abort(struct req *r)
     h1_cut(h1_of(r), REQ_END_ABORTED);
 }
 
+static void h1_flush(struct req *r)
+{
+    conn_flush(r->conn);
+}
+
 static void h1_abandon(struct req *r)
 {
     struct h1_conn *h = h1_of(r)->h;
@@ -331,6 +336,7 @@ const struct resp_ops h1_resp_ops = {
     .interim = h1_interim,
     .upgrade = h1_upgrade,
     .abort = h1_abort,
+    .flush = h1_flush,
     .want_body = h1_want_body,
     .took_body = h1_took_body,
     .abandon = h1_abandon,

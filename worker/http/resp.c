@@ -211,12 +211,8 @@ enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_
 
 void resp_flush(struct req *r)
 {
-    if (r->state != REQ_STARTED)
-        return;
-    if (r->ops->flush)
+    if (r->state == REQ_STARTED)
         r->ops->flush(r);
-    else
-        conn_flush(r->conn);
 }
 
 void resp_abort(struct req *r)

@@ -103,7 +103,7 @@ struct resp_ops {
     enum resp_result (*upgrade)(struct req *r, const struct resp_head *head, struct span protocol,
                                 const struct proto_ops *proto, void *proto_data);
     void (*abort)(struct req *r);
-    void (*flush)(struct req *r); /* resp_flush(); NULL: conn_flush() */
+    void (*flush)(struct req *r); /* resp_flush() */
     void (*want_body)(struct req *r); /* req_body_want() */
     void (*took_body)(struct req *r); /* after req_body_take(): the queue has room again */
     void (*abandon)(struct req *r);   /* req_abandon() */
