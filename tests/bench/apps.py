@@ -1,6 +1,7 @@
 """The applications that every server runs: plain ASGI, and the same as WSGI where a peer speaks only that."""
 import asyncio
 import json
+import time
 
 SMALL = b"Hello, World!"
 TEN_KB = b"x" * 10240
@@ -65,3 +66,31 @@ async def app(scope, receive, send):
     else:
         await send({"type": "http.response.start", "status": 404, "headers": PLAIN})
         await send({"type": "http.response.body", "body": b"not found"})
+
+
+def _start(start_response, body, kind="text/plain"):
+    start_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def wsgi(environ, start_response):
+    """The same answers by WSGI."""
+    path = environ["PATH_INFO"]
+    if path == "/":
+        return _start(start_response, SMALL)
+    if path == "/10k":
+        return _start(start_response, TEN_KB)
+    if path == "/json":
+        return _start(start_response, json.dumps({"message": "Hello, World!", "items": [1, 2, 3]}).encode(), "application/json")
+    if path == "/echo":
+        return _start(start_response, environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+    if path == "/stream":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return (CHUNK for _ in range(100))
+    if path == "/1m":
+        return _start(start_response, MEBIBYTE)
+    if path == "/sleep":
+        time.sleep(0.01)
+        return _start(start_response, SMALL)
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    return [b"not found"]

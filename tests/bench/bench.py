@@ -123,6 +123,7 @@ def print_table(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--interface", choices=["asgi", "wsgi"], default="asgi")
     parser.add_argument("--tine", default="./tine", help="the binary (default ./tine)")
     parser.add_argument("--venv", help="virtual environment with peers from PyPI")
     parser.add_argument("--rounds", type=int, default=3)
@@ -131,8 +132,11 @@ def main():
     parser.add_argument("--servers", type=lambda s: s.split(","), help="only these, by name")
     parser.add_argument("--output", default=".", help="folder for bench.json and bench.svg")
     args = parser.parse_args()
+    if args.interface == "wsgi":
+        args.scenarios = [s for s in args.scenarios if s != "awaits10"]
     with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "log"), "w") as log:
-        peers = [p for p in servers.all_peers(os.path.abspath(args.tine), args.venv)
+        all_peers = servers.all_wsgi_peers if args.interface == "wsgi" else servers.all_peers
+        peers = [p for p in all_peers(os.path.abspath(args.tine), args.venv)
                  if not args.servers or p.name in args.servers]
         try:
             running = [p for p in peers if p.start(log) or print("not started:", p.name, file=sys.stderr)]

@@ -130,6 +130,38 @@ def all_peers(tine, venv):
         yield from python_peers(os.path.join(venv, "bin", "python"), "/pypi")
 
 
+def python_wsgi_peers(python, tag):
+    """gunicorn's workers, granian, bjoern, fastwsgi, fastpysgi of one Python installation."""
+    if has_module(python, "gunicorn"):
+        common = [python, "-m", "gunicorn", "apps:wsgi", "-b", "127.0.0.1:{port}", "-w", "1", "--log-level", "error"]
+        yield Peer("gunicorn sync" + tag, common)
+        yield Peer("gunicorn gthread 4" + tag, [*common, "-k", "gthread", "--threads", "4"])
+        if has_module(python, "gunicorn", "gevent"):
+            yield Peer("gunicorn gevent" + tag, [*common, "-k", "gevent"])
+    if has_module(python, "granian"):
+        yield Peer("granian" + tag, [python, "-m", "granian", "--interface", "wsgi", "--port", "{port}", "--workers", "1",
+                                     "--no-ws", "--no-log", "apps:wsgi"])
+    if has_module(python, "bjoern"):
+        yield Peer("bjoern" + tag, [python, "-c", "import bjoern, apps; bjoern.run(apps.wsgi, '127.0.0.1', {port})"])
+    for name in ("fastwsgi", "fastpysgi"):
+        if has_module(python, name):
+            code = "import %s as s, apps; s.run(apps.wsgi, host='127.0.0.1', port={port}, loglevel=0)" % name
+            yield Peer(name + tag, [python, "-c", code])
+
+
+def all_wsgi_peers(tine, venv):
+    common = [tine, "-o", "server.workers=1", "-o", "log.loglevel=error", "-b", "127.0.0.1:{port}"]
+    yield Peer("tine", [*common, "-o", "app.threads=1", "apps:wsgi"])
+    yield Peer("tine, 4 threads", [*common, "-o", "app.threads=4", "apps:wsgi"])
+    uwsgi = shutil.which("uwsgi") or shutil.which("uwsgi-core")
+    if uwsgi:
+        yield Peer("uWSGI", [uwsgi, "--plugin", "python3", "--http11-socket", "127.0.0.1:{port}", "--so-keepalive", "--master",
+                             "--http-keepalive", "--need-app", "-L", "-p", "1", "--module", "apps:wsgi"])
+    yield from python_wsgi_peers(DEBIAN_PYTHON, "")
+    if venv:
+        yield from python_wsgi_peers(os.path.join(venv, "bin", "python"), "/pypi")
+
+
 def find_wrk():
     wrk = shutil.which("wrk")
     if not wrk:

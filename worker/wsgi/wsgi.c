@@ -9,7 +9,6 @@
  */
 #include "worker/wsgi/wsgi.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -55,29 +54,35 @@ static void run_inline(struct wsgi_call *c)
     c->suspended = !wsgi_run(c);
     if (!c->suspended)
         on_over(c);
-    else if (!c->req || !c->late) /* meanwhile */
-        wsgi_pool_wake(c->wsgi->pool);
+}
+
+static void refuse(struct wsgi_call *c, const char *why)
+{
+    struct req *r = c->req;
+    log_error("a WSGI request is refused: %s", why);
+    on_over(c);
+    resp_error(r, 503);
 }
 
 static void start(struct wsgi_call *c)
 {
     struct wsgi *wsgi = c->wsgi;
-    struct req *r = c->req;
-    struct span body = req_body(r);
-    c->in_ended = req_body_ended(r);
+    struct span body = req_body(c->req);
+    c->in_ended = req_body_ended(c->req);
+    if (body.n && buf_add(&c->in, body.p, body.n) < 0) {
+        refuse(c, "out of memory");
+        return;
+    }
+    if (body.n)
+        req_body_take(c->req, body.n);
     wsgi->busy = true;
-    if (body.n && buf_add(&c->in, body.p, body.n) == 0)
-        req_body_take(r, body.n);
     if (wsgi->threads == 1 && c->in_ended) {
         run_inline(c);
         return;
     }
     c->stage = CALL_POOL;
-    if (wsgi_pool_push(c) == 0)
-        return;
-    log_error("no thread can be made for a WSGI application: %s", strerror(errno));
-    on_over(c);
-    resp_error(r, 503);
+    if (wsgi_pool_push(c) < 0)
+        refuse(c, "no thread can be made for it");
 }
 
 static void take_turn(struct wsgi_call *c)
@@ -91,7 +96,7 @@ static void take_turn(struct wsgi_call *c)
     TAILQ_INSERT_TAIL(&wsgi->waiting, c, turn);
 }
 
-/* threads = 1: the application is free, or a request that was suspended can go on. */
+/* threads = 1: the application may be free. */
 static void on_turn(struct wsgi *wsgi)
 {
     struct wsgi_call *c;
@@ -104,6 +109,7 @@ static void on_turn(struct wsgi *wsgi)
 static void resume(struct wsgi_call *c)
 {
     pyloop_enter(c->wsgi->env.loop);
+    c->suspended = false; /* what ends the request meanwhile must not come back here */
     c->suspended = !wsgi_run_resume(c);
     if (!c->suspended)
         on_over(c);
@@ -272,6 +278,7 @@ static struct handler *wsgi_open(const struct app_env *env, PyObject *object)
     wsgi->handler.ops = &wsgi_handler_ops;
     wsgi->env = *env;
     wsgi->threads = env->app->threads;
+    wsgi->loop_thread = pthread_self();
     wsgi->app = Py_NewRef(object);
     TAILQ_INIT(&wsgi->calls);
     TAILQ_INIT(&wsgi->waiting);

@@ -68,7 +68,8 @@ static Py_ssize_t take(struct wsgi_call *c, char *to, size_t most, bool line)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
     wsgi_pool_lock(pool);
-    while (!buf_len(&c->in) && !c->in_ended && !c->gone)
+    /* Once the application has ended, the loop must not be asked any more: it lets go of the call. */
+    while (!buf_len(&c->in) && !c->in_ended && !c->gone && !c->finished)
         wait_for_bytes(c);
     size_t n = buf_len(&c->in) < most ? buf_len(&c->in) : most;
     const char *from = buf_span(&c->in).p, *end = line && n ? memchr(from, '\n', n) : NULL;

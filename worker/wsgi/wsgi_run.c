@@ -59,6 +59,10 @@ int wsgi_run_write(struct wsgi_call *c, PyObject *data)
         return -1;
     if (!PyBytes_GET_SIZE(data))
         return 0;
+    if (c->is_inline && !pthread_equal(pthread_self(), c->wsgi->loop_thread)) {
+        PyErr_SetString(PyExc_RuntimeError, "write() was called in another thread than the application");
+        return -1;
+    }
     enum wsgi_sent sent = send_bytes(c, bytes_span(data), false);
     if (sent == WSGI_LATER)
         sent = wsgi_out_wait(c);

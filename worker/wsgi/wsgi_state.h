@@ -4,6 +4,7 @@
 #define TINE_WSGI_WSGI_STATE_H
 
 #include <Python.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <sys/queue.h>
 
@@ -40,6 +41,7 @@ struct wsgi {
     struct handler handler; /* first */
     struct app_env env;
     unsigned threads;
+    pthread_t loop_thread;
 
     /* GIL */
     PyObject *app;
