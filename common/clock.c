@@ -15,23 +15,28 @@ static void put2(char *to, int n)
     to[1] = (char)('0' + n % 10);
 }
 
+void http_date_of(time_t at, char text[HTTP_DATE_LEN + 1])
+{
+    struct tm tm;
+    gmtime_r(&at, &tm);
+    int year = tm.tm_year + 1900;
+    memcpy(text, "Day, 00 Mon 0000 00:00:00 GMT", HTTP_DATE_LEN + 1);
+    memcpy(text, day_names[tm.tm_wday], 3);
+    put2(text + 5, tm.tm_mday);
+    memcpy(text + 8, month_names[tm.tm_mon], 3);
+    put2(text + 12, year / 100);
+    put2(text + 14, year % 100);
+    put2(text + 17, tm.tm_hour);
+    put2(text + 20, tm.tm_min);
+    put2(text + 23, tm.tm_sec);
+}
+
 const char *http_date(struct http_date *d)
 {
     time_t now = time(NULL);
     if (now == d->second && d->text[0])
         return d->text;
-    struct tm tm;
-    gmtime_r(&now, &tm);
-    int year = tm.tm_year + 1900;
-    memcpy(d->text, "Day, 00 Mon 0000 00:00:00 GMT", sizeof(d->text));
-    memcpy(d->text, day_names[tm.tm_wday], 3);
-    put2(d->text + 5, tm.tm_mday);
-    memcpy(d->text + 8, month_names[tm.tm_mon], 3);
-    put2(d->text + 12, year / 100);
-    put2(d->text + 14, year % 100);
-    put2(d->text + 17, tm.tm_hour);
-    put2(d->text + 20, tm.tm_min);
-    put2(d->text + 23, tm.tm_sec);
+    http_date_of(now, d->text);
     d->second = now;
     return d->text;
 }

@@ -34,5 +34,7 @@ struct http_date {
     char text[HTTP_DATE_LEN + 1];
 };
 const char *http_date(struct http_date *d);
+/* The same of any time. */
+void http_date_of(time_t at, char text[HTTP_DATE_LEN + 1]);
 
 #endif

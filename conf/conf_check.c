@@ -148,6 +148,22 @@ static void check_root_path(const struct conf_loaded *l, struct conf_errors *err
                    conf_shown(path).s);
 }
 
+/* Opened by the worker; here only what no folder could mend. */
+static void check_statics(const struct conf_loaded *l, struct conf_errors *errors)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct conf_instance *in = &l->v[i];
+        if (strcmp(in->section->name, "static") != 0)
+            continue;
+        const struct conf_static_files *files = (const void *)in->values;
+        if (!files->dir)
+            conf_error(errors, in->heading, "[%s] needs dir = FOLDER", in->name);
+        if (files->index && (files->index[0] == '.' || strchr(files->index, '/')))
+            conf_error(errors, from(in, "index"), "expected the name of a file, got %s",
+                       conf_shown(files->index).s);
+    }
+}
+
 void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_errors *errors)
 {
     for (size_t i = 0; i < l->n; i++)
@@ -156,4 +172,5 @@ void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_erro
     check_words(l, errors);
     check_module(l, needs_module, errors);
     check_root_path(l, errors);
+    check_statics(l, errors);
 }

@@ -22,7 +22,7 @@ enum { RELOAD = true, RESTART = false, NOW = false, LATER = true };
 
 const struct conf_section conf_sections[] = {
 #define SECTION(member, ini, many, help)                                                 \
-    { ini, MANY_##many, MANY_##many, help, member##_keys, COUNT(member##_keys),          \
+    { ini, MANY_##many, false, help, member##_keys, COUNT(member##_keys),                \
       OFFSET_##many(member), sizeof(struct conf_##member) },
 #define KEY(...)
 #define END(member)

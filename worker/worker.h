@@ -14,6 +14,7 @@
 
 struct access_log;
 struct acceptor;
+struct router;
 struct worker_app;
 
 enum worker_state {
@@ -34,7 +35,9 @@ struct worker {
     struct net net;
     struct acceptor *acceptor;
     struct access_log *access_log;
-    struct handler *answerer; /* who answers requests, behind the admission of net.handler */
+    struct handler *answerer;  /* the application, or builtin:hello */
+    struct handler *admission; /* in front of it; the same if nothing is limited */
+    struct router *router;     /* in front of both; NULL: there is nothing else to choose from */
     struct worker_app *app; /* NULL: module = builtin:hello */
     struct event ipc_event, deadline_event, boot_event, beat_event;
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */

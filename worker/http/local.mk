@@ -8,6 +8,11 @@ libtine_http_a_SOURCES = $(net_sources) \
 	worker/http/forwarded.c worker/http/access_log.c worker/http/access_line.c worker/http/access_line.h \
 	worker/http/h1_priv.h worker/http/h1_conn.c worker/http/h1_head.c worker/http/h1_in.c \
 	worker/http/h1_head_out.h worker/http/h1_head_out.c worker/http/h1_out.c worker/http/h1_upgrade.c worker/http/statuses.def \
+	worker/http/route.h worker/http/route.c worker/http/percent.h \
+	worker/http/accept_encoding.h worker/http/accept_encoding.c \
+	worker/http/static_files.h worker/http/static_files.c worker/http/static_send.h worker/http/static_send.c \
+	worker/http/static_path.h worker/http/static_path.c worker/http/static_mime.h worker/http/static_mime.c \
+	worker/http/static_cond.h worker/http/static_cond.c worker/http/static_range.h worker/http/static_range.c \
 	worker/http/req.c worker/http/resp.c worker/http/error_resp.c worker/http/admission.h worker/http/admission.c worker/http/builtin.c
 
 # A server of builtin:hello without master and Python
@@ -33,3 +38,9 @@ tests_unit_test_h1_conn_LDADD = $(rig_libs)
 tests_unit_test_h1_answer_SOURCES = tests/unit/test_h1_answer.c $(scripted_sources)
 tests_unit_test_h1_answer_CPPFLAGS = $(rig_cppflags)
 tests_unit_test_h1_answer_LDADD = $(rig_libs)
+
+# Static files: the pure parts
+check_PROGRAMS += tests/unit/test_static
+UNIT_TESTS += tests/unit/test_static
+tests_unit_test_static_SOURCES = tests/unit/test_static.c tests/unit/unit.h
+tests_unit_test_static_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS)

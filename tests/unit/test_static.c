@@ -1,0 +1,210 @@
+/* test_static.c: the pure parts of static files: paths, ranges, dates, media types, and the walk that stands in for
+ * openat2(2) where there is none. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+#include "worker/http/route.h"
+#include "worker/http/static_cond.h"
+#include "worker/http/static_mime.h"
+#include "worker/http/static_path.h"
+#include "worker/http/static_range.h"
+
+/* want: NULL = refused. */
+static void decodes(const char *raw, size_t n, const char *want, bool slash)
+{
+    struct static_path path;
+    bool ok = static_path_decode(&path, (struct span){ raw, n });
+    CHECK_MSG(ok == (want != NULL), "%s", raw);
+    if (ok && want)
+        CHECK_MSG(!strcmp(path.s, want) && path.slash == slash && path.n == strlen(want), "%s: %s", raw, path.s);
+}
+
+#define DECODES(raw, want, slash) decodes(raw, sizeof(raw) - 1, want, slash)
+
+static void test_paths(void)
+{
+    DECODES("", "", true);
+    DECODES("/", "", true);
+    DECODES("/a", "a", false);
+    DECODES("/a/b/", "a/b/", true);
+    DECODES("/%41%20%c3%A9", "A \xc3\xa9", false);
+    DECODES("/a%2525", "a%25", false);
+    DECODES("/.well-known/x", ".well-known/x", false);
+    DECODES("/a/.well-known", NULL, false);
+    DECODES("/.", NULL, false);
+    DECODES("/..", NULL, false);
+    DECODES("/%2e%2E/x", NULL, false);
+    DECODES("/a/../b", NULL, false);
+    DECODES("/.hidden", NULL, false);
+    DECODES("/a//b", NULL, false);
+    DECODES("//", NULL, false);
+    DECODES("/a%2fb", NULL, false);
+    DECODES("/a%00", NULL, false);
+    DECODES("/a%", NULL, false);
+    DECODES("/a%4", NULL, false);
+    DECODES("/a%4g", NULL, false);
+    static char longest[PATH_MAX + 1];
+    memset(longest, 'a', sizeof longest);
+    longest[0] = '/';
+    struct static_path path;
+    CHECK(static_path_decode(&path, (struct span){ longest, PATH_MAX }));
+    CHECK(!static_path_decode(&path, (struct span){ longest, PATH_MAX + 1 }));
+}
+
+static void test_prefixes(void)
+{
+    CHECK(route_match(SPAN("/s"), SPAN("/s")) == 2);
+    CHECK(route_match(SPAN("/s"), SPAN("/s/x")) == 2);
+    CHECK(route_match(SPAN("/s"), SPAN("/%73/x")) == 4);
+    CHECK(route_match(SPAN("/s"), SPAN("/sx")) == 0);
+    CHECK(route_match(SPAN("/s"), SPAN("/")) == 0);
+    CHECK(route_match(SPAN("/s"), SPAN("*")) == 0);
+    CHECK(route_match(SPAN("/a/b"), SPAN("/a%2fb")) == 0);
+    CHECK(route_match(SPAN("/a/b"), SPAN("/a%2")) == 0);
+}
+
+static void range_is(const char *value, uint64_t size, enum static_range_result want, size_t want_n)
+{
+    struct static_range parts[STATIC_RANGES_MOST];
+    size_t n = 0;
+    enum static_range_result got = static_range_parse(span_of(value), size, parts, &n);
+    CHECK_MSG(got == want && (got != STATIC_RANGE_PARTS || n == want_n), "%s of %llu", value, (unsigned long long)size);
+    for (size_t i = 0; got == STATIC_RANGE_PARTS && i < n; i++)
+        CHECK_MSG(parts[i].n && parts[i].at < size && parts[i].n <= size - parts[i].at, "%s", value);
+}
+
+static void test_ranges(void)
+{
+    range_is("bytes=0-", 10, STATIC_RANGE_PARTS, 1);
+    range_is("bytes=0-18446744073709551615", 10, STATIC_RANGE_PARTS, 1);
+    range_is("bytes=18446744073709551615-", 10, STATIC_RANGE_NONE, 0);
+    range_is("bytes=99999999999999999999999-", 10, STATIC_RANGE_NONE, 0);
+    range_is("bytes=-99999999999999999999999", 10, STATIC_RANGE_PARTS, 1);
+    range_is("bytes= , 1-1 ,\t2-2,", 10, STATIC_RANGE_PARTS, 2);
+    range_is("bytes=10-", 10, STATIC_RANGE_NONE, 0);
+    range_is("bytes=0-0", 0, STATIC_RANGE_NONE, 0);
+    range_is("bytes=-1", 0, STATIC_RANGE_WHOLE, 0);
+    range_is("bytes=,", 10, STATIC_RANGE_WHOLE, 0);
+    range_is("bytes=1-1,1-1", 10, STATIC_RANGE_WHOLE, 0);
+    range_is("bytes= 1 - 2", 10, STATIC_RANGE_WHOLE, 0);
+    range_is("bytes=+1-2", 10, STATIC_RANGE_WHOLE, 0);
+    range_is("byte=1-2", 10, STATIC_RANGE_WHOLE, 0);
+    range_is("", 10, STATIC_RANGE_WHOLE, 0);
+}
+
+static void date_is(const char *text, time_t want)
+{
+    time_t got = -1;
+    bool ok = static_cond_date(span_of(text), 1700000000, &got); /* November 2023 */
+    CHECK_MSG(ok == (want >= 0) && (!ok || got == want), "%s: %lld", text, (long long)got);
+}
+
+static void test_dates(void)
+{
+    date_is("Sun, 06 Nov 1994 08:49:37 GMT", 784111777);
+    date_is("Sunday, 06-Nov-94 08:49:37 GMT", 784111777);
+    date_is("Sun Nov  6 08:49:37 1994", 784111777);
+    date_is("Wed Nov 16 08:49:37 1994", 784975777);
+    date_is("Thu, 01 Jan 1970 00:00:00 GMT", 0);
+    date_is("Saturday, 06-Nov-73 00:00:00 GMT", 3277152000);
+    date_is("Tuesday, 06-Nov-74 00:00:00 GMT", 152928000);
+    date_is("Sun, 06 Nov 1994 08:49:37 UTC", -1);
+    date_is("Sun, 6 Nov 1994 08:49:37 GMT", -1);
+    date_is("sun, 06 nov 1994 08:49:37 GMT", -1);
+    date_is("Sun, 06 Nov 1994 24:49:37 GMT", -1);
+    date_is("Sun, 00 Nov 1994 08:49:37 GMT", -1);
+    date_is("Sun, 06 Nov 1994 08:49:37 GMTx", -1);
+    date_is("Sunday, 06-Nov-1994 08:49:37 GMT", -1);
+    date_is("", -1);
+}
+
+static void type_is(const char *path, const char *want)
+{
+    CHECK_MSG(span_eq(static_mime_of(span_of(path)).type, span_of(want)), "%s", path);
+}
+
+static void test_types(void)
+{
+    type_is("a.html", "text/html; charset=utf-8");
+    type_is("A.HTML", "text/html; charset=utf-8");
+    type_is("x/y.tar.gz", "application/gzip");
+    type_is("site.webmanifest", "application/manifest+json");
+    type_is("a.7z", "application/x-7z-compressed");
+    type_is("a.zst", "application/zstd");
+    type_is("a.svg", "image/svg+xml");
+    type_is("a.js", "text/javascript; charset=utf-8");
+    type_is("a.mjs", "text/javascript; charset=utf-8");
+    type_is("a.wasm", "application/wasm");
+    type_is("html", "application/octet-stream");
+    type_is("a.html/b", "application/octet-stream");
+    type_is("a.", "application/octet-stream");
+    type_is("", "application/octet-stream");
+    type_is("a.webmanifestx", "application/octet-stream");
+}
+
+static void touch(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    CHECK(fd >= 0);
+    close(fd);
+}
+
+static void opens(struct static_root *root, const char *path, bool want_by_kernel, bool want_by_walk)
+{
+    for (int walk = 0; walk < 2; walk++) {
+        root->walk = walk;
+        int fd = static_root_file(root, path);
+        CHECK_MSG((fd >= 0) == (walk ? want_by_walk : want_by_kernel), "%s by %s: %s", path, walk ? "walk" : "kernel",
+                  strerror(errno));
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+static void test_fences(void)
+{
+    char top[] = "/tmp/tine-static-XXXXXX";
+    CHECK(mkdtemp(top) && chdir(top) == 0 && mkdir("www", 0700) == 0 && mkdir("www/d", 0700) == 0);
+    touch("secret");
+    touch("www/f");
+    touch("www/d/f");
+    CHECK(!symlink("d/f", "www/in") && !symlink("../secret", "www/out") && !symlink("d", "www/din"));
+    CHECK(!symlink("/etc/passwd", "www/abs") && !symlink("/proc/self/root", "www/magic"));
+    struct static_root root;
+    CHECK(static_root_open(&root, "www") == 0);
+    bool kernel = !root.walk;
+    opens(&root, "f", true, true);
+    opens(&root, "", true, true);
+    opens(&root, "d/f", true, true);
+    opens(&root, "d/", true, true);
+    opens(&root, "in", kernel, false);
+    opens(&root, "din/f", kernel, false);
+    opens(&root, "out", false, false);
+    opens(&root, "abs", false, false);
+    opens(&root, "magic/etc/passwd", false, false);
+    opens(&root, "none", false, false);
+    opens(&root, "f/x", false, false);
+    static_root_close(&root);
+    CHECK(static_root_open(&root, "none") < 0 && errno == ENOENT);
+    CHECK(static_root_open(&root, "secret") < 0 && errno == ENOTDIR);
+    static const char *const made[] = { "www/magic", "www/abs", "www/din", "www/out", "www/in", "www/d/f", "www/f",
+                                        "secret", "www/d", "www" };
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++)
+        CHECK(remove(made[i]) == 0);
+    CHECK(chdir("/") == 0 && rmdir(top) == 0);
+}
+
+int main(void)
+{
+    test_paths();
+    test_prefixes();
+    test_ranges();
+    test_dates();
+    test_types();
+    test_fences();
+    return unit_done();
+}

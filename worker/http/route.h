@@ -1,0 +1,30 @@
+/* route.h: which handler answers a request: a table of path prefixes in front of the application. Used only when there is
+ * more than one handler; with one, net->handler is that one and nothing is looked up.
+ *
+ * The longest prefix wins. "/static" is a prefix of "/static" and "/static/x", not of "/staticx". The path is compared
+ * decoded ("/%73tatic/x" has it too), except that an encoded slash is never a separator.
+ */
+#ifndef TINE_HTTP_ROUTE_H
+#define TINE_HTTP_ROUTE_H
+
+#include <stddef.h>
+
+#include "common/span.h"
+
+struct handler;
+struct router;
+
+/* NULL: out of memory. */
+struct router *router_new(void);
+/* `prefix` ("/static") must outlive the router; `done`, which may be NULL, gives the handler back when the router is
+ * freed. 0, or -1: out of memory, nothing taken. */
+int router_add(struct router *t, const char *prefix, struct handler *h, void (*done)(struct handler *h))
+    __attribute__((warn_unused_result));
+/* `rest` answers what no prefix fits, and owns conn->user. Returns the router as a handler. */
+struct handler *router_handler(struct router *t, struct handler *rest);
+void router_free(struct router *t);
+
+/* How many bytes of the undecoded path the prefix takes; 0: it is no prefix of it. */
+size_t route_match(struct span prefix, struct span path);
+
+#endif

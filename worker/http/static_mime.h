@@ -1,0 +1,17 @@
+/* static_mime.h: the media type of a file by the end of its name. */
+#ifndef TINE_HTTP_STATIC_MIME_H
+#define TINE_HTTP_STATIC_MIME_H
+
+#include <stdbool.h>
+
+#include "common/span.h"
+
+struct static_mime {
+    struct span type;
+    bool packed; /* compressed already: nobody lays a .gz beside it */
+};
+
+/* Upper and lower case are the same; application/octet-stream when the ending says nothing. */
+struct static_mime static_mime_of(struct span path);
+
+#endif

@@ -1,0 +1,36 @@
+/* static_path.h: from the path of a URL to an open file below a folder, and to nothing outside of it. */
+#ifndef TINE_HTTP_STATIC_PATH_H
+#define TINE_HTTP_STATIC_PATH_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "common/span.h"
+
+/* A path relative to the folder; "" is the folder itself. Room for a suffix of up to 8 bytes. */
+struct static_path {
+    char s[PATH_MAX + 8];
+    size_t n;
+    bool slash; /* it ended with a slash, or is empty: a folder was asked for */
+};
+
+/* Decodes once. `rest` is what follows the prefix: empty, or it begins with a slash. False when the path must not be
+ * looked up: "." and "..", names that begin with a dot (but for /.well-known/, RFC 8615), empty names, NUL, an encoded
+ * slash, a % without two hexadecimal digits, more than PATH_MAX. */
+bool static_path_decode(struct static_path *to, struct span rest) __attribute__((warn_unused_result));
+
+/* A folder that files are opened below. */
+struct static_root {
+    int fd;      /* O_PATH */
+    bool walk;   /* the kernel has no openat2(2), or a filter forbids it */
+};
+
+/* 0, or -1 with errno. */
+int static_root_open(struct static_root *root, const char *dir) __attribute__((warn_unused_result));
+void static_root_close(struct static_root *root);
+
+/* Opens for reading, without waiting for a writer. Symbolic links are followed as long as they are relative and stay
+ * below the folder (never, where root->walk). The descriptor, or -1 with errno. */
+int static_root_file(const struct static_root *root, const char *path) __attribute__((warn_unused_result));
+
+#endif
