@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness import Server, memory_kb, wait_for
+from harness import Server, memory_kb, sanitized, wait_for
 
 MB = 1024
 
@@ -120,7 +120,8 @@ def test_idle_connections_are_cheap(server):
     try:
         for c in conns:
             assert c.request("GET", "/hello").status == 200
-        assert memory_kb(worker) - before < 800 * 8
+        # The sanitizer's red zones and shadow come on top, more with newer compilers.
+        assert memory_kb(worker) - before < 800 * (16 if sanitized(worker) else 8)
     finally:
         for c in conns:
             c.close()
