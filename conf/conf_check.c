@@ -1,5 +1,6 @@
 /* conf_check.c: the rules that no single value can tell: what is missing, what contradicts, and what is known but not
  * there yet. Never looks at the system: whether a user exists or a port is free is the master's to find out. */
+#include <config.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,8 +75,8 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
     const struct conf_log *logs = &l->conf.log;
     if (l->conf.app.loop != CONF_LOOP_TINE)
         conf_error(errors, from(app, "loop"), "loops other than tine are not supported yet");
-    if (l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)
-        conf_error(errors, from(instance(l, "websocket"), "engine"), "libwebsockets is not supported yet");
+    if (!TINE_LIBWEBSOCKETS && l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)
+        conf_error(errors, from(instance(l, "websocket"), "engine"), "this tine was built without libwebsockets");
     const char *const dest[] = { logs->errorlog, logs->accesslog };
     static const char *const keys[] = { "errorlog", "accesslog" };
     for (size_t i = 0; i < 2; i++)

@@ -7,10 +7,18 @@ import base64
 import hashlib
 import os
 import struct
+from pathlib import Path
+
+from harness import binary
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+def engines():
+    """What [websocket] engine may be, in this build."""
+    return ["wslay", "libwebsockets"] if b"libwebsockets.so" in Path(binary()).read_bytes() else ["wslay"]
 
 
 def accept_of(key):

@@ -9,12 +9,17 @@ import zlib
 import pytest
 
 from harness import Server, wait_for
-from wsconn import BINARY, CLOSE, CONT, PING, PONG, TEXT, WS, close_payload, frame
+from wsconn import BINARY, CLOSE, CONT, PING, PONG, TEXT, WS, close_payload, engines, frame
+
+
+@pytest.fixture(params=engines())
+def engine(request):
+    return request.param
 
 
 @pytest.fixture
-def server(serve):
-    s = serve("websockets", {"websocket": {"max_message_size": "100k", "max_queue": 4}}, allow=["Traceback"])
+def server(serve, engine):
+    s = serve("websockets", {"websocket": {"engine": engine, "max_message_size": "100k", "max_queue": 4}}, allow=["Traceback"])
     yield s
     with s.connect() as c:
         assert c.request("GET", "/hello").body == b"Hello"
@@ -95,6 +100,13 @@ def test_row76_exactly_one_of_text_and_bytes(server, name):
 
 # --- what breaks the protocol ---
 
+# Where libwebsockets falls short, as tine.ini(5) says.
+LIBWEBSOCKETS_TAKES = {
+    frame(TEXT, "x", mask=None), frame(PING, "x", mask=None), frame(CLOSE, mask=None),
+    frame(TEXT, "x", length=4), frame(TEXT, "x", length=10), frame(BINARY, bytes(126), length=10)}
+LIBWEBSOCKETS_CODES = {1012, 1013, 1014}
+
+
 @pytest.mark.parametrize("data", [
     frame(TEXT, "x", mask=None), frame(PING, "x", mask=None), frame(CLOSE, mask=None),
     frame(TEXT, "x", rsv=4), frame(TEXT, "x", rsv=2), frame(TEXT, "x", rsv=1), frame(PING, rsv=4), frame(CLOSE, rsv=1),
@@ -108,7 +120,9 @@ def test_row76_exactly_one_of_text_and_bytes(server, name):
     frame(CLOSE, b"x"), frame(CLOSE, close_payload(0)), frame(CLOSE, close_payload(999)),
     *(frame(CLOSE, close_payload(code)) for code in (1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)),
 ], ids=lambda data: data[:12].hex())
-def test_protocol_errors(server, data):
+def test_protocol_errors(server, engine, data):
+    if engine == "libwebsockets" and data in LIBWEBSOCKETS_TAKES:
+        pytest.skip("libwebsockets takes it")
     with WS(server.connect(), "/events?id=broken") as w:
         w.conn.send(data)
         w.expect_close(1002)
@@ -128,7 +142,9 @@ def test_row76_text_that_is_not_utf8(server, data):
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999])
-def test_good_close_codes(server, name, code):
+def test_good_close_codes(server, engine, name, code):
+    if engine == "libwebsockets" and code in LIBWEBSOCKETS_CODES:
+        pytest.skip("libwebsockets makes it 1002")
     with WS(server.connect(), f"/events?id={name}") as w:
         w.close(code, "why")
     seen = wait_for(lambda: (lambda r: len(r) == 3 and r)(report(server, name)))
@@ -137,7 +153,9 @@ def test_good_close_codes(server, name, code):
 
 # --- pings ---
 
-def test_ping_burst(echo):
+def test_ping_burst(echo, engine):
+    if engine == "libwebsockets":
+        pytest.skip("libwebsockets answers the first ping of a read")
     echo.conn.send(b"".join(frame(PING, b"%d" % i) for i in range(500)))
     for i in range(500):
         echo.expect(PONG, b"%d" % i)
@@ -164,8 +182,8 @@ def test_ping_flood_of_a_client_that_does_not_read(server):
         w.conn.socket.settimeout(w.conn.timeout)
 
 
-def test_row75_ping_and_pong():
-    with Server("websockets", {"websocket": {"ping_interval": "100ms", "ping_timeout": "10s"}}) as s:
+def test_row75_ping_and_pong(engine):
+    with Server("websockets", {"websocket": {"engine": engine, "ping_interval": "100ms", "ping_timeout": "10s"}}) as s:
         with WS(s.connect(), "/echo") as w:
             for _ in range(3):
                 fin, rsv, opcode, payload = w.read()
@@ -174,8 +192,8 @@ def test_row75_ping_and_pong():
             w.close()
 
 
-def test_row75_no_pong():
-    with Server("websockets", {"websocket": {"ping_interval": "100ms", "ping_timeout": "300ms"}}) as s:
+def test_row75_no_pong(engine):
+    with Server("websockets", {"websocket": {"engine": engine, "ping_interval": "100ms", "ping_timeout": "300ms"}}) as s:
         with WS(s.connect(), "/events?id=a") as w:
             assert w.read()[2] == PING
             w.send(PONG, "not it")
@@ -295,8 +313,8 @@ def test_nothing_after_close_counts(echo):
     echo.expect_close(1000)
 
 
-def test_row73_shutdown():
-    with Server("websockets") as s:
+def test_row73_shutdown(engine):
+    with Server("websockets", {"websocket": {"engine": engine}}) as s:
         with WS(s.connect(), "/events?id=a") as w, WS(s.connect(), "/echo") as other:
             s.signal(signal.SIGTERM)
             for one in (w, other):
@@ -306,9 +324,9 @@ def test_row73_shutdown():
                 one.conn.expect_close()
 
 
-def test_row73_shutdown_with_a_deaf_client():
+def test_row73_shutdown_with_a_deaf_client(engine):
     """The closing handshake has a deadline of its own."""
-    with Server("websockets", {"server": {"graceful_timeout": "30s"}}) as s:
+    with Server("websockets", {"server": {"graceful_timeout": "30s"}, "websocket": {"engine": engine}}) as s:
         with WS(s.connect(), "/echo") as w:
             s.signal(signal.SIGTERM)
             assert w.read()[2] == CLOSE

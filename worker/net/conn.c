@@ -252,6 +252,9 @@ int conn_lend(struct conn *c)
     int fd = c->fd;
     assert(c->state == CONN_OPEN && !conn_unsent(c) && c->transport == &transport_tcp);
     event_del(&c->read_event);
+    /* What still waits for writability is told by hand (event_active), never by the descriptor, which may be another's
+     * before we know. */
+    event_assign(&c->write_event, c->net->base, -1, EV_WRITE | EV_PERSIST, conn_on_writable, c);
     c->fd = -1;
     c->paused = true; /* nobody reads here any more */
     return fd;

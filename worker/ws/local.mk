@@ -5,10 +5,15 @@ libtine_ws_a_SOURCES = worker/ws/ws.h worker/ws/ws_handshake.c worker/ws/ws_key.
 	worker/ws/ws_utf8.h worker/ws/ws_utf8.c worker/ws/ws_worker.h worker/ws/ws_worker.c \
 	worker/ws/ws_engine.h worker/ws/ws_wslay.c \
 	worker/ws/ws_deflate.h worker/ws/ws_deflate.c worker/ws/ws_deflate_offer.c
+if LIBWEBSOCKETS
+libtine_ws_a_CPPFLAGS += $(LWS_CFLAGS)
+libtine_ws_a_SOURCES += worker/ws/ws_lws.h worker/ws/ws_lws.c worker/ws/ws_lws_loop.c worker/ws/ws_lws_wsi.c \
+	worker/ws/ws_lws_out.c
+endif
 
 check_PROGRAMS += tests/unit/test_ws_handshake
 UNIT_TESTS += tests/unit/test_ws_handshake
 tests_unit_test_ws_handshake_SOURCES = tests/unit/test_ws_handshake.c tests/unit/head.h tests/unit/unit.h
 tests_unit_test_ws_handshake_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_test_ws_handshake_LDADD = libtine_ws.a libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) \
-	$(INIH_LIBS) $(HTTP_PARSER_LIBS) $(WSLAY_LIBS) $(ZLIB_LIBS)
+	$(INIH_LIBS) $(HTTP_PARSER_LIBS) $(WSLAY_LIBS) $(LWS_LIBS) $(ZLIB_LIBS)

@@ -121,5 +121,6 @@ void ws_link_drained(struct ws_link *link);
 void ws_link_gone(struct ws_link *link);
 
 extern const struct ws_engine_ops ws_engine_wslay;
+extern const struct ws_engine_ops ws_engine_lws; /* only #if TINE_LIBWEBSOCKETS */
 
 #endif

@@ -11,6 +11,7 @@ struct ws_worker {
     struct net *net;
     struct ws_deflate_pool *deflate;
     void *wslay; /* of ws_engine_wslay.start() */
+    void *lws;   /* of ws_engine_lws.start(); NULL: not asked for, or it failed */
 };
 
 /* NULL: out of memory. */
