@@ -114,10 +114,10 @@ void worker_serve(struct worker *w)
 
 /* --- death --- */
 
-static void stop_app(struct worker *w)
+static void stop_app(struct worker *w, uint64_t deadline_ms)
 {
     set_state(w, WORKER_STOPPING);
-    set_deadline(w, STOP_MS);
+    set_deadline(w, deadline_ms);
     if (w->app)
         worker_app_stop(w->app);
     else
@@ -158,7 +158,7 @@ static void stop_accepting(struct worker *w)
 void worker_drain(struct worker *w)
 {
     if (w->state == WORKER_BOOTING) {
-        finish(w);
+        stop_app(w, w->conf->server.graceful_timeout);
         return;
     }
     if (w->state != WORKER_SERVING)
@@ -174,7 +174,7 @@ void worker_drain(struct worker *w)
 void worker_quit(struct worker *w)
 {
     if (w->state == WORKER_BOOTING) {
-        finish(w);
+        stop_app(w, STOP_MS);
     } else if (w->state < WORKER_CANCELLING) {
         stop_accepting(w);
         cancel(w);
@@ -193,7 +193,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
         cancel(w);
         break;
     case WORKER_CANCELLING:
-        stop_app(w);
+        stop_app(w, STOP_MS);
         break;
     case WORKER_STOPPING:
         log_warning("application's lifespan shut-down took too long: leaving it");
@@ -226,7 +226,7 @@ void worker_turn(struct worker *w)
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if ((w->state == WORKER_DRAINING || w->state == WORKER_CANCELLING) && !w->net.n_conns &&
         !(w->app && worker_app_running(w->app)))
-        stop_app(w);
+        stop_app(w, STOP_MS);
 }
 
 void worker_reopen_logs(struct worker *w)

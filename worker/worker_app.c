@@ -108,6 +108,8 @@ struct handler *worker_app_handler(struct worker_app *a)
 static void on_started(void *arg, enum interface_start result, const char *why)
 {
     struct worker_app *a = arg;
+    if (a->worker->state != WORKER_BOOTING) /* told to stop meanwhile: no failure to report */
+        return;
     switch (result) {
     case INTERFACE_STARTED:
         worker_serve(a->worker);

@@ -173,6 +173,36 @@ async def never_ends(scope, receive, send):
     await text(send, "up")
 
 
+async def tidies_up(scope, receive, send):
+    """Start-up that is never complete, and what it does when it is told to stop: it cleans up, says so and ends."""
+    if scope["type"] == "lifespan":
+        await receive()
+        try:
+            report(step="startup")
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            report(step="cleaned")
+            await send({"type": "lifespan.startup.failed", "message": "cancelled"})
+            raise
+    await text(send, "up")
+
+
+async def starts_all_the_same(scope, receive, send):
+    """Start-up that does not let itself be cancelled."""
+    if scope["type"] == "lifespan":
+        await receive()
+        report(step="startup")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+        await send({"type": "lifespan.startup.complete"})
+        report(step=(await receive())["type"])
+        await send({"type": "lifespan.shutdown.complete"})
+    await text(send, "up")
+
+
 async def hangs_in_shutdown(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()

@@ -202,6 +202,23 @@ def test_startup_that_never_ends_is_bounded():
         server.stop()
 
 
+@pytest.mark.parametrize("name, then", [("tidies_up", "cleaned"), ("starts_all_the_same", "lifespan.shutdown"),
+                                        ("never_ends", None)])
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGQUIT])
+def test_stopped_while_it_starts(name, then, sig):
+    """The start-up is cancelled, runs to its end and is no failure."""
+    server = Server(app(name), {"app": {"lifespan": "on"}})
+    server.start()
+    try:
+        server.wait_event(step="startup")
+        server.signal(sig)
+        assert server.wait_exit() == 0
+        assert then is None or server.has_event(step=then)
+        assert "failed to start" not in server.log() and "[WARNING]" not in server.log()
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize("name, logged", [("raises_later", "shut-down went wrong"), ("shutdown_failed", "could not flush")])
 def test_shutdown_that_fails_is_logged(name, logged):
     server = Server(app(name), allow=("Traceback",))

@@ -109,7 +109,7 @@ static enum channel_result lifespan_send(struct channel *c, PyObject *type, PyOb
     const struct asgi_names *n = &c->asgi->names;
     bool starting = l->stage == LIFESPAN_NEW || l->stage == LIFESPAN_STARTING;
     if (channel_is(type, n->lifespan_startup_complete) && starting) {
-        l->stage = LIFESPAN_STARTED;
+        l->stage = l->on_stopped ? LIFESPAN_STOPPING : LIFESPAN_STARTED;
         started(l, INTERFACE_STARTED, NULL);
     } else if (channel_is(type, n->lifespan_startup_failed) && starting) {
         startup_failed(c, message);
@@ -169,8 +169,11 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
     l->running = false;
     if (was == LIFESPAN_NEW || was == LIFESPAN_STARTING) {
         l->stage = LIFESPAN_OVER;
-        ended_early(l, exception);
-        return;
+        if (!l->on_stopped) {
+            ended_early(l, exception);
+            return;
+        }
+        started(l, INTERFACE_START_FAILED, "stopped while it started");
     }
     bool left =
         exception && PyErr_GivenExceptionMatches(exception, l->channel.asgi->cancelled_error);
@@ -261,12 +264,16 @@ fail:;
 void asgi_lifespan_stop(struct asgi *asgi, void (*done)(void *), void *arg)
 {
     struct lifespan *l = (struct lifespan *)asgi->lifespan;
-    if (!l || l->stage != LIFESPAN_STARTED || !l->running) {
+    if (!l || l->stage > LIFESPAN_STARTED || !l->running) {
         done(arg);
         return;
     }
     l->on_stopped = done;
     l->stop_arg = arg;
+    if (l->stage != LIFESPAN_STARTED) { /* one that starts all the same is shut down in order */
+        pytasks_cancel(asgi->env.tasks, (PyObject *)l);
+        return;
+    }
     l->stage = LIFESPAN_STOPPING;
     channel_wake(&l->channel);
 }
