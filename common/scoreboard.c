@@ -34,6 +34,12 @@ void scoreboard_clear(struct scoreboard *board, unsigned slot)
     atomic_store_explicit(&s->connections, 0, memory_order_relaxed);
     atomic_store_explicit(&s->inflight, 0, memory_order_relaxed);
     atomic_store_explicit(&s->requests, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->waiting, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->admitted, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->queued, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->refused, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->timed_out, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->too_large, 0, memory_order_relaxed);
     atomic_store_explicit(&s->log_dropped, 0, memory_order_relaxed);
     atomic_store_explicit(&s->held, 0, memory_order_relaxed);
 }

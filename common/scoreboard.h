@@ -25,6 +25,13 @@ struct score {
     _Atomic(uint32_t) connections;  /* open now */
     _Atomic(uint32_t) inflight;     /* requests being answered now */
     _Atomic(uint64_t) requests;     /* answered since birth */
+    /* admission.c's; but for the last they stay 0 unless http.max_inflight or request_timeout is set */
+    _Atomic(uint32_t) waiting;      /* requests in its queue now */
+    _Atomic(uint64_t) admitted;     /* given to the application */
+    _Atomic(uint64_t) queued;       /* had to wait for that */
+    _Atomic(uint64_t) refused;      /* 503: queue full, or queue_timeout */
+    _Atomic(uint64_t) timed_out;    /* request_timeout: 504, or cut */
+    _Atomic(uint64_t) too_large;    /* 413: above limit_request_body */
     _Atomic(uint64_t) log_dropped;  /* log lines that could not be written */
     _Atomic(uint32_t) held;         /* which of `request` are in use, as bits */
     struct score_request request[SCORE_REQUESTS];

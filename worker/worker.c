@@ -295,10 +295,12 @@ static int start(struct worker *w)
 /* Puts the limits on requests in front of whoever answers them. */
 static int admit(struct worker *w)
 {
-    w->answerer = w->net.handler;
-    w->admission = admission_new(w->base, &w->conf->http, w->answerer);
-    w->net.handler = w->admission;
-    if (w->admission)
+    if (!admission_is_needed(&w->conf->http))
+        return 0;
+    w->admission = admission_new(w->base, &w->conf->http, score_of(w));
+    struct handler *gate = w->admission ? admission_gate(w->admission, w->net.handler) : NULL;
+    w->net.handler = gate;
+    if (gate)
         return 0;
     worker_fail(w, WORKER_EXIT_BOOT, "out of memory");
     return -1;
@@ -342,7 +344,7 @@ static void end(struct worker *w)
 {
     stop_accepting(w);
     net_done(&w->net);
-    admission_free(w->admission, w->answerer);
+    admission_free(w->admission);
     if (w->access_log)
         access_log_flush(w->access_log);
     if (w->app)

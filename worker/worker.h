@@ -14,6 +14,7 @@
 
 struct access_log;
 struct acceptor;
+struct admission;
 struct router;
 struct worker_app;
 
@@ -35,8 +36,7 @@ struct worker {
     struct net net;
     struct acceptor *acceptor;
     struct access_log *access_log;
-    struct handler *answerer;  /* the application, or builtin:hello */
-    struct handler *admission; /* in front of it; the same if nothing is limited */
+    struct admission *admission; /* in front of the application; NULL: nothing is limited */
     struct router *router;     /* in front of both; NULL: there is nothing else to choose from */
     struct worker_app *app; /* NULL: module = builtin:hello */
     struct event ipc_event, deadline_event, boot_event, beat_event;

@@ -1,5 +1,6 @@
 /* admission.c: two queues in order of time, one of requests that wait and one of those that run, under
- * one timer: each queue has one time-out for all, so the first is always the next that is due. */
+ * one timer: each queue has one time-out for all, so the first is always the next that is due. Which application a
+ * request is for, its gate knows, which is the request's handler from beginning to end. */
 #include "worker/http/admission.h"
 
 #include <event2/event.h>
@@ -8,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
@@ -15,19 +17,31 @@
 
 TAILQ_HEAD(req_queue, req);
 
-struct admission {
+struct gate {
     struct handler handler; /* first */
     struct handler *inner;
+    struct admission *admission;
+    struct gate *next;
+};
+
+struct admission {
+    struct gate *gates;
     const struct conf_http *conf;
+    struct score *score;
     struct event timer;
     struct req_queue waiting, running;
     unsigned n_waiting, n_running;
     bool starting; /* start_waiting() is at work */
 };
 
-static struct admission *of(const struct req *r)
+static struct gate *gate_of(const struct req *r)
 {
-    return (struct admission *)r->handler;
+    return (struct gate *)r->handler;
+}
+
+static struct handler *inner_of(const struct req *r)
+{
+    return gate_of(r)->inner;
 }
 
 /* --- the timer --- */
@@ -68,6 +82,8 @@ static void enqueue(struct admission *a, struct req *r, enum req_turn_state stat
     r->turn.since_ms = clock_ms();
     TAILQ_INSERT_TAIL(waits ? &a->waiting : &a->running, r, turn.link);
     *(waits ? &a->n_waiting : &a->n_running) += 1;
+    if (waits)
+        score_add32(&a->score->waiting, 1);
     if (waits ? a->conf->queue_timeout : a->conf->request_timeout)
         arm_if_first(a, waits ? &a->waiting : &a->running, r);
 }
@@ -79,13 +95,17 @@ static void dequeue(struct admission *a, struct req *r)
         return;
     TAILQ_REMOVE(waits ? &a->waiting : &a->running, r, turn.link);
     *(waits ? &a->n_waiting : &a->n_running) -= 1;
+    if (waits)
+        score_add32(&a->score->waiting, -1);
     r->turn.state = REQ_TURN_NONE;
 }
 
 static void run(struct admission *a, struct req *r)
 {
+    struct handler *inner = inner_of(r);
+    score_add64(&a->score->admitted, 1);
     enqueue(a, r, REQ_TURN_RUNS);
-    a->inner->ops->on_request(a->inner, r);
+    inner->ops->on_request(inner, r);
 }
 
 /* Not from inside itself: a request that ends at once frees the place that the loop fills anyway. */
@@ -105,6 +125,7 @@ static void start_waiting(struct admission *a)
 
 static void refuse(struct admission *a, struct req *r)
 {
+    score_add64(&a->score->refused, 1);
     uint64_t seconds = (a->conf->queue_timeout + 999) / 1000;
     resp_error_retry(r, 503, seconds ? (unsigned)seconds : 1);
 }
@@ -117,10 +138,11 @@ static void time_out(struct admission *a, struct req *r)
         enqueue(a, r, REQ_TURN_RUNS);
         return;
     }
+    score_add64(&a->score->timed_out, 1);
     struct span method = req_span(r, r->method), target = req_span(r, r->target);
     log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"", (int)method.n,
                 method.p, (int)(target.n < 400 ? target.n : 400), target.p);
-    a->inner->ops->on_end(r, REQ_END_REQUEST_TIMEOUT);
+    inner_of(r)->ops->on_end(r, REQ_END_REQUEST_TIMEOUT);
     if (r->state < REQ_STARTED)
         resp_error(r, 504);
     else if (r->state < REQ_ENDED)
@@ -146,25 +168,27 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void on_request(struct handler *h, struct req *r)
 {
-    struct admission *a = (struct admission *)h;
+    struct admission *a = ((struct gate *)h)->admission;
     const struct conf_http *conf = a->conf;
     r->handler = h;
-    if (!conf->max_inflight || a->n_running < conf->max_inflight)
+    if (!conf->max_inflight || a->n_running < conf->max_inflight) {
         run(a, r);
-    else if (!conf->max_queue || a->n_waiting < conf->max_queue)
+    } else if (!conf->max_queue || a->n_waiting < conf->max_queue) {
+        score_add64(&a->score->queued, 1);
         enqueue(a, r, REQ_TURN_WAITS);
-    else
+    } else {
         refuse(a, r);
+    }
 }
 
 static void on_body(struct req *r)
 {
-    of(r)->inner->ops->on_body(r);
+    inner_of(r)->ops->on_body(r);
 }
 
 static void on_drained(struct req *r)
 {
-    of(r)->inner->ops->on_drained(r);
+    inner_of(r)->ops->on_drained(r);
 }
 
 static void on_peer_eof(struct req *r)
@@ -172,28 +196,28 @@ static void on_peer_eof(struct req *r)
     if (r->turn.state == REQ_TURN_WAITS) /* nobody has begun to work for it */
         req_abandon(r);
     else
-        of(r)->inner->ops->on_peer_eof(r);
+        inner_of(r)->ops->on_peer_eof(r);
 }
 
 static void on_end(struct req *r, enum req_end why)
 {
-    struct admission *a = of(r);
+    struct admission *a = gate_of(r)->admission;
     bool ran = r->turn.state == REQ_TURN_RUNS;
     dequeue(a, r);
     if (ran)
-        a->inner->ops->on_end(r, why);
+        inner_of(r)->ops->on_end(r, why);
     if (TAILQ_FIRST(&a->waiting)) /* its place is free; never from inside the ended one's call */
         event_active(&a->timer, EV_TIMEOUT, 1);
 }
 
 static void on_conn_close(struct handler *h, struct conn *c)
 {
-    struct handler *inner = ((struct admission *)h)->inner;
+    struct handler *inner = ((struct gate *)h)->inner;
     if (inner->ops->on_conn_close)
         inner->ops->on_conn_close(inner, c);
 }
 
-static const struct handler_ops admission_ops = {
+static const struct handler_ops gate_ops = {
     .name = "admission",
     .on_request = on_request,
     .on_body = on_body,
@@ -203,27 +227,44 @@ static const struct handler_ops admission_ops = {
     .on_conn_close = on_conn_close,
 };
 
-struct handler *admission_new(struct event_base *base, const struct conf_http *conf,
-                              struct handler *inner)
+/* --- life --- */
+
+bool admission_is_needed(const struct conf_http *conf)
 {
-    if (!conf->max_inflight && !conf->request_timeout)
-        return inner;
+    return conf->max_inflight || conf->request_timeout;
+}
+
+struct admission *admission_new(struct event_base *base, const struct conf_http *conf, struct score *score)
+{
     struct admission *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
-    a->handler.ops = &admission_ops;
-    a->inner = inner;
     a->conf = conf;
+    a->score = score;
     TAILQ_INIT(&a->waiting);
     TAILQ_INIT(&a->running);
     evtimer_assign(&a->timer, base, on_timer, a);
-    return &a->handler;
+    return a;
 }
 
-void admission_free(struct handler *handler, struct handler *inner)
+struct handler *admission_gate(struct admission *a, struct handler *inner)
 {
-    if (!handler || handler == inner)
+    struct gate *gate = malloc(sizeof *gate);
+    if (!gate)
+        return NULL;
+    *gate = (struct gate){ { &gate_ops }, inner, a, a->gates };
+    a->gates = gate;
+    return &gate->handler;
+}
+
+void admission_free(struct admission *a)
+{
+    if (!a)
         return;
-    evtimer_del(&((struct admission *)handler)->timer);
-    free(handler);
+    evtimer_del(&a->timer);
+    for (struct gate *gate; (gate = a->gates);) {
+        a->gates = gate->next;
+        free(gate);
+    }
+    free(a);
 }

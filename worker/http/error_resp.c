@@ -2,8 +2,10 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "common/scoreboard.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
+#include "worker/net/conn.h"
 
 static void send_text(struct req *r, unsigned status, unsigned retry_after)
 {
@@ -19,6 +21,8 @@ static void send_text(struct req *r, unsigned status, unsigned retry_after)
     };
     struct resp_head head = { .status = status, .fields = fields, .n_fields = retry_after ? 4 : 3 };
     assert(r->state < REQ_STARTED);
+    if (status == 413)
+        score_add64(&r->conn->net->score->too_large, 1);
     /* Neither can fail for a bad field; a client that is gone is told of by on_end. */
     if (resp_start(r, &head) == RESP_SENT)
         (void)!resp_body(r, (struct span){ text, (size_t)n }, false);
