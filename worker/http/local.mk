@@ -10,7 +10,8 @@ libtine_http_a_SOURCES = $(net_sources) \
 	worker/http/h1_head_out.h worker/http/h1_head_out.c worker/http/h1_out.c worker/http/h1_upgrade.c worker/http/statuses.def \
 	worker/http/route.h worker/http/route.c worker/http/percent.h \
 	worker/http/accept_encoding.h worker/http/accept_encoding.c \
-	worker/http/static_files.h worker/http/static_files.c worker/http/static_send.h worker/http/static_send.c \
+	worker/http/static_files.h worker/http/static_files.c worker/http/static_answer.h worker/http/static_answer.c \
+	worker/http/static_send.h worker/http/static_send.c \
 	worker/http/static_path.h worker/http/static_path.c worker/http/static_mime.h worker/http/static_mime.c \
 	worker/http/static_cond.h worker/http/static_cond.c worker/http/static_range.h worker/http/static_range.c \
 	worker/http/req.c worker/http/resp.c worker/http/error_resp.c worker/http/admission.h worker/http/admission.c worker/http/builtin.c
