@@ -7,6 +7,7 @@ libtine_common_a_SOURCES = \
 	common/fatal.h common/fatal.c \
 	common/fdutil.h common/fdutil.c \
 	common/ipc.h common/ipc_msgs.def common/ipc.c \
+	common/json_out.h common/json_out.c \
 	common/log.h common/log.c \
 	common/proctitle.h common/proctitle.c \
 	common/scoreboard.h common/scoreboard.c
@@ -15,3 +16,8 @@ check_PROGRAMS += tests/unit/test_common
 UNIT_TESTS += tests/unit/test_common
 tests_unit_test_common_SOURCES = tests/unit/test_common.c tests/unit/unit.h
 tests_unit_test_common_LDADD = libtine_common.a
+
+check_PROGRAMS += tests/unit/test_json_out
+UNIT_TESTS += tests/unit/test_json_out
+tests_unit_test_json_out_SOURCES = tests/unit/test_json_out.c tests/unit/unit.h
+tests_unit_test_json_out_LDADD = libtine_common.a

@@ -9,6 +9,7 @@ master_sources = \
 	master/apply.h master/apply.c \
 	master/workers.h master/workers.c \
 	master/slots.h master/slots.c \
+	master/snapshot.h master/snapshot.c \
 	master/spawn.h master/spawn.c \
 	master/reap.h master/reap.c \
 	master/listen.h master/listen.c master/listen_unix.c master/listen_passed.c \

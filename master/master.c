@@ -287,6 +287,8 @@ static void log_banner(const struct master *master)
 enum master_exit master_run(struct master *master)
 {
     master->state = MASTER_STARTING;
+    master->started_at = time(NULL);
+    master->started_ms = clock_ms();
     if (init(master) < 0) {
         done(master);
         return MASTER_EXIT_SYSTEM;

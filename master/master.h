@@ -5,6 +5,8 @@
 #define TINE_MASTER_MASTER_H
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
 
 #include "common/proctitle.h"
 #include "master/daemon.h"
@@ -48,6 +50,8 @@ struct master {
     struct daemon daemon;
 
     /* The master's own. */
+    time_t started_at;   /* wall clock */
+    uint64_t started_ms; /* clock_ms() */
     enum master_state state;
     bool quick;  /* STOPPING without waiting for requests */
     bool paused; /* RUNNING without workers, until a reload brings a generation that has them */

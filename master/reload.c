@@ -44,6 +44,8 @@ static void end_failed(struct master *master, char *error)
 {
     struct reload *reload = &master->reload;
     reload->failed++;
+    reload->ended_at = time(NULL);
+    reload->last_failed = true;
     set_error(reload, error);
     log_error("reload failed: the old workers go on");
     tell_end(master);
@@ -132,6 +134,8 @@ static void commit(struct master *master)
         before->loglevel != now->loglevel || strcmp(before->errorlog, now->errorlog) != 0;
     reload->next = NULL;
     reload->done++;
+    reload->ended_at = time(NULL);
+    reload->last_failed = false;
     set_error(reload, NULL);
     master->current = next;
     master->paused = false;

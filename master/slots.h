@@ -31,6 +31,7 @@ struct slot {
     int ipc_fd;            /* -1: none */
     struct event ipc;      /* readable: a message or EOF */
     struct event timer;    /* by state, see above */
+    uint64_t started_ms;   /* clock_ms() of the fork */
     uint64_t ready_ms;     /* clock_ms() of READY; 0: not in this life */
     bool main_interpreter; /* this life was told to use the main interpreter */
     bool failed;           /* its failure has been logged in its own words (IPC_FAILED) */

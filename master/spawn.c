@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fdutil.h"
 #include "common/heritage.h"
 #include "common/ipc.h"
@@ -174,6 +175,7 @@ int spawn_worker(struct master *master, struct slot *slot)
         return -1;
     }
     slot->pid = pid;
+    slot->started_ms = clock_ms();
     slot->ipc_fd = fds[0];
     slot_set_state(slot, SLOT_STARTING);
     if (event_assign(&slot->ipc, master->base, slot->ipc_fd, EV_READ | EV_PERSIST, on_slot_ipc,
