@@ -10,7 +10,8 @@ libtine_common_a_SOURCES = \
 	common/json_out.h common/json_out.c \
 	common/log.h common/log.c \
 	common/proctitle.h common/proctitle.c \
-	common/scoreboard.h common/scoreboard.c
+	common/histogram.h common/histogram.c \
+	common/scoreboard.h common/score_figures.def common/scoreboard.c
 
 check_PROGRAMS += tests/unit/test_common
 UNIT_TESTS += tests/unit/test_common
@@ -21,3 +22,7 @@ check_PROGRAMS += tests/unit/test_json_out
 UNIT_TESTS += tests/unit/test_json_out
 tests_unit_test_json_out_SOURCES = tests/unit/test_json_out.c tests/unit/unit.h
 tests_unit_test_json_out_LDADD = libtine_common.a
+check_PROGRAMS += tests/unit/test_histogram
+UNIT_TESTS += tests/unit/test_histogram
+tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c tests/unit/unit.h
+tests_unit_test_histogram_LDADD = libtine_common.a

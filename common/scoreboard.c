@@ -1,7 +1,6 @@
-/* scoreboard.c: the mapping behind scoreboard.h. */
+/* scoreboard.c: the mapping behind scoreboard.h, and its readers' sums. */
 #include "common/scoreboard.h"
 
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -26,23 +25,98 @@ void scoreboard_free(struct scoreboard *board)
         munmap(board, board_size(board->n));
 }
 
+/* --- sums --- */
+
+static uint64_t load64(const _Atomic(uint64_t) *field)
+{
+    return atomic_load_explicit(field, memory_order_relaxed);
+}
+
+static void earlier(int64_t *to, int64_t expires)
+{
+    if (expires && (!*to || expires < *to))
+        *to = expires;
+}
+
+static struct score_route_sum *route_of(struct score_sums *sums, const char *name)
+{
+    for (unsigned i = 0; i < sums->n_routes; i++)
+        if (strcmp(sums->route[i].name, name) == 0)
+            return &sums->route[i];
+    struct score_route_sum *to = &sums->route[SCORE_ROUTES_ALL - 1];
+    if (sums->n_routes < SCORE_ROUTES_ALL - 1)
+        to = &sums->route[sums->n_routes++];
+    else
+        sums->n_routes = SCORE_ROUTES_ALL, name = SCORE_ROUTE_OTHERS;
+    strcpy(to->name, name);
+    return to;
+}
+
+static void read_counters(const struct score *score, struct score_sums *to)
+{
+#define SCORE_COUNTER(field, family, labels, unit, help) to->field += load64(&score->field);
+#include "common/score_figures.def"
+    for (unsigned i = 0; i < SCORE_METHODS; i++)
+        to->method[i] += load64(&score->method[i]);
+    for (unsigned i = 0; i < SCORE_STATUSES; i++)
+        to->status[i] += load64(&score->status[i]);
+    histogram_read(&score->latency, &to->latency);
+    unsigned n = atomic_load_explicit(&score->n_routes, memory_order_acquire);
+    for (unsigned i = 0; i < n && i < SCORE_ROUTES; i++) {
+        struct score_route_sum *route = route_of(to, score->route[i].name);
+        route->blocked += load64(&score->route[i].blocked);
+        route->blocked_ns += load64(&score->route[i].blocked_ns);
+        route->slow += load64(&score->route[i].slow);
+    }
+}
+
+void score_read(const struct score *score, struct score_sums *to)
+{
+    read_counters(score, to);
+#define SCORE_GAUGE(field, family, labels, help) \
+    to->field += atomic_load_explicit(&score->field, memory_order_relaxed);
+#include "common/score_figures.def"
+    earlier(&to->tls_expires, atomic_load_explicit(&score->tls_expires, memory_order_relaxed));
+}
+
+void scoreboard_sum(const struct scoreboard *board, struct score_sums *ret_sums)
+{
+    *ret_sums = board->past;
+    for (unsigned i = 0; i < board->used; i++)
+        score_read(&board->slot[i], ret_sums);
+}
+
 void scoreboard_clear(struct scoreboard *board, unsigned slot)
 {
     struct score *s = &board->slot[slot];
-    atomic_store_explicit(&s->pid, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->heartbeat_ns, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->connections, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->inflight, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->requests, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->waiting, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->admitted, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->queued, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->refused, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->timed_out, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->too_large, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->log_dropped, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->held, 0, memory_order_relaxed);
+    if (slot >= board->used)
+        board->used = slot + 1;
+    read_counters(s, &board->past);
+    /* Nobody writes any more, and the only other reader is this same thread. */
+    memset((void *)s, 0, sizeof(*s));
 }
+
+uint64_t score_status_class(const struct score_sums *sums, unsigned class)
+{
+    uint64_t n = 0;
+    if (!class)
+        return sums->status[SCORE_STATUSES - 1];
+    for (unsigned i = 0; i < 100; i++)
+        n += sums->status[(class - 1) * 100 + i];
+    return n;
+}
+
+const char *score_method_name(enum score_method method)
+{
+    static const char *const names[SCORE_METHODS] = {
+        [SCORE_GET] = "GET",       [SCORE_HEAD] = "HEAD",       [SCORE_POST] = "POST",
+        [SCORE_PUT] = "PUT",       [SCORE_PATCH] = "PATCH",     [SCORE_DELETE] = "DELETE",
+        [SCORE_OPTIONS] = "OPTIONS", [SCORE_METHOD_OTHER] = "other",
+    };
+    return names[method];
+}
+
+/* --- the worker's texts --- */
 
 static void keep_text(char *to, size_t size, const char *text, size_t n)
 {
@@ -77,4 +151,19 @@ unsigned score_read_requests(const struct score *score, struct score_request to[
         n++;
     }
     return n;
+}
+
+struct score_route *score_route(struct score *score, const char *name, size_t n)
+{
+    char wanted[SCORE_ROUTE];
+    keep_text(wanted, sizeof(wanted), name, n);
+    unsigned used = atomic_load_explicit(&score->n_routes, memory_order_relaxed);
+    for (unsigned i = 0; i < used; i++)
+        if (strcmp(score->route[i].name, wanted) == 0)
+            return &score->route[i];
+    if (used == SCORE_ROUTES)
+        return &score->route[SCORE_ROUTES - 1];
+    strcpy(score->route[used].name, used == SCORE_ROUTES - 1 ? SCORE_ROUTE_OTHERS : wanted);
+    atomic_store_explicit(&score->n_routes, used + 1, memory_order_release);
+    return &score->route[used];
 }

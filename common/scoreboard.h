@@ -1,5 +1,6 @@
 /* scoreboard.h: one shared anonymous mapping made by the master before it forks; a slot per worker, written by that
- * worker alone (relaxed atomics, no locks) and read by the master. */
+ * worker alone (relaxed atomics, no locks) and read by the master. What a dead worker had counted is kept in the sums of
+ * the past, so that no total ever goes back. */
 #ifndef TINE_COMMON_SCOREBOARD_H
 #define TINE_COMMON_SCOREBOARD_H
 
@@ -8,9 +9,28 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/histogram.h"
+
 #define SCORE_REQUESTS 16 /* kept of one worker; more are only counted */
 #define SCORE_LINE 160
 #define SCORE_CLIENT 48
+#define SCORE_STATUSES 501    /* 100 to 599; the last one: 600 and more, or no answer at all */
+#define SCORE_ROUTES 32       /* of one worker; the last one stands for all others */
+#define SCORE_ROUTES_ALL 64   /* in the sums; likewise */
+#define SCORE_ROUTE 64
+#define SCORE_ROUTE_OTHERS "others"
+
+enum score_method {
+    SCORE_GET,
+    SCORE_HEAD,
+    SCORE_POST,
+    SCORE_PUT,
+    SCORE_PATCH,
+    SCORE_DELETE,
+    SCORE_OPTIONS,
+    SCORE_METHOD_OTHER,
+    SCORE_METHODS
+};
 
 /* A request that is being answered, as much of it as fits; not escaped. */
 struct score_request {
@@ -19,34 +39,68 @@ struct score_request {
     char client[SCORE_CLIENT]; /* "127.0.0.1", terminated; "": none */
 };
 
+/* What was slow, by the place in the application: a bounded number of them, in the order of their first appearance. */
+struct score_route {
+    char name[SCORE_ROUTE];       /* "GET /users/:id", terminated, never changed; not escaped */
+    _Atomic(uint64_t) blocked;    /* steps of the event loop past app.blocking_warning */
+    _Atomic(uint64_t) blocked_ns; /* what they took in all */
+    _Atomic(uint64_t) slow;       /* requests past log.slow_request */
+};
+
 struct score {
     _Alignas(64) _Atomic(pid_t) pid;
     _Atomic(uint64_t) heartbeat_ns; /* clock_ns() of the last loop turn */
-    _Atomic(uint32_t) connections;  /* open now */
-    _Atomic(uint32_t) inflight;     /* requests being answered now */
-    _Atomic(uint64_t) requests;     /* answered since birth */
-    /* admission.c's; but for the last they stay 0 unless http.max_inflight or request_timeout is set */
-    _Atomic(uint32_t) waiting;      /* requests in its queue now */
-    _Atomic(uint64_t) admitted;     /* given to the application */
-    _Atomic(uint64_t) queued;       /* had to wait for that */
-    _Atomic(uint64_t) refused;      /* 503: queue full, or queue_timeout */
-    _Atomic(uint64_t) timed_out;    /* request_timeout: 504, or cut */
-    _Atomic(uint64_t) too_large;    /* 413: above limit_request_body */
-    _Atomic(uint64_t) log_dropped;  /* log lines that could not be written */
     _Atomic(uint32_t) held;         /* which of `request` are in use, as bits */
+    _Atomic(uint32_t) n_routes;     /* of `route` */
+    _Atomic(int64_t) tls_expires;   /* the first of its certificates to do so, seconds since 1970; 0: it has none */
+#define SCORE_COUNTER(field, family, labels, unit, help) _Atomic(uint64_t) field;
+#define SCORE_GAUGE(field, family, labels, help) _Atomic(uint32_t) field;
+#include "common/score_figures.def"
+    _Atomic(uint64_t) method[SCORE_METHODS];
+    struct histogram latency; /* from the end of a request's head to the end of its answer */
+    _Atomic(uint64_t) status[SCORE_STATUSES];
+    struct score_route route[SCORE_ROUTES];
     struct score_request request[SCORE_REQUESTS];
+};
+
+struct score_route_sum {
+    char name[SCORE_ROUTE];
+    uint64_t blocked, blocked_ns, slow;
+};
+
+/* A reader's copy: of one worker, or of several and the past. */
+struct score_sums {
+#define SCORE_COUNTER(field, family, labels, unit, help) uint64_t field;
+#define SCORE_GAUGE(field, family, labels, help) uint64_t field;
+#include "common/score_figures.def"
+    int64_t tls_expires;
+    uint64_t method[SCORE_METHODS];
+    uint64_t status[SCORE_STATUSES];
+    struct histogram_sum latency;
+    unsigned n_routes;
+    struct score_route_sum route[SCORE_ROUTES_ALL];
 };
 
 struct scoreboard {
     unsigned n;
+    unsigned used;          /* slots from here on were never anybody's: not touched, so that they take no memory */
+    struct score_sums past; /* of the dead, by the master alone */
     struct score slot[];
 };
 
 /* Shared, zeroed, n slots. NULL with errno. */
 struct scoreboard *scoreboard_new(unsigned n);
 void scoreboard_free(struct scoreboard *board);
-/* Forgets a dead worker's figures. */
+/* By the master, when the slot has no worker (any more): its totals go to the past, the rest is forgotten. */
 void scoreboard_clear(struct scoreboard *board, unsigned slot);
+/* By the master: everything since the start, gauges as they are now. Later sums are never smaller. */
+void scoreboard_sum(const struct scoreboard *board, struct score_sums *ret_sums);
+/* Adds one worker's figures, of its present life. */
+void score_read(const struct score *score, struct score_sums *to);
+
+const char *score_method_name(enum score_method method);
+/* 1 to 5 of 1xx to 5xx; 0: everything else. */
+uint64_t score_status_class(const struct score_sums *sums, unsigned class);
 
 /* By the worker: remembers a request. Its index, or -1: no room. What the master reads meanwhile may be
  * half of two requests; it is text for people. */
@@ -62,6 +116,9 @@ static inline void score_let_go(struct score *score, int index)
 /* By the master: copies what is held, each text terminated. How many. */
 unsigned score_read_requests(const struct score *score, struct score_request to[SCORE_REQUESTS]);
 
+/* By the worker: the row of this route, or the one of the others when there are too many. */
+struct score_route *score_route(struct score *score, const char *name, size_t n);
+
 static inline void score_add32(_Atomic(uint32_t) *field, int32_t by)
 {
     atomic_store_explicit(field, atomic_load_explicit(field, memory_order_relaxed) + (uint32_t)by, memory_order_relaxed);
@@ -70,6 +127,16 @@ static inline void score_add32(_Atomic(uint32_t) *field, int32_t by)
 static inline void score_add64(_Atomic(uint64_t) *field, uint64_t by)
 {
     atomic_store_explicit(field, atomic_load_explicit(field, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/* A request is over: status 0 without an answer. */
+static inline void score_request_over(struct score *score, unsigned status, enum score_method method, uint64_t took_ns)
+{
+    unsigned row = status - 100u;
+    score_add64(&score->requests, 1);
+    score_add64(&score->method[method], 1);
+    score_add64(&score->status[row < SCORE_STATUSES ? row : SCORE_STATUSES - 1], 1);
+    histogram_add(&score->latency, took_ns);
 }
 
 #endif
