@@ -37,6 +37,7 @@ async def sleep(scope, receive, send):
 
 async def waits(scope, receive, send):
     """Holds nothing: a request that takes long."""
+    report(waits=query(scope).get("n"))
     await asyncio.sleep(float(query(scope)["s"]))
     await text(send, "waited")
 

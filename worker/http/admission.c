@@ -104,6 +104,8 @@ static void run(struct admission *a, struct req *r)
 {
     struct handler *inner = inner_of(r);
     score_add64(&a->score->admitted, 1);
+    if (r->turn.since_ms) /* it waited */
+        r->begun_ns = clock_ns();
     enqueue(a, r, REQ_TURN_RUNS);
     inner->ops->on_request(inner, r);
 }

@@ -8,7 +8,7 @@
 
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "worker/http/access_log.h"
+#include "worker/http/account.h"
 #include "worker/http/h1_priv.h"
 
 #define FREE_REQS 256
@@ -94,9 +94,7 @@ void h1_end(struct h1_req *hr, enum req_end why)
     req_set_state(r, REQ_ENDED);
     if (unlikely(r->conn->lent.n))
         conn_own(r->conn); /* the handler may let go of what it lent */
-    score_add64(&net->score->requests, 1);
-    if (net->access_log && r->method.n)
-        access_log_add(net->access_log, r, clock_ns() - r->started_ns);
+    account_request(r);
     if (!hr->dispatched)
         return;
     score_add32(&net->score->inflight, -1);

@@ -107,6 +107,8 @@ struct req {
     bool lends;                    /* the handler's word for the present resp_body(): see RESP_LEND_MIN */
     bool answer_unbound;           /* more body was given than fits: end at once, whatever waits to be sent */
     uint64_t started_ns;           /* clock_ns() at the end of the head */
+    uint64_t begun_ns;             /* when the handler began with it after a wait; 0: at once, as far as known */
+    uint64_t answered_ns;          /* of resp_start(), noted only if log.slow_request is set; else 0 */
     struct buf logged_fields;      /* fields of the answer, "name\0value\0", kept only if the access log asks */
 
     struct conn *conn;

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "common/clock.h"
 #include "worker/http/access_log.h"
 #include "worker/http/req.h"
 #include "worker/net/conn.h"
@@ -96,6 +97,8 @@ enum resp_result resp_start(struct req *r, const struct resp_head *head)
     r->answer_empty = r->is_head || head->status == 204 || head->status == 304;
     r->answer_trailers = head->trailers;
     req_set_state(r, REQ_STARTED);
+    if (__builtin_expect(r->conn->net->slow_ns != UINT64_MAX, 0))
+        r->answered_ns = clock_ns();
     struct access_log *log = r->conn->net->access_log;
     if (log && access_log_wants_fields(log))
         keep_for_log(r, head);

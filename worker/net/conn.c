@@ -34,6 +34,7 @@ int net_init(struct net *net, struct event_base *base, const struct conf *conf, 
     net->base = base;
     net->conf = conf;
     net->score = score;
+    net->slow_ns = conf->log.slow_request ? conf->log.slow_request * 1000000 : UINT64_MAX;
     TAILQ_INIT(&net->conns);
     event_assign(&net->again_event, base, -1, 0, conn_on_again, net);
     wheel_init(&net->wheel, base);
@@ -209,6 +210,7 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
     TAILQ_INSERT_TAIL(&net->conns, c, all);
     net->n_conns++;
     score_add32(&net->score->connections, 1);
+    score_add64(&net->score->accepted, 1);
     return c;
 }
 

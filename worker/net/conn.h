@@ -107,6 +107,7 @@ struct net {
     struct handler *handler;    /* who answers requests */
     const struct proto_ops *(*choose_proto)(struct conn *c); /* worker/protocols.c */
     struct access_log *access_log; /* opaque here */
+    uint64_t slow_ns;           /* log.slow_request; UINT64_MAX: off */
     struct wheel wheel;
     bool draining;
     unsigned n_conns;

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <poll.h>
 
+#include "common/scoreboard.h"
 #include "worker/net/conn_io.h"
 
 /* Full buffers read from one connection before others get their turn. */
@@ -77,6 +78,7 @@ static void read_on(struct conn *c)
             return;
         }
         c->wrote = false;
+        score_add64(&net->score->bytes_in, (uint64_t)n);
         deliver(c, net->scratch, (size_t)n);
         if (c->state != CONN_OPEN)
             return;

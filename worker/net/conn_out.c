@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/net/conn_io.h"
 
@@ -93,8 +94,10 @@ static ssize_t try_write(struct conn *c, const struct iovec *v, int n)
 {
     ssize_t k = c->transport->writev(c, v, n);
     c->wrote = true;
-    if (likely(k >= 0))
+    if (likely(k >= 0)) {
+        score_add64(&c->net->score->bytes_out, (uint64_t)k);
         return k;
+    }
     if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
         return 0;
     conn_die(c, CONN_END_RESET);
@@ -285,8 +288,10 @@ static ssize_t send_file(struct conn *c)
         return copy_file(c);
     size_t want = c->file_left < FILE_PIECE ? (size_t)c->file_left : FILE_PIECE;
     ssize_t k = c->transport->sendfile(c, c->file_fd, &c->file_at, want);
-    if (k > 0)
+    if (k > 0) {
+        score_add64(&c->net->score->bytes_out, (uint64_t)k);
         return k;
+    }
     if (k < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (k < 0 && (errno == EINVAL || errno == ENOSYS)) /* not a file that the kernel can map */

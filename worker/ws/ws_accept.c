@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
@@ -151,6 +152,8 @@ enum ws_accepted ws_accept(struct req *r, const struct ws_accept *a, struct ws *
         return accepted;
     }
     *ret_ws = ws;
+    score_add64(&worker->net->score->ws_opened, 1);
+    score_add32(&worker->net->score->websockets, 1);
     ws_session_begin(ws);
     return WS_OPENED;
 }

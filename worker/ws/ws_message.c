@@ -1,5 +1,6 @@
 /* ws_message.c: messages, both ways: coming in, pieces become a message within the limit, text is UTF-8 from its first byte
  * on, and no more wait than the user can take; going out, frames. */
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/net/conn.h"
 #include "worker/ws/ws_deflate.h"
@@ -15,6 +16,7 @@ static const struct conf_websocket *conf_of(const struct ws *ws)
 static void tell(struct ws *ws, enum ws_kind kind, struct span bytes)
 {
     const struct conf_websocket *conf = conf_of(ws);
+    score_add64(&ws->link.conn->net->score->ws_in, 1);
     ws->untaken++;
     ws->untaken_bytes += bytes.n;
     if (ws->untaken >= conf->max_queue || ws->untaken_bytes >= conf->max_message_size)
@@ -109,6 +111,7 @@ enum ws_sent ws_send(struct ws *ws, enum ws_kind kind, struct span bytes)
     struct span small;
     bool compressed = ws->deflate && bytes.n >= WS_DEFLATE_LEAST && ws_deflate_compress(ws->deflate, bytes, &small) == 0;
     enum ws_sent sent = ws->link.engine->send(&ws->link, (enum ws_opcode)kind, compressed, compressed ? small : bytes);
+    score_add64(&ws->link.conn->net->score->ws_out, sent != WS_GONE);
     if (sent == WS_LATER)
         ws->later = true;
     return sent;

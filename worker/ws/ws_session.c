@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/handler.h"
 #include "worker/net/conn.h"
@@ -32,6 +33,7 @@ static void finish(struct ws *ws, unsigned code, struct span reason)
     if (ws->state == WS_STATE_ENDED)
         return;
     ws->state = WS_STATE_ENDED;
+    score_add32(&ws->link.conn->net->score->websockets, -1);
     conn_no_deadline(ws->link.conn);
     buf_release(&ws->message);
     ws->ops->on_close(ws, code, reason);
