@@ -24,7 +24,7 @@ void generation_free(struct generation *generation)
 {
     if (!generation)
         return;
-    listeners_close(&generation->listeners);
+    listeners_done(&generation->listeners);
     conf_loaded_free(generation->loaded);
     free(generation);
 }

@@ -89,11 +89,14 @@ static int add_again(struct listeners *listeners, const struct conf_bind *bind,
     return listeners_add(listeners, bind, fd);
 }
 
-/* Takes over what `before` opened for the same bind. How many, or -1 logged. */
+/* Takes over what `before` opened for the same bind. How many, or -1 logged. A socket file that
+ * somebody removed leads nobody to its socket any more: that is made again. */
 static int keep_bind(struct listeners *listeners, const struct listeners *before,
                      const struct conf_bind *bind)
 {
     int kept = 0;
+    if (bind->kind == CONF_BIND_UNIX && !listen_unix_is_there(bind))
+        return 0;
     for (size_t i = 0; before && i < before->n; i++) {
         if (strcmp(before->v[i].bind, bind->text) != 0)
             continue;
@@ -130,9 +133,10 @@ void listeners_replace(struct listeners *before, struct listeners *after)
     if (files)
         after->files = files;
     size_t left = 0;
+    after->shared = before->shared;
     for (size_t i = 0; i < before->n_files; i++) {
         /* Without memory the file stays when the service ends: the next start clears it away. */
-        if (!listens_on(after, before->files[i].path))
+        if (!before->shared && !listens_on(after, before->files[i].path))
             before->files[left++] = before->files[i];
         else if (files)
             after->files[after->n_files++] = before->files[i];
@@ -140,27 +144,46 @@ void listeners_replace(struct listeners *before, struct listeners *after)
             free(before->files[i].path);
     }
     before->n_files = left;
-    listeners_close(before);
+    listeners_done(before);
+}
+
+static void remove_file(const struct listen_file *f)
+{
+    struct stat st;
+    if (f->maker == getpid() && lstat(f->path, &st) == 0 && st.st_dev == f->dev &&
+        st.st_ino == f->ino)
+        unlink(f->path);
+}
+
+static void forget_files(struct listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->n_files; i++)
+        free(listeners->files[i].path);
+    free(listeners->files);
+    listeners->files = NULL;
+    listeners->n_files = 0;
 }
 
 void listeners_close(struct listeners *listeners)
 {
-    for (size_t i = 0; i < listeners->n_files; i++) {
-        struct listen_file *f = &listeners->files[i];
-        struct stat st;
-        if (f->maker == getpid() && lstat(f->path, &st) == 0 && st.st_dev == f->dev &&
-            st.st_ino == f->ino)
-            unlink(f->path);
-        free(f->path);
-    }
+    for (size_t i = 0; !listeners->shared && i < listeners->n_files; i++)
+        remove_file(&listeners->files[i]);
+    if (!listeners->shared)
+        forget_files(listeners);
     for (size_t i = 0; i < listeners->n; i++) {
         close(listeners->v[i].fd);
         free(listeners->v[i].text);
         free(listeners->v[i].bind);
     }
-    free(listeners->files);
     free(listeners->v);
-    *listeners = (struct listeners){ 0 };
+    listeners->v = NULL;
+    listeners->n = 0;
+}
+
+void listeners_done(struct listeners *listeners)
+{
+    listeners_close(listeners);
+    forget_files(listeners);
 }
 
 /* --- TCP --- */

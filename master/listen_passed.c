@@ -50,8 +50,7 @@ void listen_passed_done(struct listen_passed *passed)
     passed->names = NULL;
 }
 
-/* What is wrong with it as a listening stream socket; NULL: nothing. */
-static const char *what_is_wrong(int fd)
+const char *listen_fd_fault(int fd)
 {
     int type = 0, listens = 0, domain = 0;
     socklen_t n = sizeof(int);
@@ -83,7 +82,7 @@ int listen_fd(struct listeners *listeners, const struct listeners *before,
               const struct conf_bind *bind)
 {
     const char *wrong =
-        before && is_used(before, bind->fd) ? "belongs to another bind" : what_is_wrong(bind->fd);
+        before && is_used(before, bind->fd) ? "belongs to another bind" : listen_fd_fault(bind->fd);
     if (wrong) {
         log_critical("bind %s: descriptor %d %s", bind->text, bind->fd, wrong);
         return -1;
@@ -124,7 +123,7 @@ int listen_systemd(struct listeners *listeners, const struct conf_bind *bind,
         int fd = FIRST_PASSED_FD + i;
         const char *name;
         int n = name_at(passed->names, i, &name);
-        const char *wrong = what_is_wrong(fd);
+        const char *wrong = listen_fd_fault(fd);
         if (wrong) {
             log_critical("bind %s: descriptor %d (%.*s) %s", bind->text, fd, n, name, wrong);
             return -1;

@@ -73,8 +73,13 @@ static int bind_with_mode(int fd, const struct sockaddr_un *addr, socklen_t n, u
     return rc;
 }
 
-/* Remembers the file as ours. 0, or -1 with errno. */
-static int own_file(struct listeners *listeners, const char *path)
+bool listen_unix_is_there(const struct conf_bind *bind)
+{
+    struct stat st;
+    return bind->path[0] == '@' || lstat(bind->path, &st) == 0 || errno != ENOENT;
+}
+
+int listen_unix_own(struct listeners *listeners, const char *path)
 {
     struct stat st;
     if (lstat(path, &st) < 0)
@@ -98,7 +103,7 @@ static int make_file(struct listeners *listeners, const struct conf_bind *bind,
 {
     if (bind_with_mode(fd, addr, n, conf->socket_mode) < 0)
         return -1;
-    if (own_file(listeners, bind->path) < 0) {
+    if (listen_unix_own(listeners, bind->path) < 0) {
         int saved = errno;
         unlink(bind->path);
         errno = saved;

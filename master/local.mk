@@ -12,7 +12,8 @@ master_sources = \
 	master/snapshot.h master/snapshot.c \
 	master/spawn.h master/spawn.c \
 	master/reap.h master/reap.c \
-	master/listen.h master/listen.c master/listen_unix.c master/listen_passed.c \
+	master/listen.h master/listen.c master/listen_unix.c master/listen_passed.c master/listen_handed.c \
+	master/upgrade.h master/upgrade.c master/upgrade_exec.h master/upgrade_exec.c \
 	master/privs.h master/privs.c \
 	master/pidfile.h master/pidfile.c \
 	master/daemon.h master/daemon.c \

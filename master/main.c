@@ -59,7 +59,12 @@ static int run(struct master *master, struct listen_passed *passed)
     if (conf->pidfile && pidfile_write(conf->pidfile) < 0)
         return MASTER_EXIT_SYSTEM;
     int status = MASTER_EXIT_SYSTEM;
-    if (listeners_open(&master->current->listeners, NULL, conf, &master->privs, passed) == 0)
+    struct listeners handed = { 0 };
+    upgrade_take_sockets(&master->upgrade, &handed);
+    int opened =
+        listeners_open(&master->current->listeners, &handed, conf, &master->privs, passed);
+    listeners_replace(&handed, &master->current->listeners);
+    if (opened == 0)
         status = master_run(master);
     /* By now a reload may have replaced the configuration; the name of the pidfile stays. */
     conf = &master->conf->server;
@@ -68,22 +73,34 @@ static int run(struct master *master, struct listen_passed *passed)
     return status;
 }
 
-static int serve(const struct conf_cli *cli, struct generation *first,
-                 const struct proctitle *title)
+/* 0, or -1 logged. A new binary is in the background already. */
+static int go_to_background(struct master *master)
 {
-    struct master master = {
-        .cli = cli, .current = first, .conf = first->conf, .title = *title, .notify = { .fd = -1 }
-    };
+    if (master->upgrade.state == UPGRADE_HEIR) {
+        master->daemon = (struct daemon){ .on = true, .parent_fd = -1 };
+        return 0;
+    }
+    if (log_fd() == STDERR_FILENO)
+        log_warning("server.daemon without log.errorlog: nothing is logged after the start");
+    return daemon_start(&master->daemon);
+}
+
+static int serve(const struct conf_cli *cli, struct generation *first,
+                 const struct proctitle *title, struct upgrade *upgrade)
+{
+    struct master master = { .cli = cli,
+                             .current = first,
+                             .conf = first->conf,
+                             .title = *title,
+                             .upgrade = *upgrade,
+                             .notify = { .fd = -1 } };
+    *upgrade = (struct upgrade){ .fd = -1 };
     struct listen_passed passed;
     listen_take_passed(&passed);
     signal(SIGPIPE, SIG_IGN);
     int status = prepare(&master);
-    if (status == MASTER_EXIT_OK && master.conf->server.daemon) {
-        if (log_fd() == STDERR_FILENO)
-            log_warning("server.daemon without log.errorlog: nothing is logged after the start");
-        if (daemon_start(&master.daemon) < 0)
-            status = MASTER_EXIT_SYSTEM;
-    }
+    if (status == MASTER_EXIT_OK && master.conf->server.daemon && go_to_background(&master) < 0)
+        status = MASTER_EXIT_SYSTEM;
     if (status == MASTER_EXIT_OK) {
         notify_open(&master.notify);
         status = run(&master, &passed);
@@ -93,10 +110,11 @@ static int serve(const struct conf_cli *cli, struct generation *first,
     generation_free(master.current);
     privs_done(&master.privs);
     listen_passed_done(&passed);
+    upgrade_done(&master.upgrade);
     return status;
 }
 
-static int act(const struct conf_cli *cli, const struct proctitle *title)
+static int act(const struct conf_cli *cli, const struct proctitle *title, struct upgrade *upgrade)
 {
     struct conf_loaded *loaded = NULL;
     char *errors = NULL;
@@ -111,7 +129,7 @@ static int act(const struct conf_cli *cli, const struct proctitle *title)
         status = fflush(stdout) == 0 ? MASTER_EXIT_OK : MASTER_EXIT_SYSTEM;
     } else {
         struct generation *first = generation_new(loaded, 1);
-        return first ? serve(cli, first, title) : print_errors(NULL);
+        return first ? serve(cli, first, title, upgrade) : print_errors(NULL);
     }
     conf_loaded_free(loaded);
     return status;
@@ -122,7 +140,9 @@ int main(int argc, char **argv)
     struct proctitle title;
     struct conf_cli cli = { 0 };
     char *error = NULL;
+    struct upgrade upgrade;
     proctitle_init(&title, argc, argv);
+    upgrade_init(&upgrade, argv);
     if (conf_cli_parse(argc, argv, &cli, &error) < 0)
         return print_errors(error);
     int status;
@@ -132,7 +152,8 @@ int main(int argc, char **argv)
         status = fputs(conf_cli_help, stdout) < 0 || fflush(stdout) != 0 ? MASTER_EXIT_SYSTEM
                                                                          : MASTER_EXIT_OK;
     else
-        status = act(&cli, &title);
+        status = act(&cli, &title, &upgrade);
     conf_cli_done(&cli);
+    upgrade_done(&upgrade);
     return status;
 }

@@ -61,6 +61,7 @@ void master_worker_ready(struct master *master)
     if (master->state == MASTER_STARTING) {
         master->state = MASTER_RUNNING;
         log_info("ready");
+        upgrade_ready(master);
         master_tell_status(master, "READY=1\n");
         if (master->daemon.on) {
             daemon_detach_stdio();
@@ -85,7 +86,8 @@ void master_settle(struct master *master, struct generation *generation)
 /* Nothing is left to wait for. */
 static bool is_over(const struct master *master)
 {
-    return master->state == MASTER_STOPPING && !slots_alive(&master->slots);
+    return master->state == MASTER_STOPPING && !slots_alive(&master->slots) &&
+           !upgrade_holds_the_end(master);
 }
 
 static void begin_stop(struct master *master, bool quick)
@@ -93,6 +95,7 @@ static void begin_stop(struct master *master, bool quick)
     master->state = MASTER_STOPPING;
     master->quick = quick;
     reload_cancel(master);
+    upgrade_stop(master, quick);
     evtimer_del(&master->leave_timer);
     /* New connections find nobody once the workers let go too; no file stays for the next server to
      * stumble on. */
@@ -150,7 +153,8 @@ void master_stop(struct master *master, bool quick)
         begin_stop(master, true);
         return;
     }
-    if (delay && !quick && master->state != MASTER_STARTING)
+    bool others_serve = master->upgrade.state == UPGRADE_BESIDE || master->upgrade.state == UPGRADE_HEIR;
+    if (delay && !quick && master->state != MASTER_STARTING && !others_serve)
         begin_leave(master, delay);
     else
         begin_stop(master, quick);
@@ -249,7 +253,8 @@ static int init(struct master *master)
         event_config_free(config);
     master->scoreboard = scoreboard_new(SLOTS_MAX);
     if (!master->base || !master->scoreboard || slots_init(&master->slots, master) < 0 ||
-        signals_init(&master->signals, master) < 0 || start_timers(master) < 0) {
+        signals_init(&master->signals, master) < 0 || start_timers(master) < 0 ||
+        upgrade_start(master) < 0) {
         log_critical("out of memory or descriptors: %s", strerror(errno));
         return -1;
     }
@@ -265,6 +270,7 @@ static void done(struct master *master)
         event_del(&master->tick);
         evtimer_del(&master->leave_timer);
     }
+    upgrade_done(&master->upgrade);
     scoreboard_free(master->scoreboard);
     if (master->base)
         event_base_free(master->base);

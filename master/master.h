@@ -15,6 +15,7 @@
 #include "master/reload.h"
 #include "master/signals.h"
 #include "master/slots.h"
+#include "master/upgrade.h"
 #include "master/watchdog.h"
 
 enum master_exit {
@@ -48,6 +49,7 @@ struct master {
     struct proctitle title;
     struct notify notify;
     struct daemon daemon;
+    struct upgrade upgrade;
 
     /* The master's own. */
     time_t started_at;   /* wall clock */

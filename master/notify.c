@@ -53,11 +53,28 @@ void notify_close(struct notify *notify)
     fd_close(&notify->fd);
 }
 
+int notify_hand_over(const struct notify *notify)
+{
+    char us[24], path[sizeof(notify->addr.sun_path) + 1] = "";
+    if (notify->watchdog_us) {
+        snprintf(us, sizeof(us), "%llu", (unsigned long long)notify->watchdog_us);
+        if (setenv("WATCHDOG_USEC", us, 1) < 0)
+            return -1;
+    }
+    if (notify->fd < 0)
+        return 0;
+    size_t n = notify->addr_len - offsetof(struct sockaddr_un, sun_path);
+    memcpy(path, notify->addr.sun_path, n);
+    if (!path[0])
+        path[0] = '@';
+    return setenv("NOTIFY_SOCKET", path, 1);
+}
+
 void notify_send(const struct notify *notify, const char *format, ...)
 {
     char text[512];
     va_list ap;
-    if (notify->fd < 0)
+    if (notify->fd < 0 || notify->quiet)
         return;
     va_start(ap, format);
     int n = vsnprintf(text, sizeof(text), format, ap);

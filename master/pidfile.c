@@ -117,8 +117,51 @@ int pidfile_write(const char *path)
     return rc;
 }
 
+/* "PATH.oldbin", to be freed. NULL: out of memory. */
+static char *retired_name(const char *path)
+{
+    char *name = NULL;
+    return asprintf(&name, "%s.oldbin", path) < 0 ? NULL : name;
+}
+
+static void remove_if_of(const char *path, pid_t pid)
+{
+    if (read_pid(path) == pid)
+        unlink(path);
+}
+
 void pidfile_remove(const char *path)
 {
-    if (path && read_pid(path) == getpid())
-        unlink(path);
+    char *retired = path ? retired_name(path) : NULL;
+    if (path)
+        remove_if_of(path, getpid());
+    if (retired)
+        remove_if_of(retired, getpid());
+    free(retired);
+}
+
+int pidfile_retire(const char *path)
+{
+    char *retired = retired_name(path);
+    int rc = retired ? rename(path, retired) : -1;
+    if (rc < 0)
+        log_error("pidfile %s: cannot be renamed to .oldbin: %s", path, strerror(errno));
+    free(retired);
+    return rc;
+}
+
+void pidfile_return(const char *path)
+{
+    char *retired = retired_name(path);
+    if (!retired || rename(retired, path) < 0)
+        log_error("pidfile %s: cannot be renamed back from .oldbin: %s", path, strerror(errno));
+    free(retired);
+}
+
+void pidfile_forget_retired(const char *path, pid_t pid)
+{
+    char *retired = retired_name(path);
+    if (retired)
+        remove_if_of(retired, pid);
+    free(retired);
 }

@@ -24,7 +24,7 @@ void reap_children(struct master *master)
         struct slot *slot = slots_find(&master->slots, pid);
         if (slot)
             worker_gone(slot, status);
-        else
+        else if (!upgrade_child_gone(master, pid, status))
             log_debug("process %d, not a worker, ended", (int)pid);
     }
 }

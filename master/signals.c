@@ -58,9 +58,9 @@ static void on_reload(int signo, struct master *master)
     reload_request(master);
 }
 
-static void on_unsupported(int signo, struct master *master)
+static void on_upgrade(int signo, struct master *master)
 {
-    log_warning("SIG%s: not supported yet", sigabbrev_np(signo));
+    upgrade_request(master);
 }
 
 static const struct {
@@ -69,7 +69,7 @@ static const struct {
 } table[] = {
     { SIGTERM, on_term },    { SIGINT, on_quick },  { SIGQUIT, on_quick },
     { SIGCHLD, on_child },   { SIGTTIN, on_more },  { SIGTTOU, on_less },
-    { SIGUSR1, on_reopen },  { SIGHUP, on_reload }, { SIGUSR2, on_unsupported },
+    { SIGUSR1, on_reopen },  { SIGHUP, on_reload }, { SIGUSR2, on_upgrade },
     { SIGWINCH, on_window },
 };
 

@@ -71,8 +71,7 @@ static int close_what_is_the_masters(const struct listeners *listeners, int ipc_
     return 0;
 }
 
-/* Everything as a fresh program has it; SIGPIPE stays ignored, as every write reports EPIPE. */
-static void default_signals(void)
+void spawn_default_signals(void)
 {
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     for (int signo = 1; signo < NSIG; signo++)
@@ -114,7 +113,7 @@ static _Noreturn void be_worker(const struct master *master, const struct slot *
                      strerror(errno));
         _exit(WORKER_EXIT_BOOT);
     }
-    default_signals();
+    spawn_default_signals();
     const struct generation *generation = slot->generation;
     const struct conf *conf = generation->conf;
     const char *name = conf->server.proc_name;

@@ -219,15 +219,6 @@ def test_less_and_more_at_once_ends_with_the_same_number():
 
 # --- others ---
 
-@pytest.mark.parametrize("sig", [signal.SIGUSR2])
-def test_signals_of_later_features_are_refused_by_name(sig):
-    with Server(APP) as server:
-        before = server.workers()
-        server.signal(sig)
-        server.wait_log(rf"\[WARNING\] SIG{sig.name[3:]}: not supported yet")
-        assert server.workers() == before
-
-
 def test_usr1_opens_the_error_log_again(tmp_path):
     log = tmp_path / "tine.log"
     with Server(APP, {"log": {"errorlog": str(log)}}) as server:

@@ -1,0 +1,107 @@
+/* upgrade_exec.c: see upgrade_exec.h. The child sets up what the program needs and becomes it; when
+ * that fails it says why and ends, which the old master sees. It must never touch the master's event
+ * base. */
+#include "master/upgrade_exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "conf/conf_cli.h"
+#include "master/generation.h"
+#include "master/master.h"
+#include "master/spawn.h"
+#include "master/upgrade.h"
+
+/* "DIR/NAME" if it can be executed; absolute, malloc'ed. */
+static char *try_program(const char *dir, size_t n_dir, const char *name)
+{
+    char path[PATH_MAX], here[PATH_MAX];
+    struct stat st;
+    int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)n_dir, dir, n_dir ? "/" : "", name);
+    if (n < 0 || n >= (int)sizeof(path) || access(path, X_OK) < 0 || stat(path, &st) < 0 ||
+        !S_ISREG(st.st_mode))
+        return NULL;
+    if (path[0] == '/')
+        return strdup(path);
+    char *absolute = NULL;
+    if (!getcwd(here, sizeof(here)) || asprintf(&absolute, "%s/%s", here, path) < 0)
+        return NULL;
+    return absolute;
+}
+
+/* Links on the way are kept as they are: a package or an operator that switches versions moves the
+ * link. */
+char *upgrade_find_program(const char *argv0)
+{
+    if (strchr(argv0, '/'))
+        return try_program("", 0, argv0);
+    const char *path = getenv("PATH");
+    for (const char *dir = path ? path : "/usr/local/bin:/usr/bin:/bin"; dir;) {
+        size_t n = strcspn(dir, ":");
+        char *found = try_program(n ? dir : ".", n ? n : 1, argv0);
+        if (found)
+            return found;
+        dir = dir[n] ? dir + n + 1 : NULL;
+    }
+    return NULL;
+}
+
+/* In the child. */
+static int set_environment(const struct master *master, const char *sockets, int channel)
+{
+    char from[32];
+    snprintf(from, sizeof(from), "%d:%d", (int)getppid(), channel);
+    return setenv(UPGRADE_ENV_SOCKETS, sockets, 1) == 0 && setenv(UPGRADE_ENV_FROM, from, 1) == 0 &&
+                   notify_hand_over(&master->notify) == 0
+               ? 0
+               : -1;
+}
+
+static _Noreturn void be_new_binary(const struct master *master, const char *sockets, int channel)
+{
+    const struct upgrade *upgrade = &master->upgrade;
+    const char *what = NULL;
+    if (set_environment(master, sockets, channel) < 0)
+        what = "environment";
+    else if (fcntl(channel, F_SETFD, 0) < 0 || listeners_keep_open(&master->current->listeners) < 0)
+        what = "descriptors";
+    else if (master->cli->start_dir && chdir(master->cli->start_dir) < 0)
+        what = master->cli->start_dir;
+    if (!what) {
+        spawn_default_signals();
+        execv(upgrade->program, upgrade->argv);
+        what = upgrade->program;
+    }
+    log_error("upgrade: %s: %s", what, strerror(errno));
+    _exit(MASTER_EXIT_SYSTEM);
+}
+
+pid_t upgrade_exec(struct master *master, int channel)
+{
+    sigset_t all, before;
+    char *sockets = listeners_hand_over(&master->current->listeners);
+    if (!sockets) {
+        log_error("upgrade: out of memory");
+        return -1;
+    }
+    /* Signals wait while we are two: in the child our handlers would write into our event base. */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0)
+        be_new_binary(master, sockets, channel);
+    int saved = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    free(sockets);
+    if (pid < 0)
+        log_error("upgrade: fork: %s", strerror(saved));
+    return pid;
+}
