@@ -10,6 +10,9 @@ master_sources = \
 	master/workers.h master/workers.c \
 	master/slots.h master/slots.c \
 	master/snapshot.h master/snapshot.c \
+	master/stacks.h master/stacks.c \
+	master/control_parse.h master/control_parse.c master/control_commands.def \
+	master/control.h master/control.c master/control_client.c master/control_commands.c \
 	master/spawn.h master/spawn.c \
 	master/reap.h master/reap.c \
 	master/listen.h master/listen.c master/listen_unix.c master/listen_passed.c master/listen_handed.c \

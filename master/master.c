@@ -170,6 +170,14 @@ void master_worker_gone(struct master *master)
         event_base_loopbreak(master->base);
 }
 
+void master_scale_to(struct master *master, unsigned workers)
+{
+    master->current->target = workers;
+    log_info("workers: %u", workers);
+    workers_fit(master);
+    tell_status(master);
+}
+
 void master_scale(struct master *master, int by)
 {
     struct generation *current = master->current;
@@ -179,10 +187,7 @@ void master_scale(struct master *master, int by)
         log_warning("workers: stays at %u", current->target);
         return;
     }
-    current->target += (unsigned)by;
-    log_info("workers: %u", current->target);
-    workers_fit(master);
-    tell_status(master);
+    master_scale_to(master, current->target + (unsigned)by);
 }
 
 void master_pause(struct master *master)
@@ -197,14 +202,16 @@ void master_pause(struct master *master)
     tell_status(master);
 }
 
-void master_reopen_logs(struct master *master)
+int master_reopen_logs(struct master *master)
 {
-    if (log_reopen() < 0)
+    int rc = log_reopen();
+    if (rc < 0)
         log_error("the error log cannot be opened again: %s", strerror(errno));
     else
         log_info("logs opened again");
     apply_log_owner(master->conf, &master->privs);
     workers_tell(master, IPC_REOPEN);
+    return rc;
 }
 
 static void on_libevent_message(int severity, const char *text)
@@ -229,6 +236,7 @@ static void on_tick(int fd, short what, void *arg)
 {
     watchdog_look(arg);
     recycle_look(arg);
+    stacks_look(arg);
 }
 
 static int start_timers(struct master *master)
@@ -258,11 +266,13 @@ static int init(struct master *master)
         log_critical("out of memory or descriptors: %s", strerror(errno));
         return -1;
     }
-    return 0;
+    return control_open(master);
 }
 
 static void done(struct master *master)
 {
+    stacks_done(master);
+    control_close(master);
     slots_done(&master->slots);
     reload_done(&master->reload);
     signals_done(&master->signals);

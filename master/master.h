@@ -9,12 +9,14 @@
 #include <time.h>
 
 #include "common/proctitle.h"
+#include "master/control.h"
 #include "master/daemon.h"
 #include "master/notify.h"
 #include "master/privs.h"
 #include "master/reload.h"
 #include "master/signals.h"
 #include "master/slots.h"
+#include "master/stacks.h"
 #include "master/upgrade.h"
 #include "master/watchdog.h"
 
@@ -65,18 +67,23 @@ struct master {
     struct event tick, leave_timer;
     struct watchdog watchdog;
     struct slots slots;
+    struct control control;
+    struct stacks stacks;
     struct scoreboard *scoreboard;
 };
 
 /* From the first fork to the last reaped worker. */
 enum master_exit master_run(struct master *master);
 
-/* By signals.c. */
+/* By signals.c and control_commands.c. */
 void master_stop(struct master *master, bool quick);
 void master_scale(struct master *master, int by);
+/* 1 to WORKERS_MAX. */
+void master_scale_to(struct master *master, unsigned workers);
 /* Ends the workers gracefully and keeps the sockets. */
 void master_pause(struct master *master);
-void master_reopen_logs(struct master *master);
+/* 0, or -1 logged: the error log stays what it was. */
+int master_reopen_logs(struct master *master);
 
 /* By reload.c: says how the service is to the service manager. */
 void master_tell_status(struct master *master, const char *assignments);

@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "conf/conf_load.h"
 #include "master/apply.h"
+#include "master/control.h"
 #include "master/generation.h"
 #include "master/master.h"
 #include "master/slots.h"
@@ -36,6 +37,7 @@ static void tell_end(struct master *master)
 {
     master->state = MASTER_RUNNING;
     master_tell_status(master, "READY=1\n");
+    control_reload_ended(master);
     reload_try(master);
 }
 
@@ -103,6 +105,7 @@ static void begin(struct master *master)
     struct reload *reload = &master->reload;
     char *error = NULL;
     reload->wanted = reload->waits = false;
+    reload->begun++;
     master->state = MASTER_RELOADING;
     log_info("reloading");
     notify_send(&master->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading",
@@ -112,9 +115,14 @@ static void begin(struct master *master)
         end_failed(master, error);
         return;
     }
-    if (open_listeners(master, next) < 0) {
+    const char *what = open_listeners(master, next) < 0            ? "a bind"
+                       : control_prepare(master, next->conf) < 0 ? "control.socket"
+                                                                 : NULL;
+    if (what) {
         generation_free(next);
-        end_failed(master, strdup("a bind of the new configuration cannot be opened; see the log"));
+        if (asprintf(&error, "%s of the new configuration cannot be opened; see the log", what) < 0)
+            error = NULL;
+        end_failed(master, error);
         return;
     }
     apply_limits(next->conf);
@@ -145,6 +153,7 @@ static void commit(struct master *master)
         log_error("the error log stays %s", before->errorlog);
     apply_title(master);
     listeners_replace(&old->listeners, &next->listeners);
+    control_commit(master);
     log_info("reloaded: generation %u serves", next->number);
     keep_target(old, next);
     workers_stop_generation(master, old, false);
@@ -175,6 +184,7 @@ void reload_fail(struct master *master, const char *why)
     reload->next = NULL;
     master->n_old++;
     listeners_close(&next->listeners);
+    control_rollback(master);
     workers_stop_generation(master, next, false);
     end_failed(master, error);
 }
@@ -210,6 +220,8 @@ void reload_cancel(struct master *master)
     struct generation *next = master->reload.next;
     master->reload.wanted = false;
     master->reload.next = NULL;
+    control_rollback(master);
+    control_reload_cancelled(master);
     if (!next)
         return;
     master->n_old++;

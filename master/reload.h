@@ -16,6 +16,7 @@ struct reload {
     bool waits;              /* the reason for that has been logged */
     char *words;             /* what a worker of `next` said when it failed; NULL: nothing yet */
     unsigned done, failed;   /* reloads so far */
+    unsigned begun;          /* the number of the last one that has begun: 1, 2, ... */
     time_t ended_at;         /* wall clock of the end of the last one; 0: there was none */
     bool last_failed;
     char *error; /* why the last one failed, at most a traceback; NULL: it did not, or there was none */

@@ -39,7 +39,7 @@ int slots_init(struct slots *slots, struct master *master)
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         slots->v[i].master = master;
         slots->v[i].index = i;
-        slots->v[i].ipc_fd = -1;
+        slots->v[i].ipc_fd = slots->v[i].stacks_fd = -1;
     }
     return 0;
 }
@@ -52,7 +52,11 @@ void slots_done(struct slots *slots)
             event_del(&slot->timer);
         if (event_initialized(&slot->ipc))
             event_del(&slot->ipc);
+        if (event_initialized(&slot->stacks))
+            event_del(&slot->stacks);
         fd_close(&slot->ipc_fd);
+        fd_close(&slot->stacks_fd);
+        buf_release(&slot->stacks_text);
     }
     free(slots->v);
     slots->v = NULL;
@@ -139,7 +143,10 @@ void slot_clear(struct slot *slot)
     event_del(&slot->timer);
     if (slot->ipc_fd >= 0)
         event_del(&slot->ipc);
+    if (slot->stacks_fd >= 0)
+        event_del(&slot->stacks);
     fd_close(&slot->ipc_fd);
+    fd_close(&slot->stacks_fd);
     slot_set_state(slot, SLOT_EMPTY);
     slot->pid = 0;
     slot->ready_ms = 0;

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/buf.h"
+
 #define WORKERS_MAX 1024 /* of one generation */
 #define SLOTS_MAX 2048   /* a new generation boots beside the old */
 
@@ -30,6 +32,10 @@ struct slot {
     pid_t pid;             /* 0: none */
     int ipc_fd;            /* -1: none */
     struct event ipc;      /* readable: a message or EOF */
+    int stacks_fd;         /* it writes its stacks there; -1: none */
+    struct event stacks;   /* readable: some have come */
+    struct buf stacks_text; /* for the log */
+    uint64_t stacks_ms;    /* clock_ms() of the last of them */
     struct event timer;    /* by state, see above */
     uint64_t started_ms;   /* clock_ms() of the fork */
     uint64_t ready_ms;     /* clock_ms() of READY; 0: not in this life */

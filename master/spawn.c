@@ -29,6 +29,7 @@
 #include "master/workers.h"
 #include "master/master.h"
 #include "master/slots.h"
+#include "master/stacks.h"
 
 static int compare_ints(const void *a, const void *b)
 {
@@ -46,11 +47,11 @@ static void close_from_to(int first, int last)
 }
 
 /* 0, or -1: out of memory. */
-static int close_what_is_the_masters(const struct listeners *listeners, int ipc_fd)
+static int close_what_is_the_masters(const struct listeners *listeners, int ipc_fd, int stacks_fd)
 {
     int log_fds[LOG_MAX_FDS];
     size_t n_log = log_own_fds(log_fds);
-    size_t n = 0, most = listeners->n + n_log + 1;
+    size_t n = 0, most = listeners->n + n_log + 2;
     int *keep = calloc(most, sizeof(*keep));
     if (!keep)
         return -1;
@@ -59,6 +60,7 @@ static int close_what_is_the_masters(const struct listeners *listeners, int ipc_
     for (size_t i = 0; i < n_log; i++)
         keep[n++] = log_fds[i];
     keep[n++] = ipc_fd;
+    keep[n++] = stacks_fd;
     qsort(keep, n, sizeof(*keep), compare_ints);
     int next = STDERR_FILENO + 1;
     for (size_t i = 0; i < n; i++) {
@@ -74,8 +76,9 @@ static int close_what_is_the_masters(const struct listeners *listeners, int ipc_
 void spawn_default_signals(void)
 {
     struct sigaction dfl = { .sa_handler = SIG_DFL };
+    signal(SIGUSR2, SIG_IGN); /* somebody may ask for stacks before Python can write them */
     for (int signo = 1; signo < NSIG; signo++)
-        if (signo != SIGPIPE)
+        if (signo != SIGPIPE && signo != SIGUSR2)
             sigaction(signo, &dfl, NULL);
     sigset_t none;
     sigemptyset(&none);
@@ -106,7 +109,32 @@ static int follow_log(const struct conf_log *now, const struct conf *conf, int i
     return -1;
 }
 
-static _Noreturn void be_worker(const struct master *master, const struct slot *slot, int ipc_fd)
+/* Between us, index 0, and a worker. */
+struct channels {
+    int ipc[2], stacks[2];
+};
+
+/* 0, or -1 with errno. */
+static int open_channels(struct channels *channels)
+{
+    if (ipc_pair(channels->ipc) < 0)
+        return -1;
+    /* A signal handler writes there: it must not wait for us. */
+    if (pipe2(channels->stacks, O_CLOEXEC | O_NONBLOCK) == 0)
+        return 0;
+    fd_close(&channels->ipc[0]);
+    fd_close(&channels->ipc[1]);
+    return -1;
+}
+
+static void close_channels(struct channels *channels, unsigned side)
+{
+    fd_close(&channels->ipc[side]);
+    fd_close(&channels->stacks[side]);
+}
+
+static _Noreturn void be_worker(const struct master *master, const struct slot *slot, int ipc_fd,
+                                int stacks_fd)
 {
     if (forget_base(master->base) < 0) {
         log_critical("worker %u: no event loop after the fork: %s", slot->index + 1,
@@ -126,13 +154,14 @@ static _Noreturn void be_worker(const struct master *master, const struct slot *
         .slot = slot->index,
         .generation = generation->number,
         .ipc_fd = ipc_fd,
+        .stacks_fd = stacks_fd,
         .main_interpreter = slot->main_interpreter,
     };
     if (follow_log(&master->conf->log, conf, ipc_fd) < 0)
         _exit(WORKER_EXIT_BOOT);
     if (master->daemon.on)
         daemon_detach_stdio();
-    if (close_what_is_the_masters(&generation->listeners, ipc_fd) < 0 ||
+    if (close_what_is_the_masters(&generation->listeners, ipc_fd, stacks_fd) < 0 ||
         privs_drop(&master->privs) < 0)
         _exit(WORKER_EXIT_BOOT);
     umask((mode_t)conf->server.umask);
@@ -141,45 +170,56 @@ static _Noreturn void be_worker(const struct master *master, const struct slot *
 
 /* Signals wait while we are two: in the child the master's handlers would write into the master's
  * own event base. */
-static pid_t fork_quietly(struct master *master, struct slot *slot, const int fds[2])
+static pid_t fork_quietly(struct master *master, struct slot *slot, const struct channels *channels)
 {
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0)
-        be_worker(master, slot, fds[1]);
+        be_worker(master, slot, channels->ipc[1], channels->stacks[1]);
     int saved = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     errno = saved;
     return pid;
 }
 
+/* 0, or -1. */
+static int listen_to(struct slot *slot)
+{
+    struct event_base *base = slot->master->base;
+    const short what = EV_READ | EV_PERSIST;
+    if (event_assign(&slot->stacks, base, slot->stacks_fd, what, on_slot_stacks, slot) < 0 ||
+        event_assign(&slot->ipc, base, slot->ipc_fd, what, on_slot_ipc, slot) < 0 ||
+        event_add(&slot->ipc, NULL) < 0)
+        return -1;
+    return event_add(&slot->stacks, NULL);
+}
+
 int spawn_worker(struct master *master, struct slot *slot)
 {
     const struct generation *generation = slot->generation;
-    int fds[2];
-    if (ipc_pair(fds) < 0) {
-        log_error("worker %u: no socketpair: %s", slot->index + 1, strerror(errno));
+    struct channels channels;
+    if (open_channels(&channels) < 0) {
+        log_error("worker %u: no socketpair or pipe: %s", slot->index + 1, strerror(errno));
         return -1;
     }
     scoreboard_clear(master->scoreboard, slot->index);
     slot->main_interpreter =
         generation->main_interpreter || generation->conf->app.interpreter == CONF_INTERPRETER_MAIN;
-    pid_t pid = fork_quietly(master, slot, fds);
-    fd_close(&fds[1]);
+    pid_t pid = fork_quietly(master, slot, &channels);
+    close_channels(&channels, 1);
     if (pid < 0) {
         log_error("worker %u: fork: %s", slot->index + 1, strerror(errno));
-        fd_close(&fds[0]);
+        close_channels(&channels, 0);
         return -1;
     }
     slot->pid = pid;
     slot->started_ms = clock_ms();
-    slot->ipc_fd = fds[0];
+    slot->ipc_fd = channels.ipc[0];
+    slot->stacks_fd = channels.stacks[0];
     slot_set_state(slot, SLOT_STARTING);
-    if (event_assign(&slot->ipc, master->base, slot->ipc_fd, EV_READ | EV_PERSIST, on_slot_ipc,
-                     slot) < 0 ||
-        event_add(&slot->ipc, NULL) < 0) {
+    if (listen_to(slot) < 0) {
         /* Deaf to its worker the master cannot go on with it; reaping clears up. */
         log_error("worker %u: cannot listen to it", slot->index + 1);
         kill(pid, SIGKILL);

@@ -6,7 +6,6 @@
 #include "master/watchdog.h"
 
 #include <event2/event.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +15,7 @@
 #include "conf/conf.h"
 #include "master/generation.h"
 #include "master/master.h"
+#include "master/stacks.h"
 #include "master/workers.h"
 
 #define STACKS_MS 1000 /* for writing its stacks, before SIGKILL */
@@ -56,7 +56,7 @@ static void report(struct slot *slot, uint64_t silent, uint64_t now)
               "follow, then it is killed",
               slot->index + 1, (int)slot->pid, (double)silent / 1000.0);
     log_requests(slot, now);
-    kill(slot->pid, SIGUSR2);
+    stacks_to_log(slot);
     slot_arm(slot, STACKS_MS);
 }
 

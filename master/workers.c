@@ -20,6 +20,7 @@
 #include "master/recycle.h"
 #include "master/slots.h"
 #include "master/spawn.h"
+#include "master/stacks.h"
 
 #define QUICK_MS 5000       /* from QUIT to SIGKILL */
 #define STARTING_MS 1000    /* for one that still loads its application and may not listen */
@@ -418,6 +419,7 @@ void worker_gone(struct slot *slot, int status)
 {
     struct master *master = slot->master;
     read_messages(slot, UINT32_MAX); /* its last words may still be on the way */
+    stacks_gone(slot);
     enum death death = judge(slot, status);
     log_death(slot, death, status);
     if (death == DEATH_BOOT || death == DEATH_CRASH)

@@ -90,7 +90,7 @@ struct worker_app *worker_app_new(struct worker *w)
         free(a);
         return NULL;
     }
-    if (stacks_enable(log_fd()) < 0)
+    if (stacks_enable(w->heritage->stacks_fd) < 0)
         pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
     if (load(a) < 0) {
         interp_stop(&a->interp);
