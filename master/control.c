@@ -83,7 +83,7 @@ static int open_socket(struct listeners *to, const struct conf_control *conf)
     if (listen_unix(to, &bind, &like, &none) == 0)
         return 0;
     log_critical("control.socket %s cannot be opened", conf->socket);
-    listeners_close(to);
+    listeners_done(to);
     return -1;
 }
 
@@ -107,20 +107,53 @@ static void unwatch(struct control *control)
         event_del(&control->pause);
 }
 
+/* 0, or -1 logged. */
+static int open_and_watch(struct master *master)
+{
+    struct control *control = &master->control;
+    if (open_socket(&control->listeners, &master->conf->control) < 0)
+        return -1;
+    if (watch(master) == 0)
+        return 0;
+    log_critical("control.socket: out of memory");
+    listeners_done(&control->listeners);
+    return -1;
+}
+
 int control_open(struct master *master)
 {
     struct control *control = &master->control;
     TAILQ_INIT(&control->clients);
     evtimer_assign(&control->pause, master->base, on_pause, master);
     control->mode = master->conf->control.mode;
-    if (!master->conf->control.socket)
+    /* A new binary takes the path when it is ready, not before. */
+    if (!master->conf->control.socket || master->upgrade.state == UPGRADE_HEIR)
         return 0;
-    if (open_socket(&control->listeners, &master->conf->control) < 0)
-        return -1;
-    if (watch(master) == 0)
-        return 0;
-    log_critical("control.socket: out of memory");
-    return -1;
+    return open_and_watch(master);
+}
+
+void control_take_over(struct master *master)
+{
+    const char *path = master->conf->control.socket;
+    if (!path || master->control.listeners.n)
+        return;
+    struct stat st;
+    if (master->upgrade.state == UPGRADE_HEIR && path[0] != '@' && lstat(path, &st) == 0 &&
+        S_ISSOCK(st.st_mode) && unlink(path) < 0)
+        log_error("control.socket %s: %s", path, strerror(errno));
+    if (open_and_watch(master) < 0)
+        log_error("control.socket: tinectl does not reach this binary");
+}
+
+void control_take_back(struct master *master)
+{
+    struct control *control = &master->control;
+    if (!master->conf->control.socket || master->state == MASTER_STOPPING)
+        return;
+    unwatch(control);
+    listeners_done(&control->listeners);
+    if (open_and_watch(master) < 0)
+        log_error("control.socket: tinectl does not reach this binary");
 }
 
 void control_close(struct master *master)
@@ -132,7 +165,7 @@ void control_close(struct master *master)
     control_rollback(master);
     while (!TAILQ_EMPTY(&control->clients))
         control_client_leave(TAILQ_FIRST(&control->clients));
-    listeners_close(&control->listeners);
+    listeners_done(&control->listeners);
 }
 
 /* --- reload --- */
@@ -158,7 +191,7 @@ void control_rollback(struct master *master)
 {
     struct control *control = &master->control;
     if (control->prepared)
-        listeners_close(&control->next);
+        listeners_done(&control->next);
     control->prepared = false;
 }
 

@@ -55,6 +55,11 @@ int control_open(struct master *master) __attribute__((warn_unused_result));
 /* Clients that wait for the end of the service see it when this process has ended. */
 void control_close(struct master *master);
 
+/* Binary upgrade: the new one is ready, or alone, and takes the path; the new one is gone, and the
+ * old one takes it back. Logged when it fails: the service goes on. */
+void control_take_over(struct master *master);
+void control_take_back(struct master *master);
+
 /* The steps of a reload. What cannot be opened fails it: 0, or -1 logged. */
 int control_prepare(struct master *master, const struct conf *next)
     __attribute__((warn_unused_result));

@@ -62,6 +62,7 @@ void master_worker_ready(struct master *master)
         master->state = MASTER_RUNNING;
         log_info("ready");
         upgrade_ready(master);
+        control_take_over(master);
         master_tell_status(master, "READY=1\n");
         if (master->daemon.on) {
             daemon_detach_stdio();

@@ -20,6 +20,7 @@
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
+#include "master/control.h"
 #include "master/generation.h"
 #include "master/master.h"
 #include "master/pidfile.h"
@@ -110,6 +111,8 @@ static void on_old_gone(struct master *master)
     upgrade->state = UPGRADE_ALONE;
     upgrade->other = 0;
     set_shared(master, false);
+    if (master->state != MASTER_STARTING && !stops)
+        control_take_over(master);
     /* Again: it may have died without a word. */
     master->notify.quiet = false;
     notify_send(&master->notify, "MAINPID=%d%s", (int)getpid(), stops ? "\nSTOPPING=1" : "");
@@ -251,6 +254,8 @@ static void resume(struct master *master, bool was_ready)
     } else if (was_ready) {
         master_tell_status(master, main_pid);
     }
+    if (was_ready)
+        control_take_back(master);
     if (master->paused) { /* its workers were ended for the sake of the new one */
         master->paused = false;
         workers_fill(master, master->current);
