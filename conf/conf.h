@@ -86,6 +86,9 @@ struct conf_nets {
 #define END(member) };
 #include "conf/conf_keys.def"
 
+/* app.module: answers from C. */
+#define CONF_BUILTIN_HELLO "builtin:hello"
+
 struct conf_mount {
     char *prefix; /* "/api" */
     struct conf_app app;
@@ -117,6 +120,12 @@ struct conf {
     size_t n_env;
     char *file; /* the file that was read, absolute; NULL if none */
 };
+
+/* What is served, for people: the module of [app], or of the first mount where there is none. */
+static inline const char *conf_app_name(const struct conf *conf)
+{
+    return conf->app.module ? conf->app.module : conf->n_mounts ? conf->mounts[0].app.module : "";
+}
 
 /* True if the peer is in the set. v4-mapped IPv6 addresses match IPv4 networks. `sa` of family AF_UNIX matches "unix". */
 struct sockaddr;

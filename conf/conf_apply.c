@@ -63,11 +63,22 @@ static void unknown_section(const struct conf_setting *s, struct conf_errors *er
                conf_shown(s->section).s, nearest, section && section->many ? ":/prefix" : "");
 }
 
+/* Whether a segment is "." or "..". */
+static bool has_dots(const char *path)
+{
+    for (const char *p = path; (p = strstr(p, "/.")); p++) {
+        size_t n = strcspn(p + 1, "/");
+        if (n == 1 || (n == 2 && p[2] == '.'))
+            return true;
+    }
+    return false;
+}
+
 static bool is_prefix(const char *prefix)
 {
     size_t n = strlen(prefix);
     return n > 1 && prefix[0] == '/' && prefix[n - 1] != '/' && !strstr(prefix, "//") &&
-           !strpbrk(prefix, "?# ");
+           !strpbrk(prefix, "?#% ") && !has_dots(prefix);
 }
 
 /* NULL with errors->n grown: a mistake; NULL without: out of memory. */

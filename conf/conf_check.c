@@ -123,30 +123,67 @@ static const char *module_fault(const char *module)
     return NULL;
 }
 
-static void check_module(const struct conf_loaded *l, bool needed, struct conf_errors *errors)
+/* [app] or [mount:/prefix]. */
+static void check_app(const struct conf_instance *in, struct conf_errors *errors)
 {
-    const char *module = l->conf.app.module;
-    if (!module) {
-        if (needed)
-            conf_error(errors, NULL, "app.module: no application to serve: run \"tine pkg.mod:attr\", or "
-                       "write module = pkg.mod:attr under [app] in tine.ini");
-        return;
-    }
-    const char *why = module_fault(module);
+    const struct conf_app *app = (const void *)in->values;
+    const char *why = app->module ? module_fault(app->module) : NULL;
+    size_t n = strlen(app->root_path);
     if (why)
-        conf_error(errors, from(instance(l, "app"), "module"),
+        conf_error(errors, from(in, "module"),
                    "expected pkg.mod:attr, pkg.mod:factory() or path/to/file.py:attr, got %s: %s",
-                   conf_shown(module).s, why);
+                   conf_shown(app->module).s, why);
+    if (n && (app->root_path[0] != '/' || app->root_path[n - 1] == '/'))
+        conf_error(errors, from(in, "root_path"), "expected a path that starts with / and does not end with one, got %s",
+                   conf_shown(app->root_path).s);
 }
 
-static void check_root_path(const struct conf_loaded *l, struct conf_errors *errors)
+/* What all applications of a worker share cannot be different for one of them. */
+static void check_shared_keys(const struct conf_instance *app, const struct conf_instance *mount,
+                              struct conf_errors *errors)
 {
-    const char *path = l->conf.app.root_path;
-    size_t n = strlen(path);
-    if (n && (path[0] != '/' || path[n - 1] == '/'))
-        conf_error(errors, from(instance(l, "app"), "root_path"),
-                   "expected a path that starts with / and does not end with one, got %s",
-                   conf_shown(path).s);
+    static const char *const shared[] = { "loop", "interpreter", "venv", "pythonpath", "blocking_warning", "preload_app" };
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+        const struct conf_key *key = conf_key_find(app->section, shared[i]);
+        if (!from(mount, shared[i]))
+            continue;
+        char *a = conf_value_text(key, conf_instance_value(app, key));
+        char *b = conf_value_text(key, conf_instance_value(mount, key));
+        errors->failed |= !a || !b;
+        if (a && b && strcmp(a, b) != 0)
+            conf_error(errors, from(mount, shared[i]), "all applications of a worker share its interpreter and its loop: "
+                       "set it under [app], for all of them");
+        free(a);
+        free(b);
+    }
+}
+
+static bool is_section(const struct conf_instance *in, const char *name)
+{
+    return strcmp(in->section->name, name) == 0;
+}
+
+static void check_mount(const struct conf_loaded *l, const struct conf_instance *in, struct conf_errors *errors)
+{
+    const struct conf_app *app = (const void *)in->values;
+    if (!app->module)
+        conf_error(errors, in->heading, "[%s] needs module = pkg.mod:attr", in->name);
+    check_app(in, errors);
+    check_shared_keys(instance(l, "app"), in, errors);
+    for (size_t i = 0; i < l->n; i++)
+        if (is_section(&l->v[i], "static") && strcmp(l->v[i].prefix, in->prefix) == 0)
+            conf_error(errors, in->heading, "[%s] and [%s] have the same prefix", in->name, l->v[i].name);
+}
+
+static void check_apps(const struct conf_loaded *l, bool needs_module, struct conf_errors *errors)
+{
+    if (!l->conf.app.module && !l->conf.n_mounts && needs_module)
+        conf_error(errors, NULL, "app.module: no application to serve: run \"tine pkg.mod:attr\", or "
+                   "write module = pkg.mod:attr under [app] in tine.ini");
+    check_app(instance(l, "app"), errors);
+    for (size_t i = 0; i < l->n; i++)
+        if (is_section(&l->v[i], "mount"))
+            check_mount(l, &l->v[i], errors);
 }
 
 /* Opened by the worker; here only what no folder could mend. */
@@ -154,7 +191,7 @@ static void check_statics(const struct conf_loaded *l, struct conf_errors *error
 {
     for (size_t i = 0; i < l->n; i++) {
         const struct conf_instance *in = &l->v[i];
-        if (strcmp(in->section->name, "static") != 0)
+        if (!is_section(in, "static"))
             continue;
         const struct conf_static_files *files = (const void *)in->values;
         if (!files->dir)
@@ -171,7 +208,6 @@ void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_erro
         check_later_keys(&l->v[i], errors);
     check_binds(l, errors);
     check_words(l, errors);
-    check_module(l, needs_module, errors);
-    check_root_path(l, errors);
+    check_apps(l, needs_module, errors);
     check_statics(l, errors);
 }

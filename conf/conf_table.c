@@ -27,8 +27,10 @@ const struct conf_section conf_sections[] = {
 #define KEY(...)
 #define END(member)
 #include "conf/conf_keys.def"
-    { "mount", true, true,
-      "Another application under a path prefix: [mount:/prefix], with the keys of [app].",
+    { "mount", true, false,
+      "Another application under a path prefix: [mount:/prefix], with the keys of [app] and its own values for module, "
+      "interface, lifespan, root_path and threads. All applications of a worker share its interpreter and its loop: what "
+      "concerns these is set under [app] alone.",
       app_keys, COUNT(app_keys), 0, sizeof(struct conf_app) },
 };
 

@@ -40,9 +40,11 @@ void apply_limits(const struct conf *conf)
 
 void apply_title(const struct master *master)
 {
-    const char *name = master->conf->server.proc_name;
+    const struct conf *conf = master->conf;
+    const char *name = conf->server.proc_name;
     if (name)
         proctitle_set(&master->title, "%s: master", name);
     else
-        proctitle_set(&master->title, "tine: master [%s]", master->conf->app.module);
+        proctitle_set(&master->title, "tine: master [%s]",
+                      conf_app_name(conf));
 }

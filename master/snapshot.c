@@ -110,7 +110,7 @@ static void take_service(const struct master *master, struct snapshot *s, uint64
     *s = (struct snapshot){
         .master = master,
         .version = PACKAGE_VERSION,
-        .app = master->conf->app.module,
+        .app = conf_app_name(master->conf),
         .pid = getpid(),
         .state = master->state,
         .paused = master->paused,

@@ -15,10 +15,6 @@
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/access_log.h"
-#include "worker/http/admission.h"
-#include "worker/http/builtin.h"
-#include "worker/http/route.h"
-#include "worker/http/static_files.h"
 #include "worker/net/accept.h"
 #include "worker/protocols.h"
 
@@ -26,7 +22,6 @@
  * time. */
 #define CANCEL_MS 500
 #define STOP_MS 1300
-#define BUILTIN_HELLO "builtin:hello"
 
 static struct score *score_of(struct worker *w)
 {
@@ -292,44 +287,6 @@ static int start(struct worker *w)
     return start_net(w);
 }
 
-/* Puts the limits on requests in front of whoever answers them. */
-static int admit(struct worker *w)
-{
-    if (!admission_is_needed(&w->conf->http))
-        return 0;
-    w->admission = admission_new(w->base, &w->conf->http, score_of(w));
-    struct handler *gate = w->admission ? admission_gate(w->admission, w->net.handler) : NULL;
-    w->net.handler = gate;
-    if (gate)
-        return 0;
-    worker_fail(w, WORKER_EXIT_BOOT, "out of memory");
-    return -1;
-}
-
-/* What is answered without the application. 0, or -1: worker_fail() was called. */
-static int add_statics(struct worker *w)
-{
-    if (!w->conf->n_statics)
-        return 0;
-    w->router = router_new();
-    for (size_t i = 0; i < w->conf->n_statics; i++) {
-        const struct conf_static *conf = &w->conf->statics[i];
-        struct handler *h = w->router ? static_files_new(conf) : NULL;
-        if (!h) {
-            char why[512];
-            snprintf(why, sizeof why, "[static:%s] dir = %s: %s", conf->prefix, conf->files.dir, strerror(errno));
-            worker_fail(w, WORKER_EXIT_BOOT, why);
-            return -1;
-        }
-        if (router_add(w->router, conf->prefix, h, static_files_free) < 0) {
-            static_files_free(h);
-            worker_fail(w, WORKER_EXIT_BOOT, strerror(errno));
-            return -1;
-        }
-    }
-    return 0;
-}
-
 static void run(struct worker *w)
 {
     if (w->app) {
@@ -344,14 +301,13 @@ static void end(struct worker *w)
 {
     stop_accepting(w);
     net_done(&w->net);
-    admission_free(w->admission);
     if (w->access_log)
         access_log_flush(w->access_log);
     if (w->app)
         worker_app_free(w->app);
     if (w->acceptor)
         acceptor_free(w->acceptor);
-    router_free(w->router);
+    worker_routes_free(w);
     access_log_free(w->access_log);
     worker_ipc_stop(w);
     evtimer_del(&w->deadline_event);
@@ -367,20 +323,10 @@ int worker_main(const struct heritage *heritage)
         worker_fail(&w, WORKER_EXIT_BOOT, strerror(errno));
         return WORKER_EXIT_BOOT;
     }
-    if (add_statics(&w) < 0)
+    if (worker_app_is_needed(w.conf) && !(w.app = worker_app_new(&w)))
         return w.exit_status;
-    if (!strcmp(w.conf->app.module, BUILTIN_HELLO)) {
-        w.net.handler = builtin_hello();
-    } else {
-        w.app = worker_app_new(&w);
-        if (!w.app)
-            return w.exit_status;
-        w.net.handler = worker_app_handler(w.app);
-    }
-    if (admit(&w) < 0)
+    if (worker_routes_new(&w) < 0)
         return w.exit_status;
-    if (w.router)
-        w.net.handler = router_handler(w.router, w.net.handler);
     run(&w);
     end(&w);
     return w.exit_status;

@@ -15,6 +15,7 @@
 struct access_log;
 struct acceptor;
 struct admission;
+struct conf_app;
 struct router;
 struct worker_app;
 
@@ -36,9 +37,9 @@ struct worker {
     struct net net;
     struct acceptor *acceptor;
     struct access_log *access_log;
-    struct admission *admission; /* in front of the application; NULL: nothing is limited */
-    struct router *router;     /* in front of both; NULL: there is nothing else to choose from */
-    struct worker_app *app; /* NULL: module = builtin:hello */
+    struct admission *admission; /* in front of the applications; NULL: nothing is limited */
+    struct router *router;       /* in front of all; NULL: there is nothing to choose from */
+    struct worker_app *app; /* NULL: nothing needs Python */
     struct event ipc_event, deadline_event, boot_event, beat_event;
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
     struct event signal_events[4];
@@ -65,16 +66,26 @@ void worker_turn(struct worker *w);
 int worker_ipc_start(struct worker *w);
 void worker_ipc_stop(struct worker *w);
 
-/* --- worker_app.c: Python and the application --- */
+/* --- worker_routes.c: who answers which request --- */
 
-/* Starts Python and loads the application. NULL: worker_fail() was called. */
+/* Sets net.handler; before the first request, behind worker_app_new(). 0, or -1: worker_fail() was called. */
+int worker_routes_new(struct worker *w);
+void worker_routes_free(struct worker *w);
+
+/* --- worker_app.c: Python and the applications --- */
+
+/* Whether anything that is configured needs Python. */
+bool worker_app_is_needed(const struct conf *conf);
+
+/* Starts Python and loads the applications. NULL: worker_fail() was called. */
 struct worker_app *worker_app_new(struct worker *w);
-struct handler *worker_app_handler(struct worker_app *a);
+/* Who answers for &conf->app or the app of a mount; not for one that is built in or not there. */
+struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *app);
 /* Lifespan start-up, inside the running loop; ends in worker_serve() or worker_fail(). */
 void worker_app_start(struct worker_app *a);
 /* Runs the loop until worker_app_end(). */
 void worker_app_run(struct worker_app *a);
-/* Requests that the application still works on. */
+/* Requests that the applications still work on. */
 unsigned worker_app_running(struct worker_app *a);
 void worker_app_cancel(struct worker_app *a);
 /* Lifespan shut-down; ends in worker_stopped(). */

@@ -1,12 +1,11 @@
-/* worker_app.c: Python in a worker: interpreter, loop, application, in the order in which they live
+/* worker_app.c: Python in a worker: interpreter, loop, applications, in the order in which they live
  * and die. */
 #include <Python.h>
 #include <stdlib.h>
 
 #include "common/log.h"
 #include "conf/conf.h"
-#include "worker/app/app_load.h"
-#include "worker/app/interface.h"
+#include "worker/app/mount.h"
 #include "worker/http/h1_parse.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
@@ -18,11 +17,10 @@
 struct worker_app {
     struct worker *worker;
     struct interp interp;
-    struct app_env env;
+    struct pyloop *loop;
     struct pytasks
         *early; /* runs nothing: asyncio.current_task() is ours before the application imports it */
-    const struct interface_ops *interface;
-    struct handler *handler;
+    struct mounts *mounts;
 };
 
 static void on_turn(void *arg)
@@ -30,45 +28,53 @@ static void on_turn(void *arg)
     worker_turn(arg);
 }
 
-/* Takes the exception that is set, tells the master. */
-static void fail_with_exception(struct worker_app *a, int status)
+/* Takes the exception that is set, tells the master. `app`: the application that it comes from; NULL: none. */
+static void fail_with_exception(struct worker_app *a, int status, const struct conf_app *app)
 {
     PyObject *exception = pyerr_take();
-    char *module = NULL, *text = pyerr_format(exception);
+    char label[160] = "", *module = NULL, *trace = pyerr_format(exception), *text = NULL;
+    if (app)
+        mounts_label(a->worker->conf, app, label, sizeof label);
+    if (asprintf(&text, "%s%s", label, trace) < 0)
+        text = NULL;
     bool retry = a->worker->conf->app.interpreter == CONF_INTERPRETER_AUTO && a->interp.sub &&
                  pyerr_refuses_subinterpreter(exception, &module);
     if (retry)
-        worker_fail(a->worker, WORKER_EXIT_NEED_MAIN, module ? module : text);
+        worker_fail(a->worker, WORKER_EXIT_NEED_MAIN, module ? module : trace);
     else
-        worker_fail(a->worker, status, text);
+        worker_fail(a->worker, status, text ? text : trace);
     free(module);
+    free(trace);
     free(text);
     Py_DECREF(exception);
 }
 
 static int load(struct worker_app *a)
 {
-    a->env.base = a->worker->base;
-    a->env.loop = pyloop_new(&a->interp, a->worker->base);
-    if (!a->env.loop) {
-        fail_with_exception(a, WORKER_EXIT_BOOT);
+    struct worker *w = a->worker;
+    const struct conf_app *failed = NULL;
+    a->loop = pyloop_new(&a->interp, w->base);
+    if (!a->loop) {
+        fail_with_exception(a, WORKER_EXIT_BOOT, NULL);
         return -1;
     }
-    pyloop_add_turn_hook(a->env.loop, on_turn, a->worker);
-    a->early = pytasks_new(a->env.loop);
+    pyloop_add_turn_hook(a->loop, on_turn, w);
+    a->early = pytasks_new(a->loop);
     if (!a->early) {
-        fail_with_exception(a, WORKER_EXIT_BOOT);
+        fail_with_exception(a, WORKER_EXIT_BOOT, NULL);
         return -1;
     }
-    PyObject *object = app_load(a->env.app, &a->interface);
-    if (object && (a->env.tasks =
-                       pytasks_new(a->env.loop))) /* requests see what modules set in the context */
-        a->handler = a->interface->open(&a->env, object);
-    Py_XDECREF(object);
-    if (a->handler)
+    struct app_env env = { .conf = w->conf, .interp = &a->interp, .loop = a->loop, .base = w->base };
+    a->mounts = mounts_load(&env, &failed);
+    if (a->mounts)
         return 0;
-    fail_with_exception(a, WORKER_EXIT_APP);
+    fail_with_exception(a, WORKER_EXIT_APP, failed);
     return -1;
+}
+
+bool worker_app_is_needed(const struct conf *conf)
+{
+    return mounts_any_python(conf);
 }
 
 struct worker_app *worker_app_new(struct worker *w)
@@ -80,7 +86,6 @@ struct worker_app *worker_app_new(struct worker *w)
         return NULL;
     }
     a->worker = w;
-    a->env = (struct app_env){ .conf = w->conf, .app = conf, .interp = &a->interp };
     bool in_main = conf->interpreter == CONF_INTERPRETER_MAIN ||
                    (conf->interpreter == CONF_INTERPRETER_AUTO && w->heritage->main_interpreter);
     char *why = NULL;
@@ -100,9 +105,9 @@ struct worker_app *worker_app_new(struct worker *w)
     return a;
 }
 
-struct handler *worker_app_handler(struct worker_app *a)
+struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *app)
 {
-    return a->handler;
+    return mounts_handler(a->mounts, app);
 }
 
 static void on_started(void *arg, enum interface_start result, const char *why)
@@ -128,13 +133,13 @@ static void on_started(void *arg, enum interface_start result, const char *why)
 
 void worker_app_start(struct worker_app *a)
 {
-    pyloop_enter(a->env.loop);
-    a->interface->start(a->handler, on_started, a);
+    pyloop_enter(a->loop);
+    mounts_start(a->mounts, on_started, a);
 }
 
 void worker_app_run(struct worker_app *a)
 {
-    if (pyloop_run(a->env.loop) < 0) {
+    if (pyloop_run(a->loop) < 0) {
         pyerr_log(LOG_LEVEL_CRITICAL, "The event loop was stopped by an exception");
         a->worker->exit_status = WORKER_EXIT_BOOT;
     }
@@ -142,13 +147,13 @@ void worker_app_run(struct worker_app *a)
 
 unsigned worker_app_running(struct worker_app *a)
 {
-    return a->interface->running(a->handler);
+    return mounts_running(a->mounts);
 }
 
 void worker_app_cancel(struct worker_app *a)
 {
-    pyloop_enter(a->env.loop);
-    a->interface->cancel(a->handler);
+    pyloop_enter(a->loop);
+    mounts_cancel(a->mounts);
 }
 
 static void on_stopped(void *arg)
@@ -158,20 +163,20 @@ static void on_stopped(void *arg)
 
 void worker_app_stop(struct worker_app *a)
 {
-    pyloop_enter(a->env.loop);
-    a->interface->stop(a->handler, on_stopped, a);
+    pyloop_enter(a->loop);
+    mounts_stop(a->mounts, on_stopped, a);
 }
 
 void worker_app_end(struct worker_app *a)
 {
-    pyloop_stop(a->env.loop);
+    pyloop_stop(a->loop);
 }
 
 void worker_app_free(struct worker_app *a)
 {
-    pytasks_free(a->env.tasks);
+    mounts_free(a->mounts);
     pytasks_free(a->early);
-    pyloop_free(a->env.loop);
+    pyloop_free(a->loop);
     interp_stop(&a->interp);
     free(a);
 }

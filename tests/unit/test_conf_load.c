@@ -239,12 +239,50 @@ static void test_later(void)
     REFUSES(load_text(APP "loop = uvloop\n"), "tine.ini:3: app.loop: loops other than tine are not supported yet");
     REFUSES(load_text(APP "[log]\naccesslog = journald\n"), "tine.ini:4: log.accesslog: journald is not supported yet");
     REFUSES(LOAD("-b", ":1 tls"), "command line -b: server.bind: :1: the flag tls is not supported yet");
-    REFUSES(load_text(APP "[mount:/api]\nmodule = a:b\n"), "tine.ini:3: [mount:/prefix] is not supported yet");
-    REFUSES(LOAD("-o", "mount:/v1.0.module=a:b"), "[mount:/prefix] is not supported yet");
     REFUSES(load_text(APP "[static:/s]\ndri = x\n"), "tine.ini:4: static:/s.dri: unknown key; did you mean \"dir\"?");
     REFUSES(load_text(APP "[static]\n"), "expected a path prefix: [static:/prefix]");
     REFUSES(load_text(APP "[static:s/]\n"), "expected a path prefix");
     REFUSES(load_text(APP "[server:/x]\n"), "unknown section");
+}
+
+static void test_mounts(void)
+{
+    CHECK(load_text(APP "threads = 2\n[mount:/b]\nmodule = c:d\nthreads = 7\ninterface = wsgi\nlifespan = off\n"
+                        "root_path = /r\n[mount:/a/x]\nmodule = e:f\n") == 0);
+    CHECK(conf->n_mounts == 2 && !strcmp(conf->mounts[0].prefix, "/b") && !strcmp(conf->mounts[1].prefix, "/a/x"));
+    CHECK(conf->mounts[0].app.threads == 7 && conf->mounts[1].app.threads == 4 && conf->app.threads == 2);
+    CHECK(conf->mounts[0].app.interface == CONF_INTERFACE_WSGI && conf->mounts[0].app.lifespan == CONF_LIFESPAN_OFF);
+    CHECK(!strcmp(conf->mounts[0].app.root_path, "/r") && !strcmp(conf->mounts[1].app.module, "e:f"));
+    CHECK(!strcmp(conf_app_name(conf), "a:b"));
+    CHECK(load_text("[mount:/a]\nmodule = c:d\n") == 0 && !conf->app.module && !strcmp(conf_app_name(conf), "c:d"));
+    CHECK(load_text("[mount:/.well-known]\nmodule = c:d\n[mount:/..x]\nmodule = c:d\n") == 0);
+
+    REFUSES(load_text("[mount:/a]\n"), "tine.ini:1: [mount:/a] needs module = pkg.mod:attr");
+    REFUSES(load_text("[mount:/a]\nmodule = a b\n"), "tine.ini:2: mount:/a.module: expected pkg.mod:attr");
+    REFUSES(load_text("[mount:/a]\nmodule = a:b\nroot_path = x\n"), "tine.ini:3: mount:/a.root_path: expected a path");
+    REFUSES(load_text(APP "[mount:/a]\nmodul = a:b\n"), "mount:/a.modul: unknown key; did you mean \"module\"?");
+    REFUSES(load_text(APP "[mount:/a]\nmodule = a:b\n[mount:/a]\nmodule = c:d\n"),
+            "tine.ini:5: [mount:/a] appears twice, first in line 3");
+    REFUSES(load_text(APP "[static:/a]\ndir = x\n[mount:/a]\nmodule = a:b\n"),
+            "tine.ini:5: [mount:/a] and [static:/a] have the same prefix");
+    static const char *const wrong[] = { "/", "a", "/a/", "//a", "/a//b", "/a/../b", "/a/.", "/..", "/a?b", "/a%20b" };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char text[80];
+        snprintf(text, sizeof(text), "[mount:%s]\nmodule = a:b\n", wrong[i]);
+        REFUSES(load_text(text), "tine.ini:1: expected a path prefix: [mount:/prefix]");
+    }
+}
+
+static void test_what_mounts_share(void)
+{
+    static const char *const shared[] = { "interpreter = main", "venv = /v", "pythonpath = /p" };
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
+        char text[120];
+        snprintf(text, sizeof(text), "[mount:/a]\nmodule = a:b\n%s\n", shared[i]);
+        REFUSES(load_text(text), "all applications of a worker share its interpreter and its loop: set it under [app]");
+        snprintf(text, sizeof(text), "[app]\n%s\n[mount:/a]\nmodule = a:b\n%s\n", shared[i], shared[i]);
+        CHECK_MSG(load_text(text) == 0, "%s", errors);
+    }
 }
 
 static void test_modules(void)
@@ -436,6 +474,8 @@ int main(void)
     test_file_form();
     test_long_lines();
     test_later();
+    test_mounts();
+    test_what_mounts_share();
     test_modules();
     test_command_line();
     test_dump();

@@ -126,8 +126,13 @@ def test_folders_get_their_slash(server):
 
 
 def test_the_application_answers_the_rest(server):
-    for path in ("/", "/staticx", "/stati", "/static%2fa.txt", "/x/static/a.txt"):
+    for path in ("/", "/staticx", "/stati", "/x/static/a.txt"):
         assert server.get(path).body == b"Hello, World!"
+
+
+@pytest.mark.parametrize("path", ["/static%2fa.txt", "//static/a.txt", "/x/../static/a.txt", "/%2e/static/a.txt"])
+def test_a_path_that_others_read_as_a_files_is_nobodys(server, path):
+    assert server.get(path).status == 404
 
 
 def test_the_longest_prefix_wins(server):

@@ -52,7 +52,7 @@ static const struct interface_ops *choose(const struct conf_app *conf, PyObject 
                      "%s is a %s and looks like neither ASGI nor WSGI: an ASGI application is "
                      "called with scope, receive, send (ASGI 2: with scope), a WSGI application "
                      "with environ, start_response; a factory is named as %s(). If it is one of "
-                     "them, say so: [app] interface = asgi, asgi2 or wsgi",
+                     "them, say so: interface = asgi, asgi2 or wsgi",
                      conf->module, Py_TYPE(object)->tp_name, conf->module);
     }
     Py_XDECREF(kind);

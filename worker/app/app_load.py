@@ -18,6 +18,9 @@ def _import_file(path):
     folder = os.path.dirname(path)
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == path:
+        return loaded
     if name.isidentifier() and name not in sys.modules:
         found = importlib.util.find_spec(name)
         if found is not None and found.origin and os.path.abspath(found.origin) == path:

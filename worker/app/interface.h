@@ -18,6 +18,7 @@ struct pytasks;
 struct app_env {
     const struct conf *conf;
     const struct conf_app *app;
+    const char *prefix; /* under which it is mounted: "/api"; "": it has every path */
     struct interp *interp;
     struct pyloop *loop;
     struct event_base *base;

@@ -1,5 +1,6 @@
 # app, asgi and wsgi make one library.
 app_sources = worker/app/interface.h worker/app/app_load.h worker/app/app_load.c \
+	worker/app/mount.h worker/app/mount.c \
 	worker/app/app_report.h worker/app/app_report.c
 
 nodist_libtine_app_a_SOURCES = worker/app/app_load_py.h

@@ -31,10 +31,13 @@ static PyObject *template_new(const struct asgi *asgi)
 {
     const struct asgi_names *n = &asgi->names;
     const char *root = asgi->env.app->root_path ? asgi->env.app->root_path : "";
+    PyObject *where = PyUnicode_FromFormat("%s%s", root, asgi->env.prefix);
+    if (!where)
+        return NULL;
     PyObject *d = Py_BuildValue(
-        "{OO OO OO OO OO OO OO Os OO OO OO OO}", /* order as in the specification */
+        "{OO OO OO OO OO OO OO ON OO OO OO OO}", /* order as in the specification */
         n->type, n->http, n->asgi, Py_None, n->http_version, n->version_1_1, n->server, Py_None,
-        n->client, Py_None, n->scheme, n->http, n->method, n->GET, n->root_path, root, n->path,
+        n->client, Py_None, n->scheme, n->http, n->method, n->GET, n->root_path, where, n->path,
         Py_None, n->raw_path, Py_None, n->query_string, asgi->empty_bytes, n->headers, Py_None);
     if (d && asgi->state && PyDict_SetItem(d, n->state, Py_None) < 0)
         Py_CLEAR(d);
@@ -60,7 +63,8 @@ int asgi_scope_init(struct asgi *asgi)
     const char *root = asgi->env.app->root_path;
     if (!(asgi->empty_bytes = PyBytes_FromStringAndSize(NULL, 0)))
         return -1;
-    if (root && *root && !(asgi->root_path_bytes = PyBytes_FromString(root)))
+    if (root && *root &&
+        (!(asgi->root_path = PyUnicode_FromString(root)) || !(asgi->root_path_bytes = PyBytes_FromString(root))))
         return -1;
     if (!(asgi->asgi_version = Py_BuildValue("{ssss}", "version", asgi->version, "spec_version", "2.5")))
         return -1;
@@ -84,6 +88,7 @@ void asgi_scope_done(struct asgi *asgi)
     Py_CLEAR(asgi->extensions);
     Py_CLEAR(asgi->extensions_1_0);
     Py_CLEAR(asgi->empty_bytes);
+    Py_CLEAR(asgi->root_path);
     Py_CLEAR(asgi->root_path_bytes);
     asgi_pairs_clear(&asgi->pairs);
 }
@@ -223,9 +228,8 @@ static PyObject *prefixed(PyObject *prefix, PyObject *rest)
 static int set_target(struct asgi *asgi, PyObject *scope, const struct req *r)
 {
     const struct asgi_names *n = &asgi->names;
-    PyObject *root = asgi->root_path_bytes ? PyDict_GetItemWithError(scope, n->root_path) : NULL;
     struct span path = req_span(r, r->path);
-    if (set_new(scope, n->path, prefixed(root, decode_path(path))) < 0 ||
+    if (set_new(scope, n->path, prefixed(asgi->root_path, decode_path(path))) < 0 ||
         set_new(scope, n->raw_path, prefixed(asgi->root_path_bytes, bytes_of(path))) < 0)
         return -1;
     return r->query.n ? set_new(scope, n->query_string, bytes_of(req_span(r, r->query))) : 0;

@@ -46,7 +46,7 @@ struct asgi {
     PyObject *template_websocket;
     PyObject *extensions_websocket;
     PyObject *empty_bytes;
-    PyObject *root_path_bytes;  /* NULL if root_path is "" */
+    PyObject *root_path, *root_path_bytes; /* app.root_path, which paths begin with; NULL if it is "" */
     struct asgi_pairs pairs;
     PyObject *seen_start, *seen_body; /* the latest "http.response.start" and "...body" that are not ours */
 

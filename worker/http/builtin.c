@@ -82,3 +82,35 @@ struct handler *builtin_hello(void)
     static const struct handler hello_handler = { &ops };
     return (struct handler *)(uintptr_t)&hello_handler;
 }
+
+/* --- 404 --- */
+
+static void answer_not_found(struct handler *handler, struct req *r)
+{
+    static const struct resp_field fields[] = {
+        { { "content-type", 12 }, { "text/plain; charset=utf-8", 25 } },
+        { { "content-length", 14 }, { "14", 2 } },
+    };
+    struct resp_head head = { .status = 404, .fields = fields, .n_fields = 2 };
+    if (resp_start(r, &head) == RESP_SENT)
+        (void)!resp_body(r, SPAN("404 Not Found\n"), false);
+}
+
+static void on_nothing(struct req *r)
+{
+}
+
+static const struct handler_ops not_found_ops = {
+    .name = "builtin:not-found",
+    .on_request = answer_not_found,
+    .on_body = on_nothing,
+    .on_drained = on_nothing,
+    .on_peer_eof = on_nothing,
+    .on_end = on_end,
+};
+
+struct handler *builtin_not_found(void)
+{
+    static const struct handler not_found = { &not_found_ops };
+    return (struct handler *)(uintptr_t)&not_found;
+}

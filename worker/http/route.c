@@ -2,8 +2,11 @@
  * calls go to the chosen handler directly. Must never look into more than the path. */
 #include "worker/http/route.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/buf.h"
 #include "worker/http/handler.h"
 #include "worker/http/percent.h"
 #include "worker/http/req.h"
@@ -17,9 +20,10 @@ struct route {
 
 struct router {
     struct handler handler; /* first */
-    struct handler *rest;
+    struct handler *rest, *nobody;
     struct route *v; /* longest prefix first */
     size_t n;
+    struct buf normal; /* room for a path */
 };
 
 size_t route_match(struct span prefix, struct span path)
@@ -42,27 +46,105 @@ size_t route_match(struct span prefix, struct span path)
     return at == path.n || path.p[at] == '/' ? at : 0;
 }
 
+static struct handler *find(const struct router *t, struct span path)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (route_match(t->v[i].prefix, path))
+            return t->v[i].handler;
+    return t->rest;
+}
+
+/* The same for a path that is decoded. */
+static struct handler *find_decoded(const struct router *t, struct span path)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        struct span prefix = t->v[i].prefix;
+        if (path.n >= prefix.n && !memcmp(path.p, prefix.p, prefix.n) &&
+            (path.n == prefix.n || path.p[prefix.n] == '/'))
+            return t->v[i].handler;
+    }
+    return t->rest;
+}
+
+/* Whether it may be another path to those who resolve dots, and so on. */
+static bool is_ambiguous(struct span path)
+{
+    for (size_t i = 0; i < path.n; i++) {
+        char ch = path.p[i], next = i + 1 < path.n ? path.p[i + 1] : 0;
+        if (ch == '%' || (ch == '/' && (next == '/' || next == '.')))
+            return true;
+    }
+    return false;
+}
+
+static unsigned char next_byte(struct span path, size_t *at)
+{
+    int byte = path.p[*at] == '%' ? percent_byte(path.p + *at, path.n - *at) : -1;
+    unsigned char ch = byte < 0 ? (unsigned char)path.p[*at] : (unsigned char)byte;
+    *at += byte < 0 ? 1 : 3;
+    return ch;
+}
+
+/* What is left of the n bytes "/a/b" when their last segment, from its slash at `mark` on, is what it says. */
+static size_t resolve_last(const char *path, size_t mark, size_t n)
+{
+    const char *segment = path + mark + 1;
+    size_t length = n - mark - 1;
+    if (!length || (length == 1 && segment[0] == '.'))
+        return mark;
+    if (length != 2 || memcmp(segment, "..", 2) != 0)
+        return n;
+    while (mark && path[--mark] != '/')
+        ;
+    return mark;
+}
+
+/* Decoded, without empty segments, dot segments resolved (RFC 3986 5.2.4), no slash at its end; `to` has room for one
+ * byte more than the path. */
+static struct span normalise(struct span path, char *to)
+{
+    size_t n = 0, at = 0;
+    while (at < path.n) {
+        size_t mark = n;
+        to[n++] = '/';
+        for (unsigned char ch; at < path.n && (ch = next_byte(path, &at)) != '/';)
+            to[n++] = (char)ch;
+        n = resolve_last(to, mark, n);
+    }
+    return (struct span){ to, n };
+}
+
+/* The one, unless another one would have the path written in another way. */
+static struct handler *find_surely(struct router *t, struct span path)
+{
+    struct handler *to = find(t, path);
+    char *room = is_ambiguous(path) ? buf_room(&t->normal, path.n + 1) : NULL;
+    if (!room)
+        return is_ambiguous(path) ? t->nobody : to;
+    return find_decoded(t, normalise(path, room)) == to ? to : t->nobody;
+}
+
 static void on_request(struct handler *h, struct req *r)
 {
     struct router *t = (struct router *)h;
-    struct span path = req_span(r, r->path);
-    struct handler *to = t->rest;
-    for (size_t i = 0; i < t->n; i++) {
-        if (route_match(t->v[i].prefix, path)) {
-            to = t->v[i].handler;
-            break;
-        }
-    }
+    struct handler *to = find_surely(t, req_span(r, r->path));
     r->handler = to;
     to->ops->on_request(to, r);
 }
 
-/* conn->user is the application's: it learns of the end of every connection. */
+static void tell_close(struct handler *h, struct conn *c)
+{
+    if (h->ops->on_conn_close)
+        h->ops->on_conn_close(h, c);
+}
+
+/* Any of them may have had a request on it. */
 static void on_conn_close(struct handler *h, struct conn *c)
 {
-    struct handler *rest = ((struct router *)h)->rest;
-    if (rest->ops->on_conn_close)
-        rest->ops->on_conn_close(rest, c);
+    struct router *t = (struct router *)h;
+    tell_close(t->rest, c);
+    for (size_t i = 0; i < t->n && c->user; i++)
+        tell_close(t->v[i].handler, c);
 }
 
 /* The other calls follow on_request, which put another handler in the place of this one. */
@@ -95,9 +177,10 @@ int router_add(struct router *t, const char *prefix, struct handler *h, void (*d
     return 0;
 }
 
-struct handler *router_handler(struct router *t, struct handler *rest)
+struct handler *router_handler(struct router *t, struct handler *rest, struct handler *nobody)
 {
     t->rest = rest;
+    t->nobody = nobody;
     return &t->handler;
 }
 
@@ -109,5 +192,6 @@ void router_free(struct router *t)
         if (t->v[i].done)
             t->v[i].done(t->v[i].handler);
     free(t->v);
+    buf_release(&t->normal);
     free(t);
 }

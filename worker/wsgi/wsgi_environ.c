@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "config.h"
+#include "worker/http/route.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_state.h"
@@ -27,11 +28,20 @@ static PyObject *latin1(struct span s)
 
 /* --- what all have in common --- */
 
+static PyObject *script_name(const struct wsgi *wsgi)
+{
+    const char *root = wsgi->env.app->root_path ? wsgi->env.app->root_path : "";
+    PyObject *outer = latin1(span_of(root)), *inner = outer ? latin1(span_of(wsgi->env.prefix)) : NULL;
+    PyObject *both = inner ? PyUnicode_Concat(outer, inner) : NULL;
+    Py_XDECREF(outer);
+    Py_XDECREF(inner);
+    return both;
+}
+
 int wsgi_environ_init(struct wsgi *wsgi, PyObject *errors)
 {
     const struct wsgi_names *n = &wsgi->names;
-    const char *root = wsgi->env.app->root_path ? wsgi->env.app->root_path : "";
-    PyObject *script = latin1(span_of(root));
+    PyObject *script = script_name(wsgi);
     if (!script)
         return -1;
     wsgi->environ = Py_BuildValue(
@@ -112,8 +122,10 @@ static int set_target(struct wsgi_call *c, PyObject *environ)
     if (!target || PyDict_SetItem(environ, n->RAW_URI, target) < 0 ||
         set_new(environ, n->REQUEST_URI, target) < 0)
         return -1;
+    size_t mounted = *c->wsgi->env.prefix ? route_match(span_of(c->wsgi->env.prefix), path) : 0;
+    path = (struct span){ path.p + mounted, path.n - mounted };
     /* "OPTIONS *" is about no path; PATH_INFO is empty or begins with a slash. */
-    if (!span_eq(path, SPAN("*")) && set_new(environ, n->PATH_INFO, decode_path(path)) < 0)
+    if (path.n && !span_eq(path, SPAN("*")) && set_new(environ, n->PATH_INFO, decode_path(path)) < 0)
         return -1;
     return c->query.n ? set_new(environ, n->QUERY_STRING, latin1(wsgi_call_span(c, c->query))) : 0;
 }

@@ -1,0 +1,83 @@
+/* worker_routes.c: who answers which request: static files, mounted applications, that of [app], with the admission in
+ * front of the applications. Made before the first request, and constant from then on. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/conf.h"
+#include "worker/http/admission.h"
+#include "worker/http/builtin.h"
+#include "worker/http/route.h"
+#include "worker/http/static_files.h"
+#include "worker/worker.h"
+
+static int no_memory(struct worker *w)
+{
+    worker_fail(w, WORKER_EXIT_BOOT, "out of memory");
+    return -1;
+}
+
+/* What is answered without an application. 0, or -1: worker_fail() was called. */
+static int add_statics(struct worker *w)
+{
+    for (size_t i = 0; i < w->conf->n_statics; i++) {
+        const struct conf_static *conf = &w->conf->statics[i];
+        struct handler *h = static_files_new(conf);
+        if (!h) {
+            char why[512];
+            snprintf(why, sizeof why, "[static:%s] dir = %s: %s", conf->prefix, conf->files.dir, strerror(errno));
+            worker_fail(w, WORKER_EXIT_BOOT, why);
+            return -1;
+        }
+        if (router_add(w->router, conf->prefix, h, static_files_free) < 0) {
+            static_files_free(h);
+            return no_memory(w);
+        }
+    }
+    return 0;
+}
+
+/* Who answers for an application, the limits on requests in front. NULL: out of memory. */
+static struct handler *application(struct worker *w, const struct conf_app *app)
+{
+    if (!app->module)
+        return builtin_not_found();
+    struct handler *h =
+        !strcmp(app->module, CONF_BUILTIN_HELLO) ? builtin_hello() : worker_app_handler(w->app, app);
+    return w->admission ? admission_gate(w->admission, h) : h;
+}
+
+static int add_mounts(struct worker *w)
+{
+    for (size_t i = 0; i < w->conf->n_mounts; i++) {
+        const struct conf_mount *mount = &w->conf->mounts[i];
+        struct handler *h = application(w, &mount->app);
+        if (!h || router_add(w->router, mount->prefix, h, NULL) < 0)
+            return no_memory(w);
+    }
+    return 0;
+}
+
+int worker_routes_new(struct worker *w)
+{
+    const struct conf *conf = w->conf;
+    if (admission_is_needed(&conf->http) &&
+        !(w->admission = admission_new(w->base, &conf->http, w->net.score)))
+        return no_memory(w);
+    if (!(w->net.handler = application(w, &conf->app)))
+        return no_memory(w);
+    if (!conf->n_statics && !conf->n_mounts)
+        return 0;
+    if (!(w->router = router_new()))
+        return no_memory(w);
+    if (add_statics(w) < 0 || add_mounts(w) < 0)
+        return -1;
+    w->net.handler = router_handler(w->router, w->net.handler, builtin_not_found());
+    return 0;
+}
+
+void worker_routes_free(struct worker *w)
+{
+    admission_free(w->admission);
+    router_free(w->router);
+}
