@@ -21,6 +21,7 @@
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "master/apply.h"
+#include "master/dev_reload.h"
 #include "master/generation.h"
 #include "master/reap.h"
 #include "master/recycle.h"
@@ -56,18 +57,26 @@ static void tell_status(struct master *master)
         master_tell_status(master, "");
 }
 
+void master_started(struct master *master)
+{
+    if (master->started)
+        return;
+    master->started = true;
+    log_info("ready");
+    upgrade_ready(master);
+    control_take_over(master);
+    if (master->daemon.on) {
+        daemon_detach_stdio();
+        daemon_tell_parent(&master->daemon, MASTER_EXIT_OK);
+    }
+}
+
 void master_worker_ready(struct master *master)
 {
     if (master->state == MASTER_STARTING) {
         master->state = MASTER_RUNNING;
-        log_info("ready");
-        upgrade_ready(master);
-        control_take_over(master);
+        master_started(master);
         master_tell_status(master, "READY=1\n");
-        if (master->daemon.on) {
-            daemon_detach_stdio();
-            daemon_tell_parent(&master->daemon, MASTER_EXIT_OK);
-        }
         reload_try(master); /* asked for during the start */
     } else {
         tell_status(master);
@@ -110,7 +119,7 @@ static void begin_stop(struct master *master, bool quick)
 
 void master_boot_failed(struct master *master, enum master_exit why)
 {
-    if (master->state != MASTER_STARTING)
+    if (master->state != MASTER_STARTING || dev_reload_waits(master))
         return;
     log_error("%s: stopping", why == MASTER_EXIT_APP      ? "the application could not be loaded"
                               : why == MASTER_EXIT_SYSTEM ? "no worker could be started"
@@ -263,7 +272,7 @@ static int init(struct master *master)
     master->scoreboard = scoreboard_new(SLOTS_MAX);
     if (!master->base || !master->scoreboard || slots_init(&master->slots, master) < 0 ||
         signals_init(&master->signals, master) < 0 || start_timers(master) < 0 ||
-        upgrade_start(master) < 0) {
+        upgrade_start(master) < 0 || dev_reload_start(master) < 0) {
         log_critical("out of memory or descriptors: %s", strerror(errno));
         return -1;
     }
@@ -282,6 +291,7 @@ static void done(struct master *master)
         evtimer_del(&master->leave_timer);
     }
     upgrade_done(&master->upgrade);
+    dev_reload_stop(master);
     scoreboard_free(master->scoreboard);
     if (master->base)
         event_base_free(master->base);

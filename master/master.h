@@ -38,6 +38,7 @@ enum master_state {
 
 struct conf;
 struct conf_cli;
+struct dev_reload;
 struct event_base;
 struct generation;
 struct scoreboard;
@@ -52,11 +53,13 @@ struct master {
     struct notify notify;
     struct daemon daemon;
     struct upgrade upgrade;
+    struct dev_reload *dev_reload; /* NULL: server.reload is false */
 
     /* The master's own. */
     time_t started_at;   /* wall clock */
     uint64_t started_ms; /* clock_ms() */
     enum master_state state;
+    bool started; /* some worker has been READY */
     bool quick;  /* STOPPING without waiting for requests */
     bool paused; /* RUNNING without workers, until a reload brings a generation that has them */
     enum master_exit exit_code;
@@ -87,6 +90,8 @@ int master_reopen_logs(struct master *master);
 
 /* By reload.c: says how the service is to the service manager. */
 void master_tell_status(struct master *master, const char *assignments);
+/* Some worker is READY: the start is over. Once; later calls do nothing. */
+void master_started(struct master *master);
 /* A generation without slots that is neither current nor next is over: freed. */
 void master_settle(struct master *master, struct generation *generation);
 

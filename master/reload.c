@@ -36,7 +36,7 @@ static void set_error(struct reload *reload, char *error)
 static void tell_end(struct master *master)
 {
     master->state = MASTER_RUNNING;
-    master_tell_status(master, "READY=1\n");
+    master_tell_status(master, master->started ? "READY=1\n" : "");
     control_reload_ended(master);
     reload_try(master);
 }
@@ -49,7 +49,8 @@ static void end_failed(struct master *master, char *error)
     reload->ended_at = time(NULL);
     reload->last_failed = true;
     set_error(reload, error);
-    log_error("reload failed: the old workers go on");
+    log_error("reload failed: %s", master->paused ? "there are no workers still"
+                                                  : "the old workers go on");
     tell_end(master);
 }
 
@@ -145,6 +146,7 @@ static void commit(struct master *master)
     reload->ended_at = time(NULL);
     reload->last_failed = false;
     set_error(reload, NULL);
+    master_started(master);
     master->current = next;
     master->paused = false;
     master->conf = next->conf;
@@ -213,6 +215,16 @@ void reload_request(struct master *master)
                  master->state == MASTER_STARTING ? "start" : "reload");
     master->reload.wanted = true;
     reload_try(master);
+}
+
+void reload_hurry(struct master *master)
+{
+    if (master->state == MASTER_RELOADING) {
+        log_info("the reload under way is given up for a newer one");
+        reload_cancel(master);
+        master->state = MASTER_RUNNING;
+    }
+    reload_request(master);
 }
 
 void reload_cancel(struct master *master)

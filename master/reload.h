@@ -25,6 +25,8 @@ struct reload {
 /* Begins a reload, or remembers it for when it can begin: after the start, after the present reload,
  * when enough of the old generations are gone. Several asked for meanwhile are one. */
 void reload_request(struct master *master);
+/* The same, and gives up a reload that is under way: for development. */
+void reload_hurry(struct master *master);
 /* Something that a reload may wait for has changed. */
 void reload_try(struct master *master);
 /* The service stops: no reload any more; workers of `next` drain. */

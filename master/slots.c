@@ -151,7 +151,7 @@ void slot_clear(struct slot *slot)
     slot->pid = 0;
     slot->ready_ms = 0;
     slot->main_interpreter = slot->failed = slot->asked = false;
-    slot->recycle = slot->hung = false;
+    slot->recycle = slot->hung = slot->hasty = false;
 }
 
 unsigned slot_backoff(struct slot *slot, uint64_t now_ms)

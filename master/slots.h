@@ -44,6 +44,7 @@ struct slot {
     bool asked;            /* we told it to stop */
     bool recycle;          /* it is to be replaced */
     bool hung;             /* it gave no sign of life, and is killed when the timer is over */
+    bool hasty;            /* drains for a moment only (server.reload), then is told to stop at once */
     bool leaves;           /* it stops, asked or by itself: not one of those wanted any more */
     unsigned backoff_ms;   /* before the next birth; 0: none */
 };

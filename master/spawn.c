@@ -25,6 +25,7 @@
 #include "conf/conf.h"
 #include "master/apply.h"
 #include "master/daemon.h"
+#include "master/dev_reload.h"
 #include "master/generation.h"
 #include "master/workers.h"
 #include "master/master.h"
@@ -157,6 +158,8 @@ static _Noreturn void be_worker(const struct master *master, const struct slot *
         .stacks_fd = stacks_fd,
         .main_interpreter = slot->main_interpreter,
     };
+    if (dev_reload_is_fresh(master, generation))
+        setenv("PYTHONDONTWRITEBYTECODE", "1", 0);
     if (follow_log(&master->conf->log, conf, ipc_fd) < 0)
         _exit(WORKER_EXIT_BOOT);
     if (master->daemon.on)

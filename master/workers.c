@@ -25,6 +25,7 @@
 #define QUICK_MS 5000       /* from QUIT to SIGKILL */
 #define STARTING_MS 1000    /* for one that still loads its application and may not listen */
 #define GRACE_MS 2000       /* past graceful_timeout: the worker's own end of it comes first */
+#define HASTE_MS 500        /* for requests in flight, when files change in development */
 #define DEAF_MS 5000        /* from EOF to SIGKILL, if the process lives on */
 #define MESSAGES_AT_ONCE 16 /* of one worker, before the others get their turn */
 
@@ -131,6 +132,11 @@ static void on_slot_timer(int fd, short what, void *arg)
                   (int)slot->pid);
         break;
     case SLOT_DRAINING:
+        if (slot->hasty) {
+            slot->hasty = false;
+            worker_stop(slot, true);
+            return;
+        }
         log_warning("worker %u (pid %d) did not end in time: killing it", slot->index + 1,
                     (int)slot->pid);
         break;
@@ -177,8 +183,11 @@ void worker_stop(struct slot *slot, bool quick)
     tell(slot, quick ? IPC_QUIT : IPC_DRAIN);
     if (slot->state != SLOT_DRAINING)
         slot_set_state(slot, SLOT_DRAINING);
-    slot_arm(slot, starting ? STARTING_MS
-                   : quick  ? QUICK_MS
+    slot->hasty = !starting && !quick && conf_of(slot)->reload &&
+                  slot->master->state != MASTER_STOPPING;
+    slot_arm(slot, starting      ? STARTING_MS
+                   : quick       ? QUICK_MS
+                   : slot->hasty ? HASTE_MS
                             : conf_of(slot)->graceful_timeout + GRACE_MS);
 }
 
@@ -280,6 +289,8 @@ static void on_draining(struct slot *slot)
         return;
     if (slot->state != SLOT_DRAINING)
         slot_set_state(slot, SLOT_DRAINING);
+    if (slot->hasty)
+        return;
     /* Also for one that we took for STARTING: it had become READY, and has requests. */
     slot_arm(slot, conf_of(slot)->graceful_timeout + GRACE_MS);
     if (!slot->leaves && slot->generation == master->current) {

@@ -232,7 +232,6 @@ static void test_long_lines(void)
 
 static void test_later(void)
 {
-    REFUSES(load_text(APP "[server]\nreload = true\n"), "tine.ini:4: server.reload: not supported yet");
     CHECK(load_text(APP "[server]\ntimeout = 0.5m\nreload = no\n"
                         "max_requests = 0\n[tls]\nalpn = h2,http/1.1\ncertfile =\n") == 0);
     REFUSES(load_text(APP "[tls]\ncertfile = x\n"), "tls.certfile: not supported yet");
