@@ -128,7 +128,7 @@ static void check_app(const struct conf_instance *in, struct conf_errors *errors
 {
     const struct conf_app *app = (const void *)in->values;
     const char *why = app->module ? module_fault(app->module) : NULL;
-    size_t n = strlen(app->root_path);
+    size_t n = app->root_path ? strlen(app->root_path) : 0; /* NULL: no memory, an error already */
     if (why)
         conf_error(errors, from(in, "module"),
                    "expected pkg.mod:attr, pkg.mod:factory() or path/to/file.py:attr, got %s: %s",

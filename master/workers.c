@@ -157,11 +157,15 @@ void slot_arm(struct slot *slot, uint64_t ms)
 
 /* --- orders --- */
 
+/* An order to end must arrive: a signal says it where the channel does not. */
 static void tell(struct slot *slot, enum ipc_type type)
 {
-    if (slot->ipc_fd >= 0 && ipc_send(slot->ipc_fd, type, NULL, 0) < 0)
-        log_debug("worker %u (pid %d) does not take %s: %m", slot->index + 1, (int)slot->pid,
-                  ipc_name(type));
+    if (slot->ipc_fd < 0 || ipc_send(slot->ipc_fd, type, NULL, 0) == 0)
+        return;
+    log_debug("worker %u (pid %d) does not take %s: %m", slot->index + 1, (int)slot->pid,
+              ipc_name(type));
+    if (type == IPC_DRAIN || type == IPC_QUIT)
+        kill(slot->pid, type == IPC_DRAIN ? SIGTERM : SIGQUIT);
 }
 
 void workers_tell(struct master *master, enum ipc_type type)

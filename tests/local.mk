@@ -75,6 +75,18 @@ tests_unit_test_conf_load_LDADD = $(conf_unit_libs)
 tests_unit_test_log_format_SOURCES = tests/unit/test_log_format.c tests/unit/unit.h
 tests_unit_test_log_format_LDADD = $(conf_unit_libs)
 
+# Calls that fail on demand: tests/faults
+if FAULT_INJECTION
+fault_sources = tests/faults/inject.c tests/faults/inject.h tests/faults/python.h
+fault_cppflags = -include $(srcdir)/tests/faults/python.h
+fault_ldflags = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray \
+	-Wl,--wrap=strdup -Wl,--wrap=strndup -Wl,--wrap=PyMem_RawMalloc -Wl,--wrap=PyMem_RawCalloc \
+	-Wl,--wrap=PyMem_RawRealloc -Wl,--wrap=PyMem_Malloc -Wl,--wrap=event_new -Wl,--wrap=event_add \
+	-Wl,--wrap=accept4 -Wl,--wrap=fork -Wl,--wrap=read -Wl,--wrap=recv -Wl,--wrap=recvmsg -Wl,--wrap=pread \
+	-Wl,--wrap=write -Wl,--wrap=send -Wl,--wrap=sendmsg -Wl,--wrap=sendfile -Wl,--wrap=socket \
+	-Wl,--wrap=socketpair -Wl,--wrap=pipe2 -Wl,--wrap=eventfd -Wl,--wrap=timerfd_create -Wl,--wrap=open
+endif
+
 # make bench BENCH_ARGS='--rounds 5 --venv DIR': Tine beside its peers; measures, passes no verdict.
 .PHONY: bench
 bench: all

@@ -153,6 +153,7 @@ static void stop_accepting(struct worker *w)
 void worker_drain(struct worker *w)
 {
     if (w->state == WORKER_BOOTING) {
+        ipc_send(w->heritage->ipc_fd, IPC_DRAINING, NULL, 0); /* it listens: no need to kill it soon */
         stop_app(w, w->conf->server.graceful_timeout);
         return;
     }
@@ -169,7 +170,7 @@ void worker_drain(struct worker *w)
 void worker_quit(struct worker *w)
 {
     if (w->state == WORKER_BOOTING) {
-        stop_app(w, STOP_MS);
+        stop_app(w, CANCEL_MS);
     } else if (w->state < WORKER_CANCELLING) {
         stop_accepting(w);
         cancel(w);

@@ -1,5 +1,5 @@
 noinst_LIBRARIES += libtine_app.a
-libtine_app_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
+libtine_app_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS) $(fault_cppflags)
 libtine_app_a_SOURCES = $(app_sources) $(wsgi_sources) \
 	worker/asgi/asgi.h worker/asgi/asgi.c worker/asgi/asgi_state.h worker/asgi/asgi_names.def \
 	worker/asgi/asgi2.h worker/asgi/asgi2.c \
