@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "conf/conf_loaded.h"
 #include "conf/conf_types.h"
@@ -82,6 +83,63 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
     for (size_t i = 0; i < 2; i++)
         if (dest[i] && (strcmp(dest[i], "syslog") == 0 || strcmp(dest[i], "journald") == 0))
             conf_error(errors, from(log, keys[i]), "%s is not supported yet", dest[i]);
+}
+
+/* Whether the element is there before its position, too. */
+static bool is_repeated(const struct conf_list *list, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strcasecmp(list->v[i], list->v[at]) == 0)
+            return true;
+    return false;
+}
+
+static void check_codings(const struct conf_list *codings, const struct conf_setting *at, struct conf_errors *errors)
+{
+    static const struct {
+        const char *name;
+        bool built;
+        const char *library;
+    } known[] = { { "gzip", true, "zlib" }, { "br", TINE_BROTLI, "libbrotlienc" }, { "zstd", TINE_ZSTD, "libzstd" } };
+    if (codings->n == 1 && strcasecmp(codings->v[0], "off") == 0)
+        return;
+    for (size_t i = 0; i < codings->n; i++) {
+        size_t k = 0;
+        while (k < 3 && strcasecmp(codings->v[i], known[k].name) != 0)
+            k++;
+        if (k == 3)
+            conf_error(errors, at, "expected gzip, br, zstd or off alone, got %s", conf_shown(codings->v[i]).s);
+        else if (!known[k].built)
+            conf_error(errors, at, "this tine was built without %s, which %s needs", known[k].library, known[k].name);
+        else if (is_repeated(codings, i))
+            conf_error(errors, at, "%s is listed twice", known[k].name);
+    }
+}
+
+/* "type/subtype", "type/" and a star, "+suffix", "default". */
+static bool is_type_pattern(const char *text)
+{
+    size_t n = strcspn(text, " ;,\"");
+    const char *slash = strchr(text, '/');
+    if (text[n])
+        return false;
+    if (text[0] == '+')
+        return n > 1 && !strpbrk(text, "/*");
+    if (!slash)
+        return strcasecmp(text, "default") == 0;
+    const char *star = strchr(text, '*');
+    return slash != text && slash[1] && !strchr(slash + 1, '/') && (!star || (star == slash + 1 && !star[1]));
+}
+
+static void check_compression(const struct conf_loaded *l, struct conf_errors *errors)
+{
+    const struct conf_instance *http = instance(l, "http");
+    const struct conf_list *types = &l->conf.http.compress_types;
+    check_codings(&l->conf.http.compress, from(http, "compress"), errors);
+    for (size_t i = 0; i < types->n; i++)
+        if (!is_type_pattern(types->v[i]))
+            conf_error(errors, from(http, "compress_types"), "expected type/subtype, type/*, +suffix or default, got %s",
+                       conf_shown(types->v[i]).s);
 }
 
 /* Python identifiers with dots between; letters beyond ASCII are Python's to judge. Returns what follows. */
@@ -208,6 +266,7 @@ void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_erro
         check_later_keys(&l->v[i], errors);
     check_binds(l, errors);
     check_words(l, errors);
+    check_compression(l, errors);
     check_apps(l, needs_module, errors);
     check_statics(l, errors);
 }

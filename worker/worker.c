@@ -15,6 +15,7 @@
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/access_log.h"
+#include "worker/http/compress.h"
 #include "worker/net/accept.h"
 #include "worker/protocols.h"
 
@@ -269,6 +270,8 @@ static int start_net(struct worker *w)
     }
     if (net_init(&w->net, w->base, w->conf, score_of(w)) < 0)
         return -1;
+    if (compressor_new(w->base, &w->conf->http, &w->net.compressor) < 0)
+        return -1;
     w->net.access_log = w->access_log;
     w->net.choose_proto = protocols_choose;
     return 0;
@@ -304,6 +307,7 @@ static void end(struct worker *w)
     net_done(&w->net);
     if (w->access_log)
         access_log_flush(w->access_log);
+    compressor_free(w->net.compressor);
     if (w->app)
         worker_app_free(w->app);
     if (w->acceptor)

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/app/mount.h"
+#include "worker/http/compress_codec.h"
 #include "worker/http/h1_parse.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
@@ -187,4 +188,12 @@ void worker_print_versions(FILE *out)
         Py_GetVersion(); /* "3.11.2 (main, ...)": static, needs no interpreter */
     fprintf(out, "http-parser %s\nPython %.*s (built with %s)\n", h1_parse_version(),
             (int)strcspn(runs_with, " "), runs_with, PY_VERSION);
+    for (int c = CODING_GZIP; c < N_CODINGS; c++) {
+        const struct codec *codec = codec_of((enum coding)c);
+        char version[32];
+        if (!codec)
+            continue;
+        codec->version(version, sizeof version);
+        fprintf(out, "%s %s\n", codec->library, version);
+    }
 }

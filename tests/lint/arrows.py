@@ -42,13 +42,16 @@ FENCES = [
     (r"nghttp2/.*", [r"worker/http/h2_\w+\.[ch]"]),
     (r"libwebsockets\.h|uv\.h", [r"worker/ws/ws_lws\w*\.[ch]"]),
     (r"wslay/.*", [r"worker/ws/ws_wslay\.c"]),
-    (r"zlib\.h", [r"worker/ws/ws_deflate\.c", r"worker/http/\w+\.c"]),
+    (r"zlib\.h", [r"worker/ws/ws_deflate\.c", r"worker/http/compress_gzip\.c"]),
+    (r"brotli/.*", [r"worker/http/compress_br\.c"]),
+    (r"zstd\.h", [r"worker/http/compress_zstd\.c"]),
     (r"openssl/.*", [r"worker/net/tls_\w+\.[ch]"]),
     (r"ini\.h", [r"conf/conf_load\.c"]),
     (r"Python\.h|structmember\.h|frameobject\.h|datetime\.h|internal/.*|pythread\.h",
      [r"worker/(python|app|asgi|wsgi)/\w+\.[ch]", r"worker/worker\w*\.c"]),
     (r"event2/.*|event\.h", [r"worker/(net|python)/\w+\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/(\w+\.c|ws_lws\.h)",
-                             r"master/\w+\.[ch]", r"worker/http/\w+\.c", r"worker/wsgi/wsgi_pool\.c", r"worker/app/mount\.c"]),
+                             r"master/\w+\.[ch]", r"worker/http/(\w+\.c|compress_priv\.h)",
+                             r"worker/wsgi/wsgi_pool\.c", r"worker/app/mount\.c"]),
 ]
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)

@@ -147,7 +147,8 @@ static enum channel_result send_start(struct exchange *x, PyObject *message)
             x->req, &(struct resp_head){ .status = code < 0 || code > 999 ? 0 : (unsigned)code,
                                          .fields = fields,
                                          .n_fields = n_fields,
-                                         .trailers = trailers });
+                                         .trailers = trailers,
+                                         .dynamic = true });
     if (fields != small)
         PyMem_Free(fields);
     Py_XDECREF(keep);

@@ -298,7 +298,7 @@ static void h1_drained(struct conn *c)
     else if (hr->req.state == REQ_ANSWERED)
         h1_answered(hr);
     else if (hr->dispatched)
-        hr->req.handler->ops->on_drained(&hr->req);
+        resp_drained(&hr->req);
 }
 
 static void h1_deadline(struct conn *c)

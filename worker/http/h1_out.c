@@ -230,7 +230,7 @@ void h1_file_sent(struct h1_req *hr)
     if (hr->file_last && written == CONN_SENT)
         h1_answered(hr);
     else if (!hr->file_last && written == CONN_SENT)
-        r->handler->ops->on_drained(r);
+        resp_drained(r);
 }
 
 static enum resp_result h1_trailers(struct req *r, const struct resp_field *fields, size_t n, bool more)

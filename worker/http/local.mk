@@ -1,5 +1,5 @@
 noinst_LIBRARIES += libtine_http.a
-libtine_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
+libtine_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS) $(BROTLI_CFLAGS) $(ZSTD_CFLAGS)
 libtine_http_a_SOURCES = $(net_sources) \
 	worker/http/handler.h worker/http/resp.h worker/http/req.h worker/http/head_rules.h worker/http/h1_conn.h \
 	worker/http/h1_guard.h worker/http/h1_parse.h worker/http/h1_body.h worker/http/forwarded.h \
@@ -14,13 +14,23 @@ libtine_http_a_SOURCES = $(net_sources) \
 	worker/http/static_send.h worker/http/static_send.c \
 	worker/http/static_path.h worker/http/static_path.c worker/http/static_mime.h worker/http/static_mime.c \
 	worker/http/static_cond.h worker/http/static_cond.c worker/http/static_range.h worker/http/static_range.c \
-	worker/http/req.c worker/http/resp.c worker/http/error_resp.c worker/http/admission.h worker/http/admission.c worker/http/builtin.c
+	worker/http/req.c worker/http/resp.c worker/http/error_resp.c worker/http/admission.h worker/http/admission.c worker/http/builtin.c \
+	worker/http/compress.h worker/http/compress_priv.h worker/http/compress.c worker/http/compress_stream.c \
+	worker/http/compress_run.c worker/http/compress_head.h worker/http/compress_head.c \
+	worker/http/compress_types.h worker/http/compress_types.c \
+	worker/http/compress_codec.h worker/http/compress_codec.c worker/http/compress_gzip.c
+if BROTLI
+libtine_http_a_SOURCES += worker/http/compress_br.c
+endif
+if ZSTD
+libtine_http_a_SOURCES += worker/http/compress_zstd.c
+endif
 
 # A server of builtin:hello without master and Python
 noinst_PROGRAMS += tests/unit/h1_serve
 tests_unit_h1_serve_SOURCES = tests/unit/h1_serve.c
 tests_unit_h1_serve_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
-tests_unit_h1_serve_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS)
+tests_unit_h1_serve_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS) $(COMPRESS_LIBS)
 
 # Connections driven step by step over socket pairs
 rig_tests = tests/unit/test_h1_split tests/unit/test_h1_conn tests/unit/test_h1_answer
@@ -28,7 +38,7 @@ check_PROGRAMS += $(rig_tests)
 UNIT_TESTS += $(rig_tests)
 rig_sources = tests/unit/rig.c tests/unit/rig.h tests/unit/unit.h
 rig_cppflags = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
-rig_libs = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS)
+rig_libs = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS) $(COMPRESS_LIBS)
 tests_unit_test_h1_split_SOURCES = tests/unit/test_h1_split.c tests/unit/corpus.c tests/unit/corpus.h $(rig_sources)
 tests_unit_test_h1_split_CPPFLAGS = $(rig_cppflags)
 tests_unit_test_h1_split_LDADD = $(rig_libs)
@@ -44,4 +54,12 @@ tests_unit_test_h1_answer_LDADD = $(rig_libs)
 check_PROGRAMS += tests/unit/test_static
 UNIT_TESTS += tests/unit/test_static
 tests_unit_test_static_SOURCES = tests/unit/test_static.c tests/unit/unit.h
-tests_unit_test_static_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS)
+tests_unit_test_static_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(COMPRESS_LIBS)
+
+# Compression: the codecs, and what fields say
+check_PROGRAMS += tests/unit/test_compress
+UNIT_TESTS += tests/unit/test_compress
+tests_unit_test_compress_SOURCES = tests/unit/test_compress.c tests/unit/unit.h
+tests_unit_test_compress_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
+tests_unit_test_compress_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(INIH_LIBS) \
+	$(HTTP_PARSER_LIBS) $(COMPRESS_LIBS)

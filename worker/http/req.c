@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "worker/http/compress.h"
 #include "worker/http/resp.h"
 
 /* Memory that an unused request may keep for its next body. */
@@ -31,6 +32,8 @@ void req_reset(struct req *r)
         free(r->own_client);
     if (r->body.cap > BODY_KEPT)
         buf_release(&r->body);
+    if (r->encoding)
+        compress_drop(r->encoding);
     if (r->logged_fields.p)
         buf_release(&r->logged_fields);
     struct buf body = { .p = r->body.p, .cap = r->body.cap };

@@ -6,6 +6,8 @@
 
 #include "common/clock.h"
 #include "worker/http/access_log.h"
+#include "worker/http/compress.h"
+#include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/net/conn.h"
 
@@ -84,6 +86,14 @@ static void keep_for_log(struct req *r, const struct resp_head *head)
     }
 }
 
+enum resp_result resp_begin(struct req *r, const struct resp_head *head)
+{
+    struct access_log *log = r->conn->net->access_log;
+    if (log && access_log_wants_fields(log))
+        keep_for_log(r, head);
+    return r->ops->start(r, head);
+}
+
 enum resp_result resp_start(struct req *r, const struct resp_head *head)
 {
     int64_t length;
@@ -99,10 +109,9 @@ enum resp_result resp_start(struct req *r, const struct resp_head *head)
     req_set_state(r, REQ_STARTED);
     if (__builtin_expect(r->conn->net->slow_ns != UINT64_MAX, 0))
         r->answered_ns = clock_ns();
-    struct access_log *log = r->conn->net->access_log;
-    if (log && access_log_wants_fields(log))
-        keep_for_log(r, head);
-    return r->ops->start(r, head);
+    if (__builtin_expect(r->conn->net->compressor && head->dynamic, 0))
+        return compress_start(r, head);
+    return resp_begin(r, head);
 }
 
 enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
@@ -125,9 +134,13 @@ enum length_fit { FITS, TOO_LONG, TOO_SHORT };
 /* Whether n more bytes keep to Content-Length; cuts *n to what fits. */
 static enum length_fit fit(const struct req *r, uint64_t *n, bool last)
 {
-    if (r->answer_length < 0 || r->answer_empty)
+    int64_t length = r->answer_length;
+    uint64_t sent = r->sent_body;
+    if (__builtin_expect(r->encoding != NULL, 0))
+        compress_given(r, &length, &sent);
+    if (length < 0 || r->answer_empty)
         return FITS;
-    uint64_t left = (uint64_t)r->answer_length - r->sent_body;
+    uint64_t left = (uint64_t)length - sent;
     if (*n > left) {
         *n = left;
         return TOO_LONG;
@@ -174,6 +187,11 @@ enum resp_result resp_file(struct req *r, int fd, off_t offset, size_t count, bo
 {
     assert(r->state == REQ_STARTED);
     uint64_t n = count;
+    if (__builtin_expect(r->encoding != NULL, 0)) {
+        enum resp_result begun = compress_not(r);
+        if (gone(begun))
+            return begun;
+    }
     enum length_fit fits = fit(r, &n, !more);
     if (r->answer_empty || !n)
         return resp_body(r, SPAN(""), more);
@@ -210,6 +228,14 @@ enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_
     if (r->state != REQ_RUNNING || r->version == HTTP_1_0)
         return RESP_SENT;
     return r->ops->interim(r, status, fields, n);
+}
+
+void resp_drained(struct req *r)
+{
+    if (__builtin_expect(r->encoding != NULL, 0))
+        compress_drained(r);
+    else
+        r->handler->ops->on_drained(r);
 }
 
 void resp_flush(struct req *r)

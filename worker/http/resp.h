@@ -38,6 +38,7 @@ struct resp_head {
     const struct resp_field *fields;
     size_t n_fields;
     bool trailers; /* resp_trailers() calls follow the body */
+    bool dynamic;  /* made by an application: may be compressed, see compress.h */
 };
 
 /* Once per request. Fields connection: close, content-length, date, server are honoured; transfer-encoding and other
@@ -86,6 +87,12 @@ void resp_abort(struct req *r);
 /* Writes now what body calls with more = true have left for the end of the turn: the handler may hold the loop for a
  * while. Nothing if no answer is under way. */
 void resp_flush(struct req *r);
+
+/* For protocols: the output of the answer fell below its low mark (handler_ops.on_drained). */
+void resp_drained(struct req *r);
+
+/* For compress.c: what resp_start() ends with, once the fields are the final ones. */
+enum resp_result resp_begin(struct req *r, const struct resp_head *head);
 
 /* For handlers that tell their application early: whether resp_start() will take the field; its value as
  * Content-Length, -1 if that is no number. */

@@ -27,6 +27,7 @@
 #include "worker/net/transport.h"
 
 struct acceptor;
+struct compressor;
 struct conf;
 struct event_base;
 struct handler;
@@ -106,7 +107,8 @@ struct net {
     struct score *score;
     struct handler *handler;    /* who answers requests */
     const struct proto_ops *(*choose_proto)(struct conn *c); /* worker/protocols.c */
-    struct access_log *access_log; /* opaque here */
+    struct access_log *access_log; /* opaque here, like the next */
+    struct compressor *compressor; /* NULL: answers are not compressed */
     uint64_t slow_ns;           /* log.slow_request; UINT64_MAX: off */
     struct wheel wheel;
     bool draining;

@@ -16,4 +16,4 @@ UNIT_TESTS += tests/unit/test_ws_handshake
 tests_unit_test_ws_handshake_SOURCES = tests/unit/test_ws_handshake.c tests/unit/head.h tests/unit/unit.h
 tests_unit_test_ws_handshake_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_test_ws_handshake_LDADD = libtine_ws.a libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) \
-	$(INIH_LIBS) $(HTTP_PARSER_LIBS) $(WSLAY_LIBS) $(LWS_LIBS) $(ZLIB_LIBS)
+	$(INIH_LIBS) $(HTTP_PARSER_LIBS) $(WSLAY_LIBS) $(LWS_LIBS) $(COMPRESS_LIBS)

@@ -27,7 +27,7 @@ static enum resp_result give(struct wsgi_call *c, const struct wsgi_piece *piece
 {
     const struct wsgi_answer *a = piece->answer;
     if (a && c->req) {
-        struct resp_head head = { .status = a->status, .fields = a->fields, .n_fields = a->n };
+        struct resp_head head = { .status = a->status, .fields = a->fields, .n_fields = a->n, .dynamic = true };
         enum resp_result result = resp_start(c->req, &head);
         if (result != RESP_SENT && result != RESP_LATER)
             return result;
