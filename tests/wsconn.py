@@ -104,8 +104,8 @@ class WS:
         assert fin and not rsv and opcode == TEXT, (fin, rsv, opcode, payload[:100])
         return payload.decode()
 
-    def expect_close(self, code, reason=None):
-        """A Close frame with this code, then the end of the connection. code=None: without one."""
+    def expect_close(self, code, reason=None, answer=False):
+        """A Close frame with this code, then the end of the connection. code=None: without one. answer: sends one back."""
         fin, rsv, opcode, payload = self.read()
         assert fin and not rsv and opcode == CLOSE, (opcode, payload)
         if code is None:
@@ -114,6 +114,11 @@ class WS:
             assert struct.unpack(">H", payload[:2])[0] == code, payload
             text = payload[2:].decode()
             assert reason is None or text == reason, text
+        if answer:
+            try:
+                self.send(CLOSE, payload)
+            except ConnectionError:
+                pass
         self.conn.expect_close()
 
     def close(self, code=1000, reason=""):

@@ -7,6 +7,7 @@ import asyncio
 import json
 
 from apps.kit import as_json, query, text
+from apps.report import report as tell_test
 
 reports = {}
 waiting = {}
@@ -83,6 +84,7 @@ async def late(scope, receive, send):
 async def held(scope, receive, send):
     """Accepts when GET /release?id=... says so."""
     await receive()
+    tell_test(path="held", id=query(scope)["id"])
     event = waiting.setdefault(query(scope)["id"], asyncio.Event())
     disconnected = asyncio.ensure_future(receive())
     released = asyncio.ensure_future(event.wait())

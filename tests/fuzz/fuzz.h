@@ -8,6 +8,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Files of tests/wire/corpora that the target begins with; ends with NULL. */
+extern const char *const fuzz_corpora[];
+
 /* Not assert(): it must hold in every build. */
 #define MUST(ok)     \
     do {             \

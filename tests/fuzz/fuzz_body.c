@@ -5,6 +5,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "worker/http/h1_body.h"
 
+const char *const fuzz_corpora[] = { "http1_tricky.json", "gunicorn_requests.json", NULL };
+
 static const struct h1_limits limits = { 300, 20, 200 };
 
 struct outcome {

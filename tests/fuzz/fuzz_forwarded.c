@@ -11,6 +11,8 @@
 #include "worker/http/forwarded.h"
 #include "worker/http/head_rules.h"
 
+const char *const fuzz_corpora[] = { "http1_tricky.json", "gunicorn_requests.json", NULL };
+
 static const char *const names[] = {
     "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
 };

@@ -8,6 +8,8 @@
 #include "worker/http/head_rules.h"
 #include "worker/http/req.h"
 
+const char *const fuzz_corpora[] = { "http1_tricky.json", "gunicorn_requests.json", NULL };
+
 static const struct h1_limits limits = { 300, 20, 200 };
 
 static void must_lie_in(struct piece at, size_t n)

@@ -5,6 +5,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "worker/net/proxy_protocol.h"
 
+const char *const fuzz_corpora[] = { "http1_tricky.json", "gunicorn_requests.json", NULL };
+
 static void parse(const char *p, size_t n)
 {
     struct proxy_header h;

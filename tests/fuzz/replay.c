@@ -1,5 +1,5 @@
 /* replay.c: main() for a fuzz target where there is no libFuzzer: runs it over the files given, or else over the corpora
- * and simple mutations of them, always the same. A fault aborts; surviving is a pass.
+ * and simple mutations of them, always the same: -m of each case, begun from -s. A fault aborts; surviving is a pass.
  *
  * With clang: -fsanitize=fuzzer instead of this file. */
 #include <err.h>
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/corpus.h"
@@ -52,11 +53,10 @@ static void mutate(char *p, size_t n, uint32_t *state)
     }
 }
 
-static unsigned run_corpus(const char *name)
+static unsigned run_corpus(const char *name, unsigned mutations, uint32_t state)
 {
     size_t n;
     unsigned runs = 0;
-    uint32_t state = 2463534242u;
     struct corpus_case *v = corpus_load(name, &n);
     for (size_t i = 0; i < n; i++) {
         run(v[i].raw, v[i].n);
@@ -64,7 +64,7 @@ static unsigned run_corpus(const char *name)
         if (v[i].n > LARGEST)
             continue;
         char *copy = malloc(v[i].n + 1);
-        for (int k = 0; k < MUTATIONS; k++, runs++) {
+        for (unsigned k = 0; k < mutations; k++, runs++) {
             memcpy(copy, v[i].raw, v[i].n);
             mutate(copy, v[i].n, &state);
             run(copy, next_random(&state) % 4 ? v[i].n : next_random(&state) % (v[i].n + 1));
@@ -87,11 +87,17 @@ static void run_file(const char *path)
 
 int main(int argc, char **argv)
 {
-    unsigned runs = (unsigned)argc - 1;
-    for (int i = 1; i < argc; i++)
+    unsigned runs = 0, mutations = MUTATIONS;
+    uint32_t seed = 2463534242u;
+    for (int option; (option = getopt(argc, argv, "m:s:")) != -1;) {
+        if (option == '?')
+            return 2;
+        *(option == 'm' ? &mutations : &seed) = (uint32_t)strtoul(optarg, NULL, 10);
+    }
+    for (int i = optind; i < argc; i++, runs++)
         run_file(argv[i]);
-    if (argc == 1)
-        runs = run_corpus("http1_tricky.json") + run_corpus("gunicorn_requests.json");
+    for (int i = 0; optind == argc && fuzz_corpora[i]; i++)
+        runs += run_corpus(fuzz_corpora[i], mutations, seed ? seed : 1);
     printf("%u passed, 0 failed\n", runs);
     return 0;
 }

@@ -11,12 +11,13 @@ import zlib
 import pytest
 
 from harness import DEADLINE, Server
+from wsconn import engines
 
 websockets = pytest.importorskip("websockets")
 legacy = pytest.importorskip("websockets.legacy.client")
 deflate = pytest.importorskip("websockets.extensions.permessage_deflate")
 
-ENGINES = ["wslay", "libwebsockets"]
+ENGINES = engines()
 VENV = os.environ.get("TINE_TEST_VENV")
 WORDS = "".join(f"word {n % 97} and {n % 13}; " for n in range(4000))
 TEXTS = ["", "a", "ä€😀", WORDS[:95], WORDS[:96], WORDS[:500], WORDS, WORDS[::-1], "x" * 1000000, "end"]

@@ -1,6 +1,7 @@
 """Rows 71 to 76: messages, frames, limits, pings and closing, in the bytes of RFC 6455."""
 
 import signal
+import socket
 import struct
 import time
 import uuid
@@ -81,12 +82,19 @@ def test_many_in_one_packet(echo):
         echo.expect(TEXT, f"m{i}")
 
 
+def segments_in(conn):
+    """Segments with data that the kernel has received: with TCP_NODELAY each write of the server makes one at least."""
+    info = conn.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    return struct.unpack_from("I", info, 152)[0]  # tcpi_data_segs_in
+
+
 def test_messages_of_one_turn_leave_together(server):
-    """One write makes one delivery on the loopback: all frames are there as soon as the first byte is."""
-    with WS(server.connect(), "/burst?n=100") as w:
-        texts = [f"message {i}".encode() for i in range(100)]
-        got = w.conn.buffer or w.conn.socket.recv(65536)
-        assert got == b"".join(b"\x81%c%s" % (len(t), t) for t in texts)
+    """What waits is written after 5 ms even if the turn goes on, so on a busy machine there may be some writes, never one
+    for each message."""
+    with WS(server.connect(), "/burst?n=200") as w:
+        for i in range(200):
+            w.expect(TEXT, f"message {i}")
+        assert 1 < segments_in(w.conn) < 100
 
 
 def test_row76_exactly_one_of_text_and_bytes(server, name):
@@ -125,7 +133,8 @@ def test_protocol_errors(server, engine, data):
         pytest.skip("libwebsockets takes it")
     with WS(server.connect(), "/events?id=broken") as w:
         w.conn.send(data)
-        w.expect_close(1002)
+        # Where libwebsockets itself refuses a frame, it waits for the answer to its Close frame.
+        w.expect_close(1002, answer=engine == "libwebsockets")
 
 
 @pytest.mark.parametrize("data", [

@@ -36,6 +36,7 @@ static enum ws_sent lane_control(struct ws_link *link, enum ws_opcode opcode, st
     struct wsl_lane *lane = link->data;
     if (lane->state == WSL_CLOSING)
         return WS_SENT; /* libwebsockets sends its own Close frame */
+    lane->said_close |= opcode == WS_OP_CLOSE;
     return put(link, (uint8_t)(0x80 | opcode), payload);
 }
 

@@ -59,6 +59,7 @@ struct wsl_lane {
     struct wsl_worker *worker;
     enum wsl_state state;
     bool deaf;            /* the session wants nothing more */
+    bool said_close;      /* our Close frame was given to the connection */
     bool paused;
     bool inside_frame, compressed;
     bool is_doomed;

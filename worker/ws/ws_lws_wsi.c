@@ -119,18 +119,29 @@ static bool peer_has_gone(struct wsl_lane *lane)
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+/* Nothing may follow our Close frame (RFC 6455 5.5.1); that which libwebsockets has in hand cannot be taken from it, but
+ * be kept from leaving. */
+static void silence(struct wsl_lane *lane)
+{
+    if (lane->link && lane->link->conn->state != CONN_DEAD)
+        conn_flush(lane->link->conn);
+    shutdown(lws_get_socket_fd(lane->wsi), SHUT_WR);
+}
+
 /* Libwebsockets begins to close, still able to send. With a Close frame in hand (the peer broke the protocol) it will
  * send that itself and wait for the answer; with none, though the peer is there, it is about to drop a connection
  * without a word (control frames longer than 125 bytes), so the word is ours. */
 static int on_closing(struct wsl_lane *lane)
 {
-    if (lane->state != WSL_OPEN || lane->deaf)
+    bool has_word = lws_get_close_length(lane->wsi) > 0;
+    if (lane->state != WSL_OPEN)
         return 0;
-    if (lws_get_close_length(lane->wsi))
+    if (has_word && (lane->deaf || lane->said_close))
+        silence(lane);
+    if (has_word)
         lane->state = WSL_CLOSING;
-    else if (peer_has_gone(lane))
-        return 0;
-    failed(lane, "frame that libwebsockets refuses");
+    if (!lane->deaf && (has_word || !peer_has_gone(lane)))
+        failed(lane, "frame that libwebsockets refuses");
     return 0;
 }
 

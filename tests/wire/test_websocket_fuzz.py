@@ -1,0 +1,17 @@
+"""A short run of tests/fuzz/ws_live.py, always the same, on every engine."""
+
+import sys
+
+import pytest
+
+from harness import ROOT
+from wsconn import engines
+
+sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
+
+import ws_live  # noqa: E402
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_sessions(engine):
+    assert ws_live.run(engine, "check", sessions=200) == 200
