@@ -11,6 +11,8 @@
 
 struct conf;
 struct scoreboard;
+struct tickets;
+struct vault;
 
 struct listener {
     int fd; /* listening, non-blocking, close-on-exec */
@@ -26,6 +28,8 @@ struct heritage {
     const struct listener *listeners;
     size_t n_listeners;
     struct scoreboard *scoreboard;
+    const struct vault *vault;     /* certificates; NULL: nothing listens with TLS */
+    const struct tickets *tickets; /* keys of TLS session tickets */
     unsigned slot;          /* index into the scoreboard */
     unsigned generation;    /* 1, 2, ...: counts reloads */
     int ipc_fd;             /* SOCK_SEQPACKET to the master; EOF means that the master is gone */
@@ -45,6 +49,7 @@ enum worker_exit {
     WORKER_EXIT_BOOT = 3,      /* a resource or lifespan start-up failed */
     WORKER_EXIT_APP = 4,       /* the application failed to load */
     WORKER_EXIT_NEED_MAIN = 5, /* the application refuses sub-interpreters: start again with main_interpreter */
+    WORKER_EXIT_CONF = 6,      /* what the configuration names is wrong: a certificate, a key */
 };
 
 #endif

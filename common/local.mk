@@ -11,7 +11,9 @@ libtine_common_a_SOURCES = \
 	common/log.h common/log.c \
 	common/proctitle.h common/proctitle.c \
 	common/histogram.h common/histogram.c \
-	common/scoreboard.h common/score_figures.def common/scoreboard.c
+	common/scoreboard.h common/score_figures.def common/scoreboard.c \
+	common/tickets.h common/tickets.c \
+	common/vault.h common/vault.c
 
 check_PROGRAMS += tests/unit/test_common
 UNIT_TESTS += tests/unit/test_common

@@ -59,9 +59,8 @@ static void check_binds(const struct conf_loaded *l, struct conf_errors *errors)
     const struct conf_setting *at = from(instance(l, "server"), "bind");
     for (size_t i = 0; i < binds->n; i++) {
         const struct conf_bind *b = &binds->v[i];
-        if (b->tls || b->h2c)
-            conf_error(errors, at, "%s: the flag %s is not supported yet", b->text,
-                       b->tls ? "tls" : "h2c");
+        if (b->h2c)
+            conf_error(errors, at, "%s: the flag h2c is not supported yet", b->text);
         if (b->kind == CONF_BIND_TCP && b->port == 0)
             continue;
         for (size_t j = 0; j < i; j++)
@@ -244,6 +243,30 @@ static void check_apps(const struct conf_loaded *l, bool needs_module, struct co
             check_mount(l, &l->v[i], errors);
 }
 
+static bool listens_with_tls(const struct conf_binds *binds)
+{
+    for (size_t i = 0; i < binds->n; i++)
+        if (binds->v[i].tls)
+            return true;
+    return false;
+}
+
+/* The files are the master's to read, and what is in them the workers' to judge. */
+static void check_tls(const struct conf_loaded *l, struct conf_errors *errors)
+{
+    const struct conf_tls *tls = &l->conf.tls;
+    const struct conf_instance *in = instance(l, "tls");
+    if (listens_with_tls(&l->conf.server.bind) && !tls->certfile && !tls->sni_dir)
+        conf_error(errors, from(instance(l, "server"), "bind"), "the flag tls needs tls.certfile or tls.sni_dir");
+    if (tls->cert_reqs != CONF_CERT_REQS_NONE && !tls->ca_certs)
+        conf_error(errors, from(in, "cert_reqs"), "client certificates need tls.ca_certs");
+    if (!tls->certfile && (tls->keyfile || tls->ocsp_file))
+        conf_error(errors, from(in, tls->keyfile ? "keyfile" : "ocsp_file"), "belongs to tls.certfile, which is not set");
+    for (size_t i = 0; i < tls->alpn.n; i++)
+        if (strcmp(tls->alpn.v[i], "h2") != 0 && strcmp(tls->alpn.v[i], "http/1.1") != 0)
+            conf_error(errors, from(in, "alpn"), "expected h2 or http/1.1, got %s", conf_shown(tls->alpn.v[i]).s);
+}
+
 /* Opened by the worker; here only what no folder could mend. */
 static void check_statics(const struct conf_loaded *l, struct conf_errors *errors)
 {
@@ -269,4 +292,5 @@ void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_erro
     check_compression(l, errors);
     check_apps(l, needs_module, errors);
     check_statics(l, errors);
+    check_tls(l, errors);
 }

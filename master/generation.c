@@ -25,6 +25,7 @@ void generation_free(struct generation *generation)
     if (!generation)
         return;
     listeners_done(&generation->listeners);
+    certs_close(&generation->certs);
     conf_loaded_free(generation->loaded);
     free(generation);
 }

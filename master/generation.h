@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "master/certs.h"
 #include "master/listen.h"
 
 struct conf;
@@ -17,6 +18,7 @@ struct generation {
     unsigned target;         /* workers wanted */
     bool main_interpreter;   /* its application refused a sub-interpreter */
     struct listeners listeners;
+    struct certs certs;
     unsigned n_slots; /* of slots.c that are its own: with a process, or one is due */
 };
 

@@ -6,6 +6,7 @@ master_sources = \
 	master/recycle.h master/recycle.c \
 	master/watchdog.h master/watchdog.c \
 	master/generation.h master/generation.c \
+	master/certs.h master/certs.c \
 	master/apply.h master/apply.c \
 	master/workers.h master/workers.c \
 	master/slots.h master/slots.c \

@@ -34,6 +34,16 @@ static int print_errors(char *errors)
     return MASTER_EXIT_CONF;
 }
 
+static int read_certs(struct master *master)
+{
+    char *why;
+    if (certs_open(&master->current->certs, master->conf, &why) == 0)
+        return MASTER_EXIT_OK;
+    log_critical("%s", why ? why : "out of memory");
+    free(why);
+    return MASTER_EXIT_CONF;
+}
+
 /* Where paths of the configuration start, and where messages go. */
 static int prepare(struct master *master)
 {
@@ -49,7 +59,7 @@ static int prepare(struct master *master)
     apply_log_owner(conf, &master->privs);
     apply_limits(conf);
     apply_title(master);
-    return MASTER_EXIT_OK;
+    return read_certs(master);
 }
 
 /* With everything that only a service has: sockets, pidfile, somebody to notify. */

@@ -19,8 +19,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "common/tickets.h"
 #include "conf/conf.h"
 #include "master/apply.h"
+#include "master/certs.h"
 #include "master/dev_reload.h"
 #include "master/generation.h"
 #include "master/reap.h"
@@ -123,6 +125,7 @@ void master_boot_failed(struct master *master, enum master_exit why)
         return;
     log_error("%s: stopping", why == MASTER_EXIT_APP      ? "the application could not be loaded"
                               : why == MASTER_EXIT_SYSTEM ? "no worker could be started"
+                              : why == MASTER_EXIT_CONF   ? "the configuration names what cannot be used"
                                                           : "workers failed to boot");
     master->exit_code = why;
     notify_send(&master->notify, "STOPPING=1\nSTATUS=workers failed to boot");
@@ -247,6 +250,7 @@ static void on_tick(int fd, short what, void *arg)
     watchdog_look(arg);
     recycle_look(arg);
     stacks_look(arg);
+    certs_look(arg);
 }
 
 static int start_timers(struct master *master)
@@ -270,7 +274,8 @@ static int init(struct master *master)
     if (config)
         event_config_free(config);
     master->scoreboard = scoreboard_new(SLOTS_MAX);
-    if (!master->base || !master->scoreboard || slots_init(&master->slots, master) < 0 ||
+    master->tickets = tickets_new();
+    if (!master->base || !master->scoreboard || !master->tickets || slots_init(&master->slots, master) < 0 ||
         signals_init(&master->signals, master) < 0 || start_timers(master) < 0 ||
         upgrade_start(master) < 0 || dev_reload_start(master) < 0) {
         log_critical("out of memory or descriptors: %s", strerror(errno));
@@ -293,9 +298,11 @@ static void done(struct master *master)
     upgrade_done(&master->upgrade);
     dev_reload_stop(master);
     scoreboard_free(master->scoreboard);
+    tickets_free(master->tickets);
     if (master->base)
         event_base_free(master->base);
     master->scoreboard = NULL;
+    master->tickets = NULL;
     master->base = NULL;
 }
 

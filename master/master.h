@@ -42,6 +42,7 @@ struct dev_reload;
 struct event_base;
 struct generation;
 struct scoreboard;
+struct tickets;
 
 struct master {
     /* Set by main() before master_run(). */
@@ -73,6 +74,8 @@ struct master {
     struct control control;
     struct stacks stacks;
     struct scoreboard *scoreboard;
+    struct tickets *tickets; /* of TLS sessions, for all workers */
+    uint64_t tickets_ms;     /* clock_ms() when they are rotated next */
 };
 
 /* From the first fork to the last reaped worker. */

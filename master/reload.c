@@ -126,6 +126,12 @@ static void begin(struct master *master)
         end_failed(master, error);
         return;
     }
+    if (certs_open(&next->certs, next->conf, &error) < 0) {
+        log_error("reload: %s", error ? error : "out of memory");
+        generation_free(next);
+        end_failed(master, error);
+        return;
+    }
     apply_limits(next->conf);
     apply_log_owner(next->conf, &master->privs);
     reload->next = next;

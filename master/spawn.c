@@ -152,6 +152,8 @@ static _Noreturn void be_worker(const struct master *master, const struct slot *
         .listeners = generation->listeners.v,
         .n_listeners = generation->listeners.n,
         .scoreboard = master->scoreboard,
+        .vault = generation->certs.vault,
+        .tickets = master->tickets,
         .slot = slot->index,
         .generation = generation->number,
         .ipc_fd = ipc_fd,

@@ -411,9 +411,11 @@ static void follow(struct slot *slot, enum death death, int status)
     struct master *master = slot->master;
     char words[REAP_WORDS];
     if (death == DEATH_BOOT && master->state == MASTER_STARTING) {
-        bool app = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_APP;
+        int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
         release(slot);
-        master_boot_failed(master, app ? MASTER_EXIT_APP : MASTER_EXIT_BOOT);
+        master_boot_failed(master, code == WORKER_EXIT_APP    ? MASTER_EXIT_APP
+                                   : code == WORKER_EXIT_CONF ? MASTER_EXIT_CONF
+                                                              : MASTER_EXIT_BOOT);
     } else if (!is_wanted(slot)) {
         release(slot);
     } else if (death == DEATH_NEED_MAIN) {

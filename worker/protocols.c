@@ -1,10 +1,41 @@
-/* protocols.c: HTTP/1 on everything, for now; TLS with ALPN and h2c binds choose here later. */
+/* protocols.c: see protocols.h. TLS first where the bind says so; then what ALPN agreed on, else HTTP/1. */
 #include "worker/protocols.h"
 
+#include <string.h>
+
+#include "common/heritage.h"
 #include "worker/http/h1_conn.h"
+#include "worker/net/conn.h"
+#include "worker/net/tls.h"
+
+/* By the names of ALPN. */
+static const struct {
+    const char *alpn;
+    const struct proto_ops *proto;
+} protocols[] = {
+    { "http/1.1", &proto_h1 },
+};
+
+static const struct proto_ops *agreed_on(const struct conn *c)
+{
+    struct span alpn = tls_alpn(c);
+    for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++)
+        if (span_eq(alpn, span_of(protocols[i].alpn)))
+            return protocols[i].proto;
+    return &proto_h1;
+}
 
 const struct proto_ops *protocols_choose(struct conn *c)
 {
-    (void)c;
-    return &proto_h1;
+    if (!c->listener->tls)
+        return &proto_h1;
+    return c->transport == &transport_tls ? agreed_on(c) : &proto_tls;
+}
+
+bool protocols_speaks(const struct conf *conf, const char *alpn)
+{
+    for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++)
+        if (strcmp(protocols[i].alpn, alpn) == 0)
+            return true;
+    return false;
 }

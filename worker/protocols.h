@@ -1,10 +1,16 @@
-/* protocols.h: the only list of protocols: which one speaks on a new connection. */
+/* protocols.h: the only list of protocols: which one speaks on a connection. */
 #ifndef TINE_WORKER_PROTOCOLS_H
 #define TINE_WORKER_PROTOCOLS_H
 
+#include <stdbool.h>
+
+struct conf;
 struct conn;
 struct proto_ops;
 
+/* On a new connection, and again when its handshake of TLS is over. */
 const struct proto_ops *protocols_choose(struct conn *c);
+/* Whether this worker can speak what ALPN calls by this name. */
+bool protocols_speaks(const struct conf *conf, const char *alpn);
 
 #endif

@@ -17,6 +17,7 @@
 #include "worker/http/access_log.h"
 #include "worker/http/compress.h"
 #include "worker/net/accept.h"
+#include "worker/net/tls.h"
 #include "worker/protocols.h"
 
 /* The master kills 2 s after graceful_timeout: cancelled tasks and lifespan shut-down share that
@@ -218,6 +219,8 @@ void worker_turn(struct worker *w)
     if (w->recycle_at && score_of(w)->requests >= w->recycle_at)
         ask_for_successor(w);
     net_turn(&w->net);
+    if (w->net.tls)
+        tls_turn(w->net.tls);
     if (w->access_log)
         access_log_flush(w->access_log);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
@@ -305,6 +308,7 @@ static void end(struct worker *w)
 {
     stop_accepting(w);
     net_done(&w->net);
+    tls_free(w->net.tls);
     if (w->access_log)
         access_log_flush(w->access_log);
     compressor_free(w->net.compressor);
@@ -328,7 +332,7 @@ int worker_main(const struct heritage *heritage)
         worker_fail(&w, WORKER_EXIT_BOOT, strerror(errno));
         return WORKER_EXIT_BOOT;
     }
-    if (worker_app_is_needed(w.conf) && !(w.app = worker_app_new(&w)))
+    if (worker_tls_start(&w) < 0 || (worker_app_is_needed(w.conf) && !(w.app = worker_app_new(&w))))
         return w.exit_status;
     if (worker_routes_new(&w) < 0)
         return w.exit_status;

@@ -95,4 +95,11 @@ void worker_app_end(struct worker_app *a);
 /* After the loop: ends Python's threads, runs atexit functions. */
 void worker_app_free(struct worker_app *a);
 
+/* --- worker_tls.c: certificates --- */
+
+/* 0, or -1: worker_fail() was called. */
+int worker_tls_start(struct worker *w);
+/* New certificates are in the vault. */
+void worker_tls_take(struct worker *w);
+
 #endif

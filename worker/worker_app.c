@@ -8,6 +8,7 @@
 #include "worker/app/mount.h"
 #include "worker/http/compress_codec.h"
 #include "worker/http/h1_parse.h"
+#include "worker/net/tls.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
@@ -186,6 +187,7 @@ void worker_print_versions(FILE *out)
 {
     const char *runs_with =
         Py_GetVersion(); /* "3.11.2 (main, ...)": static, needs no interpreter */
+    tls_print_version(out);
     fprintf(out, "http-parser %s\nPython %.*s (built with %s)\n", h1_parse_version(),
             (int)strcspn(runs_with, " "), runs_with, PY_VERSION);
     for (int c = CODING_GZIP; c < N_CODINGS; c++) {

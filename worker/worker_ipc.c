@@ -16,6 +16,9 @@ static void on_message(struct worker *w, const struct ipc_msg *m)
     case IPC_QUIT:
         worker_quit(w);
         break;
+    case IPC_CERTS:
+        worker_tls_take(w);
+        break;
     case IPC_REOPEN:
         worker_reopen_logs(w);
         break;

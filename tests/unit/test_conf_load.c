@@ -234,10 +234,10 @@ static void test_later(void)
 {
     CHECK(load_text(APP "[server]\ntimeout = 0.5m\nreload = no\n"
                         "max_requests = 0\n[tls]\nalpn = h2,http/1.1\ncertfile =\n") == 0);
-    REFUSES(load_text(APP "[tls]\ncertfile = x\n"), "tls.certfile: not supported yet");
+    REFUSES(load_text(APP "[tls]\nkeyfile = x\n"), "tine.ini:4: tls.keyfile: belongs to tls.certfile, which is not set");
     REFUSES(load_text(APP "loop = uvloop\n"), "tine.ini:3: app.loop: loops other than tine are not supported yet");
     REFUSES(load_text(APP "[log]\naccesslog = journald\n"), "tine.ini:4: log.accesslog: journald is not supported yet");
-    REFUSES(LOAD("-b", ":1 tls"), "command line -b: server.bind: :1: the flag tls is not supported yet");
+    REFUSES(LOAD("-b", ":1 tls"), "server.bind: the flag tls needs tls.certfile or tls.sni_dir");
     REFUSES(load_text(APP "[static:/s]\ndri = x\n"), "tine.ini:4: static:/s.dri: unknown key; did you mean \"dir\"?");
     REFUSES(load_text(APP "[static]\n"), "expected a path prefix: [static:/prefix]");
     REFUSES(load_text(APP "[static:s/]\n"), "expected a path prefix");

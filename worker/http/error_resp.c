@@ -7,10 +7,11 @@
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
 
-static void send_text(struct req *r, unsigned status, unsigned retry_after)
+static void send_text(struct req *r, unsigned status, unsigned retry_after, const char *because)
 {
-    char text[80], length[24], seconds[24];
-    int n = snprintf(text, sizeof text, "%u %s\n", status, resp_reason(status));
+    char text[160], length[24], seconds[24];
+    int n = snprintf(text, sizeof text, "%u %s%s%s\n", status,
+                     resp_reason(status), because ? ": " : "", because ? because : "");
     int m = snprintf(length, sizeof length, "%d", n);
     int k = snprintf(seconds, sizeof seconds, "%u", retry_after);
     struct resp_field fields[] = {
@@ -30,10 +31,15 @@ static void send_text(struct req *r, unsigned status, unsigned retry_after)
 
 void resp_error(struct req *r, unsigned status)
 {
-    send_text(r, status, 0);
+    send_text(r, status, 0, NULL);
+}
+
+void resp_error_because(struct req *r, unsigned status, const char *because)
+{
+    send_text(r, status, 0, because);
 }
 
 void resp_error_retry(struct req *r, unsigned status, unsigned seconds)
 {
-    send_text(r, status, seconds);
+    send_text(r, status, seconds, NULL);
 }

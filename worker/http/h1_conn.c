@@ -322,6 +322,12 @@ static void h1_shutdown(struct conn *c)
         conn_set_deadline(c, h->served ? SHUTDOWN_GRACE_MS : SHUTDOWN_GRACE_NEW_MS);
 }
 
+static size_t clear_data(struct conn *c, char *p, size_t n)
+{
+    h1_refuse_clear(c->proto_data, p, n);
+    return n;
+}
+
 static enum req_end end_of(const struct conn *c, enum conn_end why)
 {
     if (why == CONN_END_SHUTDOWN)
@@ -346,6 +352,17 @@ const struct proto_ops proto_h1 = {
     .name = "http/1.1",
     .open = h1_open,
     .on_data = h1_data,
+    .on_eof = h1_eof,
+    .on_drained = h1_drained,
+    .on_deadline = h1_deadline,
+    .on_shutdown = h1_shutdown,
+    .on_close = h1_gone,
+};
+
+const struct proto_ops proto_h1_not_tls = {
+    .name = "http/1.1 without TLS",
+    .open = h1_open,
+    .on_data = clear_data,
     .on_eof = h1_eof,
     .on_drained = h1_drained,
     .on_deadline = h1_deadline,

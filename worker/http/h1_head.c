@@ -82,6 +82,22 @@ void h1_refuse(struct h1_conn *h, const char *p, size_t n, unsigned status, cons
     h1_fail(hr, status, REQ_END_COMPLETE);
 }
 
+void h1_refuse_clear(struct h1_conn *h, const char *p, size_t n)
+{
+    struct h1_req *hr = begin(h);
+    if (!hr) {
+        conn_abort(h->conn, false);
+        return;
+    }
+    log_debug("%s: request in the clear on a port of TLS", h->client.host);
+    hr->req.version = HTTP_1_1;
+    recognise_line(&hr->req, p, n);
+    hr->req.keep_alive = false;
+    hr->req.answer_unbound = true;
+    h->conn->linger = true;
+    resp_error_because(&hr->req, 400, "this port speaks HTTPS, and the request came without TLS");
+}
+
 /* The one place where HTTP/2 with prior knowledge arrives. */
 static void on_h2_preface(struct h1_conn *h, const char *p, size_t n)
 {

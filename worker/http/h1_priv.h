@@ -115,6 +115,8 @@ void h1_fail(struct h1_req *hr, unsigned status, enum req_end why);
 size_t h1_take_head(struct h1_conn *h, char *p, size_t n);
 /* A head that will not become complete. */
 void h1_refuse(struct h1_conn *h, const char *p, size_t n, unsigned status, const char *name);
+/* What came in the clear where TLS is wanted. */
+void h1_refuse_clear(struct h1_conn *h, const char *p, size_t n);
 
 /* h1_in.c: takes body bytes; stops when the queue is full or the body ends. Returns bytes used. */
 size_t h1_take_body(struct h1_conn *h, const char *p, size_t n);

@@ -1,5 +1,5 @@
 noinst_LIBRARIES += libtine_http.a
-libtine_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS) $(BROTLI_CFLAGS) $(ZSTD_CFLAGS)
+libtine_http_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS) $(BROTLI_CFLAGS) $(ZSTD_CFLAGS) $(OPENSSL_CFLAGS)
 libtine_http_a_SOURCES = $(net_sources) \
 	worker/http/handler.h worker/http/resp.h worker/http/req.h worker/http/head_rules.h worker/http/h1_conn.h \
 	worker/http/h1_guard.h worker/http/h1_parse.h worker/http/h1_body.h worker/http/forwarded.h \

@@ -77,6 +77,8 @@ enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struc
 /* A short plain-text answer by the server itself with Connection: close; only before resp_start() (asserted).
  * on_end(REQ_END_COMPLETE) is called. */
 void resp_error(struct req *r, unsigned status);
+/* The same, with a reason of at most 100 bytes in the text. */
+void resp_error_because(struct req *r, unsigned status, const char *because);
 
 /* The same with Retry-After, in seconds. */
 void resp_error_retry(struct req *r, unsigned status, unsigned seconds);

@@ -33,6 +33,7 @@ struct event_base;
 struct handler;
 struct listener;
 struct score;
+struct tls;
 
 #define CONN_HIGH_MARK (64u << 10)
 #define CONN_LOW_MARK (16u << 10)
@@ -107,6 +108,8 @@ struct net {
     struct score *score;
     struct handler *handler;    /* who answers requests */
     const struct proto_ops *(*choose_proto)(struct conn *c); /* worker/protocols.c */
+    const struct proto_ops *not_tls; /* answers those who do not speak TLS where they must; NULL: they are cut */
+    struct tls *tls;            /* NULL: nothing listens with TLS */
     struct access_log *access_log; /* opaque here, like the next */
     struct compressor *compressor; /* NULL: answers are not compressed */
     uint64_t slow_ns;           /* log.slow_request; UINT64_MAX: off */

@@ -21,6 +21,8 @@ void conn_again(struct conn *c);
 void conn_linger_read(struct conn *c);
 
 /* conn_out.c */
+/* conn_on_writable() follows when the socket takes bytes. */
+void conn_wait_writable(struct conn *c);
 void conn_on_writable(evutil_socket_t fd, short what, void *arg);
 
 #endif

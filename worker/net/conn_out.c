@@ -24,7 +24,7 @@ uint64_t conn_unsent(const struct conn *c)
     return buf_len(&c->out) + c->lent.n + c->n_behind + c->file_left;
 }
 
-static void wait_writable(struct conn *c)
+void conn_wait_writable(struct conn *c)
 {
     if (c->writing)
         return;
@@ -142,7 +142,7 @@ static enum conn_write write_behind(struct conn *c, const struct iovec *v, int n
     buf_take(&c->out, sent < waiting ? sent : waiting);
     if (keep(c, v, n, sent > waiting ? sent - waiting : 0) < 0)
         return CONN_GONE;
-    wait_writable(c);
+    conn_wait_writable(c);
     return verdict(c);
 }
 
@@ -164,7 +164,7 @@ enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n)
         return CONN_SENT;
     if (keep(c, v, n, (size_t)k) < 0)
         return CONN_GONE;
-    wait_writable(c);
+    conn_wait_writable(c);
     return verdict(c);
 }
 
@@ -205,7 +205,7 @@ enum conn_write conn_writev_lent(struct conn *c, const struct iovec *v, int n, i
         return CONN_SENT;
     if (keep_lent(c, v, n, lent, (size_t)k) < 0)
         return CONN_GONE;
-    wait_writable(c);
+    conn_wait_writable(c);
     return verdict(c);
 }
 
@@ -371,7 +371,7 @@ void conn_flush(struct conn *c)
         return;
     c->deferred_since_ns = 0;
     if (write_out(c) == 0)
-        wait_writable(c);
+        conn_wait_writable(c);
 }
 
 enum conn_write conn_send_file(struct conn *c, int fd, off_t at, uint64_t n)
@@ -389,6 +389,13 @@ enum conn_write conn_send_file(struct conn *c, int fd, off_t at, uint64_t n)
 void conn_on_writable(evutil_socket_t fd, short what, void *arg)
 {
     struct conn *c = arg;
+    if (unlikely(c->transport->flush != NULL)) {
+        int flushed = c->transport->flush(c);
+        if (flushed < 0)
+            conn_die(c, CONN_END_RESET);
+        if (flushed <= 0)
+            return;
+    }
     uint64_t before = conn_unsent(c);
     int done = write_out(c);
     if (done < 0)
@@ -399,7 +406,7 @@ void conn_on_writable(evutil_socket_t fd, short what, void *arg)
     else if (left < before && c->writing)
         deadline_set(&c->net->wheel, &c->write_deadline, c->net->conf->http.write_timeout);
     else
-        wait_writable(c);
+        conn_wait_writable(c);
     if (c->state == CONN_FLUSHING) {
         if (!left)
             conn_flushed(c);

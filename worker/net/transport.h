@@ -18,9 +18,13 @@ struct transport_ops {
     ssize_t (*writev)(struct conn *c, const struct iovec *v, int n);
     /* NULL: cannot; the connection then reads the file and writes. Advances *offset. The process ignores SIGPIPE. */
     ssize_t (*sendfile)(struct conn *c, int fd, off_t *offset, size_t n);
+    /* The socket takes bytes again: writes what the transport itself keeps of earlier ones. 1: none is left; 0: the
+     * socket is full; -1 with errno. NULL: it keeps none. */
+    int (*flush)(struct conn *c);
     /* Ends the sending side (FIN, close_notify). */
     void (*shutdown)(struct conn *c);
-    /* Frees the transport's own state; the descriptor is the connection's. May be NULL. */
+    /* Says what the end of a connection needs to be said (by conn->end), frees the transport's own state; the descriptor is
+     * the connection's. May be NULL. */
     void (*done)(struct conn *c);
 };
 

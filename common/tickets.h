@@ -1,0 +1,40 @@
+/* tickets.h: the keys of TLS session tickets: random bytes that the master makes and all workers of all generations share,
+ * so that a client's session can go on at any of them, and across reloads. Rotated in time: whoever learns a key later
+ * can only read what was said in the hours when it was in use.
+ */
+#ifndef TINE_COMMON_TICKETS_H
+#define TINE_COMMON_TICKETS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* A key seals tickets for this long and opens them for as long again; tickets live no longer than it. */
+#define TICKETS_ROTATE_S (4 * 3600)
+
+struct ticket_key {
+    unsigned char name[16], aes[32], hmac[32];
+};
+
+/* The present key, the one before it, and room for the next one: it is written while nobody looks there. */
+struct tickets {
+    _Atomic(uint32_t) turn; /* key[turn % 3] is the present one */
+    struct ticket_key key[3];
+};
+
+/* Shared, with two keys in it. NULL with errno. */
+struct tickets *tickets_new(void);
+void tickets_free(struct tickets *tickets);
+/* By the master. 0, or -1 with errno: the keys stay. */
+int tickets_rotate(struct tickets *tickets);
+
+static inline const struct ticket_key *tickets_present(const struct tickets *t)
+{
+    return &t->key[atomic_load_explicit(&t->turn, memory_order_acquire) % 3];
+}
+
+static inline const struct ticket_key *tickets_before(const struct tickets *t)
+{
+    return &t->key[(atomic_load_explicit(&t->turn, memory_order_acquire) + 2) % 3];
+}
+
+#endif

@@ -1,0 +1,135 @@
+/* vault.c: see vault.h. An entry is a head, host and path with their NULs, and the data, each entry at a multiple of 8. */
+#include "common/vault.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct vault {
+    _Atomic(uint32_t) version; /* its lowest bit is the area in use */
+    uint32_t adding;           /* master: where the entry that is being added begins in the other area */
+    uint32_t used[2];
+    char area[2][VAULT_SIZE];
+};
+
+struct head {
+    uint32_t kind, n_host, n_path, n_data;
+};
+
+struct vault *vault_new(void)
+{
+    size_t n = sizeof(struct vault);
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    madvise(p, n, MADV_DONTDUMP);
+    return p;
+}
+
+void vault_free(struct vault *vault)
+{
+    if (vault)
+        munmap(vault, sizeof(*vault));
+}
+
+static unsigned spare(const struct vault *vault)
+{
+    return (atomic_load_explicit(&vault->version, memory_order_relaxed) + 1) & 1;
+}
+
+void vault_begin(struct vault *vault)
+{
+    vault->used[spare(vault)] = 0;
+}
+
+static size_t aligned(size_t n)
+{
+    return (n + 7) & ~(size_t)7;
+}
+
+char *vault_add(struct vault *vault, enum vault_kind kind, const char *host, const char *path, size_t *ret_room)
+{
+    unsigned i = spare(vault);
+    struct head head = { .kind = kind, .n_host = (uint32_t)strlen(host), .n_path = (uint32_t)strlen(path) };
+    size_t at = vault->used[i], names = sizeof(head) + head.n_host + head.n_path + 2;
+    if (VAULT_SIZE - at < names + 8)
+        return NULL;
+    char *p = vault->area[i] + at;
+    memcpy(p, &head, sizeof(head));
+    memcpy(p + sizeof(head), host, head.n_host + 1);
+    memcpy(p + sizeof(head) + head.n_host + 1, path, head.n_path + 1);
+    vault->adding = (uint32_t)at;
+    *ret_room = VAULT_SIZE - at - names - 8;
+    return p + names;
+}
+
+void vault_added(struct vault *vault, size_t n)
+{
+    unsigned i = spare(vault);
+    char *p = vault->area[i] + vault->adding;
+    struct head head;
+    memcpy(&head, p, sizeof(head));
+    head.n_data = (uint32_t)n;
+    memcpy(p, &head, sizeof(head));
+    vault->used[i] = vault->adding + (uint32_t)aligned(sizeof(head) + head.n_host + head.n_path + 2 + n);
+}
+
+void vault_publish(struct vault *vault)
+{
+    uint32_t version = atomic_load_explicit(&vault->version, memory_order_relaxed);
+    atomic_store_explicit(&vault->version, version + 1, memory_order_release);
+}
+
+uint32_t vault_version(const struct vault *vault)
+{
+    return atomic_load_explicit(&vault->version, memory_order_acquire);
+}
+
+/* The area in use is only written again once the version has moved on. */
+char *vault_copy(const struct vault *vault, size_t *ret_n, uint32_t *ret_version)
+{
+    for (;;) {
+        uint32_t version = vault_version(vault);
+        size_t n = vault->used[version & 1];
+        char *copy = malloc(n ? n : 1);
+        if (!copy)
+            return NULL;
+        memcpy(copy, vault->area[version & 1], n);
+        atomic_thread_fence(memory_order_acquire);
+        if (vault_version(vault) == version) {
+            *ret_n = n;
+            *ret_version = version;
+            return copy;
+        }
+        vault_forget(copy, n);
+    }
+}
+
+void vault_forget(char *copy, size_t n)
+{
+    if (copy)
+        explicit_bzero(copy, n);
+    free(copy);
+}
+
+bool vault_next(const char *copy, size_t n, size_t *at, struct vault_entry *ret)
+{
+    struct head head;
+    if (n - *at < sizeof(head))
+        return false;
+    const char *p = copy + *at;
+    memcpy(&head, p, sizeof(head));
+    size_t names = sizeof(head) + (size_t)head.n_host + head.n_path + 2;
+    if (n - *at < names || n - *at - names < head.n_data)
+        return false;
+    *ret = (struct vault_entry){ .kind = (enum vault_kind)head.kind,
+                                 .host = p + sizeof(head),
+                                 .path = p + sizeof(head) + head.n_host + 1,
+                                 .data = p + names,
+                                 .n = head.n_data };
+    *at += aligned(names + head.n_data);
+    if (*at > n)
+        *at = n;
+    return true;
+}

@@ -1,0 +1,76 @@
+/* tls.h: TLS under a connection: a transport, the protocol that stands in until the handshake is over, and the
+ * certificates of the worker. OpenSSL's types do not leave tls_*.c.
+ *
+ *   tls_set.c      the worker's TLS: from the master's vault to the certificates in use, and their change
+ *   tls_ctx.c      what all contexts have in common: versions, ciphers, client certificates
+ *   tls_cert.c     one certificate with its key and its OCSP response
+ *   tls_sni.c      which certificate: by the name that the client asks for
+ *   tls_tickets.c  seals and opens session tickets
+ *   tls_bio.c      between OpenSSL and the socket: records of a turn leave together
+ *   tls_conn.c     the transport
+ *   tls_hello.c    the handshake
+ *   tls_info.c     what an application is told
+ *
+ * Python's ssl module uses the same library in this process: nothing here may change OpenSSL's global state, and nothing
+ * may trust that its error queue is empty.
+ */
+#ifndef TINE_NET_TLS_H
+#define TINE_NET_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/buf.h"
+
+struct conf;
+struct conn;
+struct net;
+struct tickets;
+struct tls;
+struct vault;
+
+extern const struct transport_ops transport_tls;
+/* The first protocol of a connection that begins with a handshake: makes it a TLS connection, then asks
+ * net->choose_proto() again, which finds the transport changed and tls_alpn() told. */
+extern const struct proto_ops proto_tls;
+
+/* Room for why certificates are refused. */
+#define TLS_WHY 512
+
+/* `speaks` tells whether this worker has an ALPN protocol of tls.alpn to offer. NULL: `why` says what is wrong with the
+ * configuration or its files. */
+struct tls *tls_new(struct net *net, const struct vault *vault, const struct tickets *tickets,
+                    bool (*speaks)(const struct conf *conf, const char *alpn), char why[TLS_WHY]);
+/* After the last connection has gone. */
+void tls_free(struct tls *tls);
+/* New files are in the vault: new connections get them, unless something is wrong with them (logged). */
+void tls_take(struct tls *tls);
+/* Once a loop turn. */
+void tls_turn(struct tls *tls);
+
+/* --- a connection whose transport is transport_tls, after its handshake --- */
+
+/* "" if none was agreed on. */
+struct span tls_alpn(const struct conn *c);
+
+struct tls_info {
+    unsigned version;         /* 0x0303, 0x0304 */
+    unsigned cipher;          /* its number at IANA */
+    const char *cipher_name;
+    struct span server_cert;  /* PEM; as long as the connection */
+    uint64_t server_cert_id;  /* the same number: the same certificate */
+    bool has_client_cert;
+};
+
+void tls_info(const struct conn *c, struct tls_info *ret);
+/* Appends the client's i-th certificate as PEM, its own first. False: there is none, or no memory. */
+bool tls_client_cert(const struct conn *c, size_t i, struct buf *to);
+/* Appends the subject of the client's certificate as RFC 4514 text in UTF-8. False: there is none, or no memory. */
+bool tls_client_name(const struct conn *c, struct buf *to);
+
+/* "OpenSSL 3.0.19 27 Jan 2026 (built with ...)" */
+void tls_print_version(FILE *out);
+
+#endif
