@@ -236,7 +236,8 @@ void certs_look(struct master *master)
         log_info("tls: the files have changed: workers take them up");
         workers_tell(master, IPC_CERTS);
     } else {
-        log_error("tls: the files have changed and cannot be read: %s; the old ones stay in use", why ? why : "out of memory");
+        log_error("tls: the files have changed and cannot be read: %s; the old ones stay in use",
+                  why ? why : "out of memory");
     }
     free(why);
 }

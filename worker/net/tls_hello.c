@@ -1,5 +1,6 @@
-/* tls_hello.c: the handshake, and what stands in as the protocol until it is over. It is made inside reads: nothing is kept
- * for a peer that has not said anything. Its time is http.header_timeout; in one turn of the loop only a few steps are made. */
+/* tls_hello.c: the handshake, and what stands in as the protocol until it is over. It is made inside reads: nothing is
+ * kept for a peer that has not said anything. Its time is http.header_timeout; in one turn of the loop only a few steps
+ * are made. */
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdlib.h>

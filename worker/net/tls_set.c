@@ -1,5 +1,5 @@
-/* tls_set.c: the worker's TLS: from the bytes in the master's vault to the certificates in use. New ones take the place of the
- * old ones only when all of them are right; connections keep those that they began with. */
+/* tls_set.c: the worker's TLS: from the bytes in the master's vault to the certificates in use. New ones take the place of
+ * the old ones only when all of them are right; connections keep those that they began with. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <openssl/crypto.h>
@@ -41,7 +41,8 @@ void tls_set_unref(struct tls_set *set)
 /* One CERT with the KEY and OCSP that follow it. */
 static int add_identity(struct tls_set *set, const struct vault_entry e[3], char why[TLS_WHY])
 {
-    struct tls_cert *cert = tls_cert_new(set, &e[VAULT_CERT], &e[VAULT_KEY], e[VAULT_OCSP].path ? &e[VAULT_OCSP] : NULL, why);
+    const struct vault_entry *ocsp = e[VAULT_OCSP].path ? &e[VAULT_OCSP] : NULL;
+    struct tls_cert *cert = tls_cert_new(set, &e[VAULT_CERT], &e[VAULT_KEY], ocsp, why);
     if (!cert)
         return -1;
     if (!*cert->host) {

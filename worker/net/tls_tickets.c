@@ -53,7 +53,8 @@ static int open_ticket(const struct tls *tls, const unsigned char *name, const u
     return !ok ? -1 : fresh ? 1 : 2;
 }
 
-static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int sealing)
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                     int sealing)
 {
     const struct tls *tls = tls_cert_of(ssl)->set->tls;
     return sealing ? seal(tls, name, iv, cipher, mac) : open_ticket(tls, name, iv, cipher, mac);
