@@ -83,7 +83,7 @@ static void answer_snapshot(struct control_client *client, bool service, bool wo
     if (service)
         snapshot_write_service(&snapshot, j);
     if (workers)
-        snapshot_write_workers(&snapshot, j);
+        snapshot_write_workers(&snapshot, service, j);
     end(&a, client);
     snapshot_done(&snapshot);
 }

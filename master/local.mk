@@ -24,6 +24,18 @@ master_sources = \
 	master/daemon.h master/daemon.c \
 	master/notify.h master/notify.c
 
+# A program of its own: no Python, no event loop.
+bin_PROGRAMS += tinectl
+tinectl_SOURCES = \
+	master/tinectl.c \
+	master/tinectl_talk.h master/tinectl_talk.c \
+	master/tinectl_json.h master/tinectl_json.c \
+	master/tinectl_show.h master/tinectl_show.c master/tinectl_table.c \
+	master/tinectl_top.h master/tinectl_top.c \
+	master/control_parse.h master/control_parse.c master/control_commands.def
+tinectl_CPPFLAGS = $(AM_CPPFLAGS)
+tinectl_LDADD = libtine_common.a
+
 # The unit is written for /usr; what is installed names the folders of this build.
 dist_noinst_DATA += conf/tine.service
 nodist_systemdsystemunit_DATA = conf/unit/tine.service

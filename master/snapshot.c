@@ -70,10 +70,14 @@ static void take_score(struct snapshot_worker *worker, const struct slot *slot,
     uint64_t beat = atomic_load_explicit(&score->heartbeat_ns, memory_order_relaxed);
     if (slot->state == SLOT_READY && beat && now > beat)
         worker->silent_ms = (now - beat) / NS_PER_MS;
-    worker->connections = atomic_load_explicit(&score->connections, memory_order_relaxed);
-    worker->inflight = atomic_load_explicit(&score->inflight, memory_order_relaxed);
-    worker->requests = atomic_load_explicit(&score->requests, memory_order_relaxed);
-    worker->log_dropped = atomic_load_explicit(&score->log_dropped, memory_order_relaxed);
+    struct score_sums sums = { 0 };
+    score_read(score, &sums);
+    worker->connections = (uint32_t)sums.connections;
+    worker->inflight = (uint32_t)sums.inflight;
+    worker->requests = sums.requests;
+    worker->errors = score_status_class(&sums, 5);
+    worker->log_dropped = sums.log_dropped;
+    worker->latency = sums.latency;
     take_held(worker, score, now);
 }
 
@@ -126,6 +130,7 @@ static void take_service(const struct master *master, struct snapshot *s, uint64
         .reload_at = reload->ended_at,
         .reload_error = reload->error,
     };
+    scoreboard_sum(master->scoreboard, &s->sums);
 }
 
 int snapshot_take(const struct master *master, struct snapshot *ret)
@@ -220,14 +225,26 @@ static void write_reload(const struct snapshot *snapshot, struct json_out *j)
     json_end_object(j);
 }
 
+static void write_latency(const struct histogram_sum *latency, struct json_out *j)
+{
+    json_number(j, "p50_ms", (double)histogram_quantile(latency, 0.5) / 1e6, 4);
+    json_number(j, "p99_ms", (double)histogram_quantile(latency, 0.99) / 1e6, 4);
+}
+
+static void write_buckets(const struct histogram_sum *latency, struct json_out *j)
+{
+    json_array(j, "latency");
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        if (!latency->count[i])
+            continue;
+        json_uint(j, NULL, i);
+        json_uint(j, NULL, latency->count[i]);
+    }
+    json_end_array(j);
+}
+
 void snapshot_write_service(const struct snapshot *snapshot, struct json_out *j)
 {
-    uint64_t connections = 0, inflight = 0, requests = 0;
-    for (size_t i = 0; i < snapshot->n_workers; i++) {
-        connections += snapshot->workers[i].connections;
-        inflight += snapshot->workers[i].inflight;
-        requests += snapshot->workers[i].requests;
-    }
     json_string(j, "version", snapshot->version);
     json_int(j, "pid", snapshot->pid);
     json_string(j, "app", snapshot->app);
@@ -240,9 +257,11 @@ void snapshot_write_service(const struct snapshot *snapshot, struct json_out *j)
     json_uint(j, "workers_wanted", snapshot->workers_wanted);
     json_uint(j, "workers_ready", snapshot->workers_ready);
     json_uint(j, "workers_alive", snapshot->workers_alive);
-    json_uint(j, "connections", connections);
-    json_uint(j, "inflight", inflight);
-    json_uint(j, "requests", requests);
+    json_uint(j, "connections", snapshot->sums.connections);
+    json_uint(j, "inflight", snapshot->sums.inflight);
+    json_uint(j, "requests", snapshot->sums.requests);
+    json_uint(j, "errors", score_status_class(&snapshot->sums, 5));
+    write_latency(&snapshot->sums.latency, j);
     write_reload(snapshot, j);
 }
 
@@ -259,7 +278,7 @@ static void write_held(const struct snapshot_worker *worker, struct json_out *j)
     json_end_array(j);
 }
 
-void snapshot_write_workers(const struct snapshot *snapshot, struct json_out *j)
+void snapshot_write_workers(const struct snapshot *snapshot, bool latencies, struct json_out *j)
 {
     json_array(j, "workers");
     for (size_t i = 0; i < snapshot->n_workers; i++) {
@@ -276,6 +295,10 @@ void snapshot_write_workers(const struct snapshot *snapshot, struct json_out *j)
         json_uint(j, "connections", worker->connections);
         json_uint(j, "inflight", worker->inflight);
         json_uint(j, "requests", worker->requests);
+        json_uint(j, "errors", worker->errors);
+        write_latency(&worker->latency, j);
+        if (latencies)
+            write_buckets(&worker->latency, j);
         json_uint(j, "log_dropped", worker->log_dropped);
         json_uint(j, "memory", worker->memory_bytes);
         json_number(j, "cpu", seconds(worker->cpu_ms), 2);

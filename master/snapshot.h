@@ -33,10 +33,12 @@ struct snapshot_worker {
     uint64_t age_ms;    /* since it was forked */
     uint64_t silent_ms; /* since its loop last turned; 0 unless READY */
     uint32_t connections, inflight;
-    uint64_t requests, log_dropped;
-    uint64_t memory_bytes; /* resident; 0: unknown */
-    uint64_t cpu_ms;       /* user and system time */
-    unsigned n_held;       /* requests whose lines are known, longest first */
+    uint64_t requests, errors; /* answered in this life; of these with 5xx */
+    uint64_t log_dropped;
+    struct histogram_sum latency; /* of this life */
+    uint64_t memory_bytes;        /* resident; 0: unknown */
+    uint64_t cpu_ms;              /* user and system time */
+    unsigned n_held;              /* requests whose lines are known, longest first */
     struct {
         uint64_t for_ms;
         char line[SCORE_LINE], client[SCORE_CLIENT]; /* not escaped */
@@ -54,6 +56,8 @@ struct snapshot {
     time_t started_at; /* wall clock */
     uint64_t uptime_ms;
     unsigned workers_wanted, workers_ready, workers_alive; /* alive: of all generations */
+
+    struct score_sums sums; /* since the start, those of dead workers included */
 
     unsigned reloads_done, reloads_failed;
     enum snapshot_reload reload; /* the last one that ended */
@@ -79,7 +83,8 @@ const char *snapshot_reload_outcome(const struct snapshot *snapshot);
 /* Members of the object that the caller has opened (and ends): what `tinectl -j status` and /status
  * show. */
 void snapshot_write_service(const struct snapshot *snapshot, struct json_out *j);
-/* The array "workers". */
-void snapshot_write_workers(const struct snapshot *snapshot, struct json_out *j);
+/* The array "workers"; `latencies`: with the histogram of each as pairs of a bucket and its count,
+ * empty ones left out. */
+void snapshot_write_workers(const struct snapshot *snapshot, bool latencies, struct json_out *j);
 
 #endif
