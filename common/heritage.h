@@ -44,6 +44,10 @@ int worker_main(const struct heritage *heritage);
 /* What the worker is made of, for --version, a line each: "http-parser 2.9.4", "Python 3.11.2". Starts no Python. */
 void worker_print_versions(FILE *out);
 
+/* For --import-gunicorn, in a process of its own: runs a gunicorn.conf.py and writes what its settings come to as a
+ * tine.ini to `out`. 0, or -1: what is wrong is on standard error. */
+int worker_import_gunicorn(const char *file, int out);
+
 enum worker_exit {
     WORKER_EXIT_OK = 0,
     WORKER_EXIT_BOOT = 3,      /* a resource or lifespan start-up failed */

@@ -25,7 +25,7 @@ const char conf_cli_help[] =
     "  -o, --option SECTION.KEY=VALUE any setting of the configuration file\n"
     "  -t, --check-config             check the configuration, import nothing, and exit\n"
     "  -T, --print-config             print every setting with its origin, and exit\n"
-    "      --import-gunicorn FILE     print gunicorn's settings as a tine.ini (not supported yet)\n"
+    "      --import-gunicorn FILE     print gunicorn's settings as a tine.ini, and exit\n"
     "  -h, --help                     print this, and exit\n"
     "  -v, --version                  print the versions of tine and its libraries, and exit\n"
     "\n"
@@ -151,8 +151,10 @@ static int take_option(struct conf_cli *cli, int option, const char *word,
         cli->action = CONF_CLI_DUMP;
         return 0;
     case OPTION_IMPORT_GUNICORN:
-        conf_error(errors, NULL, "option --import-gunicorn: not supported yet");
-        return 0;
+        cli->action = CONF_CLI_IMPORT;
+        free(cli->import);
+        cli->import = strdup(optarg);
+        return cli->import ? 0 : -1;
     case ':':
         conf_error(errors, NULL, "option %s needs a value", word);
         return 0;
@@ -225,6 +227,7 @@ void conf_cli_done(struct conf_cli *cli)
     }
     free(cli->v);
     free(cli->file);
+    free(cli->import);
     free(cli->start_dir);
     *cli = (struct conf_cli){ 0 };
 }

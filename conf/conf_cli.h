@@ -14,6 +14,7 @@ enum conf_cli_action {
     CONF_CLI_DUMP,    /* -T */
     CONF_CLI_HELP,    /* --help: print conf_cli_help on standard output, exit 0 */
     CONF_CLI_VERSION, /* --version */
+    CONF_CLI_IMPORT,  /* --import-gunicorn */
 };
 
 /* One setting, in the order of the command line. */
@@ -27,6 +28,7 @@ struct conf_override {
 struct conf_cli {
     enum conf_cli_action action;
     char *file;      /* -c, absolute; NULL when not given */
+    char *import;    /* FILE of --import-gunicorn, as given; NULL when not given */
     char *start_dir; /* the working directory at the start, absolute */
     struct conf_override *v;
     size_t n;

@@ -18,6 +18,7 @@ master_sources = \
 	master/reap.h master/reap.c \
 	master/listen.h master/listen.c master/listen_unix.c master/listen_passed.c master/listen_handed.c \
 	master/dev_reload.h master/dev_reload.c master/file_watch.h master/file_watch.c \
+	master/import_gunicorn.h master/import_gunicorn.c \
 	master/upgrade.h master/upgrade.c master/upgrade_exec.h master/upgrade_exec.c \
 	master/privs.h master/privs.c \
 	master/pidfile.h master/pidfile.c \

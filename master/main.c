@@ -16,6 +16,7 @@
 #include "conf/conf_load.h"
 #include "master/apply.h"
 #include "master/generation.h"
+#include "master/import_gunicorn.h"
 #include "master/master.h"
 #include "master/pidfile.h"
 
@@ -161,6 +162,8 @@ int main(int argc, char **argv)
     else if (cli.action == CONF_CLI_HELP)
         status = fputs(conf_cli_help, stdout) < 0 || fflush(stdout) != 0 ? MASTER_EXIT_SYSTEM
                                                                          : MASTER_EXIT_OK;
+    else if (cli.action == CONF_CLI_IMPORT)
+        status = import_gunicorn(cli.import);
     else
         status = act(&cli, &title, &upgrade);
     conf_cli_done(&cli);

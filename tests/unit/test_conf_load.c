@@ -316,7 +316,6 @@ static void test_command_line(void)
     REFUSES(LOAD("a:b", "-o", ".workers=1"), "expected SECTION.KEY=VALUE");
     REFUSES(LOAD("a:b", "-o", "server.wokers=1"), "command line -o: server.wokers: unknown key; did you mean \"workers\"?");
     REFUSES(LOAD("a:b", "-w", "0"), "command line -w: server.workers: ");
-    REFUSES(LOAD("--import-gunicorn", "x.py"), "--import-gunicorn: not supported yet");
     CHECK(LOAD("a:b", "-t") == 0 && cli.action == CONF_CLI_CHECK);
     CHECK(LOAD("-T") == 0 && cli.action == CONF_CLI_DUMP);
     CHECK(LOAD("a:b", "--", "-w") != 0);

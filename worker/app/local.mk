@@ -1,12 +1,16 @@
 # app, asgi and wsgi make one library.
 app_sources = worker/app/interface.h worker/app/app_load.h worker/app/app_load.c \
 	worker/app/mount.h worker/app/mount.c \
-	worker/app/app_report.h worker/app/app_report.c
+	worker/app/app_report.h worker/app/app_report.c \
+	worker/app/import_gunicorn.c
 
-nodist_libtine_app_a_SOURCES = worker/app/app_load_py.h
-BUILT_SOURCES += worker/app/app_load_py.h
-CLEANFILES += worker/app/app_load_py.h
-EXTRA_DIST += worker/app/app_load.py
+nodist_libtine_app_a_SOURCES = worker/app/app_load_py.h worker/app/import_gunicorn_py.h
+BUILT_SOURCES += worker/app/app_load_py.h worker/app/import_gunicorn_py.h
+CLEANFILES += worker/app/app_load_py.h worker/app/import_gunicorn_py.h
+EXTRA_DIST += worker/app/app_load.py worker/app/import_gunicorn.py
+worker/app/import_gunicorn_py.h: worker/app/import_gunicorn.py
+	$(python_embed)
+worker/app/libtine_app_a-import_gunicorn.$(OBJEXT): worker/app/import_gunicorn_py.h
 worker/app/app_load_py.h: worker/app/app_load.py
 	$(python_embed)
 worker/app/libtine_app_a-app_load.$(OBJEXT): worker/app/app_load_py.h
