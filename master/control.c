@@ -17,7 +17,7 @@
 #include "master/master.h"
 #include "master/privs.h"
 
-#define BACKLOG 16
+#define BACKLOG 128
 #define PAUSE_MS 500 /* without descriptors */
 
 /* --- who --- */

@@ -288,7 +288,7 @@ void snapshot_write_workers(const struct snapshot *snapshot, bool latencies, str
         json_int(j, "pid", worker->pid);
         json_string(j, "state", snapshot_worker_state(worker));
         json_uint(j, "generation", worker->generation);
-        json_bool(j, "current", worker->current);
+        json_bool(j, "serving", worker->current);
         json_bool(j, "recycle", worker->recycle);
         json_number(j, "age", seconds(worker->age_ms), 3);
         json_number(j, "silent", seconds(worker->silent_ms), 3);

@@ -161,8 +161,7 @@ static void show_refusal(const struct show *show, const struct options *options,
     struct show errors = *show;
     errors.out = stderr;
     fprintf(stderr, "tinectl: %s%s", options->line,
-            options->request.command == CONTROL_RELOAD ? " failed, and the old workers go on:\n"
-                                                       : ": ");
+            options->request.command == CONTROL_RELOAD ? " failed:\n" : ": ");
     show_text(&errors, json_get_text(answer, "error", "the answer is not what was expected"));
 }
 

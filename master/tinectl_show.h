@@ -12,7 +12,6 @@
 struct show {
     FILE *out;
     bool colours;
-    unsigned width; /* lines are cut behind it; 0: not */
 };
 
 void show_status(const struct show *show, const struct json *answer);

@@ -132,44 +132,21 @@ static size_t length_of(const char *text)
     return n;
 }
 
-/* At most `most` characters. */
-static void put_cut(FILE *out, const char *text, size_t most)
-{
-    for (; text && *text; text++) {
-        if (((unsigned char)*text & 0xc0) != 0x80 && !most--)
-            return;
-        putc(*text, out);
-    }
-}
-
-/* One line of cells, within the width of the terminal. */
 static void print_row(const struct show *show, const struct show_table *table,
                       const struct cell *row, const size_t *widths)
 {
-    size_t left = show->width ? show->width : SIZE_MAX;
-    for (size_t i = 0; i < table->n_columns && left; i++) {
+    for (size_t i = 0; i < table->n_columns; i++) {
         size_t length = length_of(row[i].text);
-        size_t pad = widths[i] > length ? widths[i] - length : 0;
-        bool last = i + 1 == table->n_columns;
-        if (i) {
-            size_t gap = left < 2 ? left : 2;
-            fprintf(show->out, "%*s", (int)gap, "");
-            left -= gap;
-        }
-        size_t before = table->columns[i].right ? pad : 0;
-        before = before < left ? before : left;
-        fprintf(show->out, "%*s", (int)before, "");
-        left -= before;
-        if (row[i].colour != SHOW_PLAIN)
-            fputs(show_colour(show, row[i].colour), show->out);
-        put_cut(show->out, row[i].text, left);
-        if (row[i].colour != SHOW_PLAIN)
-            fputs(show_colour(show, SHOW_PLAIN), show->out);
-        left -= length < left ? length : left;
-        size_t after = table->columns[i].right || last ? 0 : pad;
-        after = after < left ? after : left;
-        fprintf(show->out, "%*s", (int)after, "");
-        left -= after;
+        int pad = (int)(widths[i] - length);
+        bool right = table->columns[i].right, last = i + 1 == table->n_columns;
+        bool coloured = row[i].colour != SHOW_PLAIN;
+        if (last && !length)
+            break;
+        fprintf(show->out, "%s%*s%s%s%s", i ? "  " : "", right ? pad : 0, "",
+                coloured ? show_colour(show, row[i].colour) : "", row[i].text ? row[i].text : "",
+                coloured ? show_colour(show, SHOW_PLAIN) : "");
+        if (!right && !last)
+            fprintf(show->out, "%*s", pad, "");
     }
     putc('\n', show->out);
 }

@@ -31,7 +31,7 @@ struct look {
 struct top {
     struct show show;
     int fd, signals;
-    unsigned rows; /* of the terminal; 0: unknown */
+    unsigned rows, columns; /* of the terminal; 0: unknown */
     bool raw;
     struct termios before;
     struct look last, now;
@@ -181,10 +181,28 @@ static void draw(const struct top *top)
     show_table_free(table);
 }
 
+/* As much of a line as the terminal has columns for; colours take none. */
+static void put_line(const struct top *top, FILE *out, const char *p)
+{
+    unsigned left = top->columns ? top->columns : UINT32_MAX;
+    bool cut = false;
+    while (*p) {
+        bool colour = *p == '\033';
+        size_t n = colour ? strcspn(p, "m") + 1 : 1;
+        if (!colour && ((unsigned char)*p & 0xc0) != 0x80) {
+            cut = !left;
+            left -= !cut;
+        }
+        if (colour || !cut)
+            fwrite(p, 1, n, out);
+        p += n;
+    }
+}
+
 /* The whole screen in one write: it does not flicker. */
 static void redraw(struct top *top)
 {
-    static const char end_of_line[] = "\033[K\r\n";
+    static const char end_of_line[] = "\033[K\n";
     char *text = NULL, *rest;
     size_t n = 0;
     FILE *out = top->show.out, *page = open_memstream(&text, &n);
@@ -197,8 +215,10 @@ static void redraw(struct top *top)
         unsigned row = 0;
         rest = text;
         fputs("\033[H", out);
-        for (char *line; (line = strsep(&rest, "\n")) && (rest || *line);)
-            fprintf(out, "%s%s", row++ ? end_of_line : "", line);
+        for (char *line; (line = strsep(&rest, "\n")) && (rest || *line); row++) {
+            fputs(row ? end_of_line : "", out);
+            put_line(top, out, line);
+        }
         fputs("\033[K\033[J", out);
         fflush(out);
     }
@@ -212,7 +232,7 @@ static void measure(struct top *top)
     struct winsize size;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_col || !size.ws_row)
         return;
-    top->show.width = size.ws_col;
+    top->columns = size.ws_col;
     top->rows = size.ws_row;
 }
 
