@@ -59,7 +59,7 @@ tests_fuzz_fuzz_forwarded_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_forwarded_LDADD = $(h1_unit_libs)
 fuzz_ws_cppflags = $(fuzz_cppflags) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS)
 fuzz_ws_libs = libtine_ws.a libtine_http.a libtine_conf.a libtine_common.a $(HTTP_PARSER_LIBS) $(INIH_LIBS) \
-	$(WSLAY_LIBS) $(LWS_LIBS) $(ZLIB_LIBS) $(LIBEVENT_LIBS)
+	$(WSLAY_LIBS) $(LWS_LIBS) $(COMPRESS_LIBS) $(LIBEVENT_LIBS)
 tests_fuzz_fuzz_ws_frames_SOURCES = tests/fuzz/fuzz_ws_frames.c $(fuzz_common) $(rig_sources)
 tests_fuzz_fuzz_ws_frames_CPPFLAGS = $(fuzz_ws_cppflags)
 tests_fuzz_fuzz_ws_frames_LDADD = $(fuzz_ws_libs)
