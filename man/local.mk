@@ -1,4 +1,4 @@
-dist_man_MANS += man/tine.8 man/tine-internals.7
+dist_man_MANS += man/tine.8 man/tinectl.8 man/tine-internals.7
 
 # tine.ini(5): its list of keys comes from conf_keys.def.
 nodist_man_MANS += man/tine.ini.5
