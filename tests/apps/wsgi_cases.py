@@ -128,6 +128,31 @@ def writes_much(environ, start_response):
     return []
 
 
+def block(i):
+    return b"%07d\n" % i * 8192
+
+
+def writes_ahead(environ, start_response):
+    """write() of n blocks, then what is returned (or written inside of it, which PEP 3333 forbids)."""
+    n, then = int(query(environ)["n"]), query(environ)["then"]
+    length = [("Content-Length", str(n * 65536))] if then == "length" else []
+    write = start_response("200 OK", PLAIN + length)
+    for i in range(n):
+        write(block(i))
+    report(path="writes_ahead", on_loop=threading.get_ident() == LOOP_THREAD)
+
+    def parts():
+        yield b"first\n"
+        yield b""
+        if then == "inside":
+            for i in range(n):
+                write(block(i))
+        yield b"last\n"
+        if then == "inside":
+            write(b"at the end\n" * 100000)
+    return [] if then == "length" else [b"returned"] if then == "list" else Body("writes_ahead", parts())
+
+
 def raises(environ, start_response):
     raise ValueError("no answer")
 

@@ -57,7 +57,8 @@ def test_fields_are_joined_and_none_can_be_forged(server):
 
 def test_forwarded_fields_of_a_trusted_proxy(server):
     env = environ_of(server, "/environ", headers=["X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https"])
-    assert env["REMOTE_ADDR"] == "192.0.2.7" and env["wsgi.url_scheme"] == "https"
+    assert env["REMOTE_ADDR"] == "192.0.2.7" and env["wsgi.url_scheme"] == "https" and env["HTTPS"] == "on"
+    assert "HTTPS" not in environ_of(server, "/environ")
 
 
 def test_absolute_target_and_asterisk(server):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import zlib
 
 import pytest
@@ -149,6 +150,57 @@ def test_write_to_a_client_that_is_gone(server):
     c.reset()
     assert server.wait_event(path="writes_much")["error"] is True
     assert server.get("/hello").body == b"hello"
+
+
+def blocks(n):
+    return b"".join(b"%07d\n" % i * 8192 for i in range(n))
+
+
+EXPECTED = {
+    "length": lambda n: blocks(n), "list": lambda n: blocks(n) + b"returned", "parts": lambda n: blocks(n) + b"first\nlast\n",
+    "inside": lambda n: blocks(n) + b"first\n" + blocks(n) + b"last\n" + b"at the end\n" * 100000,
+}
+
+
+@pytest.mark.parametrize("then, version", [*((then, "1.1") for then in EXPECTED), ("list", "1.0")])
+def test_write_to_a_slow_client_holds_nobody_up(tmp_path, then, version):
+    """threads = 1. The first time what write() gives lies in a file without a name; from then on a thread writes."""
+    n = 150
+    asan = "detect_leaks=1:quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+    with Server(CASES, {"app": {"threads": 1}, "http": {"write_timeout": "600s"}, "mount:/c": {"module": "builtin:hello"}},
+                env={"TMPDIR": str(tmp_path), "ASAN_OPTIONS": asan}) as server:
+        worker, = server.workers()
+        before = memory_kb(worker)
+        for on_loop in (True, False):
+            with server.connect(rcvbuf=4096) as slow, server.connect() as waits:
+                slow.send_request("GET", f"/writes_ahead?n={n}&then={then}", version=version)
+                if on_loop:
+                    assert server.wait_event(path="writes_ahead")["on_loop"]
+                else:
+                    slow.fill()
+                waits.send_request("GET", "/hello")
+                assert server.get("/c").body == b"Hello, World!"
+                assert memory_kb(worker) - before < 8 << 10
+                waits.expect_no_more()
+                slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+                body = slow.read_response().body
+                assert body == EXPECTED[then](n)
+                if not on_loop:
+                    assert not server.wait_event(path="writes_ahead")["on_loop"]
+                if then in ("parts", "inside"):
+                    assert server.wait_event(path="writes_ahead", closed=1)
+                assert waits.read_response().body == b"hello"
+        assert not list(tmp_path.iterdir())
+
+
+def test_no_room_for_what_write_gives(tmp_path):
+    """An OSError of its own, not a lost client."""
+    with Server(CASES, {"app": {"threads": 1}}, env={"TMPDIR": str(tmp_path / "there_is_none")}, allow=("Traceback",)) as server:
+        with server.connect(rcvbuf=4096) as slow:
+            slow.send_request("GET", "/writes_much?n=1000")
+            assert server.wait_event(path="writes_much")["error"] is False
+        assert server.get("/hello").body == b"hello"
+        server.wait_log("FileNotFoundError")
 
 
 def test_pool_serves_beside_a_slow_reader_and_a_slow_upload(serve):

@@ -5,12 +5,15 @@
  *
  * threads > 1: the pool runs it. threads = 1: the loop's thread runs it without handing it over, if nothing has to be
  * waited for; else the pool's only thread. Then the application never has two requests at a time: the next one starts
- * when the last one has ended, however long its client takes.
+ * when the last one has ended, however long its client takes. An iterable waits for its client by being left alone
+ * meanwhile; write(), which cannot be left, fills a file, and an application that does this is run by the pool's thread
+ * from then on, where it can wait.
  */
 #include "worker/wsgi/wsgi.h"
 
 #include <stdlib.h>
 
+#include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/app/app_report.h"
@@ -76,7 +79,7 @@ static void start(struct wsgi_call *c)
     if (body.n)
         req_body_take(c->req, body.n);
     wsgi->busy = true;
-    if (wsgi->threads == 1 && c->in_ended) {
+    if (wsgi->threads == 1 && c->in_ended && !wsgi->hands_over) {
         run_inline(c);
         return;
     }
@@ -156,6 +159,7 @@ static void on_drained(struct req *r)
     struct wsgi_call *c = r->user;
     size_t late = c->late;
     c->late = 0;
+    fd_close(&c->file_fd);
     if (c->stage == CALL_POOL && late)
         wsgi_pool_credit(c, late);
     else if (c->suspended)

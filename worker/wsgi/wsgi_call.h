@@ -62,6 +62,8 @@ struct wsgi_call {
     bool suspended;    /* inline: waits for on_drained */
     int file_fd;       /* being sent; else -1 */
     size_t late;       /* bytes that wait for on_drained */
+    int spool_fd;      /* inline: what write() gave and the connection did not take; else -1 */
+    size_t spool_n;    /* bytes in it */
     TAILQ_ENTRY(wsgi_call) all, turn;
 
     /* the pool's lock */

@@ -137,7 +137,9 @@ static int set_version(struct wsgi_call *c, PyObject *environ)
         PyDict_SetItem(environ, n->SERVER_PROTOCOL,
                        c->version == HTTP_2 ? n->http_2 : n->http_1_0) < 0)
         return -1;
-    return c->https ? PyDict_SetItem(environ, n->wsgi_url_scheme, n->https) : 0;
+    if (!c->https)
+        return 0;
+    return PyDict_SetItem(environ, n->wsgi_url_scheme, n->https) < 0 ? -1 : PyDict_SetItem(environ, n->HTTPS, n->on);
 }
 
 /* --- addresses --- */

@@ -6,7 +6,6 @@
 
 #include "common/fdutil.h"
 #include "common/log.h"
-#include "conf/conf.h"
 #include "worker/app/app_report.h"
 #include "worker/net/conn.h"
 #include "worker/wsgi/wsgi_call.h"
@@ -69,7 +68,7 @@ enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece)
     if (piece->last)
         return WSGI_SENT;
     if (result == RESP_LATER) {
-        c->late = piece->bytes.n;
+        c->late = piece->fd >= 0 ? piece->n : piece->bytes.n;
         return WSGI_LATER;
     }
     /* PEP 3333: no piece may wait for the next one, which may take its time. */
@@ -77,18 +76,13 @@ enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece)
     return WSGI_SENT;
 }
 
-enum wsgi_sent wsgi_out_wait(struct wsgi_call *c)
+enum wsgi_sent wsgi_out_push(struct wsgi_call *c)
 {
-    Py_BEGIN_ALLOW_THREADS
-    while (c->req && c->late) {
-        struct conn *conn = c->req->conn;
-        if (!conn_unsent(conn)) /* held back by something else than the socket, which cannot be waited for here */
-            break;
-        if (!conn_push(conn, conn->net->conf->http.write_timeout))
-            wsgi_out_fail(c);
-    }
-    Py_END_ALLOW_THREADS
-    return c->req ? WSGI_SENT : WSGI_GONE;
+    if (c->req && c->late && conn_unsent(c->req->conn))
+        (void)conn_push(c->req->conn, 0);
+    if (!c->req || c->req->conn->state != CONN_OPEN) /* on_end may come only with the next turn */
+        return WSGI_GONE;
+    return c->late ? WSGI_LATER : WSGI_SENT;
 }
 
 void wsgi_out_end(struct wsgi_call *c, enum req_end why)

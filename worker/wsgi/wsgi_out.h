@@ -36,9 +36,9 @@ void wsgi_out_fail(struct wsgi_call *c);
 
 /* Inline: the same at once, before the application goes on. Takes the answer too. */
 enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece);
-/* Inline, after WSGI_LATER, for a write() that cannot return before: waits on the spot; the loop stands still. GIL held,
- * given up meanwhile. WSGI_SENT or WSGI_GONE. */
-enum wsgi_sent wsgi_out_wait(struct wsgi_call *c);
+/* Inline, after WSGI_LATER, while the application goes on: gives the socket what it takes now, without waiting.
+ * WSGI_SENT, WSGI_LATER or WSGI_GONE. */
+enum wsgi_sent wsgi_out_push(struct wsgi_call *c);
 
 /* The request is over. */
 void wsgi_out_end(struct wsgi_call *c, enum req_end why);

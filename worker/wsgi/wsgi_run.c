@@ -13,6 +13,7 @@
 #include "worker/wsgi/wsgi_file.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
+#include "worker/wsgi/wsgi_spool.h"
 #include "worker/wsgi/wsgi_start.h"
 #include "worker/wsgi/wsgi_state.h"
 
@@ -63,12 +64,28 @@ int wsgi_run_write(struct wsgi_call *c, PyObject *data)
         PyErr_SetString(PyExc_RuntimeError, "write() was called in another thread than the application");
         return -1;
     }
-    enum wsgi_sent sent = send_bytes(c, bytes_span(data), false);
-    if (sent == WSGI_LATER)
-        sent = wsgi_out_wait(c);
+    enum wsgi_sent sent = c->is_inline ? wsgi_out_push(c) : WSGI_SENT;
+    if (sent == WSGI_SENT && c->spool_n)
+        sent = wsgi_spool_send(c);
+    if (sent == WSGI_LATER) {
+        c->wsgi->hands_over = true;
+        return wsgi_spool_add(c, bytes_span(data));
+    }
+    if (sent == WSGI_SENT)
+        sent = send_bytes(c, bytes_span(data), false);
     if (sent == WSGI_GONE)
         PyErr_SetString(c->wsgi->gone_error, "the client has disconnected");
-    return sent == WSGI_SENT ? 0 : -1;
+    return sent == WSGI_SENT || sent == WSGI_LATER ? 0 : -1;
+}
+
+/* What write() left, inline. WSGI_LATER: the client has to read first. */
+static enum wsgi_sent send_rest(struct wsgi_call *c)
+{
+    if (!c->is_inline || !c->req)
+        return WSGI_SENT;
+    if (c->late)
+        return WSGI_LATER;
+    return c->spool_n ? wsgi_spool_send(c) : WSGI_SENT;
 }
 
 /* --- failures --- */
@@ -108,6 +125,8 @@ static enum wsgi_sent send_item(struct wsgi_call *c, PyObject *item)
         return WSGI_ERROR;
     if (!PyBytes_GET_SIZE(item)) /* nothing to send, and no reason yet for the head */
         return WSGI_SENT;
+    if (c->spool_n) /* behind what write() gave */
+        return wsgi_spool_add(c, bytes_span(item)) < 0 ? WSGI_ERROR : WSGI_LATER;
     return send_bytes(c, bytes_span(item), false);
 }
 
@@ -117,9 +136,14 @@ static bool iterate(struct wsgi_call *c)
     enum wsgi_sent sent = WSGI_SENT;
     while (sent == WSGI_SENT && !wsgi_pool_is_gone(c)) {
         PyObject *item = PyIter_Next(c->iterator);
-        if (!item)
+        enum wsgi_sent rest = send_rest(c); /* it has called write(), which PEP 3333 forbids here */
+        if (!item) {
+            sent = PyErr_Occurred() ? WSGI_SENT : rest;
             break;
+        }
         sent = send_item(c, item);
+        if (sent == WSGI_SENT)
+            sent = rest;
         Py_DECREF(item);
     }
     if (sent == WSGI_LATER)
@@ -207,6 +231,14 @@ static bool deliver(struct wsgi_call *c)
     return begin_iteration(c);
 }
 
+/* After the application has returned, and again when the client has read. True: at the end. */
+static bool go_on(struct wsgi_call *c)
+{
+    if (send_rest(c) == WSGI_LATER)
+        return false;
+    return c->iterator ? iterate(c) : deliver(c);
+}
+
 /* --- the whole of it --- */
 
 static void call_close(struct wsgi_call *c)
@@ -243,7 +275,7 @@ static bool call_app(struct wsgi_call *c)
     }
     Py_XDECREF(start);
     if (c->result)
-        return deliver(c);
+        return go_on(c);
     fail(c);
     return true;
 }
@@ -286,5 +318,5 @@ bool wsgi_run(struct wsgi_call *c)
 
 bool wsgi_run_resume(struct wsgi_call *c)
 {
-    return run_in_context(c, iterate);
+    return run_in_context(c, go_on);
 }

@@ -60,6 +60,7 @@ struct wsgi {
     struct wsgi_calls waiting; /* threads = 1: for their turn */
     unsigned running;
     bool busy;                 /* threads = 1: the application has a request */
+    bool hands_over;           /* threads = 1: its write() was too fast for a client once: not on the loop's thread */
 
     struct wsgi_pool *pool;    /* has its own lock */
 };
