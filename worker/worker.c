@@ -309,6 +309,7 @@ static void end(struct worker *w)
     stop_accepting(w);
     net_done(&w->net);
     tls_free(w->net.tls);
+    w->net.tls = NULL; /* the end of Python, below, still has turns */
     if (w->access_log)
         access_log_flush(w->access_log);
     compressor_free(w->net.compressor);

@@ -5,6 +5,7 @@
 #ifndef TINE_TESTS_FAULTS_PYTHON_H
 #define TINE_TESTS_FAULTS_PYTHON_H
 
+#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 PyObject *fault_PyDict_New(void);
