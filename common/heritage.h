@@ -41,6 +41,12 @@ struct heritage {
  * (enum worker_exit); the caller passes it to _exit(). */
 int worker_main(const struct heritage *heritage);
 
+/* Runs a mold: a process that loads the application, never accepts, and forks workers on the master's orders over
+ * heritage->ipc_fd (IPC_FORK), each in a process that is no child of its own. heritage->slot and stacks_fd mean nothing.
+ * `title` and `name`: what ps shows. Returns its exit status; inside a worker that was forked it does not return. */
+struct proctitle;
+int mold_main(const struct heritage *heritage, const struct proctitle *title, const char *name);
+
 /* What the worker is made of, for --version, a line each: "http-parser 2.9.4", "Python 3.11.2". Starts no Python. */
 void worker_print_versions(FILE *out);
 

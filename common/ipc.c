@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -11,6 +12,11 @@
 static const char *const names[IPC_N_TYPES] = {
 #define IPC_MSG(name, direction, payload) [IPC_##name] = #name,
 #include "common/ipc_msgs.def"
+};
+
+union fds_room {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(2 * sizeof(int))];
 };
 
 const char *ipc_name(enum ipc_type type)
@@ -38,7 +44,7 @@ int ipc_pair(int fds[2])
     return 0;
 }
 
-int ipc_send(int fd, enum ipc_type type, const void *payload, size_t n)
+static int send_packet(int fd, enum ipc_type type, const void *payload, size_t n, const int *fds)
 {
     const char *p = payload;
     if (n > IPC_MAX_PAYLOAD) {
@@ -48,6 +54,14 @@ int ipc_send(int fd, enum ipc_type type, const void *payload, size_t n)
     uint8_t byte = (uint8_t)type;
     struct iovec v[2] = { { &byte, 1 }, { (void *)(uintptr_t)p, n } };
     struct msghdr msg = { .msg_iov = v, .msg_iovlen = n ? 2 : 1 };
+    union fds_room room = { .align = { 0 } };
+    if (fds) {
+        msg.msg_control = room.bytes;
+        msg.msg_controllen = sizeof(room.bytes);
+        struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
+        *head = (struct cmsghdr){ .cmsg_len = CMSG_LEN(2 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+        memcpy(CMSG_DATA(head), fds, 2 * sizeof(int));
+    }
     ssize_t sent;
     do
         sent = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -55,21 +69,57 @@ int ipc_send(int fd, enum ipc_type type, const void *payload, size_t n)
     return sent < 0 ? -1 : 0;
 }
 
-int ipc_recv(int fd, struct ipc_msg *ret_msg)
+int ipc_send(int fd, enum ipc_type type, const void *payload, size_t n)
+{
+    return send_packet(fd, type, payload, n, NULL);
+}
+
+int ipc_send_with_fds(int fd, enum ipc_type type, const void *payload, size_t n, const int fds[2])
+{
+    return send_packet(fd, type, payload, n, fds);
+}
+
+static void take_fds(struct msghdr *msg, int fds[2])
+{
+    struct cmsghdr *head = CMSG_FIRSTHDR(msg);
+    fds[0] = fds[1] = -1;
+    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(2 * sizeof(int)))
+        memcpy(fds, CMSG_DATA(head), 2 * sizeof(int));
+}
+
+static int recv_packet(int fd, struct ipc_msg *ret_msg, int *fds)
 {
     uint8_t byte;
     struct iovec v[2] = { { &byte, 1 }, { ret_msg->payload, IPC_MAX_PAYLOAD } };
     struct msghdr msg = { .msg_iov = v, .msg_iovlen = 2 };
+    union fds_room room;
+    if (fds) {
+        msg.msg_control = room.bytes;
+        msg.msg_controllen = sizeof(room.bytes);
+    }
     ssize_t got;
     do
-        got = recvmsg(fd, &msg, MSG_DONTWAIT);
+        got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+    if (fds)
+        take_fds(&msg, fds);
     if (got == 0 || msg.msg_flags & MSG_TRUNC || byte >= IPC_N_TYPES)
         return -1;
     ret_msg->type = (enum ipc_type)byte;
     ret_msg->n = (size_t)got - 1;
     ret_msg->payload[ret_msg->n] = '\0';
     return 1;
+}
+
+int ipc_recv(int fd, struct ipc_msg *ret_msg)
+{
+    return recv_packet(fd, ret_msg, NULL);
+}
+
+int ipc_recv_with_fds(int fd, struct ipc_msg *ret_msg, int fds[2])
+{
+    fds[0] = fds[1] = -1;
+    return recv_packet(fd, ret_msg, fds);
 }

@@ -4,6 +4,7 @@
 #define TINE_COMMON_IPC_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum ipc_type {
 #define IPC_MSG(name, direction, payload) IPC_##name,
@@ -12,6 +13,17 @@ enum ipc_type {
 };
 
 #define IPC_MAX_PAYLOAD 65536
+
+/* Orders to a mold are answered one by one. */
+struct ipc_fork {
+    uint32_t order;
+    uint32_t slot; /* index into the scoreboard */
+};
+
+struct ipc_forked {
+    uint32_t order;
+    int32_t pid; /* of the worker; -errno: there is none */
+};
 
 struct ipc_msg {
     enum ipc_type type;
@@ -24,8 +36,12 @@ int ipc_pair(int fds[2]) __attribute__((warn_unused_result));
 /* Longer payloads are cut at IPC_MAX_PAYLOAD, at the front (the end of a traceback tells most).
  * 0, or -1 with errno (EAGAIN: the other side does not read; EPIPE: it is gone). */
 int ipc_send(int fd, enum ipc_type type, const void *payload, size_t n);
+/* The same with two descriptors, which stay open here. */
+int ipc_send_with_fds(int fd, enum ipc_type type, const void *payload, size_t n, const int fds[2]);
 /* 1: a message; 0: nothing to read now; -1: the other side is gone or broken. */
 int ipc_recv(int fd, struct ipc_msg *ret_msg) __attribute__((warn_unused_result));
+/* The same; fds: two that came with it, close-on-exec, the caller's, or -1. */
+int ipc_recv_with_fds(int fd, struct ipc_msg *ret_msg, int fds[2]) __attribute__((warn_unused_result));
 const char *ipc_name(enum ipc_type type);
 
 #endif

@@ -75,6 +75,8 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
     const struct conf_log *logs = &l->conf.log;
     if (l->conf.app.loop != CONF_LOOP_TINE)
         conf_error(errors, from(app, "loop"), "loops other than tine are not supported yet");
+    if (l->conf.app.preload_app && l->conf.app.interpreter == CONF_INTERPRETER_SUB)
+        conf_error(errors, from(app, "preload_app"), "CPython cannot fork a sub-interpreter: leave out interpreter = sub");
     if (!TINE_LIBWEBSOCKETS && l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)
         conf_error(errors, from(instance(l, "websocket"), "engine"), "this tine was built without libwebsockets");
     const char *const dest[] = { logs->errorlog, logs->accesslog };

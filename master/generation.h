@@ -10,6 +10,7 @@
 
 struct conf;
 struct conf_loaded;
+struct mold;
 
 struct generation {
     unsigned number; /* 1, 2, ... */
@@ -19,6 +20,7 @@ struct generation {
     bool main_interpreter;   /* its application refused a sub-interpreter */
     struct listeners listeners;
     struct certs certs;
+    struct mold *mold; /* NULL: workers are forked from us, or there are none yet */
     unsigned n_slots; /* of slots.c that are its own: with a process, or one is due */
 };
 

@@ -15,6 +15,7 @@ master_sources = \
 	master/control_parse.h master/control_parse.c master/control_commands.def \
 	master/control.h master/control.c master/control_client.c master/control_commands.c \
 	master/spawn.h master/spawn.c \
+	master/mold.h master/mold.c \
 	master/reap.h master/reap.c \
 	master/listen.h master/listen.c master/listen_unix.c master/listen_passed.c master/listen_handed.c \
 	master/dev_reload.h master/dev_reload.c master/file_watch.h master/file_watch.c \

@@ -98,7 +98,7 @@ void master_settle(struct master *master, struct generation *generation)
 /* Nothing is left to wait for. */
 static bool is_over(const struct master *master)
 {
-    return master->state == MASTER_STOPPING && !slots_alive(&master->slots) &&
+    return master->state == MASTER_STOPPING && !slots_alive(&master->slots) && !molds_alive(master) &&
            !upgrade_holds_the_end(master);
 }
 
@@ -224,6 +224,7 @@ int master_reopen_logs(struct master *master)
         log_info("logs opened again");
     apply_log_owner(master->conf, &master->privs);
     workers_tell(master, IPC_REOPEN);
+    molds_tell(master, IPC_REOPEN);
     return rc;
 }
 

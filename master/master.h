@@ -11,6 +11,7 @@
 #include "common/proctitle.h"
 #include "master/control.h"
 #include "master/daemon.h"
+#include "master/mold.h"
 #include "master/notify.h"
 #include "master/privs.h"
 #include "master/reload.h"
@@ -71,6 +72,7 @@ struct master {
     struct event tick, leave_timer;
     struct watchdog watchdog;
     struct slots slots;
+    struct molds molds;
     struct control control;
     struct stacks stacks;
     struct scoreboard *scoreboard;

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "master/master.h"
+#include "master/mold.h"
 #include "master/slots.h"
 #include "master/workers.h"
 
@@ -22,9 +23,13 @@ void reap_children(struct master *master)
         if (pid <= 0)
             return;
         struct slot *slot = slots_find(&master->slots, pid);
+        if (!slot) {
+            molds_listen(master);
+            slot = slots_find(&master->slots, pid);
+        }
         if (slot)
             worker_gone(slot, status);
-        else if (!upgrade_child_gone(master, pid, status))
+        else if (!molds_reap(master, pid, status) && !upgrade_child_gone(master, pid, status))
             log_debug("process %d, not a worker, ended", (int)pid);
     }
 }

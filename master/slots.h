@@ -23,12 +23,14 @@ enum slot_state {
 
 struct generation;
 struct master;
+struct mold_order;
 
 struct slot {
     struct master *master;
     unsigned index;
     struct generation *generation; /* NULL: free */
     enum slot_state state;
+    struct mold_order *order; /* a mold has been asked to fill it; NULL: no */
     pid_t pid;             /* 0: none */
     int ipc_fd;            /* -1: none */
     struct event ipc;      /* readable: a message or EOF */

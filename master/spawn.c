@@ -29,6 +29,7 @@
 #include "master/generation.h"
 #include "master/workers.h"
 #include "master/master.h"
+#include "master/mold.h"
 #include "master/slots.h"
 #include "master/stacks.h"
 
@@ -61,7 +62,8 @@ static int close_what_is_the_masters(const struct listeners *listeners, int ipc_
     for (size_t i = 0; i < n_log; i++)
         keep[n++] = log_fds[i];
     keep[n++] = ipc_fd;
-    keep[n++] = stacks_fd;
+    if (stacks_fd >= 0)
+        keep[n++] = stacks_fd;
     qsort(keep, n, sizeof(*keep), compare_ints);
     int next = STDERR_FILENO + 1;
     for (size_t i = 0; i < n; i++) {
@@ -110,13 +112,7 @@ static int follow_log(const struct conf_log *now, const struct conf *conf, int i
     return -1;
 }
 
-/* Between us, index 0, and a worker. */
-struct channels {
-    int ipc[2], stacks[2];
-};
-
-/* 0, or -1 with errno. */
-static int open_channels(struct channels *channels)
+int spawn_channels_open(struct spawn_channels *channels)
 {
     if (ipc_pair(channels->ipc) < 0)
         return -1;
@@ -128,25 +124,51 @@ static int open_channels(struct channels *channels)
     return -1;
 }
 
-static void close_channels(struct channels *channels, unsigned side)
+void spawn_channels_close(struct spawn_channels *channels, unsigned side)
 {
     fd_close(&channels->ipc[side]);
     fd_close(&channels->stacks[side]);
 }
 
-static _Noreturn void be_worker(const struct master *master, const struct slot *slot, int ipc_fd,
-                                int stacks_fd)
+/* What is to be born. */
+struct birth {
+    const struct generation *generation;
+    const struct slot *slot; /* NULL: a mold */
+    int ipc_fd, stacks_fd;   /* the child's ends; a mold has no stacks_fd */
+};
+
+static const char *title_name(const struct conf *conf)
 {
+    return conf->server.proc_name ? conf->server.proc_name : "tine";
+}
+
+/* In the child, up to where the worker begins. */
+static void leave_master(const struct master *master, const struct birth *birth)
+{
+    const struct generation *generation = birth->generation;
+    const struct conf *conf = generation->conf;
     if (forget_base(master->base) < 0) {
-        log_critical("worker %u: no event loop after the fork: %s", slot->index + 1,
-                     strerror(errno));
+        log_critical("no event loop after the fork: %s", strerror(errno));
         _exit(WORKER_EXIT_BOOT);
     }
     spawn_default_signals();
-    const struct generation *generation = slot->generation;
+    if (dev_reload_is_fresh(master, generation))
+        setenv("PYTHONDONTWRITEBYTECODE", "1", 0);
+    if (follow_log(&master->conf->log, conf, birth->ipc_fd) < 0)
+        _exit(WORKER_EXIT_BOOT);
+    if (master->daemon.on)
+        daemon_detach_stdio();
+    if (close_what_is_the_masters(&generation->listeners, birth->ipc_fd, birth->stacks_fd) < 0 ||
+        privs_drop(&master->privs) < 0)
+        _exit(WORKER_EXIT_BOOT);
+    umask((mode_t)conf->server.umask);
+}
+
+static _Noreturn void be_child(const struct master *master, const struct birth *birth)
+{
+    const struct generation *generation = birth->generation;
+    const struct slot *slot = birth->slot;
     const struct conf *conf = generation->conf;
-    const char *name = conf->server.proc_name;
-    proctitle_set(&master->title, "%s: worker %u", name ? name : "tine", slot->index + 1);
     struct heritage heritage = {
         .conf = conf,
         .listeners = generation->listeners.v,
@@ -154,35 +176,30 @@ static _Noreturn void be_worker(const struct master *master, const struct slot *
         .scoreboard = master->scoreboard,
         .vault = generation->certs.vault,
         .tickets = master->tickets,
-        .slot = slot->index,
+        .slot = slot ? slot->index : 0,
         .generation = generation->number,
-        .ipc_fd = ipc_fd,
-        .stacks_fd = stacks_fd,
-        .main_interpreter = slot->main_interpreter,
+        .ipc_fd = birth->ipc_fd,
+        .stacks_fd = birth->stacks_fd,
+        .main_interpreter = slot ? slot->main_interpreter : true,
     };
-    if (dev_reload_is_fresh(master, generation))
-        setenv("PYTHONDONTWRITEBYTECODE", "1", 0);
-    if (follow_log(&master->conf->log, conf, ipc_fd) < 0)
-        _exit(WORKER_EXIT_BOOT);
-    if (master->daemon.on)
-        daemon_detach_stdio();
-    if (close_what_is_the_masters(&generation->listeners, ipc_fd, stacks_fd) < 0 ||
-        privs_drop(&master->privs) < 0)
-        _exit(WORKER_EXIT_BOOT);
-    umask((mode_t)conf->server.umask);
-    _exit(worker_main(&heritage));
+    if (slot)
+        proctitle_set(&master->title, "%s: worker %u", title_name(conf), slot->index + 1);
+    else
+        proctitle_set(&master->title, "%s: mold", title_name(conf));
+    leave_master(master, birth);
+    _exit(slot ? worker_main(&heritage) : mold_main(&heritage, &master->title, title_name(conf)));
 }
 
 /* Signals wait while we are two: in the child the master's handlers would write into the master's
  * own event base. */
-static pid_t fork_quietly(struct master *master, struct slot *slot, const struct channels *channels)
+static pid_t fork_quietly(const struct master *master, const struct birth *birth)
 {
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0)
-        be_worker(master, slot, channels->ipc[1], channels->stacks[1]);
+        be_child(master, birth);
     int saved = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     errno = saved;
@@ -201,37 +218,62 @@ static int listen_to(struct slot *slot)
     return event_add(&slot->stacks, NULL);
 }
 
-int spawn_worker(struct master *master, struct slot *slot)
+void spawn_adopt(struct slot *slot, pid_t pid, struct spawn_channels *channels)
 {
-    const struct generation *generation = slot->generation;
-    struct channels channels;
-    if (open_channels(&channels) < 0) {
-        log_error("worker %u: no socketpair or pipe: %s", slot->index + 1, strerror(errno));
-        return -1;
-    }
-    scoreboard_clear(master->scoreboard, slot->index);
-    slot->main_interpreter =
-        generation->main_interpreter || generation->conf->app.interpreter == CONF_INTERPRETER_MAIN;
-    pid_t pid = fork_quietly(master, slot, &channels);
-    close_channels(&channels, 1);
-    if (pid < 0) {
-        log_error("worker %u: fork: %s", slot->index + 1, strerror(errno));
-        close_channels(&channels, 0);
-        return -1;
-    }
     slot->pid = pid;
     slot->started_ms = clock_ms();
-    slot->ipc_fd = channels.ipc[0];
-    slot->stacks_fd = channels.stacks[0];
+    slot->ipc_fd = channels->ipc[0];
+    slot->stacks_fd = channels->stacks[0];
     slot_set_state(slot, SLOT_STARTING);
     if (listen_to(slot) < 0) {
         /* Deaf to its worker the master cannot go on with it; reaping clears up. */
         log_error("worker %u: cannot listen to it", slot->index + 1);
         kill(pid, SIGKILL);
         slot_set_state(slot, SLOT_KILLED);
-        return 0;
+        return;
     }
-    slot_arm(slot, generation->conf->server.boot_timeout);
+    slot_arm(slot, slot->generation->conf->server.boot_timeout);
     log_info("worker %u (pid %d) started", slot->index + 1, (int)pid);
+}
+
+int spawn_worker(struct master *master, struct slot *slot)
+{
+    const struct generation *generation = slot->generation;
+    const struct conf_app *app = &generation->conf->app;
+    struct spawn_channels channels;
+    if (app->preload_app)
+        return mold_order(master, slot);
+    if (spawn_channels_open(&channels) < 0) {
+        log_error("worker %u: no socketpair or pipe: %s", slot->index + 1, strerror(errno));
+        return -1;
+    }
+    scoreboard_clear(master->scoreboard, slot->index);
+    slot->main_interpreter = generation->main_interpreter || app->interpreter == CONF_INTERPRETER_MAIN;
+    pid_t pid = fork_quietly(master, &(struct birth){ generation, slot, channels.ipc[1], channels.stacks[1] });
+    spawn_channels_close(&channels, 1);
+    if (pid < 0) {
+        log_error("worker %u: fork: %s", slot->index + 1, strerror(errno));
+        spawn_channels_close(&channels, 0);
+        return -1;
+    }
+    spawn_adopt(slot, pid, &channels);
     return 0;
+}
+
+pid_t spawn_mold(struct master *master, const struct generation *generation, int *ret_fd)
+{
+    int ipc[2];
+    if (ipc_pair(ipc) < 0) {
+        log_error("mold: no socketpair: %s", strerror(errno));
+        return -1;
+    }
+    pid_t pid = fork_quietly(master, &(struct birth){ generation, NULL, ipc[1], -1 });
+    fd_close(&ipc[1]);
+    if (pid < 0) {
+        log_error("mold: fork: %s", strerror(errno));
+        fd_close(&ipc[0]);
+        return -1;
+    }
+    *ret_fd = ipc[0];
+    return pid;
 }

@@ -1,13 +1,29 @@
-/* spawn.h: the birth of a worker. */
+/* spawn.h: the birth of a process that runs the application: a worker, or a mold of workers. */
 #ifndef TINE_MASTER_SPAWN_H
 #define TINE_MASTER_SPAWN_H
 
+#include <sys/types.h>
+
+struct generation;
 struct master;
 struct slot;
 
-/* Forks a worker of the slot's generation into an EMPTY slot: STARTING, boot_timeout running. 0, or -1 logged: the slot
- * stays EMPTY. Does not return in the child. */
+/* Between us, index 0, and a worker. */
+struct spawn_channels {
+    int ipc[2], stacks[2];
+};
+
+/* 0, or -1 with errno. */
+int spawn_channels_open(struct spawn_channels *channels);
+void spawn_channels_close(struct spawn_channels *channels, unsigned side);
+
+/* A worker of the slot's generation for an EMPTY slot: STARTING, boot_timeout running; at once, or when the generation's
+ * mold has forked it (slot->order until then). 0, or -1 logged: the slot stays EMPTY. Does not return in the child. */
 int spawn_worker(struct master *master, struct slot *slot) __attribute__((warn_unused_result));
+/* The worker in this process is the slot's; takes our side of the channels. */
+void spawn_adopt(struct slot *slot, pid_t pid, struct spawn_channels *channels);
+/* Its process id and our end of its channel, or -1 logged. Does not return in the child. */
+pid_t spawn_mold(struct master *master, const struct generation *generation, int *ret_fd);
 /* In a child: signals as a fresh program has them; SIGPIPE stays ignored, as every write reports EPIPE. */
 void spawn_default_signals(void);
 

@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "master/generation.h"
 #include "master/master.h"
+#include "master/mold.h"
 #include "master/reap.h"
 #include "master/recycle.h"
 #include "master/slots.h"
@@ -51,6 +52,7 @@ static const struct conf_server *conf_of(const struct slot *slot)
 static void release(struct slot *slot)
 {
     struct master *master = slot->master;
+    mold_forget(slot);
     master_settle(master, slot_release(slot));
 }
 
@@ -209,6 +211,7 @@ void workers_stop_all(struct master *master, bool quick)
     for (unsigned i = 0; i < SLOTS_MAX; i++)
         if (master->slots.v[i].generation)
             let_go(&master->slots.v[i], quick);
+    molds_end_all(master);
 }
 
 void workers_stop_generation(struct master *master, struct generation *generation, bool quick)
@@ -218,6 +221,7 @@ void workers_stop_generation(struct master *master, struct generation *generatio
         if (master->slots.v[i].generation == generation)
             let_go(&master->slots.v[i], quick);
     generation->n_slots--;
+    mold_end(generation);
     master_settle(master, generation);
 }
 

@@ -111,6 +111,14 @@ def children_of(pid):
     return sorted(found)
 
 
+def name_of(pid):
+    """What the kernel calls the process, at most 15 characters; "" if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
+
+
 def memory_kb(pid, what="VmRSS"):
     """A memory figure of /proc/PID/status in kB."""
     text = Path(f"/proc/{pid}/status").read_text()
@@ -268,7 +276,11 @@ class Server:
 
     def workers(self):
         """Ids of the worker processes that live now."""
-        return children_of(self.process.pid)
+        return [pid for pid in children_of(self.process.pid) if name_of(pid) != "tine: mold"]
+
+    def molds(self):
+        """Ids of the processes that hold the application for workers to be forked from (app.preload_app)."""
+        return [pid for pid in children_of(self.process.pid) if name_of(pid) == "tine: mold"]
 
     @property
     def pid(self):

@@ -251,7 +251,7 @@ static void on_boot(evutil_socket_t fd, short what, void *arg)
         worker_serve(w);
 }
 
-static struct event_base *base_new(void)
+struct event_base *worker_base_new(void)
 {
     struct event_config *config = event_config_new();
     if (!config)
@@ -285,7 +285,7 @@ static int start(struct worker *w)
     for (size_t i = 0; i < w->conf->n_env; i++)
         setenv(w->conf->env[i].name, w->conf->env[i].value, 1);
     atomic_store_explicit(&score_of(w)->pid, getpid(), memory_order_relaxed);
-    if (!(w->base = base_new()) || worker_ipc_start(w) < 0)
+    if (!(w->base = worker_base_new()) || worker_ipc_start(w) < 0)
         return -1;
     evtimer_assign(&w->deadline_event, w->base, on_deadline, w);
     evtimer_assign(&w->boot_event, w->base, on_boot, w);
@@ -326,18 +326,29 @@ static void end(struct worker *w)
     event_base_free(w->base);
 }
 
-int worker_main(const struct heritage *heritage)
+int worker_live(const struct heritage *heritage, struct worker_app *app)
 {
     struct worker w = { .heritage = heritage, .conf = heritage->conf };
     if (start(&w) < 0) {
         worker_fail(&w, WORKER_EXIT_BOOT, strerror(errno));
         return WORKER_EXIT_BOOT;
     }
-    if (worker_tls_start(&w) < 0 || (worker_app_is_needed(w.conf) && !(w.app = worker_app_new(&w))))
+    if (worker_tls_start(&w) < 0)
+        return w.exit_status;
+    if (app)
+        w.app = worker_app_adopt(app, &w);
+    else if (worker_app_is_needed(w.conf))
+        w.app = worker_app_new(&w);
+    if (w.exit_status)
         return w.exit_status;
     if (worker_routes_new(&w) < 0)
         return w.exit_status;
     run(&w);
     end(&w);
     return w.exit_status;
+}
+
+int worker_main(const struct heritage *heritage)
+{
+    return worker_live(heritage, NULL);
 }

@@ -47,6 +47,12 @@ struct worker {
 
 /* --- worker.c --- */
 
+/* The life of a worker; `app` has been loaded by the mold that it was forked from, NULL: by nobody yet. Returns the exit
+ * status. */
+int worker_live(const struct heritage *heritage, struct worker_app *app);
+/* What the loops of a worker need; NULL: out of memory. */
+struct event_base *worker_base_new(void);
+
 /* Start-up is over: accept and say READY. */
 void worker_serve(struct worker *w);
 /* Booting failed: tells the master why and ends with `status`. */
@@ -79,6 +85,10 @@ bool worker_app_is_needed(const struct conf *conf);
 
 /* Starts Python and loads the applications. NULL: worker_fail() was called. */
 struct worker_app *worker_app_new(struct worker *w);
+/* In a mold: the same, ready to be forked. */
+struct worker_app *worker_app_cast(struct worker *w);
+/* Behind the fork: it is this worker's now, and the mold's base is given back. NULL: worker_fail() was called. */
+struct worker_app *worker_app_adopt(struct worker_app *a, struct worker *w);
 /* Who answers for &conf->app or the app of a mount; not for one that is built in or not there. */
 struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *app);
 /* Lifespan start-up, inside the running loop; ends in worker_serve() or worker_fail(). */

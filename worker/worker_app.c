@@ -1,6 +1,7 @@
 /* worker_app.c: Python in a worker: interpreter, loop, applications, in the order in which they live
  * and die. */
 #include <Python.h>
+#include <event2/event.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -51,23 +52,46 @@ static void fail_with_exception(struct worker_app *a, int status, const struct c
     Py_DECREF(exception);
 }
 
-static int load(struct worker_app *a)
+/* The loop on the worker's base. */
+static int make_loop(struct worker_app *a)
+{
+    a->loop = pyloop_new(&a->interp, a->worker->base);
+    a->early = a->loop ? pytasks_new(a->loop) : NULL;
+    if (a->early)
+        return 0;
+    fail_with_exception(a, WORKER_EXIT_BOOT, NULL);
+    return -1;
+}
+
+static struct app_env env_of(struct worker_app *a)
 {
     struct worker *w = a->worker;
+    return (struct app_env){ .conf = w->conf, .interp = &a->interp, .loop = a->loop, .base = w->base };
+}
+
+/* Not for a mold. */
+static void become_worker(struct worker_app *a)
+{
+    if (stacks_enable(a->worker->heritage->stacks_fd) < 0)
+        pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
+    pyloop_add_turn_hook(a->loop, on_turn, a->worker);
+}
+
+static int load(struct worker_app *a)
+{
     const struct conf_app *failed = NULL;
-    a->loop = pyloop_new(&a->interp, w->base);
-    if (!a->loop) {
-        fail_with_exception(a, WORKER_EXIT_BOOT, NULL);
-        return -1;
-    }
-    pyloop_add_turn_hook(a->loop, on_turn, w);
-    a->early = pytasks_new(a->loop);
-    if (!a->early) {
-        fail_with_exception(a, WORKER_EXIT_BOOT, NULL);
-        return -1;
-    }
-    struct app_env env = { .conf = w->conf, .interp = &a->interp, .loop = a->loop, .base = w->base };
+    struct app_env env = env_of(a);
     a->mounts = mounts_load(&env, &failed);
+    if (a->mounts)
+        return 0;
+    fail_with_exception(a, WORKER_EXIT_APP, failed);
+    return -1;
+}
+
+static int import(struct worker_app *a)
+{
+    const struct conf_app *failed = NULL;
+    a->mounts = mounts_import(a->worker->conf, &failed);
     if (a->mounts)
         return 0;
     fail_with_exception(a, WORKER_EXIT_APP, failed);
@@ -79,7 +103,8 @@ bool worker_app_is_needed(const struct conf *conf)
     return mounts_any_python(conf);
 }
 
-struct worker_app *worker_app_new(struct worker *w)
+/* Python is started. NULL: worker_fail() was called. */
+static struct worker_app *start_python(struct worker *w)
 {
     const struct conf_app *conf = &w->conf->app;
     struct worker_app *a = calloc(1, sizeof *a);
@@ -91,20 +116,60 @@ struct worker_app *worker_app_new(struct worker *w)
     bool in_main = conf->interpreter == CONF_INTERPRETER_MAIN ||
                    (conf->interpreter == CONF_INTERPRETER_AUTO && w->heritage->main_interpreter);
     char *why = NULL;
-    if (interp_start(&a->interp, conf, in_main, &why) < 0) {
-        worker_fail(w, WORKER_EXIT_BOOT, why ? why : "cannot start Python");
-        free(why);
-        free(a);
+    if (interp_start(&a->interp, conf, in_main, &why) == 0)
+        return a;
+    worker_fail(w, WORKER_EXIT_BOOT, why ? why : "cannot start Python");
+    free(why);
+    free(a);
+    return NULL;
+}
+
+static struct worker_app *give_up(struct worker_app *a)
+{
+    interp_stop(&a->interp);
+    free(a);
+    return NULL;
+}
+
+struct worker_app *worker_app_new(struct worker *w)
+{
+    struct worker_app *a = start_python(w);
+    if (!a)
         return NULL;
+    if (make_loop(a) < 0)
+        return give_up(a);
+    become_worker(a);
+    return load(a) == 0 ? a : give_up(a);
+}
+
+/* --- by way of a mold --- */
+
+struct worker_app *worker_app_cast(struct worker *w)
+{
+    struct worker_app *a = start_python(w);
+    if (!a || (make_loop(a) == 0 && import(a) == 0))
+        return a;
+    return give_up(a);
+}
+
+struct worker_app *worker_app_adopt(struct worker_app *a, struct worker *w)
+{
+    const struct conf_app *failed = NULL;
+    struct event_base *molds = a->worker->base;
+    a->worker = w;
+    struct app_env env = env_of(a);
+    /* It shares its descriptors with the mold until it is initialised again. */
+    if (event_reinit(molds) < 0) {
+        worker_fail(w, WORKER_EXIT_BOOT, "no event loop after the fork");
+        return give_up(a);
     }
-    if (stacks_enable(w->heritage->stacks_fd) < 0)
-        pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
-    if (load(a) < 0) {
-        interp_stop(&a->interp);
-        free(a);
-        return NULL;
+    become_worker(a);
+    if (pyloop_move(a->loop, w->base) == 0 && mounts_open(a->mounts, &env, &failed) == 0) {
+        event_base_free(molds);
+        return a;
     }
-    return a;
+    fail_with_exception(a, failed ? WORKER_EXIT_APP : WORKER_EXIT_BOOT, failed);
+    return give_up(a);
 }
 
 struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *app)

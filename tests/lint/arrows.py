@@ -48,7 +48,7 @@ FENCES = [
     (r"openssl/.*", [r"worker/net/tls_\w+\.[ch]"]),
     (r"ini\.h", [r"conf/conf_load\.c"]),
     (r"Python\.h|structmember\.h|frameobject\.h|datetime\.h|internal/.*|pythread\.h",
-     [r"worker/(python|app|asgi|wsgi)/\w+\.[ch]", r"worker/worker\w*\.c"]),
+     [r"worker/(python|app|asgi|wsgi)/\w+\.[ch]", r"worker/(worker\w*|mold)\.c"]),
     (r"event2/.*|event\.h", [r"worker/(net|python)/\w+\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/(\w+\.c|ws_lws\.h)",
                              r"master/\w+\.[ch]", r"worker/http/(\w+\.c|compress_priv\.h)",
                              r"worker/wsgi/wsgi_pool\.c", r"worker/app/mount\.c"]),

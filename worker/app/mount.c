@@ -20,6 +20,7 @@
 
 struct mount {
     struct app_env env;
+    PyObject *object; /* the application, until it is opened */
     const struct interface_ops *interface;
     struct handler *handler;
 };
@@ -79,50 +80,92 @@ const char *mounts_label(const struct conf *conf, const struct conf_app *app, ch
 /* --- loading --- */
 
 /* 0, or -1 with an exception set. */
-static int load_one(struct mount *mount, const struct app_env *env, const struct conf_app *app, const char *prefix)
+static int import_one(struct mount *mount, const struct conf_app *app, const char *prefix)
 {
+    mount->env.app = app;
+    mount->env.prefix = prefix;
+    mount->object = app_load(app, &mount->interface);
+    return mount->object ? 0 : -1;
+}
+
+static int open_one(struct mount *mount, const struct app_env *env)
+{
+    const struct conf_app *app = mount->env.app;
+    const char *prefix = mount->env.prefix;
     mount->env = *env;
     mount->env.app = app;
     mount->env.prefix = prefix;
-    PyObject *object = app_load(app, &mount->interface);
     /* made now: requests see what the modules set in the context */
-    if (object && (mount->env.tasks = pytasks_new(env->loop)))
-        mount->handler = mount->interface->open(&mount->env, object);
-    Py_XDECREF(object);
+    if ((mount->env.tasks = pytasks_new(env->loop)))
+        mount->handler = mount->interface->open(&mount->env, mount->object);
+    Py_CLEAR(mount->object);
     return mount->handler ? 0 : -1;
-}
-
-static int load_all(struct mounts *m, const struct app_env *env, const struct conf_app **ret_failed)
-{
-    const struct conf *conf = env->conf;
-    for (size_t i = 0; i <= conf->n_mounts; i++) {
-        const struct conf_app *app = i ? &conf->mounts[i - 1].app : &conf->app;
-        if (!mount_is_python(app))
-            continue;
-        *ret_failed = app;
-        if (load_one(&m->v[m->n++], env, app, i ? conf->mounts[i - 1].prefix : "") < 0)
-            return -1;
-    }
-    return 0;
 }
 
 static void on_next(evutil_socket_t fd, short what, void *arg);
 static void on_deadline(evutil_socket_t fd, short what, void *arg);
 
+static struct mounts *mounts_new(const struct conf *conf)
+{
+    struct mounts *m = calloc(1, sizeof *m + count_python(conf) * sizeof m->v[0]);
+    if (!m)
+        PyErr_NoMemory();
+    return m;
+}
+
+/* env NULL: nothing is opened. */
+static int load_all(struct mounts *m, const struct conf *conf, const struct app_env *env, const struct conf_app **ret_failed)
+{
+    for (size_t i = 0; i <= conf->n_mounts; i++) {
+        const struct conf_app *app = i ? &conf->mounts[i - 1].app : &conf->app;
+        if (!mount_is_python(app))
+            continue;
+        struct mount *mount = &m->v[m->n++];
+        *ret_failed = app;
+        if (import_one(mount, app, i ? conf->mounts[i - 1].prefix : "") < 0 || (env && open_one(mount, env) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+static void assign_events(struct mounts *m, struct event_base *base)
+{
+    evtimer_assign(&m->next, base, on_next, m);
+    evtimer_assign(&m->deadline, base, on_deadline, m);
+}
+
 struct mounts *mounts_load(const struct app_env *env, const struct conf_app **ret_failed)
 {
-    struct mounts *m = calloc(1, sizeof *m + count_python(env->conf) * sizeof m->v[0]);
     *ret_failed = NULL;
-    if (!m) {
-        PyErr_NoMemory();
+    struct mounts *m = mounts_new(env->conf);
+    if (!m)
         return NULL;
-    }
-    evtimer_assign(&m->next, env->base, on_next, m);
-    evtimer_assign(&m->deadline, env->base, on_deadline, m);
-    if (load_all(m, env, ret_failed) == 0)
+    assign_events(m, env->base);
+    if (load_all(m, env->conf, env, ret_failed) == 0)
         return m;
     free(m); /* the worker ends now: nothing else is given back */
     return NULL;
+}
+
+struct mounts *mounts_import(const struct conf *conf, const struct conf_app **ret_failed)
+{
+    *ret_failed = NULL;
+    struct mounts *m = mounts_new(conf);
+    if (m && load_all(m, conf, NULL, ret_failed) == 0)
+        return m;
+    free(m);
+    return NULL;
+}
+
+int mounts_open(struct mounts *m, const struct app_env *env, const struct conf_app **ret_failed)
+{
+    assign_events(m, env->base);
+    for (size_t i = 0; i < m->n; i++) {
+        *ret_failed = m->v[i].env.app;
+        if (open_one(&m->v[i], env) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 void mounts_free(struct mounts *m)

@@ -83,6 +83,18 @@ struct pyloop *pyloop_new(struct interp *interp, struct event_base *base)
     return (struct pyloop *)loop;
 }
 
+int pyloop_move(struct pyloop *loop, struct event_base *base)
+{
+    fatal_unless(!loop->polling && loop->opened && !loop->owns_base);
+    timers_detach(loop);
+    wake_close(loop);
+    loop->base = base;
+    if (timers_open(loop) || wake_open(loop) || watches_move(loop))
+        return -1;
+    timers_arm(loop);
+    return 0;
+}
+
 void pyloop_free(struct pyloop *loop)
 {
     if (!loop)

@@ -23,6 +23,10 @@ struct pyloop;
  * loop's timers have a timerfd of their own) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed
  * descriptors that applications have). NULL: exception set. */
 struct pyloop *pyloop_new(struct interp *interp, struct event_base *base);
+/* In a forked process: the loop goes over to another base, with what is scheduled and watched. The old one must have been
+ * reinitialised, so that the process it was forked from notices nothing, and can be freed afterwards. GIL held. 0, or -1
+ * with an exception set. */
+int pyloop_move(struct pyloop *loop, struct event_base *base);
 /* Closes the loop: cancels what is left, shuts down async generators and the default executor. GIL
  * held. */
 void pyloop_free(struct pyloop *loop);

@@ -326,3 +326,25 @@ void watches_close(struct pyloop *loop)
         PyMem_RawFree(w);
     }
 }
+
+static int event_move(struct event *event, struct event_base *base)
+{
+    if (event_del(event) < 0 || event_base_set(base, event) < 0)
+        return -1;
+    return event_add(event, NULL);
+}
+
+int watches_move(struct pyloop *loop)
+{
+    int failed = 0;
+    for (size_t i = 0; i < loop->n_watches; i++)
+        for (int kind = WATCH_READ; loop->watches[i] && kind <= WATCH_WRITE; kind++)
+            if (loop->watches[i]->handle[kind])
+                failed |= event_move(&loop->watches[i]->event[kind], loop->base);
+    for (int i = 0; i < LOOP_SIGNALS; i++)
+        if (loop->signals[i] && loop->signals[i]->handle)
+            failed |= event_move(&loop->signals[i]->event, loop->base);
+    if (failed)
+        PyErr_SetString(PyExc_OSError, "what the application watched while it was loaded cannot be watched any more");
+    return failed;
+}

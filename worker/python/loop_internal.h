@@ -118,6 +118,8 @@ int loop_turn(struct pyloop *loop);
 /* loop_timer.c */
 int timers_open(struct pyloop *loop);
 void timers_close(struct pyloop *loop);
+/* Keeps what is scheduled, for timers_open(). */
+void timers_detach(struct pyloop *loop);
 /* Schedules `handle` (borrowed, kept) at `when`. 0, or -1 with an exception set. */
 int timers_add(struct pyloop *loop, PyObject *handle, int64_t when);
 /* Forgets a handle if it is scheduled. */
@@ -140,6 +142,8 @@ PyObject *loop_remove_signal(struct pyloop *loop, PyObject *signal);
 PyObject *loop_watched(struct pyloop *loop);
 int watches_visit(struct pyloop *loop, visitproc visit, void *arg);
 void watches_close(struct pyloop *loop);
+/* To loop->base. 0, or -1 with an exception set. */
+int watches_move(struct pyloop *loop);
 
 /* loop_wake.c */
 int wake_open(struct pyloop *loop);

@@ -155,6 +155,14 @@ int timers_open(struct pyloop *loop)
     return 0;
 }
 
+void timers_detach(struct pyloop *loop)
+{
+    struct timers *ts = &loop->timers;
+    if (ts->fd >= 0)
+        event_del(&ts->event);
+    fd_close(&ts->fd);
+}
+
 void timers_close(struct pyloop *loop)
 {
     struct timers *ts = &loop->timers;
@@ -163,9 +171,7 @@ void timers_close(struct pyloop *loop)
     PyMem_RawFree(ts->v);
     ts->v = NULL;
     ts->cap = 0;
-    if (ts->fd >= 0)
-        event_del(&ts->event);
-    fd_close(&ts->fd);
+    timers_detach(loop);
 }
 
 int timer_when(PyObject *seconds, int64_t *ret_ns)
