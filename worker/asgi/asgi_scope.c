@@ -5,8 +5,10 @@
 
 #include "conf/conf.h"
 #include "worker/asgi/asgi_state.h"
+#include "worker/asgi/asgi_tls.h"
 #include "worker/http/req.h"
 #include "worker/net/conn.h"
+#include "worker/net/tls.h"
 #include "worker/ws/ws.h"
 
 /* --- shared by all scopes --- */
@@ -90,6 +92,7 @@ void asgi_scope_done(struct asgi *asgi)
     Py_CLEAR(asgi->empty_bytes);
     Py_CLEAR(asgi->root_path);
     Py_CLEAR(asgi->root_path_bytes);
+    Py_CLEAR(asgi->tls_cert);
     asgi_pairs_clear(&asgi->pairs);
 }
 
@@ -142,6 +145,7 @@ void conn_names_unref(struct conn_names *names)
         return;
     Py_XDECREF(names->client);
     Py_XDECREF(names->server);
+    Py_XDECREF(names->tls);
     free(names);
 }
 
@@ -168,6 +172,25 @@ static int set_addresses(struct asgi *asgi, PyObject *scope, struct req *r)
     return set_unless_none(scope, n->client, names->client) < 0
                ? -1
                : set_unless_none(scope, n->server, names->server);
+}
+
+/* --- extensions --- */
+
+static PyObject *with_tls(struct asgi *asgi, PyObject *extensions, struct req *r)
+{
+    struct conn_names *names = conn_names_of(r);
+    if (names && !names->tls)
+        names->tls = asgi_tls_new(asgi, r->conn);
+    if (names && names->tls && set_new(extensions, asgi->names.tls, PyDict_Copy(names->tls)) == 0)
+        return extensions;
+    Py_DECREF(extensions);
+    return NULL;
+}
+
+static PyObject *extensions_of(struct asgi *asgi, PyObject *template, struct req *r)
+{
+    PyObject *extensions = PyDict_Copy(template);
+    return extensions && r->conn->transport == &transport_tls ? with_tls(asgi, extensions, r) : extensions;
 }
 
 /* --- target --- */
@@ -267,7 +290,7 @@ static PyObject *field_list(struct asgi *asgi, const struct req *r)
 
 /* --- all of it --- */
 
-static int set_version(struct asgi *asgi, PyObject *scope, const struct req *r)
+static int set_version(struct asgi *asgi, PyObject *scope, struct req *r)
 {
     const struct asgi_names *n = &asgi->names;
     PyObject *extensions = r->version == HTTP_1_0 ? asgi->extensions_1_0 : asgi->extensions;
@@ -277,7 +300,7 @@ static int set_version(struct asgi *asgi, PyObject *scope, const struct req *r)
         return -1;
     if (r->https && PyDict_SetItem(scope, n->scheme, n->https) < 0)
         return -1;
-    return set_new(scope, n->extensions, PyDict_Copy(extensions));
+    return set_new(scope, n->extensions, extensions_of(asgi, extensions, r));
 }
 
 PyObject *asgi_scope_http(struct asgi *asgi, struct req *r)
@@ -326,7 +349,7 @@ PyObject *asgi_scope_websocket(struct asgi *asgi, struct req *r)
     if (set_new(scope, n->asgi, PyDict_Copy(asgi->asgi_version)) < 0 ||
         (r->version == HTTP_2 && PyDict_SetItem(scope, n->http_version, n->version_2) < 0) ||
         (r->https && PyDict_SetItem(scope, n->scheme, n->wss) < 0) ||
-        set_new(scope, n->extensions, PyDict_Copy(asgi->extensions_websocket)) < 0 ||
+        set_new(scope, n->extensions, extensions_of(asgi, asgi->extensions_websocket, r)) < 0 ||
         set_addresses(asgi, scope, r) < 0 || set_target(asgi, scope, r) < 0 ||
         set_new(scope, n->headers, field_list(asgi, r)) < 0 ||
         set_new(scope, n->subprotocols, subprotocol_list(r)) < 0 ||

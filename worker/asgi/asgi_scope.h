@@ -14,6 +14,7 @@ struct conn_names {
     unsigned refs;
     struct conn *conn;         /* NULL when it is gone */
     PyObject *client, *server; /* tuples or None; NULL: not made yet */
+    PyObject *tls;             /* the extension's dictionary; NULL: not made yet, or no TLS */
     unsigned exchanges;        /* started on this connection: the number of the latest */
 };
 

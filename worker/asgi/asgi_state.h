@@ -48,6 +48,8 @@ struct asgi {
     PyObject *empty_bytes;
     PyObject *root_path, *root_path_bytes; /* app.root_path, which paths begin with; NULL if it is "" */
     struct asgi_pairs pairs;
+    PyObject *tls_cert;         /* the server's certificate that the latest connection of TLS was shown; NULL: none yet */
+    uint64_t tls_cert_id;
     PyObject *seen_start, *seen_body; /* the latest "http.response.start" and "...body" that are not ours */
 
     PyObject *state;            /* lifespan state, NULL without lifespan */

@@ -4,6 +4,7 @@ libtine_app_a_SOURCES = $(app_sources) $(wsgi_sources) \
 	worker/asgi/asgi.h worker/asgi/asgi.c worker/asgi/asgi_state.h worker/asgi/asgi_names.def \
 	worker/asgi/asgi2.h worker/asgi/asgi2.c \
 	worker/asgi/asgi_channel.h worker/asgi/asgi_channel.c worker/asgi/asgi_scope.h worker/asgi/asgi_scope.c \
+	worker/asgi/asgi_tls.h worker/asgi/asgi_tls.c \
 	worker/asgi/asgi_http.h worker/asgi/asgi_http.c worker/asgi/asgi_ext.h worker/asgi/asgi_ext.c \
 	worker/asgi/asgi_fields.h worker/asgi/asgi_fields.c worker/asgi/asgi_pairs.h worker/asgi/asgi_pairs.c \
 	worker/asgi/asgi_ws.h worker/asgi/asgi_ws.c worker/asgi/asgi_ws_priv.h worker/asgi/asgi_ws_send.c \

@@ -2,14 +2,59 @@
  * A listener flagged "proxy" takes no connection without a header: otherwise clients could forge one behind it. */
 #include "worker/net/proxy_step.h"
 
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
 #include "common/heritage.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/net/conn.h"
 #include "worker/net/proxy_protocol.h"
 
+/* --- in front of TLS --- */
+
+#define PEEK_MOST 4112 /* the longest header */
+
+/* Takes the header alone: what is behind it is for OpenSSL, which reads the socket itself. */
+static ssize_t head_read(struct conn *c, void *p, size_t n)
+{
+    struct proxy_header header;
+    ssize_t have = recv(c->fd, p, n < PEEK_MOST ? n : PEEK_MOST, MSG_PEEK);
+    if (have <= 0)
+        return have;
+    ssize_t used = proxy_protocol_parse(p, (size_t)have, &header);
+    if (used == 0 && have < PEEK_MOST) {
+        errno = EAGAIN; /* more bytes are an event */
+        return c->peer_hup ? 0 : -1;
+    }
+    return recv(c->fd, p, (size_t)(used > 0 ? used : have), 0);
+}
+
+static ssize_t head_writev(struct conn *c, const struct iovec *v, int n)
+{
+    errno = EPIPE; /* nothing is said before the protocol proper */
+    return -1;
+}
+
+static void head_shutdown(struct conn *c)
+{
+    shutdown(c->fd, SHUT_WR);
+}
+
+static const struct transport_ops transport_proxy_head = {
+    .name = "proxy header",
+    .read = head_read,
+    .writev = head_writev,
+    .shutdown = head_shutdown,
+};
+
+/* --- the protocol --- */
+
 static int proxy_open(struct conn *c)
 {
+    if (c->listener->tls)
+        c->transport = &transport_proxy_head;
     if (!conf_nets_match(&c->net->conf->http.proxy_allow_ips, &c->peer.sa)) {
         log_debug("%s: peer may not speak the PROXY protocol: closed", c->listener->text);
         return -1;
