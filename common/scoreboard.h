@@ -53,6 +53,7 @@ struct score {
     _Atomic(uint32_t) held;         /* which of `request` are in use, as bits */
     _Atomic(uint32_t) n_routes;     /* of `route` */
     _Atomic(int64_t) tls_expires;   /* the first of its certificates to do so, seconds since 1970; 0: it has none */
+    char tls_expires_path[SCORE_LINE]; /* the file of that one, terminated; text for people */
 #define SCORE_COUNTER(field, family, labels, unit, help) _Atomic(uint64_t) field;
 #define SCORE_GAUGE(field, family, labels, help) _Atomic(uint32_t) field;
 #include "common/score_figures.def"

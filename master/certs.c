@@ -10,19 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/fdutil.h"
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "common/tickets.h"
 #include "common/vault.h"
 #include "conf/conf.h"
 #include "master/generation.h"
 #include "master/master.h"
+#include "master/slots.h"
 #include "master/workers.h"
 
 #define FILE_MOST (1u << 20)
+#define WARN_DAYS 14
+#define DAY_S (24 * 3600)
 #define LOOK_MS 1000        /* and as much again for each */
 #define LOOK_FILES 300      /* files that there are */
 
@@ -217,10 +222,46 @@ static void rotate_tickets(struct master *master)
         log_error("tls: no random bytes for new keys of session tickets: %s", strerror(errno));
 }
 
+/* The worker of the present generation whose certificate ends first; NULL: none has one. */
+static const struct score *first_to_expire(const struct master *master)
+{
+    const struct score *first = NULL;
+    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        const struct slot *slot = &master->slots.v[i];
+        const struct score *s = &master->scoreboard->slot[i];
+        int64_t end = slot->generation == master->current && slot->state == SLOT_READY
+                          ? atomic_load_explicit(&s->tls_expires, memory_order_acquire)
+                          : 0;
+        if (end && (!first || end < atomic_load_explicit(&first->tls_expires, memory_order_relaxed)))
+            first = s;
+    }
+    return first;
+}
+
+static void warn_of_expiry(struct master *master, struct certs *certs)
+{
+    const struct score *score = first_to_expire(master);
+    time_t now = time(NULL), end = score ? (time_t)score->tls_expires : 0;
+    char text[40];
+    struct tm tm;
+    if (!score || end - now > WARN_DAYS * DAY_S || (end == certs->warned && clock_ms() < certs->warn_ms))
+        return;
+    certs->warned = end;
+    certs->warn_ms = clock_ms() + DAY_S * 1000;
+    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S GMT", gmtime_r(&end, &tm));
+    if (end <= now)
+        log_error("tls: %.*s: the certificate ended at %s: clients refuse it", SCORE_LINE, score->tls_expires_path, text);
+    else
+        log_warning("tls: %.*s: the certificate ends at %s, in %lld days", SCORE_LINE, score->tls_expires_path, text,
+                    (long long)(end - now) / DAY_S);
+}
+
 void certs_look(struct master *master)
 {
     rotate_tickets(master);
     struct certs *certs = &master->current->certs;
+    if (certs->vault)
+        warn_of_expiry(master, certs);
     struct walk w = { NULL };
     char *why = NULL;
     if (!certs->vault || !master->conf->tls.watch || clock_ms() < certs->look_ms)

@@ -16,12 +16,15 @@ struct certs {
     uint64_t stamp;      /* of the files that were read last */
     uint64_t seen;       /* of the files at the last look; they must stay as they are from one look to the next */
     uint64_t look_ms;    /* when to look again */
+    int64_t warned;      /* the end of the certificate that was warned of last */
+    uint64_t warn_ms;    /* when to warn of it again */
 };
 
 /* Reads all files. 0, or -1: *ret_why is what is wrong, to be freed (NULL: out of memory). */
 int certs_open(struct certs *certs, const struct conf *conf, char **ret_why) __attribute__((warn_unused_result));
 void certs_close(struct certs *certs);
-/* Once a tick: reads changed files of the current generation again and tells its workers. */
+/* Once a tick: reads changed files of the current generation again and tells its workers; warns of a certificate that
+ * ends within two weeks, once a day; rotates the keys of session tickets. */
 void certs_look(struct master *master);
 
 #endif

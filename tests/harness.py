@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -131,11 +132,12 @@ class Server:
     app       "hello" = tests/apps/hello.py:app; "mod:attr" as it is; None = none given
     config    {"section": {"key": value or list of values}}; server.bind of the caller's replaces the sockets below
     sockets   how many inherited listening sockets (fd://N); flags: text behind each bind (" proxy")
+    tls       True: the sockets speak TLS with certs.server(), and connect() does; a dictionary: more keys of [tls]
     args      more arguments; env: more environment; status: the exit status that stop() asks for
     allow     words of FAULTS that may be in the log; respawn: workers may be replaced while it runs
     """
 
-    def __init__(self, app=None, config=None, *, sockets=1, flags="", family=socket.AF_INET, args=(), env=None, status=0,
+    def __init__(self, app=None, config=None, *, sockets=1, flags="", tls=None, family=socket.AF_INET, args=(), env=None, status=0,
                  allow=(), respawn=False, cwd=None, deadline=None):
         self.app, self.args, self.status, self.allow, self.respawn = app, list(args), status, set(allow), respawn
         self.deadline = deadline or DEADLINE
@@ -143,6 +145,11 @@ class Server:
         self.dir = Path(tempfile.mkdtemp(prefix="tine-"))
         self.log_path = self.dir / "error.log"
         self.sockets = []
+        self.tls = tls is not None and tls is not False
+        if self.tls:
+            import certs
+            flags += " tls"
+            self.config["tls"] = {**certs.server().config(), **self.config.get("tls", {}), **(tls if tls is not True else {})}
         if "bind" not in self.config.setdefault("server", {}):
             self.sockets = [listening_socket(family) for _ in range(sockets)]
             self.config["server"]["bind"] = [f"fd://{s.fileno()}{flags and ' ' + flags.strip()}" for s in self.sockets]
@@ -296,6 +303,9 @@ class Server:
         return self.address[1]
 
     def connect(self, **options):
+        if self.tls:
+            from tlsconn import TLSConn
+            return TLSConn(self.address, **options)
         return Conn(self.address, **options)
 
     def get(self, path="/", **options):
@@ -583,7 +593,7 @@ class Conn:
         self.socket.setblocking(False)
         try:
             data = self.socket.recv(65536)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return
         finally:
             self.socket.settimeout(self.timeout)
@@ -596,7 +606,7 @@ class Conn:
             while True:
                 if not self.fill():
                     return False
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return True
         except ConnectionError:
             return False

@@ -7,12 +7,60 @@ import certs
 from harness import Conn
 
 
-class TLSConn(Conn):
-    """name: the server name that is asked for; session: an earlier connection's .session; context: certs.context()."""
+class HandTLS:
+    """A client whose bytes are moved by hand between OpenSSL and a plain connection."""
 
-    def __init__(self, address, *, name="localhost", context=None, session=None, **options):
+    def __init__(self, conn=None, context=None):
+        self.conn, self.inward, self.outward = conn, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = (context or certs.context()).wrap_bio(self.inward, self.outward, server_hostname="localhost")
+
+    def step(self):
+        """What the client has to say next in the handshake; b"": nothing, until more is fed."""
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        return self.outward.read()
+
+    def feed(self):
+        """Gives what the server says next to OpenSSL."""
+        assert self.conn.fill(), "the server has closed"
+        self.inward.write(self.conn.buffer)
+        self.conn.buffer = b""
+
+    def handshake(self, send=None):
+        """The whole handshake; send(bytes) sends a flight."""
+        send = send or self.conn.send
+        send(self.step())
+        while self.tls.version() is None:
+            self.feed()
+            if (flight := self.step()):
+                send(flight)
+        return self
+
+    def send(self, data):
+        self.tls.write(data)
+        self.conn.send(self.outward.read())
+        return self
+
+    def read_until(self, end):
+        got = b""
+        while not got.endswith(end):
+            try:
+                got += self.tls.read()
+            except ssl.SSLWantReadError:
+                self.feed()
+        return got
+
+
+class TLSConn(Conn):
+    """name: the server name that is asked for; session: an earlier connection's .session; context: certs.context().
+    first: bytes sent in the clear in front of it all."""
+
+    def __init__(self, address, *, name="localhost", context=None, session=None, first=b"", **options):
         super().__init__(address, **options)
         try:
+            self.socket.sendall(first)
             self.socket = (context or certs.context()).wrap_socket(
                 self.socket, server_hostname=name, session=session, suppress_ragged_eofs=False)
         except BaseException:
@@ -27,7 +75,12 @@ class TLSConn(Conn):
     def reused(self):
         return self.socket.session_reused
 
-    def read_to_end(self):
+    def end_abruptly(self):
+        """FIN without close_notify."""
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
+        return self
+
+    def read_to_notify(self):
         """Everything until close_notify; ssl.SSLEOFError when the connection ends without one."""
         parts = [self.buffer]
         self.buffer = b""
@@ -37,17 +90,8 @@ class TLSConn(Conn):
                 return b"".join(parts)
             parts.append(data)
 
-    def end_sending(self):
-        """close_notify and FIN."""
-        self.socket.setblocking(False)
+    def _fill(self, end):
         try:
-            self.socket.unwrap()
-        except (ssl.SSLWantReadError, OSError):
-            pass
-        self.socket.settimeout(self.timeout)
-        return self
-
-    def end_abruptly(self):
-        """FIN without close_notify."""
-        socket.socket.shutdown(self.socket, socket.SHUT_WR)
-        return self
+            return super()._fill(end)
+        except (ssl.SSLEOFError, BrokenPipeError):
+            return False

@@ -158,7 +158,9 @@ struct tls_cert *tls_cert_new(struct tls_set *set, const struct vault_entry *cer
                               const struct vault_entry *ocsp, char why[TLS_WHY])
 {
     struct tls_cert *c = calloc(1, sizeof *c);
-    if (!c || !(c->host = host_of(cert ? cert->host : ""))) {
+    if (!c || !(c->host = host_of(cert ? cert->host : "")) || !(c->path = strdup(cert ? cert->path : ""))) {
+        if (c)
+            free(c->host);
         free(c);
         snprintf(why, TLS_WHY, "out of memory");
         return NULL;
@@ -183,6 +185,7 @@ void tls_cert_free(struct tls_cert *cert)
         return;
     SSL_CTX_free(cert->ctx);
     free(cert->host);
+    free(cert->path);
     free(cert->pem);
     free(cert->ocsp);
     free(cert);

@@ -294,6 +294,7 @@ static void tls_shutdown(struct conn *c)
 void tls_conn_free(struct conn *c)
 {
     struct tls_conn *t = c->transport_data;
+    tls_stop_waiting(c->net->tls, t);
     SSL_free(t->ssl);
     tls_set_unref(t->set);
     buf_release(&t->out);

@@ -11,7 +11,8 @@
 #include "conf/conf.h"
 #include "worker/net/tls_priv.h"
 
-#define RECORD_HANDSHAKE 0x16
+/* Of handshakes in a turn: each may need the private key, which takes up to a few milliseconds (RSA). */
+#define STEPS 16
 /* As for a new connection of HTTP: its request is sure to be on its way. */
 #define SHUTDOWN_GRACE_MS 1000
 
@@ -88,12 +89,39 @@ static int finish(struct conn *c)
     return -1;
 }
 
+static void wait_for_turn(struct tls *tls, struct tls_conn *t)
+{
+    if (t->waits)
+        return;
+    t->waits = true;
+    TAILQ_INSERT_TAIL(&tls->waiting, t, link);
+}
+
+void tls_stop_waiting(struct tls *tls, struct tls_conn *t)
+{
+    if (t->waits)
+        TAILQ_REMOVE(&tls->waiting, t, link);
+    t->waits = false;
+}
+
+void tls_turn(struct tls *tls)
+{
+    struct tls_conn *t;
+    tls->steps = STEPS;
+    for (unsigned i = 0; i < STEPS && (t = TAILQ_FIRST(&tls->waiting)); i++) {
+        tls_stop_waiting(tls, t);
+        t->conn->readable = true;
+        conn_again(t->conn);
+    }
+}
+
 static int step(struct conn *c)
 {
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
     if (!tls->steps) {
-        errno = EINTR; /* in the next turn */
+        wait_for_turn(tls, t);
+        errno = EAGAIN;
         return -1;
     }
     tls->steps--;
@@ -130,6 +158,7 @@ static int hello_open(struct conn *c)
     struct tls_conn *t = calloc(1, sizeof *t);
     if (!t)
         return -1;
+    t->conn = c;
     c->transport = &transport_tls;
     c->transport_data = t;
     conn_set_deadline(c, c->net->draining ? SHUTDOWN_GRACE_MS : c->net->conf->http.header_timeout);

@@ -21,6 +21,7 @@ struct tls_set;
 struct tls_cert {
     SSL_CTX *ctx;
     struct tls_set *set;
+    char *path;          /* of its file */
     char *host;          /* lower-case; "" = any; "*.example.org" */
     char *pem;           /* the certificate itself */
     size_t n_pem;
@@ -54,6 +55,7 @@ struct tls {
     unsigned n_alpn;
     bool ktls;             /* the kernel can seal records */
     unsigned steps;        /* handshake steps left in this turn */
+    TAILQ_HEAD(, tls_conn) waiting; /* for a turn with steps left, the longest first */
 
     BIO_METHOD *method;
     BIO *bio;              /* of all connections: it serves the one that is `now` */
@@ -77,6 +79,7 @@ enum tls_state {
 struct tls_conn {
     enum tls_state state;
     bool ktls;        /* the kernel seals what is sent, and OpenSSL writes to the socket itself */
+    bool waits;       /* in tls->waiting */
     bool wants_write; /* reading goes on when the socket takes something (ktls, handshake) */
     SSL *ssl;
     struct tls_set *set;
@@ -85,6 +88,8 @@ struct tls_conn {
     size_t retry;     /* ktls: length of a write that has to be tried again */
     uint32_t since_idle; /* plain bytes sent in a row */
     uint64_t sent_ms;
+    struct conn *conn;
+    TAILQ_ENTRY(tls_conn) link;
 };
 
 /* tls_ctx.c. A context with everything but a certificate. NULL: `why` is filled. */
@@ -127,7 +132,9 @@ int tls_push(struct tls *tls, struct conn *c, bool more);
 ssize_t tls_judge(struct conn *c, int result);
 void tls_conn_free(struct conn *c);
 
-/* tls_hello.c. 1: the handshake is over and the protocol chosen; 0: the peer has gone; -1 with errno. */
+/* tls_hello.c. It waits no more. */
+void tls_stop_waiting(struct tls *tls, struct tls_conn *t);
+/* 1: the handshake is over and the protocol chosen; 0: the peer has gone; -1 with errno. */
 int tls_shake_hands(struct conn *c);
 
 #endif

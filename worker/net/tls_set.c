@@ -14,9 +14,6 @@
 #include "conf/conf.h"
 #include "worker/net/tls_priv.h"
 
-/* Steps of handshakes in a turn: each may need the private key, which takes up to a few milliseconds (RSA). */
-#define STEPS 16
-
 /* --- sets --- */
 
 struct tls_set *tls_set_ref(struct tls_set *set)
@@ -130,11 +127,13 @@ static struct tls_set *set_new(struct tls *tls, char why[TLS_WHY])
 static void tell_expiry(const struct tls *tls)
 {
     const struct tls_set *set = tls->set;
-    int64_t first = set->base->expires;
+    const struct tls_cert *first = set->base->pem ? set->base : NULL;
+    struct score *score = tls->net->score;
     for (size_t i = 0; i < set->n_hosts; i++)
-        if (!first || set->hosts[i]->expires < first)
-            first = set->hosts[i]->expires;
-    atomic_store_explicit(&tls->net->score->tls_expires, first, memory_order_relaxed);
+        if (!first || set->hosts[i]->expires < first->expires)
+            first = set->hosts[i];
+    snprintf(score->tls_expires_path, sizeof score->tls_expires_path, "%s", first->path);
+    atomic_store_explicit(&score->tls_expires, first->expires, memory_order_release);
 }
 
 /* --- all of it --- */
@@ -178,7 +177,7 @@ struct tls *tls_new(struct net *net, const struct vault *vault, const struct tic
     tls->vault = vault;
     tls->tickets = tickets;
     tls->ktls = kernel_has_tls();
-    tls->steps = STEPS;
+    TAILQ_INIT(&tls->waiting);
     offer(tls, speaks);
     if (tls_bio_init(tls) == 0 && tls_tickets_init(tls) == 0 && (tls->set = set_new(tls, why))) {
         tell_expiry(tls);
@@ -212,11 +211,6 @@ void tls_take(struct tls *tls)
     tls->set = set;
     tell_expiry(tls);
     log_info("tls: new certificates are in use");
-}
-
-void tls_turn(struct tls *tls)
-{
-    tls->steps = STEPS;
 }
 
 void tls_print_version(FILE *out)
