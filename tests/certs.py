@@ -56,7 +56,7 @@ def issued(base, authority, subject, days=30, extensions=(), kind="ec", serial=N
     """A certificate that `authority` signed."""
     cert = Cert(base)
     new_key(cert.key, kind)
-    request = openssl("req", "-new", "-key", cert.key, "-subj", subject)
+    request = openssl("req", "-new", "-utf8", "-key", cert.key, "-subj", subject)
     names = Path(f"{base}.ext")
     names.write_text("\n".join(extensions) + "\n")
     number = ["-set_serial", str(serial)] if serial else ["-CAcreateserial"]
@@ -65,21 +65,33 @@ def issued(base, authority, subject, days=30, extensions=(), kind="ec", serial=N
     return cert
 
 
-@functools.cache
 def authority(name="Tine Test CA"):
+    return _authority(name)
+
+
+@functools.cache
+def _authority(name):
     return self_signed(folder() / name.replace(" ", "-"), f"/CN={name}", extensions=("keyUsage=critical,keyCertSign,cRLSign",))
 
 
-@functools.cache
 def server(name="localhost", kind="ec", days=30, serial=None):
     """A server's certificate for one name (and 127.0.0.1), always the same for the same arguments."""
+    return _server(name, kind, days, serial)
+
+
+@functools.cache
+def _server(name, kind, days, serial):
     base = folder() / f"server-{name.replace('*', '_')}-{kind}-{days}-{serial}"
     return issued(base, authority(), f"/CN={name}", days, (f"subjectAltName=DNS:{name},IP:127.0.0.1",
                                                            "extendedKeyUsage=serverAuth"), kind, serial)
 
 
-@functools.cache
 def client(subject="/O=Tine/CN=alice", by="Tine Test CA"):
+    return _client(subject, by)
+
+
+@functools.cache
+def _client(subject, by):
     base = folder() / f"client-{abs(hash((subject, by)))}"
     return issued(base, authority(by), subject, extensions=("extendedKeyUsage=clientAuth",))
 
