@@ -59,7 +59,9 @@ static int send_packet(int fd, enum ipc_type type, const void *payload, size_t n
         msg.msg_control = room.bytes;
         msg.msg_controllen = sizeof(room.bytes);
         struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
-        *head = (struct cmsghdr){ .cmsg_len = CMSG_LEN(2 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+        head->cmsg_len = CMSG_LEN(2 * sizeof(int));
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
         memcpy(CMSG_DATA(head), fds, 2 * sizeof(int));
     }
     ssize_t sent;
@@ -83,7 +85,8 @@ static void take_fds(struct msghdr *msg, int fds[2])
 {
     struct cmsghdr *head = CMSG_FIRSTHDR(msg);
     fds[0] = fds[1] = -1;
-    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(2 * sizeof(int)))
+    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
+        head->cmsg_len == CMSG_LEN(2 * sizeof(int)))
         memcpy(fds, CMSG_DATA(head), 2 * sizeof(int));
 }
 

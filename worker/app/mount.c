@@ -114,7 +114,8 @@ static struct mounts *mounts_new(const struct conf *conf)
 }
 
 /* env NULL: nothing is opened. */
-static int load_all(struct mounts *m, const struct conf *conf, const struct app_env *env, const struct conf_app **ret_failed)
+static int load_all(struct mounts *m, const struct conf *conf, const struct app_env *env,
+                    const struct conf_app **ret_failed)
 {
     for (size_t i = 0; i <= conf->n_mounts; i++) {
         const struct conf_app *app = i ? &conf->mounts[i - 1].app : &conf->app;
