@@ -199,6 +199,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct told first = told;
     struct seen cut = talk(data + 1, size - 1, options, step ? step : 1);
     MUST(told.n_messages == first.n_messages && told.sum == first.sum && kind_of(told.code) == kind_of(first.code));
-    MUST(cut.n == whole.n && cut.sum == whole.sum && cut.closed == whole.closed && kind_of(cut.code) == kind_of(whole.code));
+    MUST(cut.n == whole.n && cut.sum == whole.sum && cut.closed == whole.closed &&
+         kind_of(cut.code) == kind_of(whole.code));
     return 0;
 }

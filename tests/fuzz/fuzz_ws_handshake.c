@@ -1,5 +1,5 @@
-/* fuzz_ws_handshake.c: opening handshakes out of any bytes: as a whole head, and as lines put into one that is sound but for
- * them. What is taken for a handshake must be one (RFC 6455 4.2.1), seen by a reader of its own. */
+/* fuzz_ws_handshake.c: opening handshakes out of any bytes: as a whole head, and as lines put into one that is sound but
+ * for them. What is taken for a handshake must be one (RFC 6455 4.2.1), seen by a reader of its own. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -99,7 +99,8 @@ static void judge(const char *p, size_t n)
 /* The input's lines behind those that are needed, less the one that its first byte names. */
 static void judge_lines(const uint8_t *data, size_t size)
 {
-    static const char *const needed[] = { "Upgrade: websocket\r\n", "Connection: Upgrade\r\n", "Sec-WebSocket-Version: 13\r\n",
+    static const char *const needed[] = { "Upgrade: websocket\r\n", "Connection: Upgrade\r\n",
+                                          "Sec-WebSocket-Version: 13\r\n",
                                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" };
     char *head = malloc(size * 32 + 300);
     size_t n = (size_t)sprintf(head, "GET / HTTP/1.1\r\nHost: a\r\n");
