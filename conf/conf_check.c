@@ -69,6 +69,26 @@ static void check_binds(const struct conf_loaded *l, struct conf_errors *errors)
     }
 }
 
+static void check_metrics(const struct conf_loaded *l, struct conf_errors *errors)
+{
+    const struct conf_metrics *metrics = &l->conf.metrics;
+    const struct conf_instance *in = instance(l, "metrics");
+    for (size_t i = 0; i < metrics->bind.n; i++) {
+        const struct conf_bind *b = &metrics->bind.v[i];
+        if (b->kind == CONF_BIND_SYSTEMD)
+            conf_error(errors, from(in, "bind"), "sockets of systemd are for server.bind; write fd://N here");
+        if (b->tls || b->h2c || b->proxy)
+            conf_error(errors, from(in, "bind"), "%s: no flag is possible here", b->text);
+    }
+    if (metrics->statsd) {
+        const char *colon = strrchr(metrics->statsd, ':');
+        char *end = NULL;
+        unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
+        if (!colon || colon == metrics->statsd || !isdigit((unsigned char)colon[1]) || *end || !port || port > UINT16_MAX)
+            conf_error(errors, from(in, "statsd"), "expected host:port, got %s", conf_shown(metrics->statsd).s);
+    }
+}
+
 static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
 {
     const struct conf_instance *app = instance(l, "app"), *log = instance(l, "log");
@@ -290,6 +310,7 @@ void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_erro
     for (size_t i = 0; i < l->n; i++)
         check_later_keys(&l->v[i], errors);
     check_binds(l, errors);
+    check_metrics(l, errors);
     check_words(l, errors);
     check_compression(l, errors);
     check_apps(l, needs_module, errors);

@@ -10,6 +10,7 @@
 #include "master/control.h"
 #include "master/generation.h"
 #include "master/master.h"
+#include "master/openmetrics.h"
 #include "master/snapshot.h"
 #include "master/stacks.h"
 
@@ -103,22 +104,49 @@ static void do_top(struct control_client *client, const struct control_request *
     answer_snapshot(client, true, true);
 }
 
-static void do_config(struct control_client *client, const struct control_request *request)
+/* What `write` writes, as one string. */
+static void answer_text(struct control_client *client, int (*write)(const struct master *, FILE *))
 {
     char *text = NULL;
     size_t n = 0;
     FILE *out = open_memstream(&text, &n);
+    int failed = !out || write(client->master, out) < 0;
     if (out)
-        conf_dump(client->master->current->loaded, out);
-    if (!out || fclose(out) != 0) {
-        free(text);
+        failed |= fclose(out);
+    if (failed) {
         control_answer_error(client, "out of memory");
-        return;
+    } else {
+        struct answer a;
+        json_text(begin(&a, true), "text", text, n);
+        end(&a, client);
     }
-    struct answer a;
-    json_text(begin(&a, true), "text", text, n);
-    end(&a, client);
     free(text);
+}
+
+static int write_config(const struct master *master, FILE *out)
+{
+    conf_dump(master->current->loaded, out);
+    return 0;
+}
+
+static void do_config(struct control_client *client, const struct control_request *request)
+{
+    answer_text(client, write_config);
+}
+
+static int write_metrics(const struct master *master, FILE *out)
+{
+    struct snapshot snapshot;
+    if (snapshot_take(master, &snapshot) < 0)
+        return -1;
+    openmetrics_write(out, OPENMETRICS_1_0, &snapshot);
+    snapshot_done(&snapshot);
+    return 0;
+}
+
+static void do_metrics(struct control_client *client, const struct control_request *request)
+{
+    answer_text(client, write_metrics);
 }
 
 static void do_stacks(struct control_client *client, const struct control_request *request)
@@ -192,6 +220,7 @@ void control_do(struct control_client *client, const struct control_request *req
         [CONTROL_STATUS] = do_status, [CONTROL_WORKERS] = do_workers, [CONTROL_TOP] = do_top,
         [CONTROL_RELOAD] = do_reload, [CONTROL_SCALE] = do_scale,     [CONTROL_STOP] = do_stop,
         [CONTROL_REOPEN] = do_reopen, [CONTROL_STACKS] = do_stacks,   [CONTROL_CONFIG] = do_config,
+        [CONTROL_METRICS] = do_metrics,
     };
     table[request->command](client, request);
 }

@@ -177,7 +177,7 @@ void listeners_close(struct listeners *listeners)
     }
     free(listeners->v);
     listeners->v = NULL;
-    listeners->n = 0;
+    listeners->n = listeners->n_serving = 0;
 }
 
 void listeners_done(struct listeners *listeners)
@@ -333,16 +333,28 @@ static int open_bind(struct listeners *listeners, const struct listeners *before
     return -1;
 }
 
-int listeners_open(struct listeners *listeners, const struct listeners *before,
-                   const struct conf_server *conf, const struct privs *privs,
-                   struct listen_passed *passed)
+static int open_binds(struct listeners *listeners, const struct listeners *before,
+                      const struct conf_binds *binds, const struct conf_server *conf,
+                      const struct privs *privs, struct listen_passed *passed)
 {
-    for (size_t i = 0; i < conf->bind.n; i++) {
-        const struct conf_bind *bind = &conf->bind.v[i];
+    for (size_t i = 0; i < binds->n; i++) {
+        const struct conf_bind *bind = &binds->v[i];
         int kept = keep_bind(listeners, before, bind);
         if (kept < 0 || (kept == 0 && open_bind(listeners, before, bind, conf, privs, passed) < 0))
             return -1;
     }
+    return 0;
+}
+
+int listeners_open(struct listeners *listeners, const struct listeners *before,
+                   const struct conf *conf, const struct privs *privs, struct listen_passed *passed)
+{
+    const struct conf_server *server = &conf->server;
+    if (open_binds(listeners, before, &server->bind, server, privs, passed) < 0)
+        return -1;
+    listeners->n_serving = listeners->n;
+    if (open_binds(listeners, before, &conf->metrics.bind, server, privs, passed) < 0)
+        return -1;
     listen_passed_close_unused(listeners, passed);
     return 0;
 }

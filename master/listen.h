@@ -9,6 +9,7 @@
 
 #include "common/heritage.h"
 
+struct conf;
 struct conf_bind;
 struct conf_server;
 struct privs;
@@ -31,6 +32,7 @@ struct listen_file {
 struct listeners {
     struct listener *v;
     size_t n;
+    size_t n_serving; /* the first ones are server.bind's; the rest are metrics.bind's, the master's own */
     struct listen_file *files;
     size_t n_files;
     bool shared; /* another master has them too: socket files stay where they are */
@@ -41,13 +43,13 @@ struct listeners {
 void listen_take_passed(struct listen_passed *passed);
 void listen_passed_done(struct listen_passed *passed);
 
-/* Opens every bind of the configuration. A bind or an address that is open in `before` (NULL: none)
+/* Opens every bind of the configuration, the metrics' as well. A bind or an address that is open in `before` (NULL: none)
  * becomes a second descriptor of the same socket: no connection in its queue is lost when either is
  * closed. 0, or -1 logged with the address and the reason; what was opened stays for
  * listeners_close(). */
 int listeners_open(struct listeners *listeners, const struct listeners *before,
-                   const struct conf_server *conf, const struct privs *privs,
-                   struct listen_passed *passed) __attribute__((warn_unused_result));
+                   const struct conf *conf, const struct privs *privs, struct listen_passed *passed)
+    __attribute__((warn_unused_result));
 /* `after` takes the place of `before`: gets the socket files that it still listens on (all of them
  * if they are shared); then `before` is closed. */
 void listeners_replace(struct listeners *before, struct listeners *after);

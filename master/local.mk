@@ -24,6 +24,14 @@ master_sources = \
 	master/privs.h master/privs.c \
 	master/pidfile.h master/pidfile.c \
 	master/daemon.h master/daemon.c \
+	master/tally.h master/readiness.h master/readiness.c \
+	master/history.h master/history.c \
+	master/metrics.h master/metrics.c \
+	master/metrics_http.h master/metrics_http.c master/metrics_clients.h master/metrics_clients.c \
+	master/openmetrics.h master/openmetrics.c \
+	master/status_json.h master/status_json.c \
+	master/status_page.h master/status_page.c master/status_plot.h master/status_plot.c \
+	master/statsd.h master/statsd.c \
 	master/notify.h master/notify.c
 
 # A program of its own: no Python, no event loop.
@@ -54,3 +62,19 @@ tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c $(fuzz_common) \
 	master/tinectl_json.h master/tinectl_json.c
 tests_fuzz_fuzz_control_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_control_LDADD = libtine_common.a
+
+# Style and script of the status page, as C strings.
+status_embedded = master/status_page_css.h master/status_page_js.h
+BUILT_SOURCES += $(status_embedded)
+CLEANFILES += $(status_embedded)
+EXTRA_DIST += master/status_page.css master/status_page.js
+status_embed = $(AM_V_GEN)$(MKDIR_P) $(@D) && { \
+	  echo "static const char $(@F:.h=)[] = {"; \
+	  od -An -v -tu1 $< | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
+	  echo "0 };"; \
+	} > $@.new && mv $@.new $@
+master/status_page_css.h: master/status_page.css
+	$(status_embed)
+master/status_page_js.h: master/status_page.js
+	$(status_embed)
+master/tine-status_page.$(OBJEXT): $(status_embedded)

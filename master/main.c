@@ -73,7 +73,7 @@ static int run(struct master *master, struct listen_passed *passed)
     struct listeners handed = { 0 };
     upgrade_take_sockets(&master->upgrade, &handed);
     int opened =
-        listeners_open(&master->current->listeners, &handed, conf, &master->privs, passed);
+        listeners_open(&master->current->listeners, &handed, master->conf, &master->privs, passed);
     listeners_replace(&handed, &master->current->listeners);
     if (opened == 0)
         status = master_run(master);

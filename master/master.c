@@ -25,6 +25,7 @@
 #include "master/certs.h"
 #include "master/dev_reload.h"
 #include "master/generation.h"
+#include "master/metrics.h"
 #include "master/reap.h"
 #include "master/recycle.h"
 #include "master/workers.h"
@@ -65,6 +66,7 @@ void master_started(struct master *master)
         return;
     master->started = true;
     log_info("ready");
+    metrics_follow(master); /* if it had to wait for that */
     upgrade_ready(master);
     control_take_over(master);
     if (master->daemon.on) {
@@ -287,6 +289,7 @@ static int init(struct master *master)
 
 static void done(struct master *master)
 {
+    metrics_stop(master);
     stacks_done(master);
     control_close(master);
     slots_done(&master->slots);
@@ -314,8 +317,8 @@ static void log_banner(const struct master *master)
     const struct listeners *listeners = &master->current->listeners;
     for (size_t i = 0; i < listeners->n; i++) {
         const struct listener *l = &listeners->v[i];
-        log_info("listening on %s%s%s%s", l->text, l->tls ? " tls" : "", l->h2c ? " h2c" : "",
-                 l->proxy ? " proxy" : "");
+        log_info("%s %s%s%s%s", i < listeners->n_serving ? "listening on" : "metrics and status on",
+                 l->text, l->tls ? " tls" : "", l->h2c ? " h2c" : "", l->proxy ? " proxy" : "");
     }
 }
 
@@ -330,6 +333,7 @@ enum master_exit master_run(struct master *master)
     }
     log_banner(master);
     reap_children(master); /* left to us by an exec, and ended before we listened for SIGCHLD */
+    metrics_follow(master);
     workers_fill(master, master->current);
     /* A stop that came before the loop: event_base_loopbreak() has no effect on a loop that starts
      * later. */

@@ -18,6 +18,7 @@
 #include "master/signals.h"
 #include "master/slots.h"
 #include "master/stacks.h"
+#include "master/tally.h"
 #include "master/upgrade.h"
 #include "master/watchdog.h"
 
@@ -42,6 +43,7 @@ struct conf_cli;
 struct dev_reload;
 struct event_base;
 struct generation;
+struct metrics;
 struct scoreboard;
 struct tickets;
 
@@ -78,6 +80,8 @@ struct master {
     struct scoreboard *scoreboard;
     struct tickets *tickets; /* of TLS sessions, for all workers */
     uint64_t tickets_ms;     /* clock_ms() when they are rotated next */
+    struct tally tally;
+    struct metrics *metrics; /* NULL: nobody asked for them */
 };
 
 /* From the first fork to the last reaped worker. */

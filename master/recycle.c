@@ -36,6 +36,7 @@ void recycle_ask(struct slot *slot, const char *why)
     if (slot->recycle || !serves(slot))
         return;
     slot->recycle = true;
+    slot->master->tally.recycled++;
     log_info("worker %u (pid %d) is to be replaced: %s", slot->index + 1, (int)slot->pid, why);
     recycle_step(slot->master);
 }

@@ -18,6 +18,7 @@
 #include "master/apply.h"
 #include "master/control.h"
 #include "master/generation.h"
+#include "master/metrics.h"
 #include "master/master.h"
 #include "master/slots.h"
 #include "master/workers.h"
@@ -95,7 +96,7 @@ static struct generation *load(struct master *master, char **ret_error)
 static int open_listeners(struct master *master, struct generation *next)
 {
     struct listen_passed none = { 0 };
-    return listeners_open(&next->listeners, &master->current->listeners, &next->conf->server,
+    return listeners_open(&next->listeners, &master->current->listeners, next->conf,
                           &master->privs, &none);
 }
 
@@ -166,6 +167,7 @@ static void commit(struct master *master)
     keep_target(old, next);
     workers_stop_generation(master, old, false);
     workers_fit(master);
+    metrics_follow(master);
     tell_end(master);
 }
 

@@ -199,7 +199,7 @@ static void write_binds(const struct snapshot *snapshot, struct json_out *j)
 {
     const struct listeners *listeners = &snapshot->master->current->listeners;
     json_array(j, "binds");
-    for (size_t i = 0; i < listeners->n; i++) {
+    for (size_t i = 0; i < listeners->n_serving; i++) {
         const struct listener *l = &listeners->v[i];
         json_object(j, NULL);
         json_string(j, "address", l->text);

@@ -53,11 +53,11 @@ static int close_what_is_the_masters(const struct listeners *listeners, int ipc_
 {
     int log_fds[LOG_MAX_FDS];
     size_t n_log = log_own_fds(log_fds);
-    size_t n = 0, most = listeners->n + n_log + 2;
+    size_t n = 0, most = listeners->n_serving + n_log + 2;
     int *keep = calloc(most, sizeof(*keep));
     if (!keep)
         return -1;
-    for (size_t i = 0; i < listeners->n; i++)
+    for (size_t i = 0; i < listeners->n_serving; i++)
         keep[n++] = listeners->v[i].fd;
     for (size_t i = 0; i < n_log; i++)
         keep[n++] = log_fds[i];
@@ -172,7 +172,7 @@ static _Noreturn void be_child(const struct master *master, const struct birth *
     struct heritage heritage = {
         .conf = conf,
         .listeners = generation->listeners.v,
-        .n_listeners = generation->listeners.n,
+        .n_listeners = generation->listeners.n_serving,
         .scoreboard = master->scoreboard,
         .vault = generation->certs.vault,
         .tickets = master->tickets,
@@ -222,6 +222,7 @@ void spawn_adopt(struct slot *slot, pid_t pid, struct spawn_channels *channels)
 {
     slot->pid = pid;
     slot->started_ms = clock_ms();
+    slot->master->tally.started++;
     slot->ipc_fd = channels->ipc[0];
     slot->stacks_fd = channels->stacks[0];
     slot_set_state(slot, SLOT_STARTING);

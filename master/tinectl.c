@@ -36,6 +36,7 @@ static const char help[] =
     "  reopen          open log files again\n"
     "  stacks [PID]    Python stacks of all workers, or of one\n"
     "  config          the configuration in effect\n"
+    "  metrics         every figure, as /metrics has it\n"
     "\n"
     "  -s SOCKET       the socket; else TINE_CONTROL, [control] socket in ./tine.ini,\n"
     "                  /run/tine/control.sock\n"
@@ -148,6 +149,7 @@ static void show_answer(const struct show *show, const struct options *options,
         show_stacks(show, answer);
         break;
     case CONTROL_CONFIG:
+    case CONTROL_METRICS:
         show_text(show, json_get_text(answer, "text", ""));
         break;
     default:

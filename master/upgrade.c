@@ -23,6 +23,7 @@
 #include "master/control.h"
 #include "master/generation.h"
 #include "master/master.h"
+#include "master/metrics.h"
 #include "master/pidfile.h"
 #include "master/reap.h"
 #include "master/upgrade_exec.h"
@@ -160,6 +161,7 @@ static void on_new_ready(struct master *master)
              (int)upgrade->other);
     notify_send(&master->notify, "MAINPID=%d", (int)upgrade->other);
     master->notify.quiet = true;
+    metrics_follow(master);
 }
 
 static void on_new_heard(int fd, short what, void *arg)
@@ -260,6 +262,7 @@ static void resume(struct master *master, bool was_ready)
         master->paused = false;
         workers_fill(master, master->current);
     }
+    metrics_follow(master);
     master_worker_gone(master);
 }
 

@@ -52,6 +52,7 @@ static void log_requests(const struct slot *slot, uint64_t now)
 static void report(struct slot *slot, uint64_t silent, uint64_t now)
 {
     slot->hung = true;
+    slot->master->tally.hung++;
     log_error("worker %u (pid %d) gave no sign of life for %.1f s (server.timeout): its stacks "
               "follow, then it is killed",
               slot->index + 1, (int)slot->pid, (double)silent / 1000.0);

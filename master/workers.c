@@ -443,6 +443,8 @@ void worker_gone(struct slot *slot, int status)
     stacks_gone(slot);
     enum death death = judge(slot, status);
     log_death(slot, death, status);
+    master->tally.boot_failures += death == DEATH_BOOT;
+    master->tally.crashed += death == DEATH_CRASH && status != 0 && !slot->hung;
     if (death == DEATH_BOOT || death == DEATH_CRASH)
         slot_backoff(slot, clock_ms());
     slot_clear(slot);

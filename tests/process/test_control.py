@@ -135,6 +135,13 @@ def test_requests_cannot_write_to_the_terminal():
             assert "\x9b" not in tinectl(s, "top")
 
 
+def test_metrics_are_those_of_the_listener():
+    with server() as s:
+        s.get("/")
+        wait_for(lambda: 'tine_requests_total{status="2xx"} 1\n' in tinectl(s, "metrics"), what="the request's count")
+        assert ask(s, "metrics")["text"].endswith("# EOF\n")
+
+
 def test_config_is_that_of_minus_T():
     with server(config={"http": {"keepalive": "7s"}}) as s:
         dumped = subprocess.run([binary(), "-c", str(s.dir / "tine.ini"), "-T", "apps.hello:app"], stdout=subprocess.PIPE, text=True,

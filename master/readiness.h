@@ -1,0 +1,10 @@
+/* readiness.h: whether requests are welcome here: what a load balancer asks. */
+#ifndef TINE_MASTER_READINESS_H
+#define TINE_MASTER_READINESS_H
+
+struct master;
+
+/* NULL: ready; else why not, in a few words. */
+const char *readiness_fault(const struct master *master);
+
+#endif
