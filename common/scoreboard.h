@@ -51,6 +51,7 @@ struct score {
     _Alignas(64) _Atomic(pid_t) pid;
     _Atomic(uint64_t) heartbeat_ns; /* clock_ns() of the last loop turn */
     _Atomic(uint32_t) held;         /* which of `request` are in use, as bits */
+    _Atomic(uint32_t) accepting;    /* 1: takes connections from the listening sockets */
     _Atomic(uint32_t) n_routes;     /* of `route` */
     _Atomic(int64_t) tls_expires;   /* the first of its certificates to do so, seconds since 1970; 0: it has none */
     char tls_expires_path[SCORE_LINE]; /* the file of that one, terminated; text for people */

@@ -13,6 +13,7 @@
 #include "master/daemon.h"
 #include "master/mold.h"
 #include "master/notify.h"
+#include "master/nudge.h"
 #include "master/privs.h"
 #include "master/reload.h"
 #include "master/signals.h"
@@ -77,6 +78,7 @@ struct master {
     struct molds molds;
     struct control control;
     struct stacks stacks;
+    struct nudge nudge;
     struct scoreboard *scoreboard;
     struct tickets *tickets; /* of TLS sessions, for all workers */
     uint64_t tickets_ms;     /* clock_ms() when they are rotated next */

@@ -74,6 +74,8 @@ static void take_score(struct snapshot_worker *worker, const struct slot *slot,
     score_read(score, &sums);
     worker->connections = (uint32_t)sums.connections;
     worker->inflight = (uint32_t)sums.inflight;
+    worker->accepted = sums.accepted;
+    worker->woken_in_vain = sums.woken_in_vain;
     worker->requests = sums.requests;
     worker->errors = score_status_class(&sums, 5);
     worker->log_dropped = sums.log_dropped;
@@ -294,6 +296,8 @@ void snapshot_write_workers(const struct snapshot *snapshot, bool latencies, str
         json_number(j, "silent", seconds(worker->silent_ms), 3);
         json_uint(j, "connections", worker->connections);
         json_uint(j, "inflight", worker->inflight);
+        json_uint(j, "accepted", worker->accepted);
+        json_uint(j, "woken_in_vain", worker->woken_in_vain);
         json_uint(j, "requests", worker->requests);
         json_uint(j, "errors", worker->errors);
         write_latency(&worker->latency, j);

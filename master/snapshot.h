@@ -33,6 +33,7 @@ struct snapshot_worker {
     uint64_t age_ms;    /* since it was forked */
     uint64_t silent_ms; /* since its loop last turned; 0 unless READY */
     uint32_t connections, inflight;
+    uint64_t accepted, woken_in_vain;
     uint64_t requests, errors; /* answered in this life; of these with 5xx */
     uint64_t log_dropped;
     struct histogram_sum latency; /* of this life */

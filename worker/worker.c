@@ -96,7 +96,8 @@ void worker_serve(struct worker *w)
 {
     if (w->state != WORKER_BOOTING) /* told to stop meanwhile */
         return;
-    w->acceptor = acceptor_new(&w->net, w->heritage->listeners, w->heritage->n_listeners);
+    w->acceptor = acceptor_new(&w->net, w->heritage->listeners, w->heritage->n_listeners,
+                               w->heritage->scoreboard);
     if (!w->acceptor) {
         worker_fail(w, WORKER_EXIT_BOOT, strerror(errno));
         return;

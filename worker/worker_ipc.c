@@ -5,6 +5,7 @@
 
 #include "common/ipc.h"
 #include "common/log.h"
+#include "worker/net/accept.h"
 #include "worker/worker.h"
 
 static void on_message(struct worker *w, const struct ipc_msg *m)
@@ -18,6 +19,10 @@ static void on_message(struct worker *w, const struct ipc_msg *m)
         break;
     case IPC_CERTS:
         worker_tls_take(w);
+        break;
+    case IPC_LOOK:
+        if (w->acceptor)
+            acceptor_look(w->acceptor);
         break;
     case IPC_REOPEN:
         worker_reopen_logs(w);

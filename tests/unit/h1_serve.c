@@ -132,7 +132,7 @@ static int serve(struct serve *s, struct event_base *base)
     s->net.access_log = log;
     s->net.handler = builtin_hello();
     s->net.choose_proto = choose;
-    s->acceptor = acceptor_new(&s->net, &s->listener, 1);
+    s->acceptor = acceptor_new(&s->net, &s->listener, 1, NULL);
     event_add(term, NULL);
     event_add(quit, NULL);
     while (!s->done) {

@@ -1,5 +1,10 @@
 /* accept.c: see accept.h. Listening sockets are watched level-triggered: what one worker leaves in the queue, it or
- * another one takes in its next turn. */
+ * another one takes in its next turn.
+ *
+ * On shared sockets the kernel wakes one sleeping worker for a new connection, the one that has waited longest
+ * (exclusive.h). A worker that has more than its share stands aside, so that the others catch up; but a connection
+ * that nobody takes meanwhile, because they are busy, hang or have died, is taken all the same.
+ */
 #include "worker/net/accept.h"
 
 #include <errno.h>
@@ -9,65 +14,132 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fatal.h"
 #include "common/heritage.h"
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/net/conn.h"
+#include "worker/net/exclusive.h"
+#include "worker/net/share.h"
 
 /* Connections taken from one socket in a turn. Several workers take few each, so that the load spreads. */
 #define BATCH_ALONE 64
 #define BATCH_SHARED 8
-#define BACK_OFF_US 200000
+#define STARVED_US 200000
+/* Aside: how often to see whether the others have caught up, and after how many looks to take what still waits. */
+#define ASIDE_US 1000
+#define ASIDE_LOOKS 5
+
+enum accept_state {
+    ACCEPT_OPEN,
+    ACCEPT_ASIDE,   /* above its share: watches nothing; timer */
+    ACCEPT_WATCHES, /* above its share, and nothing waits: woken by any connection, it stands aside again */
+    ACCEPT_FULL,    /* at worker_connections */
+    ACCEPT_STARVED, /* out of descriptors or memory; timer */
+    ACCEPT_STOPPED,
+};
 
 struct door {
     struct acceptor *acceptor;
     const struct listener *listener;
     int fd; /* -1 once closed */
     struct event event;
+    struct exclusive exclusive;
 };
 
 struct acceptor {
     struct net *net;
-    unsigned batch;
-    bool full;      /* at worker_connections */
-    bool starved;   /* out of descriptors or memory; the timer runs */
+    enum accept_state state;
     bool complained; /* about the present shortage */
-    bool stopped;
-    struct event back_off;
+    struct share share;
+    unsigned looks; /* since it stands aside */
+    unsigned batch; /* aside: to be taken when nobody else does */
+    struct event timer;
     size_t n;
     struct door doors[];
 };
 
-static void watch(struct acceptor *a, bool on)
+/* --- states --- */
+
+static bool is_watching(enum accept_state state)
 {
-    for (size_t i = 0; i < a->n; i++) {
-        if (a->doors[i].fd < 0)
-            continue;
-        if (on)
-            event_add(&a->doors[i].event, NULL);
-        else
+    return state == ACCEPT_OPEN || state == ACCEPT_WATCHES;
+}
+
+static bool has_timer(enum accept_state state)
+{
+    return state == ACCEPT_ASIDE || state == ACCEPT_STARVED;
+}
+
+static void watch(struct acceptor *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        event_add(&a->doors[i].event, NULL);
+}
+
+static void unwatch(struct acceptor *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (a->doors[i].fd >= 0)
             event_del(&a->doors[i].event);
-    }
+}
+
+static void arm(struct acceptor *a, unsigned us)
+{
+    struct timeval pause = { .tv_usec = (suseconds_t)us };
+    event_add(&a->timer, &pause);
+}
+
+static void set_state(struct acceptor *a, enum accept_state to)
+{
+    enum accept_state from = a->state;
+    fatal_unless(from != ACCEPT_STOPPED && from != to);
+    if (is_watching(from) && !is_watching(to))
+        unwatch(a);
+    if (has_timer(from))
+        event_del(&a->timer);
+    if (is_watching(to) && !is_watching(from))
+        watch(a);
+    a->state = to;
+    atomic_store_explicit(&a->net->score->accepting, to < ACCEPT_FULL, memory_order_relaxed);
 }
 
 static void starve(struct acceptor *a, const struct door *d, int error)
 {
-    static const struct timeval pause = { .tv_usec = BACK_OFF_US };
     if (!a->complained)
         log_error("%s: cannot accept: %s; trying again", d->listener->text, strerror(error));
     a->complained = true;
-    a->starved = true;
-    watch(a, false);
-    event_add(&a->back_off, &pause);
+    if (a->state == ACCEPT_STOPPED)
+        return;
+    if (a->state != ACCEPT_STARVED)
+        set_state(a, ACCEPT_STARVED);
+    arm(a, STARVED_US);
 }
 
-static void on_back_off(evutil_socket_t fd, short what, void *arg)
+/* Last in the queue of those to be woken. */
+static void queue(struct acceptor *a, struct door *d)
 {
-    struct acceptor *a = arg;
-    a->starved = false;
-    if (!a->full && !a->stopped)
-        watch(a, true);
+    if (exclusive_queue(&d->exclusive, d->fd) < 0)
+        starve(a, d, errno);
 }
+
+static void open_doors(struct acceptor *a)
+{
+    set_state(a, ACCEPT_OPEN);
+    for (size_t i = 0; i < a->n && a->state == ACCEPT_OPEN; i++)
+        queue(a, &a->doors[i]);
+}
+
+static void stand_aside(struct acceptor *a)
+{
+    set_state(a, ACCEPT_ASIDE);
+    a->looks = 0;
+    a->batch = 1;
+    arm(a, ASIDE_US);
+}
+
+/* --- taking --- */
 
 /* The connection itself failed before it was taken (accept(2)): the next one may be fine. */
 static bool is_peer_error(int error)
@@ -99,39 +171,113 @@ static bool take_one(struct acceptor *a, struct door *d)
     return true;
 }
 
+static bool is_full(const struct acceptor *a)
+{
+    return a->net->n_conns >= a->net->conf->server.worker_connections;
+}
+
+/* At most `most` connections; those that it `must` take come first, the others only up to its share. How many; the state
+ * may have changed to FULL or STARVED. */
+static unsigned take(struct acceptor *a, struct door *d, unsigned most, unsigned must)
+{
+    unsigned n = 0;
+    while (n < most && (n < must || !share_is_passed(&a->share)) && take_one(a, d)) {
+        n++;
+        /* At once, and not when the next one comes: it might be told to nobody else. */
+        if (is_full(a)) {
+            set_state(a, ACCEPT_FULL);
+            break;
+        }
+    }
+    return n;
+}
+
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
     struct door *d = arg;
     struct acceptor *a = d->acceptor;
-    for (unsigned i = 0; i < a->batch; i++) {
-        if (a->net->n_conns >= a->net->conf->server.worker_connections) {
-            a->full = true;
-            watch(a, false);
-            return;
-        }
-        if (!take_one(a, d))
-            return;
+    if (!is_watching(a->state)) /* another socket was ready in the same turn */
+        return;
+    share_look(&a->share);
+    if (a->share.workers < 2) {
+        take(a, d, BATCH_ALONE, BATCH_ALONE);
+        return;
     }
+    /* In the state OPEN it was perhaps the only one that was woken: it does not leave without one. */
+    if (!take(a, d, BATCH_SHARED, a->state == ACCEPT_OPEN) && a->state == ACCEPT_OPEN)
+        score_add64(&a->net->score->woken_in_vain, 1);
+    if (!is_watching(a->state))
+        return;
+    if (share_is_passed(&a->share))
+        stand_aside(a);
+    else if (a->state == ACCEPT_WATCHES)
+        open_doors(a);
+    else
+        queue(a, d);
+}
+
+/* The others have had their time: takes what still waits, more each time. */
+static void take_what_waits(struct acceptor *a)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < a->n && a->state == ACCEPT_ASIDE; i++)
+        n += take(a, &a->doors[i], a->batch, a->batch);
+    if (a->state != ACCEPT_ASIDE)
+        return;
+    if (!n) {
+        set_state(a, ACCEPT_WATCHES);
+        return;
+    }
+    a->batch = a->batch < BATCH_ALONE ? 2 * a->batch : BATCH_ALONE;
+    arm(a, ASIDE_US);
+}
+
+static void look_again(struct acceptor *a)
+{
+    share_look(&a->share);
+    if (!share_is_passed(&a->share))
+        open_doors(a);
+    else if (++a->looks >= ASIDE_LOOKS)
+        take_what_waits(a);
+    else
+        arm(a, ASIDE_US);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct acceptor *a = arg;
+    if (a->state == ACCEPT_ASIDE)
+        look_again(a);
+    else if (is_full(a))
+        set_state(a, ACCEPT_FULL);
+    else
+        open_doors(a);
 }
 
 void acceptor_conn_gone(struct acceptor *a)
 {
-    if (!a->full || a->stopped)
-        return;
-    a->full = false;
-    if (!a->starved)
-        watch(a, true);
+    if (a->state == ACCEPT_FULL)
+        open_doors(a);
 }
 
-struct acceptor *acceptor_new(struct net *net, const struct listener *listeners, size_t n)
+void acceptor_look(struct acceptor *a)
+{
+    for (size_t i = 0; i < a->n && a->state < ACCEPT_FULL; i++)
+        take(a, &a->doors[i], BATCH_SHARED, BATCH_SHARED);
+}
+
+/* --- life --- */
+
+struct acceptor *acceptor_new(struct net *net, const struct listener *listeners, size_t n, const struct scoreboard *board)
 {
     struct acceptor *a = calloc(1, sizeof *a + n * sizeof a->doors[0]);
     if (!a)
         return NULL;
     a->net = net;
     a->n = n;
-    a->batch = net->conf->server.workers > 1 ? BATCH_SHARED : BATCH_ALONE;
-    event_assign(&a->back_off, net->base, -1, 0, on_back_off, a);
+    a->state = ACCEPT_OPEN;
+    share_init(&a->share, board, net->score);
+    event_assign(&a->timer, net->base, -1, 0, on_timer, a);
     for (size_t i = 0; i < n; i++) {
         struct door *d = &a->doors[i];
         d->acceptor = a;
@@ -142,43 +288,47 @@ struct acceptor *acceptor_new(struct net *net, const struct listener *listeners,
             setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
         event_assign(&d->event, net->base, d->fd, EV_READ | EV_PERSIST, on_acceptable, d);
         if (event_add(&d->event, NULL) < 0) {
-            watch(a, false);
+            a->n = i;
+            unwatch(a);
             free(a);
             return NULL;
         }
+        d->exclusive = exclusive_find(d->fd);
     }
     net->acceptor = a;
+    atomic_store_explicit(&net->score->accepting, 1, memory_order_relaxed);
+    for (size_t i = 0; i < n && a->state == ACCEPT_OPEN; i++)
+        queue(a, &a->doors[i]);
     return a;
 }
 
 /* Connections that wait now have been promised an answer by the kernel. The bound is against a storm of new ones. */
 static void take_waiting(struct acceptor *a, struct door *d)
 {
-    for (unsigned i = 0; i < a->net->conf->server.backlog && !a->starved && take_one(a, d); i++) {
+    for (unsigned i = 0; i < a->net->conf->server.backlog && take_one(a, d); i++) {
     }
 }
 
 void acceptor_stop(struct acceptor *a)
 {
-    if (a->stopped)
+    if (a->state == ACCEPT_STOPPED)
         return;
-    a->stopped = true;
-    watch(a, false);
+    set_state(a, ACCEPT_STOPPED);
     for (size_t i = 0; i < a->n; i++) {
         struct door *d = &a->doors[i];
         take_waiting(a, d);
         close(d->fd);
         d->fd = -1;
     }
-    event_del(&a->back_off);
 }
 
 void acceptor_free(struct acceptor *a)
 {
     if (!a)
         return;
-    watch(a, false);
-    event_del(&a->back_off);
+    if (is_watching(a->state))
+        unwatch(a);
+    event_del(&a->timer);
     a->net->acceptor = NULL;
     free(a);
 }

@@ -1,0 +1,143 @@
+"""Accepting: connections spread evenly over the workers, one worker wakes for each, and none waits for a worker that
+cannot take it while another one can."""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+
+import pytest
+
+from harness import DEADLINE, Server, wait_for
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def many_descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 3000:
+        pytest.skip("needs 3000 descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 3000), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def server(workers=4, **config):
+    keys = {"workers": workers, "timeout": 0, **config.pop("server", {})}
+    s = Server("hello", {"server": keys, "http": {"keepalive": "1h"}, "control": {"socket": "control.sock"}, **config},
+               respawn=True)
+    return s
+
+
+def ask(s, command):
+    with socket.socket(socket.AF_UNIX) as c:
+        c.settimeout(DEADLINE)
+        c.connect(str(s.dir / "control.sock"))
+        c.sendall(command.encode() + b"\n")
+        return json.loads(c.makefile().readline())
+
+
+def workers(s):
+    return ask(s, "workers")["workers"]
+
+
+def all_ready(s, n):
+    wait_for(lambda: sum(w["state"] == "ready" for w in workers(s)) == n, what=f"{n} workers")
+
+
+def counts(s):
+    return [w["connections"] for w in workers(s) if w["state"] == "ready"]
+
+
+class Clients:
+    """Keep-alive connections that have had an answer each."""
+
+    def __init__(self, address):
+        self.address = address
+        self.sockets = []
+
+    def begin(self):
+        c = socket.socket()
+        self.sockets.append(c)
+        c.setblocking(False)
+        c.connect_ex(self.address)
+        return c
+
+    def finish(self, c):
+        c.settimeout(DEADLINE)
+        c.sendall(REQUEST)
+        assert c.recv(65536).startswith(b"HTTP/1.1 200")
+
+    def one_by_one(self, n):
+        for _ in range(n):
+            self.finish(self.begin())
+
+    def at_once(self, n):
+        for c in [self.begin() for _ in range(n)]:
+            self.finish(c)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for c in self.sockets:
+            c.close()
+
+
+@pytest.mark.parametrize("how", ["one_by_one", "at_once"])
+def test_connections_spread_over_the_workers(how):
+    with server() as s, Clients(s.address) as clients:
+        all_ready(s, 4)
+        getattr(clients, how)(1000)
+        found = counts(s)
+        assert sum(found) == 1000 and max(found) <= 1.3 * min(found), found
+
+
+def test_one_worker_wakes_for_a_connection():
+    with server() as s, Clients(s.address) as clients:
+        all_ready(s, 4)
+        clients.one_by_one(200)
+        found = workers(s)
+        assert sum(w["accepted"] for w in found) == 200
+        # Were all of them woken each time, it would be 600.
+        assert sum(w["woken_in_vain"] for w in found) < 200, found
+
+
+def test_a_new_worker_catches_up():
+    with server() as s, Clients(s.address) as clients:
+        all_ready(s, 4)
+        clients.one_by_one(200)
+        victim = workers(s)[2]["pid"]
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: victim not in [w["pid"] for w in workers(s)], what="its end")
+        all_ready(s, 4)
+        assert sorted(counts(s)) == [0, 50, 50, 50]
+        clients.one_by_one(40)
+        found = counts(s)
+        assert sum(found) == 190 and min(found) >= 25, found # most of the new ones went where there were fewest
+
+
+def test_nobody_waits_for_workers_that_are_stopped():
+    with server() as s, Clients(s.address) as clients, contextlib.ExitStack() as stack:
+        all_ready(s, 4)
+        clients.one_by_one(40)
+        alone, *others = [w["pid"] for w in workers(s)]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+            stack.callback(os.kill, pid, signal.SIGCONT)
+        clients.one_by_one(100) # far more than its share
+        assert next(w for w in workers(s) if w["pid"] == alone)["connections"] >= 100
+
+
+def test_worker_connections_is_kept_and_others_go_on():
+    with server(2, server={"worker_connections": 20}) as s, Clients(s.address) as clients:
+        all_ready(s, 2)
+        clients.one_by_one(40)
+        assert counts(s) == [20, 20]
+        waiting = clients.begin()
+        clients.sockets.pop(0).close()
+        clients.finish(waiting)
+        assert sum(counts(s)) == 40

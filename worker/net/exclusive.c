@@ -1,0 +1,54 @@
+/* exclusive.c: see exclusive.h. /proc/self/fdinfo/N of an epoll descriptor has a line "tfd: FD events: ... data: ..."
+ * for each descriptor that it watches (proc(5)). */
+#include "worker/net/exclusive.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+/* Whether this file of fdinfo tells of an epoll descriptor that watches `fd`. */
+static bool watches(int dir_fd_number, int fd, uint64_t *ret_data)
+{
+    char path[64], line[256];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", dir_fd_number);
+    FILE *in = fopen(path, "re");
+    if (!in)
+        return false;
+    while (!found && fgets(line, sizeof line, in)) {
+        int watched;
+        uint64_t data;
+        found = sscanf(line, "tfd: %d events: %*x data: %" SCNx64, &watched, &data) == 2 && watched == fd;
+        if (found)
+            *ret_data = data;
+    }
+    fclose(in);
+    return found;
+}
+
+struct exclusive exclusive_find(int fd)
+{
+    struct exclusive exclusive = { .epoll = -1 };
+    DIR *dir = opendir("/proc/self/fdinfo");
+    if (!dir)
+        return exclusive;
+    for (struct dirent *entry; exclusive.epoll < 0 && (entry = readdir(dir));) {
+        int number = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : -1;
+        if (number >= 0 && watches(number, fd, &exclusive.data))
+            exclusive.epoll = number;
+    }
+    closedir(dir);
+    return exclusive;
+}
+
+int exclusive_queue(const struct exclusive *exclusive, int fd)
+{
+    struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = exclusive->data };
+    /* The kernel changes no registration to or from an exclusive one: it is made anew, and comes last in the queue. */
+    if (exclusive->epoll < 0 || epoll_ctl(exclusive->epoll, EPOLL_CTL_DEL, fd, NULL) < 0)
+        return 0;
+    return epoll_ctl(exclusive->epoll, EPOLL_CTL_ADD, fd, &event);
+}
