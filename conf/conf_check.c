@@ -59,8 +59,10 @@ static void check_binds(const struct conf_loaded *l, struct conf_errors *errors)
     const struct conf_setting *at = from(instance(l, "server"), "bind");
     for (size_t i = 0; i < binds->n; i++) {
         const struct conf_bind *b = &binds->v[i];
+#if !TINE_HTTP2
         if (b->h2c)
-            conf_error(errors, at, "%s: the flag h2c is not supported yet", b->text);
+            conf_error(errors, at, "%s: the flag h2c is not supported: built without nghttp2", b->text);
+#endif
         if (b->kind == CONF_BIND_TCP && b->port == 0)
             continue;
         for (size_t j = 0; j < i; j++)

@@ -1,10 +1,13 @@
 /* protocols.c: see protocols.h. TLS first where the bind says so; then what ALPN agreed on, else HTTP/1. */
 #include "worker/protocols.h"
 
+#include <config.h>
 #include <string.h>
 
 #include "common/heritage.h"
+#include "conf/conf.h"
 #include "worker/http/h1_conn.h"
+#include "worker/http/h2_conn.h"
 #include "worker/net/conn.h"
 #include "worker/net/tls.h"
 
@@ -13,6 +16,9 @@ static const struct {
     const char *alpn;
     const struct proto_ops *proto;
 } protocols[] = {
+#if TINE_HTTP2
+    { "h2", &proto_h2 },
+#endif
     { "http/1.1", &proto_h1 },
 };
 
@@ -36,6 +42,15 @@ bool protocols_speaks(const struct conf *conf, const char *alpn)
 {
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++)
         if (strcmp(protocols[i].alpn, alpn) == 0)
-            return true;
+            return conf->http.http2 || protocols[i].proto == &proto_h1;
     return false;
+}
+
+const struct proto_ops *protocols_http2(void)
+{
+#if TINE_HTTP2
+    return &proto_h2;
+#else
+    return NULL;
+#endif
 }

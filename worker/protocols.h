@@ -12,5 +12,7 @@ struct proto_ops;
 const struct proto_ops *protocols_choose(struct conn *c);
 /* Whether this worker can speak what ALPN calls by this name. */
 bool protocols_speaks(const struct conf *conf, const char *alpn);
+/* HTTP/2; NULL: built without. */
+const struct proto_ops *protocols_http2(void);
 
 #endif

@@ -278,6 +278,7 @@ static int start_net(struct worker *w)
         return -1;
     w->net.access_log = w->access_log;
     w->net.choose_proto = protocols_choose;
+    w->net.http2 = protocols_http2();
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* worker_app.c: Python in a worker: interpreter, loop, applications, in the order in which they live
  * and die. */
 #include <Python.h>
+#include <config.h>
 #include <event2/event.h>
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 #include "worker/app/mount.h"
 #include "worker/http/compress_codec.h"
 #include "worker/http/h1_parse.h"
+#include "worker/http/h2_conn.h"
 #include "worker/net/tls.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
@@ -253,6 +255,9 @@ void worker_print_versions(FILE *out)
     const char *runs_with =
         Py_GetVersion(); /* "3.11.2 (main, ...)": static, needs no interpreter */
     tls_print_version(out);
+#if TINE_HTTP2
+    fprintf(out, "nghttp2 %s\n", h2_version());
+#endif
     fprintf(out, "http-parser %s\nPython %.*s (built with %s)\n", h1_parse_version(),
             (int)strcspn(runs_with, " "), runs_with, PY_VERSION);
     for (int c = CODING_GZIP; c < N_CODINGS; c++) {

@@ -356,7 +356,7 @@ static int call_app(struct asgi *asgi, struct exchange *x)
 static void on_request(struct handler *h, struct req *r)
 {
     struct asgi *asgi = (struct asgi *)h;
-    if (__builtin_expect(r->known[FIELD_UPGRADE], 0) && asgi_ws_takes(asgi, r))
+    if (__builtin_expect(r->known[FIELD_UPGRADE] | r->protocol.n, 0) && asgi_ws_takes(asgi, r))
         return;
     pyloop_enter(asgi->env.loop);
     struct exchange *x = exchange_new(asgi, r);

@@ -89,7 +89,7 @@ void asgi_report_value(struct exchange *x, PyObject *value)
 {
     report_value(x->channel.asgi, x->scope, value);
     struct conn_names *names = x->names;
-    if (names && names->conn && names->exchanges == x->number && x->stage == EXCHANGE_COMPLETE)
+    if (names && names->conn && !names->conn->shared && names->exchanges == x->number && x->stage == EXCHANGE_COMPLETE)
         conn_close(names->conn);
 }
 

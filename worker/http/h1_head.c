@@ -1,7 +1,6 @@
 /* h1_head.c: from bytes to a running request: guard, parser, rules, forwarded fields, handler. Every refusal of a head
  * leaves from here. */
 #include <stdlib.h>
-#include <sys/un.h>
 
 #include "common/heritage.h"
 #include "common/log.h"
@@ -14,11 +13,7 @@
 
 static void name_ends(struct h1_conn *h)
 {
-    struct conn *c = h->conn;
-    const char *path = ((const struct sockaddr_un *)(const void *)&c->listener->addr)->sun_path;
-    bool is_unix = c->local.sa.sa_family == AF_UNIX;
-    endpoint_set(&h->client, &c->peer.sa, NULL);
-    endpoint_set(&h->server, &c->local.sa, is_unix ? path : NULL);
+    endpoints_of(h->conn, &h->client, &h->server);
     h->named = true;
 }
 
@@ -98,10 +93,18 @@ void h1_refuse_clear(struct h1_conn *h, const char *p, size_t n)
     resp_error_because(&hr->req, 400, "this port speaks HTTPS, and the request came without TLS");
 }
 
-/* The one place where HTTP/2 with prior knowledge arrives. */
-static void on_h2_preface(struct h1_conn *h, const char *p, size_t n)
+/* The one place where HTTP/2 with prior knowledge arrives (RFC 9113 3.3). */
+static bool becomes_http2(struct h1_conn *h)
 {
-    h1_refuse(h, p, n, 505, "http2-preface");
+    struct conn *c = h->conn;
+    const struct proto_ops *http2 = c->net->http2;
+    if (!http2 || !c->listener->h2c || !c->net->conf->http.http2 || h->served)
+        return false;
+    conn_set_proto(c, http2);
+    if (http2->open(c) < 0)
+        conn_abort(c, false);
+    h->state = H1_LEFT;
+    return true;
 }
 
 static void refuse_guarded(struct h1_conn *h, const char *p, size_t n, enum h1_guard_result result)
@@ -117,7 +120,7 @@ static void refuse_guarded(struct h1_conn *h, const char *p, size_t n, enum h1_g
         h1_refuse(h, p, n, 505, "version");
         break;
     case H1_GUARD_H2_PREFACE:
-        on_h2_preface(h, p, n);
+        h1_refuse(h, p, n, 505, "http2-preface");
         break;
     default:
         h1_refuse(h, p, n, 400, "head-malformed");
@@ -231,6 +234,8 @@ size_t h1_take_head(struct h1_conn *h, char *p, size_t n)
     }
     h->scan = (struct h1_scan){ 0 };
     conn_no_deadline(h->conn);
+    if (unlikely(result == H1_GUARD_H2_PREFACE) && becomes_http2(h))
+        return 0;
     if (unlikely(result != H1_GUARD_OK)) {
         refuse_guarded(h, p, n, result);
         return n;

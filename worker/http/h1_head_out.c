@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "worker/http/h1_priv.h"
+#include "worker/http/own_fields.h"
 
 /* Status line of an unlisted status; server, date, connection, content-length or transfer-encoding, empty line. */
 #define OWN_ROOM 256
@@ -46,34 +47,6 @@ static char *put_status(char *to, unsigned status)
     return to + sprintf(to, "HTTP/1.1 %u \r\n", status);
 }
 
-/* Fields of the application that are the server's business. */
-enum special { PLAIN, CONNECTION, CONTENT_LENGTH, DATE, SERVER, UPGRADE, HOP_BY_HOP };
-
-static enum special classify(struct span name)
-{
-    switch (name.n) {
-    case 2:
-        return span_ieq(name, SPAN("te")) ? HOP_BY_HOP : PLAIN;
-    case 4:
-        return span_ieq(name, SPAN("date")) ? DATE : PLAIN;
-    case 6:
-        return span_ieq(name, SPAN("server")) ? SERVER : PLAIN;
-    case 7:
-        return span_ieq(name, SPAN("upgrade")) ? UPGRADE : PLAIN;
-    case 10:
-        return span_ieq(name, SPAN("connection")) ? CONNECTION
-               : span_ieq(name, SPAN("keep-alive")) ? HOP_BY_HOP : PLAIN;
-    case 14:
-        return span_ieq(name, SPAN("content-length")) ? CONTENT_LENGTH : PLAIN;
-    case 16:
-        return span_ieq(name, SPAN("proxy-connection")) ? HOP_BY_HOP : PLAIN;
-    case 17:
-        return span_ieq(name, SPAN("transfer-encoding")) ? HOP_BY_HOP : PLAIN;
-    default:
-        return PLAIN;
-    }
-}
-
 /* Whether "close" is among the options (RFC 9110 7.6.1). */
 static bool says_close(struct span value)
 {
@@ -93,24 +66,24 @@ static bool says_close(struct span value)
 static bool admit(struct h1_req *hr, const struct resp_field *f)
 {
     struct req *r = &hr->req;
-    switch (classify(f->name)) {
-    case PLAIN:
+    switch (own_field_of(f->name)) {
+    case OWN_NONE:
         return true;
-    case CONNECTION:
+    case OWN_CONNECTION:
         if (says_close(f->value))
             r->keep_alive = false;
         return false;
-    case CONTENT_LENGTH:
+    case OWN_CONTENT_LENGTH:
         if (hr->has_length || r->status == 204 || r->status == 101) /* RFC 9110 8.6 */
             return false;
         return hr->has_length = true;
-    case DATE:
+    case OWN_DATE:
         return hr->has_date = true;
-    case SERVER:
+    case OWN_SERVER:
         return hr->has_server = true;
-    case UPGRADE:
+    case OWN_UPGRADE:
         return r->status == 426; /* RFC 9110 15.5.22 */
-    case HOP_BY_HOP:
+    case OWN_HOP_BY_HOP:
         break;
     }
     return false;

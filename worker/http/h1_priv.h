@@ -128,7 +128,7 @@ void h1_took_body(struct req *r);
 
 /* h1_upgrade.c */
 enum resp_result h1_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
-                            const struct proto_ops *proto, void *proto_data);
+                            const struct proto_ops *proto, void *proto_data, struct conn **ret_conn);
 
 /* h1_out.c: cuts the answer; on_end(why). */
 void h1_cut(struct h1_req *hr, enum req_end why);

@@ -24,7 +24,7 @@ static void leave(struct h1_conn *h)
 }
 
 enum resp_result h1_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
-                            const struct proto_ops *proto, void *proto_data)
+                            const struct proto_ops *proto, void *proto_data, struct conn **ret_conn)
 {
     struct h1_req *hr = h1_of(r);
     struct h1_conn *h = hr->h;
@@ -37,6 +37,7 @@ enum resp_result h1_upgrade(struct req *r, const struct resp_head *head, struct 
     enum conn_write written = write_head(hr, protocol);
     if (written == CONN_GONE)
         return RESP_GONE;
+    *ret_conn = c;
     h1_end(hr, REQ_END_COMPLETE);
     leave(h);
     conn_set_proto(c, proto);

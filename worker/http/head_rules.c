@@ -231,7 +231,7 @@ static const struct refusal *take_absolute(struct req *r, struct span target)
 static const struct refusal *judge_target(struct req *r)
 {
     struct span target = req_span(r, r->target), method = req_span(r, r->method);
-    if (span_eq(method, SPAN("CONNECT")))
+    if (span_eq(method, SPAN("CONNECT")) && !span_eq(req_span(r, r->protocol), SPAN("websocket")))
         return refuse(CONNECT);
     if (target.n && target.p[0] == '/')
         return take_path(r, r->target);

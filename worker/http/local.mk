@@ -6,7 +6,7 @@ libtine_http_a_SOURCES = $(net_sources) \
 	worker/http/access_log.h worker/http/account.h worker/http/account.c worker/http/builtin.h worker/http/h1_chars.h \
 	worker/http/h1_guard.c worker/http/h1_parse.c worker/http/head_rules.c worker/http/h1_body.c \
 	worker/http/forwarded.c worker/http/access_log.c worker/http/access_line.c worker/http/access_line.h \
-	worker/http/h1_priv.h worker/http/h1_conn.c worker/http/h1_head.c worker/http/h1_in.c \
+	worker/http/own_fields.h worker/http/h1_priv.h worker/http/h1_conn.c worker/http/h1_head.c worker/http/h1_in.c \
 	worker/http/h1_head_out.h worker/http/h1_head_out.c worker/http/h1_out.c worker/http/h1_upgrade.c worker/http/statuses.def \
 	worker/http/route.h worker/http/route.c worker/http/percent.h \
 	worker/http/accept_encoding.h worker/http/accept_encoding.c \
@@ -24,6 +24,14 @@ libtine_http_a_SOURCES += worker/http/compress_br.c
 endif
 if ZSTD
 libtine_http_a_SOURCES += worker/http/compress_zstd.c
+endif
+
+if HTTP2
+libtine_http_a_CPPFLAGS += $(NGHTTP2_CFLAGS)
+libtine_http_a_SOURCES += worker/http/h2_conn.h worker/http/h2_conn.c worker/http/h2_priv.h worker/http/h2_budget.h \
+	worker/http/h2_walk.h worker/http/h2_walk.c \
+	worker/http/h2_session.c worker/http/h2_stream.c worker/http/h2_head.c worker/http/h2_in.c \
+	worker/http/h2_head_out.c worker/http/h2_out.c worker/http/h2_send.c worker/http/h2_tunnel.c
 endif
 
 # A server of builtin:hello without master and Python

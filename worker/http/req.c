@@ -6,9 +6,12 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/un.h>
 
+#include "common/heritage.h"
 #include "worker/http/compress.h"
 #include "worker/http/resp.h"
+#include "worker/net/conn.h"
 
 /* Memory that an unused request may keep for its next body. */
 #define BODY_KEPT (16u << 10)
@@ -69,6 +72,13 @@ void endpoint_set(struct endpoint *e, const struct sockaddr *sa, const char *pat
     } else if (path) {
         snprintf(e->host, sizeof e->host, "%s", path);
     }
+}
+
+void endpoints_of(const struct conn *c, struct endpoint *client, struct endpoint *server)
+{
+    const char *path = ((const struct sockaddr_un *)(const void *)&c->listener->addr)->sun_path;
+    endpoint_set(client, &c->peer.sa, NULL);
+    endpoint_set(server, &c->local.sa, c->local.sa.sa_family == AF_UNIX ? path : NULL);
 }
 
 void req_set_state(struct req *r, enum req_state to)

@@ -76,6 +76,7 @@ struct req {
     struct piece target;     /* as received */
     struct piece path;       /* absolute path part of the target, not decoded; "*" for OPTIONS * */
     struct piece query;      /* behind '?', may be empty */
+    struct piece protocol;   /* HTTP/2, method CONNECT: what is to be spoken (RFC 8441), "websocket"; n = 0: not that */
     struct field *fields;
     uint32_t n_fields, cap_fields;
     uint16_t known[N_KNOWN_FIELDS];
@@ -145,6 +146,9 @@ void req_done(struct req *r);
 
 /* Numeric host and port; `path` is the host of a Unix socket. */
 void endpoint_set(struct endpoint *e, const struct sockaddr *sa, const char *path);
+
+/* Both ends of a connection, as its requests see them. */
+void endpoints_of(const struct conn *c, struct endpoint *client, struct endpoint *server);
 
 /* Moves forward; asserts that `to` is later than the present state. */
 void req_set_state(struct req *r, enum req_state to);

@@ -115,7 +115,7 @@ enum resp_result resp_start(struct req *r, const struct resp_head *head)
 }
 
 enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
-                              const struct proto_ops *proto, void *proto_data)
+                              const struct proto_ops *proto, void *proto_data, struct conn **ret_conn)
 {
     int64_t length;
     assert(r->state <= REQ_RUNNING && r->body_complete && head->status == 101);
@@ -126,7 +126,7 @@ enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struc
     struct access_log *log = r->conn->net->access_log;
     if (log && access_log_wants_fields(log))
         keep_for_log(r, head);
-    return r->ops->upgrade(r, head, protocol, proto, proto_data);
+    return r->ops->upgrade(r, head, protocol, proto, proto_data, ret_conn);
 }
 
 enum length_fit { FITS, TOO_LONG, TOO_SHORT };

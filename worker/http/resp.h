@@ -15,6 +15,7 @@
 
 #include "common/span.h"
 
+struct conn;
 struct proto_ops;
 struct req;
 
@@ -67,12 +68,12 @@ enum resp_result resp_trailers(struct req *r, const struct resp_field *fields, s
 enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_field *fields, size_t n)
     __attribute__((warn_unused_result));
 
-/* Answers 101 and gives the connection to `proto` with `proto_data`: the request ends (on_end(REQ_END_COMPLETE)), bytes
+/* Answers 101 (HTTP/2: 200) and gives the connection (HTTP/2: one inside the stream) to `proto` with `proto_data`: the request ends (on_end(REQ_END_COMPLETE)), bytes
  * behind its head go to the new protocol, and HTTP keeps nothing. `protocol` is what Upgrade says. head->status is 101;
  * head->fields are checked as by resp_start(). Only before resp_start() and with the whole body received (asserted).
- * RESP_SENT or RESP_LATER: done. RESP_GONE: on_end was or will be called. Otherwise nothing was sent. */
+ * RESP_SENT or RESP_LATER: done, *ret_conn is that connection. RESP_GONE: on_end was or will be called. Otherwise nothing was sent. */
 enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
-                              const struct proto_ops *proto, void *proto_data) __attribute__((warn_unused_result));
+                              const struct proto_ops *proto, void *proto_data, struct conn **ret_conn) __attribute__((warn_unused_result));
 
 /* A short plain-text answer by the server itself with Connection: close; only before resp_start() (asserted).
  * on_end(REQ_END_COMPLETE) is called. */
@@ -110,7 +111,7 @@ struct resp_ops {
     enum resp_result (*trailers)(struct req *r, const struct resp_field *fields, size_t n, bool more);
     enum resp_result (*interim)(struct req *r, unsigned status, const struct resp_field *fields, size_t n);
     enum resp_result (*upgrade)(struct req *r, const struct resp_head *head, struct span protocol,
-                                const struct proto_ops *proto, void *proto_data);
+                                const struct proto_ops *proto, void *proto_data, struct conn **ret_conn);
     void (*abort)(struct req *r);
     void (*flush)(struct req *r); /* resp_flush() */
     void (*want_body)(struct req *r); /* req_body_want() */

@@ -73,7 +73,7 @@ static void sweep(struct net *net)
     }
 }
 
-void net_turn(struct net *net)
+static void turn_ends(struct net *net)
 {
     struct conn_flush queued = net->flush;
     SLIST_INIT(&net->flush);
@@ -81,8 +81,17 @@ void net_turn(struct net *net)
     while ((c = SLIST_FIRST(&queued))) {
         SLIST_REMOVE_HEAD(&queued, flush);
         c->flush_queued = false;
+        if (c->state == CONN_OPEN && c->proto->on_turn_end)
+            c->proto->on_turn_end(c);
         conn_flush(c);
     }
+}
+
+void net_turn(struct net *net)
+{
+    turn_ends(net);
+    if (!SLIST_EMPTY(&net->flush)) /* what came out of an inner connection */
+        turn_ends(net);
     if (!SLIST_EMPTY(&net->dead))
         sweep(net);
     /* Whatever a callback deferred meanwhile must not wait for an event from outside. */
@@ -121,11 +130,23 @@ void net_done(struct net *net)
     if (net->proto_shared)
         net->proto_shared_free(net->proto_shared);
     net->proto_shared = NULL;
+    if (net->h2_shared)
+        net->h2_shared_free(net->h2_shared);
+    net->h2_shared = NULL;
     if (net->ws_shared)
         net->ws_shared_free(net->ws_shared);
     net->ws_shared = NULL;
     free(net->scratch);
     net->scratch = NULL;
+}
+
+void conn_at_turn_end(struct conn *c)
+{
+    struct net *net = c->net;
+    if (c->flush_queued)
+        return;
+    c->flush_queued = true;
+    SLIST_INSERT_HEAD(&net->flush, c, flush);
 }
 
 static void on_deadline(struct deadline *d)
@@ -181,6 +202,43 @@ static void set_addresses(struct conn *c, const struct sockaddr *peer)
         copy_addr(&c->local, (struct sockaddr *)&local);
 }
 
+static void begin(struct conn *c, struct net *net, int fd)
+{
+    c->fd = fd;
+    c->file_fd = -1;
+    c->net = net;
+    deadline_init(&c->deadline, on_deadline);
+    deadline_init(&c->write_deadline, on_write_deadline);
+    event_assign(&c->read_event, net->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, conn_on_readable, c);
+    event_assign(&c->write_event, net->base, fd, EV_WRITE | EV_ET | EV_PERSIST, conn_on_writable, c);
+}
+
+static void count_in(struct net *net, struct conn *c)
+{
+    TAILQ_INSERT_TAIL(&net->conns, c, all);
+    net->n_conns++;
+    score_add32(&net->score->connections, 1);
+}
+
+struct conn *conn_open_inner(struct conn *outer, const struct transport_ops *transport, void *transport_data,
+                             const struct proto_ops *proto, void *proto_data)
+{
+    struct conn *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    begin(c, outer->net, -1);
+    c->listener = outer->listener;
+    c->transport = transport;
+    c->transport_data = transport_data;
+    c->proto = proto;
+    c->proto_data = proto_data;
+    c->peer = outer->peer;
+    c->local = outer->local;
+    c->sized = true;
+    count_in(outer->net, c);
+    return c;
+}
+
 struct conn *conn_open(struct net *net, int fd, const struct listener *listener, const struct sockaddr *peer,
                        socklen_t peer_len)
 {
@@ -189,16 +247,10 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
         close(fd);
         return NULL;
     }
-    c->fd = fd;
-    c->file_fd = -1;
-    c->net = net;
+    begin(c, net, fd);
     c->listener = listener;
     c->transport = &transport_tcp;
     set_addresses(c, peer);
-    deadline_init(&c->deadline, on_deadline);
-    deadline_init(&c->write_deadline, on_write_deadline);
-    event_assign(&c->read_event, net->base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, conn_on_readable, c);
-    event_assign(&c->write_event, net->base, fd, EV_WRITE | EV_ET | EV_PERSIST, conn_on_writable, c);
     c->proto = listener->proxy ? &proto_proxy : net->choose_proto(c);
     if (event_add(&c->read_event, NULL) < 0 || c->proto->open(c) < 0) {
         event_del(&c->read_event);
@@ -207,9 +259,7 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
         free(c);
         return NULL;
     }
-    TAILQ_INSERT_TAIL(&net->conns, c, all);
-    net->n_conns++;
-    score_add32(&net->score->connections, 1);
+    count_in(net, c);
     score_add64(&net->score->accepted, 1);
     return c;
 }

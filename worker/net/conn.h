@@ -73,6 +73,7 @@ struct conn {
     bool peer_eof;
     bool wrote;          /* the socket took bytes since the last read: an error on it would have shown */
     bool linger;         /* set by the protocol: input may be left unread when it closes */
+    bool shared;         /* set by the protocol: many requests have it at a time, so none of them may close or take it */
     bool writing;        /* write_event is added */
     bool over_high;      /* a write said CONN_LATER: on_drained is owed */
     bool flush_queued, again_queued;
@@ -126,6 +127,9 @@ struct net {
     struct acceptor *acceptor;  /* told when a connection is gone; NULL: none */
     void *proto_shared;         /* what the protocol keeps once for all connections */
     void (*proto_shared_free)(void *proto_shared);
+    const struct proto_ops *http2; /* who takes over where HTTP/2 begins without TLS; NULL: nobody */
+    void *h2_shared;            /* likewise of HTTP/2, from the first connection on */
+    void (*h2_shared_free)(void *h2_shared);
     void *ws_shared;            /* likewise of WebSockets, from the first one on */
     void (*ws_shared_free)(void *ws_shared);
     void (*on_empty)(void *arg);
@@ -147,6 +151,17 @@ void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg);
 /* Takes over an accepted, non-blocking socket (TCP: with TCP_NODELAY). NULL: out of memory, fd closed. */
 struct conn *conn_open(struct net *net, int fd, const struct listener *listener, const struct sockaddr *peer,
                        socklen_t peer_len);
+
+/* A connection inside another one: no socket, its bytes go where the transport puts them. It has the addresses of
+ * `outer` and is of protocol `proto`, whose open is not called. The transport says conn_can_read() and conn_can_write();
+ * its done() is told when the connection is over. NULL: out of memory. */
+struct conn *conn_open_inner(struct conn *outer, const struct transport_ops *transport, void *transport_data,
+                             const struct proto_ops *proto, void *proto_data);
+/* For such a transport, from the loop: there is something to read, or the end; what did not go before can be written. */
+void conn_can_read(struct conn *c);
+void conn_can_write(struct conn *c);
+/* proto->on_turn_end() follows, once, at the end of this turn of the loop. */
+void conn_at_turn_end(struct conn *c);
 
 /* Writes now (or behind what is waiting); bytes are copied if they must be kept. */
 enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n);

@@ -119,6 +119,11 @@ void conn_on_readable(evutil_socket_t fd, short what, void *arg)
         check_gone(c);
 }
 
+void conn_can_read(struct conn *c)
+{
+    conn_on_readable(-1, EV_READ, c);
+}
+
 void conn_linger_read(struct conn *c)
 {
     struct net *net = c->net;

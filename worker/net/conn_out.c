@@ -220,10 +220,7 @@ static enum conn_write defer(struct conn *c)
         conn_flush(c);
         return verdict(c);
     }
-    if (!c->flush_queued) {
-        c->flush_queued = true;
-        SLIST_INSERT_HEAD(&c->net->flush, c, flush);
-    }
+    conn_at_turn_end(c);
     return CONN_SENT;
 }
 
@@ -416,6 +413,12 @@ void conn_on_writable(evutil_socket_t fd, short what, void *arg)
         c->over_high = false;
         c->proto->on_drained(c);
     }
+}
+
+void conn_can_write(struct conn *c)
+{
+    if (c->writing)
+        conn_on_writable(-1, EV_WRITE, c);
 }
 
 bool conn_push(struct conn *c, uint64_t ms)

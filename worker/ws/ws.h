@@ -36,7 +36,7 @@ struct ws_verdict {
     const char *why;
 };
 
-/* Call only for a request that has FIELD_UPGRADE: without one the answer is WS_NOT_ASKED. Pure. */
+/* Call only for a request that has FIELD_UPGRADE or names a protocol: without the answer is WS_NOT_ASKED. Pure. */
 struct ws_verdict ws_judge(const struct req *r);
 /* Answers what ws_judge() refused; 426 names the version that we speak (RFC 6455 4.4). on_end() follows. */
 void ws_refuse(struct req *r, const struct ws_verdict *verdict);

@@ -80,8 +80,10 @@ static enum ws_accepted change_over(struct req *r, const struct ws_accept *a, st
     if (a->n_fields + OWN_FIELDS > FEW_FIELDS && !(fields = malloc((a->n_fields + OWN_FIELDS) * sizeof *fields)))
         return WS_NO_MEMORY;
     size_t n = 0;
-    ws_accept_key(opening->key, proof);
-    fields[n++] = (struct resp_field){ SPAN("sec-websocket-accept"), { proof, sizeof proof } };
+    if (!r->protocol.n) { /* RFC 8441 5: HTTP/2 needs no proof */
+        ws_accept_key(opening->key, proof);
+        fields[n++] = (struct resp_field){ SPAN("sec-websocket-accept"), { proof, sizeof proof } };
+    }
     if (a->subprotocol.n)
         fields[n++] = (struct resp_field){ SPAN("sec-websocket-protocol"), a->subprotocol };
     if (opening->extensions.n)
@@ -89,7 +91,7 @@ static enum ws_accepted change_over(struct req *r, const struct ws_accept *a, st
     if (a->n_fields)
         memcpy(fields + n, a->fields, a->n_fields * sizeof *fields);
     struct resp_head head = { .status = 101, .fields = fields, .n_fields = n + a->n_fields };
-    enum resp_result result = resp_upgrade(r, &head, SPAN("websocket"), &proto_ws, ws);
+    enum resp_result result = resp_upgrade(r, &head, SPAN("websocket"), &proto_ws, ws, &ws->link.conn);
     if (fields != few)
         free(fields);
     return accepted_of(result);

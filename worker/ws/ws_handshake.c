@@ -111,9 +111,24 @@ static struct ws_verdict refused(unsigned status, const char *why)
     return (struct ws_verdict){ WS_REFUSE, status, why };
 }
 
+/* An extended CONNECT (RFC 8441 5): the protocol is named, and nothing has to be proven. */
+static struct ws_verdict judge_connect(const struct req *r)
+{
+    struct span value;
+    if (!span_eq(req_span(r, r->protocol), SPAN("websocket")))
+        return (struct ws_verdict){ WS_NOT_ASKED, 0, NULL };
+    if (count(r, SPAN("sec-websocket-version"), &value) != 1 || !span_eq(value, SPAN("13")))
+        return refused(400, "the WebSocket version must be 13");
+    if (!subprotocols_are_good(r))
+        return refused(400, "a name in Sec-WebSocket-Protocol is no token");
+    return (struct ws_verdict){ WS_ASKED, 0, NULL };
+}
+
 struct ws_verdict ws_judge(const struct req *r)
 {
     struct span value;
+    if (r->protocol.n)
+        return judge_connect(r);
     /* Upgrade counts only hop by hop (RFC 9110 7.8): without the connection option, or from HTTP/1.0, it is ignored. Other
      * methods than GET are no handshake, and a server may go on with them as they are. */
     if (!r->known[FIELD_UPGRADE] || r->version != HTTP_1_1 || !span_eq(req_span(r, r->method), SPAN("GET")) ||

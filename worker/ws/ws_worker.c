@@ -56,7 +56,7 @@ struct ws_worker *ws_worker_of(struct net *net)
 const struct ws_engine_ops *ws_worker_engine(struct ws_worker *w, const struct conn *c, void **ret_shared)
 {
 #if TINE_LIBWEBSOCKETS
-    if (w->lws && c->transport == &transport_tcp) {
+    if (w->lws && c->transport == &transport_tcp && !c->shared) {
         *ret_shared = w->lws;
         return &ws_engine_lws;
     }

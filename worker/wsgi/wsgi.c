@@ -129,6 +129,10 @@ static bool waits_for_body(const struct req *r)
 static void on_request(struct handler *h, struct req *r)
 {
     struct wsgi *wsgi = (struct wsgi *)h;
+    if (r->protocol.n) { /* PEP 3333 knows no WebSockets */
+        resp_error(r, 501);
+        return;
+    }
     struct wsgi_call *c = wsgi_call_new(wsgi, r);
     if (!c) {
         resp_error(r, 503);

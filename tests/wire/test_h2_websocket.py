@@ -1,0 +1,205 @@
+"""WebSockets over HTTP/2 (RFC 8441): extended CONNECT, and the frames of RFC 6455 inside of DATA."""
+
+import json
+import signal
+
+import pytest
+
+pytest.importorskip("hpack")
+
+import wsconn  # noqa: E402
+from h2conn import *  # noqa: E402,F403
+from harness import Server  # noqa: E402
+
+FIELDS = [("sec-websocket-version", "13")]
+
+
+class Inside:
+    """What wsconn.WS needs of a connection: bytes of one stream."""
+
+    def __init__(self, h, stream):
+        self.h, self.stream, self.buffer, self.used = h, stream, b"", 0
+
+    def send(self, data):
+        self.h.data(self.stream, data)
+
+    def take(self, n):
+        a = self.h.answers[self.stream]
+        self.h.until(lambda: len(a.body) - self.used >= n or a.ended or a.reset is not None)
+        found = a.body[self.used:self.used + n]
+        self.used += len(found)
+        assert len(found) == n, f"the stream ended: {found!r}"
+        return found
+
+    def frame(self):
+        """(opcode, payload, fin, rsv) of the next frame."""
+        head = self.take(2)
+        n = head[1] & 127
+        assert not head[1] & 128
+        if n == 126:
+            n = int.from_bytes(self.take(2), "big")
+        elif n == 127:
+            n = int.from_bytes(self.take(8), "big")
+        return head[0] & 15, self.take(n), bool(head[0] & 128), head[0] >> 4 & 7
+
+
+@pytest.fixture
+def connect(serve):
+    conns = []
+
+    def connected(path="/echo", headers=FIELDS, config=None, server=None, protocol="websocket", h=None, **options):
+        if h is None:
+            server = server or serve("websockets", config, flags="h2c")
+            h = H2(server.connect())
+            h.server = server
+            conns.append(h)
+        h.ping()
+        stream = h.open(h.head("CONNECT", path, headers, more=[(":protocol", protocol)], **options), end=False)
+        a = h.answers[stream]
+        h.until(lambda: a.headers or a.reset is not None)
+        return Inside(h, stream), a
+    yield connected
+    for h in conns:
+        h.conn.close()
+
+
+def test_echo(connect):
+    ws, a = connect()
+    assert a.status == 200 and a.get("sec-websocket-accept") is None and a.get("content-length") is None
+    ws.send(wsconn.frame(wsconn.TEXT, "hello"))
+    assert ws.frame() == (wsconn.TEXT, b"hello", True, 0)
+    ws.send(wsconn.frame(wsconn.BINARY, b"\0" * 40000))
+    assert ws.frame()[1] == b"\0" * 40000
+
+
+def test_close(connect):
+    ws, a = connect()
+    ws.send(wsconn.frame(wsconn.CLOSE, wsconn.close_payload(1000)))
+    assert ws.frame()[:2] == (wsconn.CLOSE, b"\x03\xe8")
+    ws.h.data(ws.stream, b"", end=True)
+    ws.h.until(lambda: a.ended)
+    assert ws.h.get("/hello").status == 200
+
+
+def test_end_of_the_stream_is_the_end(connect):
+    ws, _ = connect("/events?id=h2end")
+    ws.h.data(ws.stream, b"", end=True)
+    ws.h.answer(ws.stream)
+    got = json.loads(ws.h.get("/report?id=h2end").body)
+    assert got[-1]["type"] == "websocket.disconnect" and got[-1]["code"] == 1006
+
+
+def test_reset_is_the_end(connect):
+    ws, _ = connect("/events?id=h2reset")
+    ws.h.reset(ws.stream)
+    ws.h.ping()
+    got = json.loads(ws.h.get("/report?id=h2reset").body)
+    assert got[-1]["type"] == "websocket.disconnect" and got[-1]["code"] == 1006
+
+
+def test_scope(connect):
+    ws, _ = connect("/show?x=1", FIELDS + [("sec-websocket-protocol", "a, b"), ("origin", "http://o")])
+    scope = json.loads(ws.frame()[1])
+    assert scope["type"] == "websocket" and scope["http_version"] == "2" and scope["scheme"] == "ws"
+    assert scope["path"] == "/show" and scope["query_string"] == "x=1" and scope["subprotocols"] == ["a", "b"]
+    assert scope["headers"][0] == ["host", "test"] and "method" not in scope
+
+
+def test_subprotocol_and_fields(connect):
+    _, a = connect("/chosen?subprotocol=b", FIELDS + [("sec-websocket-protocol", "a, b")])
+    assert a.get("sec-websocket-protocol") == "b" and a.get_all("set-cookie") == ["a=1", "b=2"] and a.get("x-one") == "1"
+
+
+def test_row67_refused(connect):
+    _, a = connect("/refuse?id=h2")
+    assert a.status == 403
+
+
+def test_row68_denial(connect):
+    ws, a = connect("/deny")
+    ws.h.until(lambda: a.ended)
+    assert a.status >= 400 and a.body
+
+
+@pytest.mark.parametrize("headers, protocol, status", [
+    ([], "websocket", 400), ([("sec-websocket-version", "12")], "websocket", 400),
+    (FIELDS + [("sec-websocket-protocol", "a b")], "websocket", 400), (FIELDS, "connect-udp", 501)])
+def test_row77_wrong_handshake(connect, headers, protocol, status):
+    _, a = connect("/echo", headers, protocol=protocol)
+    assert a.status == status
+
+
+def test_plain_connect_is_refused(connect):
+    ws, _ = connect()
+    h = ws.h
+    a = h.answer(h.open([(":method", "CONNECT"), (":authority", "test:80")], end=False))
+    assert a.reset == PROTOCOL_ERROR or a.status == 501
+
+
+def test_several_on_one_connection(connect):
+    one, _ = connect()
+    two, _ = connect(h=one.h)
+    for ws in (two, one, two):
+        ws.send(wsconn.frame(wsconn.TEXT, "to %d" % ws.stream))
+        assert ws.frame()[1] == b"to %d" % ws.stream
+    assert one.h.get("/hello").status == 200
+
+
+def test_permessage_deflate(connect):
+    import zlib
+    ws, a = connect("/echo", FIELDS + [("sec-websocket-extensions", "permessage-deflate")])
+    assert a.get("sec-websocket-extensions").startswith("permessage-deflate")
+    packer, unpacker = zlib.compressobj(wbits=-15), zlib.decompressobj(wbits=-15)
+    text = b"again and " * 200
+    data = (packer.compress(text) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    ws.send(wsconn.frame(wsconn.TEXT, data, rsv=4))
+    opcode, payload, fin, rsv = ws.frame()
+    assert rsv == 4 and len(payload) < 200 and unpacker.decompress(payload + b"\0\0\xff\xff") == text
+
+
+def test_flow_control_reaches_the_application(connect):
+    """While the application does not receive, the window of the stream shuts."""
+    ws, _ = connect("/deaf?id=h2deaf")
+    h, message, sent = ws.h, wsconn.frame(wsconn.BINARY, b"x" * 1000), 0
+
+    def window():
+        return 65535 + sum(n for stream, n in h.updates if stream == ws.stream) - sent
+    while window() >= len(message):
+        ws.send(message)
+        sent += len(message)
+        if window() < len(message):
+            h.ping()
+            h.ping()
+    assert sent < 1 << 19
+    assert h.get("/release?id=h2deaf").status == 200
+    h.until(lambda: window() >= len(message))
+
+
+def test_slow_reader(serve, connect):
+    """Output waits for the window of the stream."""
+    server = serve("websockets", flags="h2c")
+    h = H2(server.connect(), send_settings={INITIAL_WINDOW: 1000})
+    h.server = server
+    ws, a = connect(h=h)
+    ws.send(wsconn.frame(wsconn.BINARY, b"z" * 50000))
+    h.until(lambda: len(a.body) == 1000)
+    h.ping()
+    assert len(a.body) == 1000
+    h.update(ws.stream, 1 << 20)
+    assert ws.frame()[1] == b"z" * 50000
+    h.conn.close()
+
+
+def test_row73_shutdown():
+    with Server("websockets", flags="h2c") as s:
+        h = H2(s.connect())
+        h.ping()
+        stream = h.open(h.head("CONNECT", "/echo", FIELDS, more=[(":protocol", "websocket")]), end=False)
+        a = h.answers[stream]
+        h.until(lambda: a.headers)
+        ws = Inside(h, stream)
+        s.signal(signal.SIGTERM)
+        assert ws.frame()[:2] == (wsconn.CLOSE, b"\x03\xf4")
+        ws.send(wsconn.frame(wsconn.CLOSE, b"\x03\xf4"))
+        assert h.read_to_end() == NO_ERROR
+        assert a.ended

@@ -1,0 +1,29 @@
+/* h2_budget.h: what a peer may ask of us in vain: a bucket of tokens that fills up again with time. Pure. */
+#ifndef TINE_HTTP_H2_BUDGET_H
+#define TINE_HTTP_H2_BUDGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct h2_budget {
+    uint32_t most;       /* at the start, and at any time */
+    uint32_t per_second; /* what comes back */
+    uint32_t spent;
+    uint64_t at_ms;      /* when `spent` was true */
+};
+
+/* Takes one. False: there is none left. */
+static inline bool h2_spend(struct h2_budget *b, uint64_t now_ms)
+{
+    uint64_t back = (now_ms - b->at_ms) * b->per_second / 1000;
+    if (back) {
+        b->spent = back < b->spent ? b->spent - (uint32_t)back : 0;
+        b->at_ms = now_ms;
+    }
+    if (b->spent >= b->most)
+        return false;
+    b->spent++;
+    return true;
+}
+
+#endif

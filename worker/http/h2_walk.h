@@ -1,0 +1,31 @@
+/* h2_walk.h: the heads of frames in a stream of bytes, for those frames that nghttp2 passes over without a word. Pure. */
+#ifndef TINE_HTTP_H2_WALK_H
+#define TINE_HTTP_H2_WALK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define H2_WALK_PREFACE 24
+#define H2_WALK_HEAD 13 /* of a frame, with the first 4 bytes of what follows */
+
+struct h2_walk {
+    uint32_t skip;  /* bytes up to the next head */
+    uint8_t n_head; /* bytes in `head` */
+    uint8_t head[H2_WALK_HEAD];
+};
+
+struct h2_walked {
+    uint8_t type;
+    int32_t stream;
+    uint32_t depends; /* PRIORITY: on that stream */
+};
+
+static inline void h2_walk_init(struct h2_walk *w)
+{
+    *w = (struct h2_walk){ .skip = H2_WALK_PREFACE };
+}
+
+/* The next DATA, PRIORITY, RST_STREAM or extension frame whose head ends in [*p, *p + *n): advances both. 0: no more in these bytes. */
+int h2_walk_next(struct h2_walk *w, const uint8_t **p, size_t *n, struct h2_walked *ret);
+
+#endif
