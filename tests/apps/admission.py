@@ -1,6 +1,7 @@
 """Requests that take their time, and say when they begin and when they are cancelled."""
 
 import asyncio
+import random
 
 from apps.kit import body, dispatch, query, start, text
 from apps.report import report
@@ -33,4 +34,16 @@ async def asleep_in_answer(scope, receive, send):
     await asleep(scope, receive, send)
 
 
-app = dispatch(hold, quick, asleep, asleep_in_answer)
+async def large_in_answer(scope, receive, send):
+    """More than any buffer takes: the client has to read."""
+    await start(send)
+    await body(send, bytes(20 << 20), more=True)
+
+
+async def large_answer(scope, receive, send):
+    report(path="large_answer")
+    await start(send, headers=[(b"content-type", b"text/plain")])
+    await body(send, random.Random(1).randbytes(20 << 20))
+
+
+app = dispatch(hold, quick, asleep, asleep_in_answer, large_in_answer, large_answer)

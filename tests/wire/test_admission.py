@@ -1,6 +1,8 @@
 """max_inflight, max_queue, queue_timeout (503 with Retry-After: RFC 9110 10.2.3, 15.6.4) and request_timeout (504)."""
 
+import random
 import select
+import zlib
 
 import pytest
 
@@ -142,6 +144,28 @@ def test_request_timeout_inside_the_answer(admitting):
         data = c.read_to_end()
         assert b"begun" in data and data.startswith(b"HTTP/1.1 200 ") and not data.endswith(b"0\r\n\r\n")
     server.wait_event(path="asleep", state="cancelled")
+
+
+def test_request_timeout_while_a_large_body_waits_for_its_client(admitting):
+    server = admitting(request_timeout="300ms")
+    with server.connect(rcvbuf=8192) as c:
+        c.send_request("GET", "/large_in_answer")
+        server.wait_log(r'request_timeout: "GET /large_in_answer"')
+        c.read_until(b"\r\n\r\n")
+        c.reset()
+    assert server.get("/quick").status == 200
+
+
+@pytest.mark.parametrize("compress", ["off", "gzip"])
+def test_request_timeout_leaves_a_whole_answer_to_its_slow_client(admitting, compress):
+    """The application has done its part in time, even if pieces of it are still to be compressed."""
+    server = admitting(request_timeout="300ms", compress=compress)
+    with server.connect(rcvbuf=8192) as c, server.connect() as other:
+        c.send_request("GET", "/large_answer", ["Accept-Encoding: gzip"])
+        server.wait_event(path="large_answer")
+        assert other.request("GET", "/asleep").status == 504  # it came later, and its time is over
+        data = c.read_response().body
+        assert (data if compress == "off" else zlib.decompress(data, 31)) == random.Random(1).randbytes(20 << 20)
 
 
 def test_request_timeout_does_not_count_the_wait(admitting):

@@ -14,6 +14,7 @@
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
+#include "worker/net/conn.h"
 
 TAILQ_HEAD(req_queue, req);
 
@@ -136,7 +137,7 @@ static void refuse(struct admission *a, struct req *r)
 static void time_out(struct admission *a, struct req *r)
 {
     dequeue(a, r);
-    if (r->state >= REQ_ANSWERED) { /* only its client is slow, which is write_timeout's business */
+    if (resp_is_given(r)) { /* only its client is slow, which is write_timeout's business */
         enqueue(a, r, REQ_TURN_RUNS);
         return;
     }
@@ -144,6 +145,8 @@ static void time_out(struct admission *a, struct req *r)
     struct span method = req_span(r, r->method), target = req_span(r, r->target);
     log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"", (int)method.n,
                 method.p, (int)(target.n < 400 ? target.n : 400), target.p);
+    if (r->conn->lent.n)
+        conn_own(r->conn); /* the handler lets go of what it lent, before the answer is cut */
     inner_of(r)->ops->on_end(r, REQ_END_REQUEST_TIMEOUT);
     if (r->state < REQ_STARTED)
         resp_error(r, 504);

@@ -8,6 +8,7 @@
 #ifndef TINE_HTTP_COMPRESS_H
 #define TINE_HTTP_COMPRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "worker/http/resp.h"
@@ -32,6 +33,8 @@ enum resp_result compress_start(struct req *r, const struct resp_head *head);
 enum resp_result compress_not(struct req *r);
 /* The application's Content-Length (-1: none) and how much of it the application has given. */
 void compress_given(const struct req *r, int64_t *ret_length, uint64_t *ret_given);
+/* Whether the last of the body was given; pieces of it may wait for their turn. */
+bool compress_is_given(const struct req *r);
 /* The output of an answer with an encoding fell below its low mark. */
 void compress_drained(struct req *r);
 

@@ -113,6 +113,12 @@ void compress_given(const struct req *r, int64_t *ret_length, uint64_t *ret_give
     *ret_given = r->encoding->given;
 }
 
+bool compress_is_given(const struct req *r)
+{
+    const struct encoding *e = r->encoding;
+    return e->stage != ENCODING_UNDECIDED && compress_has_left(e) && !e->more && !r->answer_trailers;
+}
+
 /* --- resp_ops --- */
 
 /* Keeps what is behind the first piece for other turns. -1: out of memory. */

@@ -230,6 +230,11 @@ enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_
     return r->ops->interim(r, status, fields, n);
 }
 
+bool resp_is_given(const struct req *r)
+{
+    return r->state >= REQ_ANSWERED || (r->encoding && compress_is_given(r));
+}
+
 void resp_drained(struct req *r)
 {
     if (__builtin_expect(r->encoding != NULL, 0))

@@ -97,6 +97,9 @@ void resp_drained(struct req *r);
 /* For compress.c: what resp_start() ends with, once the fields are the final ones. */
 enum resp_result resp_begin(struct req *r, const struct resp_head *head);
 
+/* The handler has given the whole answer, whether or not it could be sent already. */
+bool resp_is_given(const struct req *r);
+
 /* For handlers that tell their application early: whether resp_start() will take the field; its value as
  * Content-Length, -1 if that is no number. */
 bool resp_field_is_good(const struct resp_field *f);
