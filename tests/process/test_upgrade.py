@@ -200,6 +200,7 @@ def test_socket_files_stay_until_the_last_one_ends(site):
     with site.server(server={"bind": f"unix:{path}"}) as server:
         inode = path.stat().st_ino
         end(upgrade(server))
+        server.wait_log("exited with status 0: this one goes on")
         assert path.stat().st_ino == inode, "the new one is gone, the old one listens"
         new = upgrade(server)
         server.signal(signal.SIGTERM)
