@@ -33,6 +33,17 @@ async def _echo(receive, send):
     await _answer(send, b"".join(parts))
 
 
+async def _upload(receive, send):
+    """Counts what comes and keeps none of it."""
+    n = 0
+    while True:
+        message = await receive()
+        n += len(message.get("body", b""))
+        if not message.get("more_body"):
+            break
+    await _answer(send, b"%d" % n)
+
+
 async def _stream(send):
     await send({"type": "http.response.start", "status": 200, "headers": PLAIN})
     for _ in range(100):
@@ -52,6 +63,8 @@ async def app(scope, receive, send):
         await _answer(send, json.dumps({"message": "Hello, World!", "items": [1, 2, 3]}).encode(), b"application/json")
     elif path == "/echo":
         await _echo(receive, send)
+    elif path == "/upload":
+        await _upload(receive, send)
     elif path == "/stream":
         await _stream(send)
     elif path == "/1m":
@@ -66,6 +79,17 @@ async def app(scope, receive, send):
     else:
         await send({"type": "http.response.start", "status": 404, "headers": PLAIN})
         await send({"type": "http.response.body", "body": b"not found"})
+
+
+def _read_away(stream, left):
+    n = 0
+    while left > 0:
+        data = stream.read(min(left, 65536))
+        if not data:
+            break
+        left -= len(data)
+        n += len(data)
+    return b"%d" % n
 
 
 def _start(start_response, body, kind="text/plain"):
@@ -84,6 +108,8 @@ def wsgi(environ, start_response):
         return _start(start_response, json.dumps({"message": "Hello, World!", "items": [1, 2, 3]}).encode(), "application/json")
     if path == "/echo":
         return _start(start_response, environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+    if path == "/upload":
+        return _start(start_response, _read_away(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0)))
     if path == "/stream":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return (CHUNK for _ in range(100))

@@ -33,7 +33,12 @@ SCENARIOS = {
     "connect": ("/", 64, ["-H", "Connection: close"], None),
     "sleep10ms": ("/sleep", 256, [], None),
     "awaits10": ("/awaits", 64, [], None),
+    "upload64MiB": ("/upload", 2, [], 64 << 20),
+    "static1KB": ("/static/1KB.txt", 64, [], None),
+    "static50KB": ("/static/50KB.txt", 64, [], None),
+    "static10MB": ("/static/10MB.txt", 16, [], None),
 }
+STATIC = [name for name in SCENARIOS if name.startswith("static")]
 UNIT = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 
@@ -121,23 +126,33 @@ def print_table(results):
         print()
 
 
+def find_peers(args, folder):
+    tine = os.path.abspath(args.tine)
+    os.chmod(folder, 0o755)  # peers started by root read it as another user
+    if args.interface == "static":
+        files = os.path.join(folder, "files")
+        servers.make_files(files)
+        return servers.all_static_peers(tine, args.venv, files)
+    return (servers.all_wsgi_peers if args.interface == "wsgi" else servers.all_peers)(tine, args.venv)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--interface", choices=["asgi", "wsgi"], default="asgi")
+    parser.add_argument("--interface", choices=["asgi", "wsgi", "static"], default="asgi")
     parser.add_argument("--tine", default="./tine", help="the binary (default ./tine)")
     parser.add_argument("--venv", help="virtual environment with peers from PyPI")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--scenarios", type=lambda s: s.split(","), default=list(SCENARIOS))
+    parser.add_argument("--scenarios", type=lambda s: s.split(","))
     parser.add_argument("--servers", type=lambda s: s.split(","), help="only these, by name")
     parser.add_argument("--output", default=".", help="folder for bench.json and bench.svg")
     args = parser.parse_args()
+    if not args.scenarios:
+        args.scenarios = STATIC if args.interface == "static" else [s for s in SCENARIOS if s not in STATIC]
     if args.interface == "wsgi":
         args.scenarios = [s for s in args.scenarios if s != "awaits10"]
     with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "log"), "w") as log:
-        all_peers = servers.all_wsgi_peers if args.interface == "wsgi" else servers.all_peers
-        peers = [p for p in all_peers(os.path.abspath(args.tine), args.venv)
-                 if not args.servers or p.name in args.servers]
+        peers = [p for p in find_peers(args, folder) if not args.servers or p.name in args.servers]
         try:
             running = [p for p in peers if p.start(log) or print("not started:", p.name, file=sys.stderr)]
             results = measure(args, running, folder, log)

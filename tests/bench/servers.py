@@ -13,14 +13,21 @@ FLOOR = "floor (C only)"
 
 
 class Peer:
-    def __init__(self, name, argv, only=None, env=None):
-        self.name, self.argv, self.only, self.env = name, argv, only, env or {}
+    """argv, cwd-relative to this folder; {port} and {config} are replaced, {config} by the name of a file with that text."""
+
+    def __init__(self, name, argv, only=None, env=None, config=None):
+        self.name, self.argv, self.only, self.env, self.config = name, argv, only, env or {}, config
         self.process = None
         self.port = None
 
     def start(self, log):
         self.port = free_port()
         argv = [part.replace("{port}", str(self.port)) for part in self.argv]
+        if self.config:
+            name = os.path.join(os.path.dirname(log.name), "%d.conf" % self.port)
+            with open(name, "w") as f:
+                f.write(self.config.replace("{port}", str(self.port)).replace("{folder}", os.path.dirname(log.name)))
+            argv = [part.replace("{config}", name) for part in argv]
         self.process = subprocess.Popen(
             argv, cwd=HERE, stdout=log, stderr=log, env={**os.environ, **self.env}, start_new_session=True
         )
@@ -149,17 +156,100 @@ def python_wsgi_peers(python, tag):
             yield Peer(name + tag, [python, "-c", code])
 
 
+MOD_WSGI = """
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule wsgi_module {modules}/mod_wsgi.so
+ServerName localhost
+Listen 127.0.0.1:{port}
+PidFile {folder}/apache-{port}.pid
+Mutex file:{folder}
+ErrorLog {folder}/apache.log
+WSGISocketPrefix {folder}/wsgi
+StartServers 1
+ServerLimit 1
+ThreadsPerChild 64
+MaxRequestWorkers 64
+MaxKeepAliveRequests 0
+KeepAliveTimeout 60
+WSGIDaemonProcess bench processes=1 threads=4 python-path={here}
+WSGIScriptAlias / {here}/apps.py
+WSGICallableObject wsgi
+WSGIProcessGroup bench
+WSGIApplicationGroup %{GLOBAL}
+<Directory {here}>
+Require all granted
+</Directory>
+"""
+APACHE_MODULES = "/usr/lib/apache2/modules"
+
+
+def mod_wsgi():
+    """Apache with Debian's mod_wsgi; root may not be its user."""
+    if shutil.which("apache2") and os.path.exists(APACHE_MODULES + "/mod_wsgi.so"):
+        who = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
+        text = MOD_WSGI.replace("{modules}", APACHE_MODULES).replace("{here}", HERE)
+        yield Peer("mod_wsgi 4 threads", ["apache2", "-DFOREGROUND", "-f", "{config}"], config=who + text)
+
+
 def all_wsgi_peers(tine, venv):
     common = [tine, "-o", "server.workers=1", "-o", "log.loglevel=error", "-b", "127.0.0.1:{port}"]
     yield Peer("tine", [*common, "-o", "app.threads=1", "apps:wsgi"])
-    yield Peer("tine, 4 threads", [*common, "-o", "app.threads=4", "apps:wsgi"])
+    yield Peer("tine 4 threads", [*common, "-o", "app.threads=4", "apps:wsgi"])
     uwsgi = shutil.which("uwsgi") or shutil.which("uwsgi-core")
     if uwsgi:
-        yield Peer("uWSGI", [uwsgi, "--plugin", "python3", "--http11-socket", "127.0.0.1:{port}", "--so-keepalive", "--master",
-                             "--http-keepalive", "--need-app", "-L", "-p", "1", "--module", "apps:wsgi"])
+        yield Peer("uWSGI", [uwsgi, "--plugin", "python3", "--http11-socket", "127.0.0.1:{port}", "--so-keepalive",
+                             "--master", "--need-app", "-L", "-p", "1", "--pythonpath", HERE, "--module",
+                             "apps:wsgi"])
+    yield from mod_wsgi()
     yield from python_wsgi_peers(DEBIAN_PYTHON, "")
     if venv:
         yield from python_wsgi_peers(os.path.join(venv, "bin", "python"), "/pypi")
+
+
+# --- static files ---
+
+FILES = {"1KB": 1 << 10, "50KB": 50 << 10, "10MB": 10 << 20}
+NGINX = """
+worker_processes 1;
+daemon off;
+error_log stderr error;
+pid {folder}/nginx-{port}.pid;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    types { text/plain txt; }
+    client_body_temp_path {folder}/nginx-body;
+    proxy_temp_path {folder}/nginx-proxy;
+    fastcgi_temp_path {folder}/nginx-fastcgi;
+    uwsgi_temp_path {folder}/nginx-uwsgi;
+    scgi_temp_path {folder}/nginx-scgi;
+    server { listen 127.0.0.1:{port}; location /static/ { alias {files}/; } }
+}
+"""
+
+
+def make_files(folder):
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, 0o755)
+    for name, size in FILES.items():
+        with open(os.path.join(folder, name + ".txt"), "wb") as f:
+            f.write(b"0123456789abcde\n" * (size // 16))
+
+
+def all_static_peers(tine, venv, files):
+    yield Peer("tine", [tine, "-o", "server.workers=1", "-o", "log.loglevel=error", "-b", "127.0.0.1:{port}",
+                        "-o", "static:/static.dir=" + files, "builtin:hello"])
+    if shutil.which("nginx"):
+        who = "user root;\n" if os.geteuid() == 0 else ""
+        yield Peer("nginx", ["nginx", "-c", "{config}", "-e", "stderr"], config=who + NGINX.replace("{files}", files))
+    python = os.path.join(venv, "bin", "python") if venv else DEBIAN_PYTHON
+    if has_module(python, "granian"):
+        yield Peer("granian", [python, "-m", "granian", "--interface", "asginl", "--port", "{port}", "--workers", "1", "--no-ws",
+                               "--no-log", "--static-path-route", "/static", "--static-path-mount", files, "apps:app"])
 
 
 def find_wrk():
