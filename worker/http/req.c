@@ -94,6 +94,26 @@ void req_body_take(struct req *r, size_t n)
         r->ops->took_body(r);
 }
 
+int req_body_move(struct req *r, struct buf *to)
+{
+    if (buf_len(to)) {
+        struct span bytes = req_body(r);
+        if (buf_add(to, bytes.p, bytes.n) < 0)
+            return -1;
+        buf_take(&r->body, bytes.n);
+    } else {
+        struct buf empty = { .p = to->p, .cap = to->cap };
+        *to = r->body;
+        r->body = empty;
+    }
+    return 0;
+}
+
+void req_body_moved(struct req *r)
+{
+    req_body_take(r, 0);
+}
+
 void req_body_want(struct req *r)
 {
     if (r->state != REQ_ENDED)

@@ -161,6 +161,10 @@ static inline struct span req_body(const struct req *r)
     return buf_span(&r->body);
 }
 void req_body_take(struct req *r, size_t n);
+/* Takes all of them, in two steps for those who hold a lock in the first: adds them to `to`, by exchanging memory if that
+ * is empty; 0, or -1: out of memory, nothing moved. Then does what req_body_take() does for the connection. */
+int req_body_move(struct req *r, struct buf *to) __attribute__((warn_unused_result));
+void req_body_moved(struct req *r);
 
 /* No more bytes will come behind those in req_body(). */
 static inline bool req_body_ended(const struct req *r)

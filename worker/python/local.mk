@@ -7,7 +7,7 @@ libtine_python_a_SOURCES = \
 	worker/python/pyerr.h worker/python/pyerr.c \
 	worker/python/stacks.h worker/python/stacks.c \
 	worker/python/loop.h worker/python/loop.c \
-	worker/python/loop_internal.h worker/python/loop_type.c worker/python/loop_turn.c \
+	worker/python/loop_internal.h worker/python/loop_type.c worker/python/loop_turn.c worker/python/loop_hide.c \
 	worker/python/loop_handle.h worker/python/loop_handle.c \
 	worker/python/loop_timer.c worker/python/loop_fd.c worker/python/loop_wake.c \
 	worker/python/task.h \

@@ -37,6 +37,9 @@ PyObject *pyloop_object(struct pyloop *loop);
 /* Takes the GIL for the rest of this libevent callback (and of the poll) if the loop released it;
  * free if held. */
 void pyloop_enter(struct pyloop *loop);
+/* The same for synchronous code, which may start a loop of its own and which Django keeps from its database where one
+ * runs: asyncio.get_running_loop() finds none until the next pyloop_enter() or the next callback. */
+void pyloop_enter_hidden(struct pyloop *loop);
 
 /* Calls hook(arg) once a turn after the ready handles have run and before waiting, and after
  * libevent callbacks of a poll; with or without the GIL. At most 4. */

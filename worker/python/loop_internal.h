@@ -81,6 +81,8 @@ struct pyloop {
     PyThreadState *tstate;     /* of the thread inside event_base_loop() */
     bool polling;              /* inside event_base_loop() */
     bool released;             /* by the loop: the GIL is not held */
+    bool hidden;               /* asyncio was told that no loop runs in this thread */
+    PyObject *set_running_loop; /* asyncio's; NULL: not needed yet */
     unsigned entered;          /* pyloop_enter() calls since it was set to 0 */
     PyObject *capture_context; /* between pyloop_capture_begin() and _end(); borrowed */
     PyObject *captured;
@@ -111,6 +113,10 @@ int loop_check_thread(struct pyloop *loop);
 int loop_open_base(struct pyloop *loop, PyObject *base);
 /* The opposite; everything that is scheduled is dropped. */
 void loop_release_base(struct pyloop *loop);
+
+/* loop_hide.c: what asyncio.get_running_loop() finds: nothing, or the loop again. */
+void loop_hide(struct pyloop *loop);
+void loop_show(struct pyloop *loop);
 
 /* loop_turn.c: one round of the loop. 0, or -1 with an exception set. */
 int loop_turn(struct pyloop *loop);

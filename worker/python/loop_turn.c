@@ -58,13 +58,27 @@ void ready_clear(struct pyloop *loop)
     loop->ready = (struct ready){ 0 };
 }
 
-void pyloop_enter(struct pyloop *loop)
+static void take_gil(struct pyloop *loop)
 {
     loop->entered++;
     if (!loop->released)
         return;
     loop->released = false;
     PyEval_RestoreThread(loop->tstate);
+}
+
+void pyloop_enter(struct pyloop *loop)
+{
+    take_gil(loop);
+    if (__builtin_expect(loop->hidden, 0))
+        loop_show(loop);
+}
+
+void pyloop_enter_hidden(struct pyloop *loop)
+{
+    take_gil(loop);
+    if (!loop->hidden)
+        loop_hide(loop);
 }
 
 static void leave(struct pyloop *loop)
@@ -126,7 +140,7 @@ static void wait_for_events(struct pyloop *loop)
             poll_events(loop, 0);
         }
     }
-    pyloop_enter(loop);
+    take_gil(loop);
     loop->polling = false;
 }
 
@@ -134,6 +148,8 @@ static void wait_for_events(struct pyloop *loop)
  */
 static int run_ready(struct pyloop *loop)
 {
+    if (loop->hidden && loop->ready.n)
+        loop_show(loop);
     for (size_t n = loop->ready.n; n > 0 && loop->ready.n > 0; n--) {
         PyObject *handle = ready_pop(loop);
         int result = loop_handle_run(loop, handle);

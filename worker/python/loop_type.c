@@ -368,6 +368,7 @@ static int loop_visit(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(loop->module);
     Py_VISIT(loop->task_factory);
+    Py_VISIT(loop->set_running_loop);
     Py_VISIT(loop->captured);
     for (size_t i = 0; i < loop->ready.n; i++)
         Py_VISIT(loop->ready.ring[(loop->ready.head + i) & (loop->ready.cap - 1)]);
@@ -381,6 +382,7 @@ static int loop_clear(PyObject *self)
     struct pyloop *loop = loop_of(self);
     loop_release_base(loop);
     Py_CLEAR(loop->task_factory);
+    Py_CLEAR(loop->set_running_loop);
     Py_CLEAR(loop->captured);
     return 0;
 }

@@ -51,7 +51,7 @@ static void on_over(struct wsgi_call *c)
 
 static void run_inline(struct wsgi_call *c)
 {
-    pyloop_enter(c->wsgi->env.loop);
+    pyloop_enter_hidden(c->wsgi->env.loop);
     c->stage = CALL_INLINE;
     c->is_inline = true;
     c->suspended = !wsgi_run(c);
@@ -111,7 +111,7 @@ static void on_turn(struct wsgi *wsgi)
 
 static void resume(struct wsgi_call *c)
 {
-    pyloop_enter(c->wsgi->env.loop);
+    pyloop_enter_hidden(c->wsgi->env.loop);
     c->suspended = false; /* what ends the request meanwhile must not come back here */
     c->suspended = !wsgi_run_resume(c);
     if (!c->suspended)
@@ -232,7 +232,6 @@ static void wsgi_free(struct wsgi *wsgi)
     Py_CLEAR(wsgi->buffered_reader);
     Py_CLEAR(wsgi->buffered_random);
     Py_CLEAR(wsgi->context);
-    Py_CLEAR(wsgi->set_running_loop);
     Py_CLEAR(wsgi->gone_error);
     Py_CLEAR(wsgi->app);
     names_done(&wsgi->names);
@@ -247,18 +246,9 @@ static int types_init(struct wsgi *wsgi)
                : 0;
 }
 
-static int asyncio_init(struct wsgi *wsgi)
-{
-    PyObject *events = PyImport_ImportModule("asyncio.events");
-    wsgi->loop = pyloop_object(wsgi->env.loop);
-    wsgi->set_running_loop = events ? PyObject_GetAttrString(events, "_set_running_loop") : NULL;
-    Py_XDECREF(events);
-    return wsgi->set_running_loop ? 0 : -1;
-}
-
 static int wsgi_init(struct wsgi *wsgi)
 {
-    if (names_init(&wsgi->names) < 0 || types_init(wsgi) < 0 || asyncio_init(wsgi) < 0)
+    if (names_init(&wsgi->names) < 0 || types_init(wsgi) < 0)
         return -1;
     PyObject *errors = wsgi_errors_new(wsgi);
     int r = errors ? wsgi_environ_init(wsgi, errors) : -1;

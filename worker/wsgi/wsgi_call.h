@@ -21,6 +21,8 @@ struct wsgi_parcel;
 
 /* Above it a piece of a body waits for the client, in either direction. */
 #define WSGI_BODY_MARK (64u << 10)
+/* So much of a body is read ahead of an application that has begun to read it. */
+#define WSGI_READ_AHEAD (256u << 10)
 
 enum wsgi_stage {
     CALL_WAIT_BODY, /* a small body is still coming */

@@ -22,22 +22,24 @@ void wsgi_input_feed(struct wsgi_call *c)
     struct req *r = c->req;
     if (!r)
         return;
-    if (!req_body(r).n && !req_body_ended(r)) {
-        c->wants_body = true;
-        req_body_want(r); /* wsgi.c's on_body comes back here, perhaps at once */
-        return;
-    }
-    c->wants_body = false;
-    struct span body = req_body(r);
+    bool ended = req_body_ended(r), more, enough;
     wsgi_pool_lock(c->wsgi->pool);
-    if (buf_add(&c->in, body.p, body.n) < 0)
+    if (req_body_move(r, &c->in) < 0)
         c->gone = c->broken = true;
-    c->in_ended = req_body_ended(r);
-    c->in_asked = false;
-    pthread_cond_broadcast(&c->changed);
+    more = !ended && !c->gone && buf_len(&c->in) < WSGI_READ_AHEAD;
+    c->in_ended = ended;
+    c->in_asked = more;
+    enough = buf_len(&c->in) >= WSGI_READ_AHEAD / 2 || !more;
+    if (enough)
+        pthread_cond_broadcast(&c->changed);
+    bool some = buf_len(&c->in) > 0;
     wsgi_pool_unlock(c->wsgi->pool);
-    if (body.n)
-        req_body_take(r, body.n);
+    if (some && !enough)
+        wsgi_pool_wake_reader(c);
+    c->wants_body = more;
+    req_body_moved(r);
+    if (c->req && c->wants_body)
+        req_body_want(r); /* wsgi.c's on_body comes back here */
 }
 
 /* --- the application's side --- */
@@ -79,7 +81,11 @@ static Py_ssize_t take(struct wsgi_call *c, char *to, size_t most, bool line)
         memcpy(to, from, n);
     buf_take(&c->in, n);
     bool cut = !n && !c->in_ended, broken = c->broken;
+    bool ask = !c->in_asked && !c->in_ended && !c->gone && !c->finished && buf_len(&c->in) <= WSGI_READ_AHEAD / 2;
+    c->in_asked |= ask;
     wsgi_pool_unlock(pool);
+    if (ask)
+        wsgi_pool_ask_body(c);
     if (!cut)
         return (Py_ssize_t)n;
     PyErr_SetString(c->wsgi->gone_error,

@@ -1,5 +1,5 @@
 /* wsgi_input.h: wsgi.input, a file to read the request's body from. Bytes that are not here yet are waited for without
- * the GIL; at most 64 KB lie ready here, and 64 KB more with the connection. */
+ * the GIL; at most 320 KB lie ready here, and 64 KB more with the connection. */
 #ifndef TINE_WSGI_WSGI_INPUT_H
 #define TINE_WSGI_WSGI_INPUT_H
 

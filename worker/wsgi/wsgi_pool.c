@@ -33,6 +33,7 @@ struct wsgi_pool {
     PyInterpreterState *interp;
     struct event *event;
     int fd; /* eventfd: the loop has notes to read */
+    struct wsgi_call *owed; /* the loop's: has bytes that its thread was not told of */
 
     pthread_mutex_t lock;
     pthread_cond_t work;
@@ -225,10 +226,38 @@ static void read_notes(struct wsgi_call *c, struct wsgi_parcel *parcels, unsigne
         pool->ops->on_over(c);
 }
 
+static void tell_changed(struct wsgi_call *c)
+{
+    wsgi_pool_lock(c->wsgi->pool);
+    pthread_cond_broadcast(&c->changed);
+    wsgi_pool_unlock(c->wsgi->pool);
+}
+
+/* One at a time: two that come as fast as this take turns anyway. */
+void wsgi_pool_wake_reader(struct wsgi_call *c)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    if (pool->owed && pool->owed != c) {
+        tell_changed(c);
+    } else if (!pool->owed) {
+        pool->owed = c;
+        event_active(pool->event, EV_READ, 1);
+    }
+}
+
+static void wake_owed(struct wsgi_pool *pool)
+{
+    struct wsgi_call *c = pool->owed;
+    pool->owed = NULL;
+    if (c)
+        tell_changed(c);
+}
+
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct wsgi_pool *pool = arg;
     struct wsgi_call *c;
+    wake_owed(pool);
     wsgi_pool_lock(pool);
     while ((c = TAILQ_FIRST(&pool->outbox))) {
         TAILQ_REMOVE(&pool->outbox, c, outbox);
@@ -246,6 +275,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 
 void wsgi_pool_end(struct wsgi_call *c, bool broken)
 {
+    if (c->wsgi->pool->owed == c)
+        c->wsgi->pool->owed = NULL;
     wsgi_pool_lock(c->wsgi->pool);
     c->gone = true;
     c->broken = broken;

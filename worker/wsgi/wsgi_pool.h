@@ -42,6 +42,8 @@ bool wsgi_pool_take_back(struct wsgi_call *c);
 void wsgi_pool_end(struct wsgi_call *c, bool broken);
 /* The client took `n` bytes that were given with RESP_LATER. */
 void wsgi_pool_credit(struct wsgi_call *c, size_t n);
+/* There are bytes for whoever waits for some: wakes him at the end of the turn, when more may be there. */
+void wsgi_pool_wake_reader(struct wsgi_call *c);
 /* on_turn comes in the next turn. */
 void wsgi_pool_wake(struct wsgi_pool *pool);
 

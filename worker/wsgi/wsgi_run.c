@@ -280,21 +280,9 @@ static bool call_app(struct wsgi_call *c)
     return true;
 }
 
-/* asyncio must not find the server's loop running: a synchronous application may start one of its own, and Django
- * refuses its database otherwise. */
-static void set_running_loop(struct wsgi *wsgi, PyObject *loop)
-{
-    PyObject *r = PyObject_CallOneArg(wsgi->set_running_loop, loop);
-    if (!r)
-        pyerr_log(LOG_LEVEL_ERROR, "Cannot tell asyncio which loop runs");
-    Py_XDECREF(r);
-}
-
 static bool run_in_context(struct wsgi_call *c, bool (*step)(struct wsgi_call *))
 {
     bool ended = true;
-    if (c->is_inline)
-        set_running_loop(c->wsgi, Py_None);
     if (!c->context || PyContext_Enter(c->context) < 0) {
         fail(c);
         end(c);
@@ -305,8 +293,6 @@ static bool run_in_context(struct wsgi_call *c, bool (*step)(struct wsgi_call *)
     }
     if (ended)
         Py_CLEAR(c->context);
-    if (c->is_inline)
-        set_running_loop(c->wsgi, c->wsgi->loop);
     return ended;
 }
 

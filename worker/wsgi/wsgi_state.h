@@ -50,7 +50,6 @@ struct wsgi {
     PyObject *environ;      /* what all have in common; copied for each request */
     PyObject *context;      /* contextvars as the application's modules left them */
     PyObject *gone_error;   /* exception class: the client is gone; an OSError */
-    PyObject *set_running_loop, *loop; /* asyncio's, for calls on the loop's thread */
     PyObject *file_io, *buffered_reader, *buffered_random; /* types of real files */
     struct wsgi_key keys[WSGI_KEY_SLOTS];
     struct wsgi_text server_name, server_port, remote_addr;
