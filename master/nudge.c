@@ -13,8 +13,8 @@
 static bool somebody_waits(const struct listeners *listeners)
 {
     struct pollfd fds[AT_ONCE];
-    for (size_t i = 0; i < listeners->n; i += AT_ONCE) {
-        size_t n = listeners->n - i < AT_ONCE ? listeners->n - i : AT_ONCE;
+    for (size_t i = 0; i < listeners->n_serving; i += AT_ONCE) {
+        size_t n = listeners->n_serving - i < AT_ONCE ? listeners->n_serving - i : AT_ONCE;
         for (size_t k = 0; k < n; k++)
             fds[k] = (struct pollfd){ .fd = listeners->v[i + k].fd, .events = POLLIN };
         if (poll(fds, n, 0) > 0)
