@@ -75,9 +75,18 @@ class TLSConn(Conn):
     def reused(self):
         return self.socket.session_reused
 
-    def end_abruptly(self):
-        """FIN without close_notify."""
-        socket.socket.shutdown(self.socket, socket.SHUT_WR)
+    def send(self, data):
+        try:
+            return super().send(data)
+        except ssl.SSLEOFError as e:
+            raise BrokenPipeError(str(e)) from None
+
+    def half_close(self):
+        """FIN without close_notify, which Python's module cannot send and go on reading."""
+        try:
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)
+        except OSError:
+            pass
         return self
 
     def read_to_notify(self):

@@ -3,10 +3,10 @@
 import pytest
 
 
-@pytest.fixture
-def server(serve):
+@pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+def server(serve, request):
     """The log of this server must hold no traceback when it stops."""
-    s = serve("gone")
+    s = serve("gone", tls=request.param)
     yield s
     assert s.get("/ok").body == b"ok"
 

@@ -5,9 +5,9 @@ import pytest
 LINES = b"".join(b"line %06d\n" % i for i in range(100000))
 
 
-@pytest.fixture
-def server(serve):
-    s = serve("extended", allow=["Traceback"])
+@pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+def server(serve, request):
+    s = serve("extended", allow=["Traceback"], tls=request.param)
     yield s
     with s.connect() as c:
         assert c.request("GET", "/hints?n=0").body == b"final"

@@ -8,9 +8,9 @@ import pytest
 from harness import wait_for
 
 
-@pytest.fixture
-def server(serve):
-    return serve("turns")
+@pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+def server(serve, request):
+    return serve("turns", tls=request.param)
 
 
 def test_many_requests_on_one_connection(server):

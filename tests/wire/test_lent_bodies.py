@@ -8,9 +8,9 @@ from harness import Truncated, memory_kb, sanitized
 N = 4 << 20
 
 
-@pytest.fixture
-def server(serve):
-    return serve("lent", allow=["Traceback"])
+@pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+def server(serve, request):
+    return serve("lent", allow=["Traceback"], tls=request.param)
 
 
 def slow(server):

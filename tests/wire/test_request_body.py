@@ -5,9 +5,9 @@ import hashlib
 import pytest
 
 
-@pytest.fixture
-def server(serve):
-    return serve("bodies")
+@pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+def server(serve, request):
+    return serve("bodies", tls=request.param)
 
 
 def check_events(events, body):

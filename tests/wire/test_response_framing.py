@@ -8,9 +8,9 @@ import pytest
 HEADS = ["/sized", "/unsized", "/unsized_empty", "/stream", "/stream_sized", "/big?n=100000", "/big?n=100000&sized=1"]
 
 
-@pytest.fixture
-def server(serve):
-    return serve("answers")
+@pytest.fixture(params=[False, True], ids=["tcp", "tls"])
+def server(serve, request):
+    return serve("answers", tls=request.param)
 
 
 def without_date(response):

@@ -305,7 +305,7 @@ def test_half_close(tls):
         client.read_until(b"Hello, World!")
 
 
-@pytest.mark.parametrize("how", ["end_abruptly", "reset", "close"])
+@pytest.mark.parametrize("how", ["half_close", "reset", "close"])
 def test_clients_that_go_without_a_word(tls, how):
     server = tls()
     c = server.connect()
@@ -318,7 +318,7 @@ def test_clients_that_go_without_a_word(tls, how):
 def test_truncated_body_reaches_no_application(tls):
     with tls("bodies").connect() as c:
         c.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\npart")
-        c.end_abruptly()
+        c.half_close()
         assert c.read_to_end() == b""
 
 
