@@ -33,6 +33,7 @@ master_sources = \
 	master/status_json.h master/status_json.c \
 	master/status_page.h master/status_page.c master/status_plot.h master/status_plot.c \
 	master/statsd.h master/statsd.c \
+	master/notify_main.h master/notify_main.c \
 	master/notify.h master/notify.c
 
 # A program of its own: no Python, no event loop.

@@ -105,7 +105,7 @@ static int serve(const struct conf_cli *cli, struct generation *first,
                              .title = *title,
                              .upgrade = *upgrade,
                              .notify = { .fd = -1 } };
-    *upgrade = (struct upgrade){ .fd = -1 };
+    *upgrade = (struct upgrade){ .fd = -1, .herald_fd = -1 };
     struct listen_passed passed;
     listen_take_passed(&passed);
     signal(SIGPIPE, SIG_IGN);

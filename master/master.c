@@ -252,6 +252,7 @@ static void on_tick(int fd, short what, void *arg)
 {
     watchdog_look(arg);
     recycle_look(arg);
+    upgrade_look(arg);
     stacks_look(arg);
     nudge_look(arg);
     certs_look(arg);

@@ -24,6 +24,7 @@
 #include "master/generation.h"
 #include "master/master.h"
 #include "master/metrics.h"
+#include "master/notify_main.h"
 #include "master/pidfile.h"
 #include "master/reap.h"
 #include "master/upgrade_exec.h"
@@ -50,7 +51,7 @@ static void take_channel(struct upgrade *upgrade, const char *from)
 void upgrade_init(struct upgrade *upgrade, char **argv)
 {
     const char *from = getenv(UPGRADE_ENV_FROM), *sockets = getenv(UPGRADE_ENV_SOCKETS);
-    *upgrade = (struct upgrade){ .argv = argv, .fd = -1 };
+    *upgrade = (struct upgrade){ .argv = argv, .fd = -1, .herald_fd = -1 };
     upgrade->program = argv[0] ? upgrade_find_program(argv[0]) : NULL;
     if (from)
         take_channel(upgrade, from);
@@ -87,6 +88,7 @@ static void close_channel(struct upgrade *upgrade)
 void upgrade_done(struct upgrade *upgrade)
 {
     close_channel(upgrade);
+    fd_close(&upgrade->herald_fd);
     free(upgrade->program);
     free(upgrade->sockets);
     upgrade->program = upgrade->sockets = NULL;
@@ -110,6 +112,7 @@ static void on_old_gone(struct master *master)
         pidfile_forget_retired(master->conf->server.pidfile, upgrade->other);
     close_channel(upgrade);
     upgrade->state = UPGRADE_ALONE;
+    upgrade->parent = upgrade->other;
     upgrade->other = 0;
     set_shared(master, false);
     if (master->state != MASTER_STARTING && !stops)
@@ -117,6 +120,16 @@ static void on_old_gone(struct master *master)
     /* Again: it may have died without a word. */
     master->notify.quiet = false;
     notify_send(&master->notify, "MAINPID=%d%s", (int)getpid(), stops ? "\nSTOPPING=1" : "");
+}
+
+void upgrade_look(struct master *master)
+{
+    struct upgrade *upgrade = &master->upgrade;
+    fd_close(&upgrade->herald_fd);
+    if (!upgrade->parent || getppid() == upgrade->parent)
+        return;
+    upgrade->parent = 0;
+    upgrade->herald_fd = notify_main_again(&master->notify);
 }
 
 static void on_old_heard(int fd, short what, void *arg)

@@ -31,6 +31,8 @@ struct upgrade {
     char **argv;   /* as we were started */
     pid_t other;   /* the other binary's master; 0: none */
     int fd;        /* channel to it; -1: none */
+    pid_t parent;  /* new one: the old one that is gone, until we are somebody else's child; 0: none */
+    int herald_fd; /* see notify_main.h; -1: none */
     char *sockets; /* new one: what was handed over, until it has been taken */
     struct event heard, timer;
 };
@@ -46,6 +48,9 @@ void upgrade_take_sockets(struct upgrade *upgrade, struct listeners *listeners);
 int upgrade_start(struct master *master) __attribute__((warn_unused_result));
 /* The new one is ready: tells the old one. */
 void upgrade_ready(struct master *master);
+
+/* Now and then. */
+void upgrade_look(struct master *master);
 
 /* SIGUSR2. */
 void upgrade_request(struct master *master);
