@@ -234,6 +234,7 @@ static int begin(struct master *master)
 void upgrade_request(struct master *master)
 {
     struct upgrade *upgrade = &master->upgrade;
+    reap_children(master); /* it may be gone, and its SIGCHLD be handled behind this */
     if (upgrade->state == UPGRADE_HEIR)
         log_warning("SIGUSR2: the old binary (pid %d) is still there: end it first",
                     (int)upgrade->other);
