@@ -22,6 +22,8 @@ async def app(scope, receive, send):
         await text(send, "waited")
     elif scope["path"] == "/thread":
         await text(send, await asyncio.to_thread(str, "from a thread"))
+    elif scope["path"] == "/long":
+        await text(send, "long " * 1000)
     elif scope["path"] == "/file":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.pathsend", "path": os.path.abspath(__file__)})

@@ -8,8 +8,11 @@ sanitizers say at the end), and whoever comes next is served as if nothing had b
 import os
 import signal
 import socket
+import ssl
 
 import pytest
+
+h2conn = pytest.importorskip("h2conn")  # needs python3-hpack
 
 import wsconn
 from faults.faults import ACCEPT, ALLOC, EVENT, NAMES, OPEN, PROCESS, PYTHON, READ, WRITE, Page, built_in
@@ -17,7 +20,7 @@ from harness import Malformed, Server, Truncated, wait_for
 
 pytestmark = pytest.mark.skipif(not built_in(), reason="not built with --enable-fault-injection")
 
-LOST = (Truncated, ConnectionError, BrokenPipeError)
+LOST = (Truncated, ConnectionError, ssl.SSLError)
 
 
 # --- what a client does; an AssertionError that is not of LOST is a fault of the server ---
@@ -72,7 +75,33 @@ def websocket(server):
         c.read_to_end()
 
 
-CLIENTS = [get("/"), get("/await"), get("/thread"), get("/file"), post, pipelined, static, refused, websocket]
+def compressed(server):
+    with server.connect(timeout=10) as c:
+        assert c.request("GET", "/long", ["Accept-Encoding: gzip"]).status in (200, 500, 503)
+
+
+def http2(server):
+    with h2conn.H2(server.connect(timeout=10)) as h:
+        streams = [h.request("GET", path) for path in ("/", "/await", "/file", "/static/every.py")]
+        for stream in streams:
+            answer = h.answer(stream)
+            assert answer.reset is not None or answer.status in (200, 404, 500, 503), answer.headers
+        body = b"a" * 3000 + b"b" * 70000
+        answer = h.post("/echo", body)
+        assert answer.reset is not None or answer.status != 200 or answer.body == body
+
+
+def http2_websocket(server):
+    with h2conn.H2(server.connect(timeout=10)) as h:
+        h.until(lambda: h.settings is not None)
+        if not h.settings.get(h2conn.CONNECT_PROTOCOL):
+            return
+        stream = h.open(h.head("CONNECT", "/ws", [("sec-websocket-version", "13")], more=[(":protocol", "websocket")]), end=False)
+        h.data(stream, wsconn.frame(wsconn.TEXT, b"hello") + wsconn.frame(wsconn.CLOSE, wsconn.close_payload(1000)), end=True)
+        h.answer(stream)
+
+
+CLIENTS = [compressed, get("/"), get("/await"), get("/thread"), get("/file"), post, pipelined, static, refused, websocket]
 
 
 # --- the worker ---
@@ -84,10 +113,17 @@ def page(tmp_path_factory):
     page.close()
 
 
+CONFIG = {"server": {"timeout": "0", "graceful_timeout": "3s"}, "http": {"compress": "gzip"},
+          "static:/static": {"dir": os.path.dirname(__file__) + "/../apps"}}
+# How the server's socket speaks, and who comes there.
+PAIRS = [("", client) for client in CLIENTS] + [("tls", post), ("tls", websocket), ("h2c", http2), ("h2c", http2_websocket)]
+
+
 @pytest.fixture(scope="module")
-def server(page):
-    config = {"server": {"timeout": "0", "graceful_timeout": "3s"}, "static:/static": {"dir": os.path.dirname(__file__) + "/../apps"}}
-    with Server("apps.every:app", config, env=page.env, allow=("Traceback", "Exception ignored", "[CRITICAL]")) as server:
+def server(page, request):
+    speaks = request.param
+    config = {name: dict(keys) for name, keys in CONFIG.items()}
+    with Server("apps.every:app", config, env=page.env, flags=speaks if speaks == "h2c" else "", tls=speaks == "tls", allow=("Traceback", "Exception ignored", "[CRITICAL]")) as server:
         yield server
         server.signal(signal.SIGTERM)
         server.wait_exit()
@@ -108,7 +144,8 @@ def descriptors(pid):
 
 
 @pytest.mark.parametrize("kind", [ALLOC, PYTHON, EVENT, ACCEPT, READ, WRITE, OPEN], ids=NAMES.get)
-@pytest.mark.parametrize("client", CLIENTS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("server, client", PAIRS, indirect=["server"],
+                         ids=[f"{speaks or 'http'}-{client.__name__}" for speaks, client in PAIRS])
 def test_worker_survives_each_failure(server, page, client, kind):
     worker, = server.workers()
     client(server)

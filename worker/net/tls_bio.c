@@ -76,6 +76,7 @@ void tls_bio_done(struct tls *tls)
 void tls_begin(struct tls *tls, struct conn *c)
 {
     ERR_clear_error();
+    buf_take(&tls->out, buf_len(&tls->out)); /* of a connection that broke: never for another one */
     tls->now = c;
     tls->short_read = tls->eof = false;
     errno = 0;
