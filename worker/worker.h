@@ -78,6 +78,14 @@ void worker_ipc_stop(struct worker *w);
 int worker_routes_new(struct worker *w);
 void worker_routes_free(struct worker *w);
 
+/* --- worker_steps.c: app.blocking_warning --- */
+
+struct pyloop;
+struct step_watch;
+/* NULL: it is off, or cannot be had, which is logged. GIL held. */
+struct step_watch *worker_steps_watch(struct worker *w, struct pyloop *loop);
+void worker_steps_unwatch(struct step_watch *watch, struct pyloop *loop);
+
 /* --- worker_app.c: Python and the applications --- */
 
 /* Whether anything that is configured needs Python. */

@@ -26,6 +26,7 @@ struct worker_app {
     struct pytasks
         *early; /* runs nothing: asyncio.current_task() is ours before the application imports it */
     struct mounts *mounts;
+    struct step_watch *watch; /* NULL: not yet, not any more, or off */
 };
 
 static void on_turn(void *arg)
@@ -186,6 +187,7 @@ static void on_started(void *arg, enum interface_start result, const char *why)
         return;
     switch (result) {
     case INTERFACE_STARTED:
+        a->watch = worker_steps_watch(a->worker, a->loop);
         worker_serve(a->worker);
         return;
     case INTERFACE_START_NEEDS_MAIN:
@@ -230,8 +232,17 @@ static void on_stopped(void *arg)
     worker_stopped(((struct worker_app *)arg)->worker);
 }
 
+/* Start-up and shut-down may take their time. */
+static void unwatch(struct worker_app *a)
+{
+    if (a->watch)
+        worker_steps_unwatch(a->watch, a->loop);
+    a->watch = NULL;
+}
+
 void worker_app_stop(struct worker_app *a)
 {
+    unwatch(a);
     pyloop_enter(a->loop);
     mounts_stop(a->mounts, on_stopped, a);
 }
@@ -243,6 +254,7 @@ void worker_app_end(struct worker_app *a)
 
 void worker_app_free(struct worker_app *a)
 {
+    unwatch(a);
     mounts_free(a->mounts);
     pytasks_free(a->early);
     pyloop_free(a->loop);

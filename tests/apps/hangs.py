@@ -47,4 +47,28 @@ async def grow(scope, receive, send):
     await text(send, str(os.getpid()))
 
 
-app = dispatch(pid, python, native, sleep, waits, grow)
+async def later(scope, receive, send):
+    """In a step that comes after others."""
+    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    time.sleep(0.5)
+    await text(send, "later")
+
+
+async def block():
+    time.sleep(0.5)
+
+
+async def task(scope, receive, send):
+    """In a task of its own."""
+    await asyncio.create_task(block())
+    await text(send, "done")
+
+
+async def after(scope, receive, send):
+    """When the answer has been sent."""
+    await text(send, "sent")
+    time.sleep(0.5)
+
+
+app = dispatch(pid, python, native, sleep, waits, grow, later, task, after)

@@ -73,6 +73,7 @@ def test_counts_are_those_of_the_requests():
 def test_both_formats_are_valid_and_agree():
     with Watched() as s:
         s.get("/pid")
+        wait_for(lambda: s.samples()["tine_requests_total{status=2xx}"] == 1, what="the request's count")
         plain = s.see("/metrics")
         assert plain.get("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
         old = {x.name for family in parse_prometheus(plain.body.decode()) for x in family.samples}

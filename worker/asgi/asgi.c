@@ -7,6 +7,7 @@
 #include "worker/asgi/asgi2.h"
 #include "worker/asgi/asgi_http.h"
 #include "worker/asgi/asgi_lifespan.h"
+#include "worker/asgi/asgi_report.h"
 #include "worker/asgi/asgi_scope.h"
 #include "worker/asgi/asgi_state.h"
 #include "worker/asgi/asgi_ws.h"
@@ -79,6 +80,7 @@ static struct handler *open_version(const struct app_env *env, PyObject *object,
     asgi->env = *env;
     asgi->version = version;
     asgi->app = Py_NewRef(object);
+    pytasks_describe_by(env->tasks, asgi_describe_step);
     if (asgi_init(asgi) == 0)
         return &asgi->handler;
     PyObject *exception = pyerr_take();

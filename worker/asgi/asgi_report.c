@@ -9,6 +9,7 @@
 #include "worker/asgi/asgi_http.h"
 #include "worker/asgi/asgi_scope.h"
 #include "worker/asgi/asgi_state.h"
+#include "worker/asgi/asgi_ws_priv.h"
 #include "worker/net/conn.h"
 #include "worker/python/pyerr.h"
 
@@ -114,4 +115,25 @@ void asgi_report_websocket(struct asgi *asgi, PyObject *scope, PyObject *value, 
         return;
     describe(asgi, scope, line, sizeof line);
     log_error("ASGI application returned %s: %s", what, line);
+}
+
+static PyObject *scope_of(PyObject *arg)
+{
+    const struct asgi *asgi = ((struct channel *)arg)->asgi;
+    if (Py_IS_TYPE(arg, asgi->exchange_type))
+        return ((struct exchange *)arg)->scope;
+    return Py_IS_TYPE(arg, asgi->websocket_type) ? ((struct websocket *)arg)->scope : NULL;
+}
+
+void asgi_describe_step(PyObject *arg, char *to, size_t size)
+{
+    const struct asgi_names *names = &((struct channel *)arg)->asgi->names;
+    PyObject *scope = scope_of(arg);
+    if (!scope) /* its application has ended, or it is the lifespan's */
+        return;
+    PyObject *method = scope_text(scope, names->method), *path = scope_text(scope, names->raw_path);
+    const char *word = utf8(method);
+    snprintf(to, size, "%s %s", *word ? word : "WebSocket", utf8(path));
+    Py_XDECREF(method);
+    Py_XDECREF(path);
 }

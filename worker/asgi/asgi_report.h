@@ -16,4 +16,7 @@ void asgi_report_incomplete(struct exchange *x);
 /* It returned `value` from a websocket scope; `what` says what it left undone (NULL: nothing). */
 void asgi_report_websocket(struct asgi *asgi, PyObject *scope, PyObject *value, const char *what);
 
+/* pytask_describe_fn: "GET /path", without the query. */
+void asgi_describe_step(PyObject *arg, char *to, size_t size);
+
 #endif

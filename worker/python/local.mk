@@ -6,6 +6,7 @@ libtine_python_a_SOURCES = \
 	worker/python/pystate.h worker/python/pystate.c \
 	worker/python/pyerr.h worker/python/pyerr.c \
 	worker/python/stacks.h worker/python/stacks.c \
+	worker/python/step_watch.h worker/python/step_watch.c \
 	worker/python/loop.h worker/python/loop.c \
 	worker/python/loop_internal.h worker/python/loop_type.c worker/python/loop_turn.c worker/python/loop_hide.c \
 	worker/python/loop_handle.h worker/python/loop_handle.c \

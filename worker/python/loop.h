@@ -17,6 +17,7 @@
 struct event_base;
 struct interp;
 struct pyloop;
+struct step_watch;
 
 /* Makes the loop and sets it as the thread's event loop. GIL held. `base` stays the caller's; it
  * needs the flag EVENT_BASE_FLAG_NOLOCK, neither PRECISE_TIMER (a system call in every turn; the
@@ -40,6 +41,11 @@ void pyloop_enter(struct pyloop *loop);
 /* The same for synchronous code, which may start a loop of its own and which Django keeps from its database where one
  * runs: asyncio.get_running_loop() finds none until the next pyloop_enter() or the next callback. */
 void pyloop_enter_hidden(struct pyloop *loop);
+
+/* Has every step noted in `watch`, which stays the caller's; NULL: no more. */
+void pyloop_watch_steps(struct pyloop *loop, struct step_watch *watch);
+/* NULL: nobody watches. */
+struct step_watch *pyloop_step_watch(const struct pyloop *loop);
 
 /* Calls hook(arg) once a turn after the ready handles have run and before waiting, and after
  * libevent callbacks of a poll; with or without the GIL. At most 4. */

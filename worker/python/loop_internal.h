@@ -78,6 +78,7 @@ struct pyloop {
     struct signal_watch *signals[LOOP_SIGNALS];
     struct wake wake;
 
+    struct step_watch *step_watch; /* NULL: nobody watches */
     PyThreadState *tstate;     /* of the thread inside event_base_loop() */
     bool polling;              /* inside event_base_loop() */
     bool released;             /* by the loop: the GIL is not held */
@@ -94,6 +95,8 @@ struct pyloop {
     } hooks[LOOP_HOOKS];
     unsigned n_hooks;
 };
+
+struct step_watch;
 
 int loop_type_init(PyObject *module, struct pystate *st);
 

@@ -10,6 +10,7 @@
  */
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_internal.h"
+#include "worker/python/step_watch.h"
 
 enum { FIRST_CAP = 256 };
 
@@ -61,6 +62,8 @@ void ready_clear(struct pyloop *loop)
 static void take_gil(struct pyloop *loop)
 {
     loop->entered++;
+    if (__builtin_expect(loop->step_watch != NULL, 0) && loop->polling)
+        step_watch_begin(loop->step_watch);
     if (!loop->released)
         return;
     loop->released = false;
@@ -79,6 +82,16 @@ void pyloop_enter_hidden(struct pyloop *loop)
     take_gil(loop);
     if (!loop->hidden)
         loop_hide(loop);
+}
+
+void pyloop_watch_steps(struct pyloop *loop, struct step_watch *watch)
+{
+    loop->step_watch = watch;
+}
+
+struct step_watch *pyloop_step_watch(const struct pyloop *loop)
+{
+    return loop->step_watch;
 }
 
 static void leave(struct pyloop *loop)
@@ -119,6 +132,8 @@ static bool must_not_block(const struct pyloop *loop)
 static void poll_events(struct pyloop *loop, int flags)
 {
     event_base_loop(loop->base, EVLOOP_ONCE | flags);
+    if (__builtin_expect(loop->step_watch != NULL, 0))
+        step_watch_end(loop->step_watch);
     run_hooks(loop);
 }
 
@@ -152,11 +167,15 @@ static int run_ready(struct pyloop *loop)
         loop_show(loop);
     for (size_t n = loop->ready.n; n > 0 && loop->ready.n > 0; n--) {
         PyObject *handle = ready_pop(loop);
+        if (__builtin_expect(loop->step_watch != NULL, 0))
+            step_watch_begin(loop->step_watch);
         int result = loop_handle_run(loop, handle);
         Py_DECREF(handle);
         if (result)
             return -1;
     }
+    if (__builtin_expect(loop->step_watch != NULL, 0))
+        step_watch_end(loop->step_watch);
     return 0;
 }
 

@@ -83,6 +83,21 @@ static PyObject *asyncio_task_type(void)
     return type;
 }
 
+void pytasks_describe_by(struct pytasks *tasks, pytask_describe_fn *describe)
+{
+    tasks->describe = describe;
+}
+
+struct step_watch *task_step_named(struct pytasks *tasks, PyObject *arg)
+{
+    struct step_watch *watch = tasks->loop->step_watch;
+    char *to = step_watch_name(watch);
+    if (!*to && arg && tasks->describe)
+        tasks->describe(arg, to, STEP_WHAT);
+    step_watch_enter(watch);
+    return watch;
+}
+
 struct pytasks *pytasks_new(struct pyloop *loop)
 {
     struct pytasks *t = allocate();

@@ -26,6 +26,10 @@ struct pytasks *pytasks_new(struct pyloop *loop);
 /* What still runs is closed, its done called with GeneratorExit. Not from inside a first step. */
 void pytasks_free(struct pytasks *tasks);
 
+/* For those who watch the loop's steps (step_watch.h): writes what the one that was started with `arg` works for. */
+typedef void pytask_describe_fn(PyObject *arg, char *to, size_t size);
+void pytasks_describe_by(struct pytasks *tasks, pytask_describe_fn *describe);
+
 /* `coro`: what calling an async callable returned: a coroutine or any awaitable with send/throw (stolen).
  * `arg` (may be NULL) is kept alive until done has been called. 0; or -1 with an exception set (no memory), done not
  * called. From inside another Task's step (see pytasks_idle()), in debug mode and with a task factory it is

@@ -103,9 +103,11 @@ static PySendResult drive(struct proxy *p, PyObject *arg, PyObject **ret)
 {
     PySendResult how = PYGEN_ERROR;
     bool uncalled = p->state == PROXY_UNCALLED;
+    struct step_watch *watch = task_step_begins(p->tasks, p->arg);
     p->state = PROXY_RUNNING;
     if (!uncalled || call_callable(p) == 0)
         how = PyIter_Send(p->iterator, arg ? arg : Py_None, ret);
+    task_step_ends(watch);
     return settle(p, how, *ret);
 }
 

@@ -8,6 +8,8 @@
 #include <Python.h>
 #include <stdbool.h>
 
+#include "worker/python/loop_internal.h"
+#include "worker/python/step_watch.h"
 #include "worker/python/task.h"
 
 enum { PROXY_FREE_LIST = 256 };
@@ -80,6 +82,7 @@ struct pytasks {
     struct pyloop *loop; /* NULL after pytasks_free() */
     struct current *current;
     PyObject *loop_object;
+    pytask_describe_fn *describe; /* NULL: nothing is known */
     PyObject *base_context;
     PyTypeObject *proxy_type;
     PyObject *task_type;
@@ -89,6 +92,21 @@ struct pytasks {
     unsigned n_free;
     struct proxy *free[PROXY_FREE_LIST];
 };
+
+/* ---- task.c, for step_watch.h: a step of the one that was started with `arg` begins and ends on this thread. Without a
+ * watch NULL comes back. */
+struct step_watch *task_step_named(struct pytasks *tasks, PyObject *arg);
+static inline struct step_watch *task_step_begins(struct pytasks *tasks, PyObject *arg)
+{
+    if (__builtin_expect(!tasks->loop || !tasks->loop->step_watch, 1))
+        return NULL;
+    return task_step_named(tasks, arg);
+}
+static inline void task_step_ends(struct step_watch *watch)
+{
+    if (__builtin_expect(watch != NULL, 0))
+        step_watch_leave(watch);
+}
 
 /* ---- task_proxy.c */
 PyTypeObject *proxy_make_type(void);

@@ -81,10 +81,12 @@ static PySendResult run(struct first_step *step, PyObject **ret_value)
 {
     struct current *current = step->tasks->current;
     PySendResult how = PYGEN_ERROR;
+    struct step_watch *watch = task_step_begins(step->tasks, step->job->arg);
     current->step = step;
     if (open_iterator(step) == 0)
         how = PyIter_Send(step->iterator, Py_None, ret_value);
     current->step = NULL;
+    task_step_ends(watch);
     if (how == PYGEN_ERROR)
         *ret_value = pyerr_take();
     leave(step);

@@ -11,6 +11,7 @@
  */
 #include "worker/wsgi/wsgi.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/fdutil.h"
@@ -21,6 +22,7 @@
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
+#include "worker/python/step_watch.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_environ.h"
 #include "worker/wsgi/wsgi_errors.h"
@@ -49,12 +51,35 @@ static void on_over(struct wsgi_call *c)
     wsgi_call_unref(c);
 }
 
+/* The application runs on the loop's thread: for those who watch the loop's steps. NULL: nobody does. */
+static struct step_watch *step_begins(const struct wsgi_call *c)
+{
+    struct step_watch *watch = pyloop_step_watch(c->wsgi->env.loop);
+    if (!watch)
+        return NULL;
+    if (c->req) {
+        struct span method = req_span(c->req, c->req->method), path = req_span(c->req, c->req->path);
+        snprintf(step_watch_name(watch), STEP_WHAT, "%.*s %.*s", (int)method.n, method.p,
+                 (int)(path.n < STEP_WHAT ? path.n : STEP_WHAT), path.p);
+    }
+    step_watch_enter(watch);
+    return watch;
+}
+
+static void step_ends(struct step_watch *watch)
+{
+    if (watch)
+        step_watch_leave(watch);
+}
+
 static void run_inline(struct wsgi_call *c)
 {
     pyloop_enter_hidden(c->wsgi->env.loop);
     c->stage = CALL_INLINE;
     c->is_inline = true;
+    struct step_watch *watch = step_begins(c);
     c->suspended = !wsgi_run(c);
+    step_ends(watch);
     if (!c->suspended)
         on_over(c);
 }
@@ -113,7 +138,9 @@ static void resume(struct wsgi_call *c)
 {
     pyloop_enter_hidden(c->wsgi->env.loop);
     c->suspended = false; /* what ends the request meanwhile must not come back here */
+    struct step_watch *watch = step_begins(c);
     c->suspended = !wsgi_run_resume(c);
+    step_ends(watch);
     if (!c->suspended)
         on_over(c);
 }

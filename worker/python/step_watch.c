@@ -1,0 +1,312 @@
+/* step_watch.c: see step_watch.h. The stack is written by faulthandler inside a signal handler of the loop's thread, which
+ * needs no GIL, so that native code which holds it is seen too; into a pipe, from which the watching thread takes it. That
+ * thread knows nothing of Python and must never touch an object. What it reads of the other's notes may change under it
+ * only when the step that it reads about is over.
+ */
+#include "worker/python/step_watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/fdutil.h"
+#include "common/log.h"
+
+#define NS_PER_MS 1000000u
+#define DUMP_MS 1000       /* for writing a stack, on a machine that is busy */
+#define DUMP_MAX (64u << 10)
+#define REPORTS_AT_ONCE 5  /* and then one in */
+#define REPORT_EVERY_MS 10000
+
+struct step_watch {
+    uint64_t limit_ns;
+    const struct step_watch_ops *ops;
+    void *arg;
+
+    /* written by the loop's thread */
+    _Atomic(uint64_t) started_ns; /* of the present step; 0: none */
+    _Atomic(unsigned) number;     /* of the present step */
+    unsigned depth;
+    char what[STEP_WHAT];
+
+    /* written by the watching thread */
+    _Atomic(unsigned) told; /* number of the last step whose stack was logged */
+
+    pthread_t loop_thread, thread;
+    int signo;
+    void (*dump)(int signo); /* faulthandler's */
+    int pipe[2];             /* what it writes; a NUL ends a stack */
+    int stop_fd;             /* readable: the watch ends */
+    unsigned seen;           /* number of the last step that was judged */
+    unsigned reports;        /* that may be made now */
+    uint64_t earned_ms;      /* when the last one was earned */
+    unsigned untold;         /* late steps since the last report */
+};
+
+/* --- the loop's thread --- */
+
+/* The coarse clock is read twice a step: cheap, and exact enough for what takes milliseconds. */
+void step_watch_end(struct step_watch *watch)
+{
+    uint64_t started = atomic_load_explicit(&watch->started_ns, memory_order_relaxed);
+    if (!started || watch->depth)
+        return;
+    uint64_t took = clock_coarse_ns() - started;
+    unsigned number = atomic_load_explicit(&watch->number, memory_order_relaxed);
+    atomic_store_explicit(&watch->started_ns, 0, memory_order_release);
+    if (took >= watch->limit_ns)
+        watch->ops->on_late(watch->arg, watch->what, took,
+                            atomic_load_explicit(&watch->told, memory_order_relaxed) == number);
+}
+
+void step_watch_begin(struct step_watch *watch)
+{
+    if (watch->depth)
+        return;
+    step_watch_end(watch);
+    watch->what[0] = '\0';
+    atomic_fetch_add_explicit(&watch->number, 1, memory_order_relaxed);
+    atomic_store_explicit(&watch->started_ns, clock_coarse_ns(), memory_order_release);
+}
+
+void step_watch_enter(struct step_watch *watch)
+{
+    watch->depth++;
+}
+
+void step_watch_leave(struct step_watch *watch)
+{
+    watch->depth--;
+}
+
+char *step_watch_name(struct step_watch *watch)
+{
+    return watch->what;
+}
+
+static void on_signal(int signo, siginfo_t *info, void *context)
+{
+    if (info->si_code != SI_QUEUE || info->si_pid != getpid())
+        return;
+    const struct step_watch *watch = info->si_value.sival_ptr;
+    int saved = errno;
+    watch->dump(signo);
+    (void)!write(watch->pipe[1], "", 1);
+    errno = saved;
+}
+
+/* --- the watching thread --- */
+
+/* The part of a dump that is about the loop's thread; all of it if that cannot be told. Sections are divided by empty
+ * lines and begin "Thread 0x00007f..." or "Current thread 0x00007f...". */
+static struct span section_of(const struct step_watch *watch, struct span dump)
+{
+    char id[40];
+    int n = snprintf(id, sizeof id, "hread 0x%016lx ", (unsigned long)watch->loop_thread);
+    const char *at = memmem(dump.p, dump.n, id, (size_t)n);
+    if (!at)
+        return dump;
+    const char *line = memchr(at, '\n', dump.n - (size_t)(at - dump.p));
+    if (!line)
+        return dump;
+    struct span section = { line + 1, dump.n - (size_t)(line + 1 - dump.p) };
+    const char *end = memmem(section.p, section.n, "\n\n", 2);
+    if (end)
+        section.n = (size_t)(end + 1 - section.p);
+    return section;
+}
+
+/* Takes what is in the pipe. True: the end of a stack was among it. */
+static bool drain(struct step_watch *watch, struct buf *dump)
+{
+    char piece[4096];
+    ssize_t n;
+    bool whole = false;
+    while ((n = read(watch->pipe[0], piece, sizeof piece)) > 0) {
+        whole |= piece[n - 1] == '\0';
+        if (dump && buf_len(dump) < DUMP_MAX && buf_add(dump, piece, (size_t)n - (piece[n - 1] == '\0')) < 0)
+            return true;
+    }
+    return whole;
+}
+
+/* Has the loop's thread write its stack. */
+static void take_stack(struct step_watch *watch, struct buf *dump)
+{
+    union sigval value = { .sival_ptr = watch };
+    uint64_t until = clock_ms() + DUMP_MS;
+    drain(watch, NULL); /* of one that came too late */
+    if (pthread_sigqueue(watch->loop_thread, watch->signo, value) != 0)
+        return;
+    for (uint64_t now; (now = clock_ms()) < until;) {
+        struct pollfd p = { .fd = watch->pipe[0], .events = POLLIN };
+        if (poll(&p, 1, (int)(until - now)) > 0 && drain(watch, dump))
+            return;
+    }
+}
+
+static bool may_report(struct step_watch *watch)
+{
+    uint64_t now = clock_ms(), earned = (now - watch->earned_ms) / REPORT_EVERY_MS;
+    if (earned) {
+        watch->reports = earned + watch->reports > REPORTS_AT_ONCE ? REPORTS_AT_ONCE : watch->reports + (unsigned)earned;
+        watch->earned_ms = now;
+    }
+    if (!watch->reports) {
+        watch->untold++;
+        return false;
+    }
+    watch->reports--;
+    return true;
+}
+
+static void report(struct step_watch *watch, unsigned number)
+{
+    char first[STEP_WHAT + 200], what[STEP_WHAT], before[60] = "";
+    struct buf dump = { 0 };
+    if (!may_report(watch))
+        return;
+    take_stack(watch, &dump);
+    memcpy(what, watch->what, sizeof what);
+    what[sizeof what - 1] = '\0';
+    uint64_t started = atomic_load_explicit(&watch->started_ns, memory_order_acquire);
+    /* The stack is of the step that we mean if that one goes on. */
+    if (!started || atomic_load_explicit(&watch->number, memory_order_relaxed) != number) {
+        watch->reports++;
+        buf_release(&dump);
+        return;
+    }
+    if (watch->untold)
+        snprintf(before, sizeof before, "; %u more since the last report", watch->untold);
+    watch->untold = 0;
+    snprintf(first, sizeof first, "the event loop has been held for %.0f ms (app.blocking_warning) by %s%s%s%s; its stack:",
+             (double)(clock_coarse_ns() - started) / 1e6, *what ? "\"" : "", *what ? what : "a task or callback of the application",
+             *what ? "\"" : "", before);
+    struct span section = section_of(watch, buf_span(&dump));
+    log_block(LOG_LEVEL_WARNING, first, section.n ? section.p : "  (none could be taken)\n",
+              section.n ? section.n : strlen("  (none could be taken)\n"));
+    buf_release(&dump);
+    atomic_store_explicit(&watch->told, number, memory_order_relaxed);
+}
+
+/* Judges the present step. Milliseconds until the next look. */
+static int look(struct step_watch *watch)
+{
+    uint64_t limit = watch->limit_ns, now = clock_coarse_ns();
+    unsigned number = atomic_load_explicit(&watch->number, memory_order_acquire);
+    uint64_t started = atomic_load_explicit(&watch->started_ns, memory_order_acquire);
+    int half = (int)(limit / NS_PER_MS / 2);
+    if (!started || number == watch->seen)
+        return half ? half : 1;
+    if (now < started + limit)
+        return (int)((started + limit - now) / NS_PER_MS) + 1;
+    watch->seen = number;
+    report(watch, number);
+    return half ? half : 1;
+}
+
+static void *run(void *arg)
+{
+    struct step_watch *watch = arg;
+    struct pollfd stop = { .fd = watch->stop_fd, .events = POLLIN };
+    while (poll(&stop, 1, look(watch)) <= 0) {
+    }
+    return NULL;
+}
+
+/* --- life --- */
+
+/* Has faulthandler take the signal, and puts our handler around its own. 0, or -1 with an exception set. */
+static int take_signal(struct step_watch *watch)
+{
+    struct sigaction action;
+    PyObject *module = PyImport_ImportModule("faulthandler");
+    PyObject *function = module ? PyObject_GetAttrString(module, "register") : NULL;
+    PyObject *args = function ? Py_BuildValue("(i)", watch->signo) : NULL;
+    PyObject *kwargs = args ? Py_BuildValue("{s:i,s:O}", "file", watch->pipe[1], "all_threads", Py_True) : NULL;
+    PyObject *r = kwargs ? PyObject_Call(function, args, kwargs) : NULL;
+    Py_XDECREF(kwargs);
+    Py_XDECREF(args);
+    Py_XDECREF(function);
+    Py_XDECREF(module);
+    if (!r)
+        return -1;
+    Py_DECREF(r);
+    sigaction(watch->signo, NULL, &action);
+    watch->dump = action.sa_handler;
+    action.sa_sigaction = on_signal;
+    action.sa_flags |= SA_SIGINFO | SA_RESTART;
+    sigaction(watch->signo, &action, NULL);
+    return 0;
+}
+
+/* It takes no signal of the process. */
+static int start_thread(struct step_watch *watch)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&watch->thread, NULL, run, watch);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!error)
+        pthread_setname_np(watch->thread, "step watch");
+    errno = error;
+    return error ? -1 : 0;
+}
+
+static void release(struct step_watch *watch)
+{
+    fd_close(&watch->pipe[0]);
+    fd_close(&watch->pipe[1]);
+    fd_close(&watch->stop_fd);
+    free(watch);
+}
+
+struct step_watch *step_watch_new(uint64_t limit_ms, const struct step_watch_ops *ops, void *arg)
+{
+    struct step_watch *watch = calloc(1, sizeof *watch);
+    if (!watch) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    watch->limit_ns = limit_ms * NS_PER_MS;
+    watch->ops = ops;
+    watch->arg = arg;
+    watch->reports = REPORTS_AT_ONCE;
+    watch->earned_ms = clock_ms();
+    watch->loop_thread = pthread_self();
+    watch->signo = SIGRTMAX - 3;
+    watch->pipe[0] = watch->pipe[1] = -1;
+    watch->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (watch->stop_fd < 0 || pipe2(watch->pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+        PyErr_SetFromErrno(PyExc_OSError);
+    else if (take_signal(watch) == 0) {
+        if (start_thread(watch) == 0)
+            return watch;
+        PyErr_SetFromErrno(PyExc_OSError);
+        signal(watch->signo, SIG_IGN);
+    }
+    release(watch);
+    return NULL;
+}
+
+void step_watch_free(struct step_watch *watch)
+{
+    if (!watch)
+        return;
+    uint64_t one = 1;
+    (void)!write(watch->stop_fd, &one, sizeof one);
+    pthread_join(watch->thread, NULL);
+    signal(watch->signo, SIG_IGN); /* what is still on its way is forgotten with it */
+    release(watch);
+}
