@@ -101,6 +101,12 @@ fault_ldflags = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wra
 endif
 
 # make bench BENCH_ARGS='--rounds 5 --venv DIR': Tine beside its peers; measures, passes no verdict.
+# --interface websocket has its own load generator.
+EXTRA_PROGRAMS = tests/bench/wsload
+CLEANFILES += tests/bench/wsload$(EXEEXT)
+tests_bench_wsload_SOURCES = tests/bench/wsload.c
+tests_bench_wsload_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS)
+tests_bench_wsload_LDADD = $(LIBEVENT_LIBS) $(ZLIB_LIBS)
 .PHONY: bench
-bench: all
+bench: all tests/bench/wsload
 	$(PYTHON3) $(srcdir)/tests/bench/bench.py --tine ./tine $(BENCH_ARGS)

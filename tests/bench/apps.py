@@ -1,4 +1,4 @@
-"""The applications that every server runs: plain ASGI, and the same as WSGI where a peer speaks only that."""
+"""The applications that every server runs: plain ASGI, and the same as WSGI where a peer speaks only that; WebSockets."""
 import asyncio
 import json
 import time
@@ -90,6 +90,34 @@ def _read_away(stream, left):
         left -= len(data)
         n += len(data)
     return b"%d" % n
+
+
+room = set()
+
+
+async def websocket(scope, receive, send):
+    """Sends each message back, or to all."""
+    if scope["type"] != "websocket":
+        raise RuntimeError("only WebSockets")
+    await receive()
+    await send({"type": "websocket.accept"})
+    broadcast = scope["path"] == "/ws/all"
+    if broadcast:
+        room.add(send)
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            room.discard(send)
+            return
+        answer = {"type": "websocket.send", "text": message["text"]}
+        if broadcast:
+            for member in tuple(room):
+                try:
+                    await member(answer)
+                except Exception:  # its client has gone; what is raised then is each server's own
+                    room.discard(member)
+        else:
+            await send(answer)
 
 
 def _start(start_response, body, kind="text/plain"):

@@ -17,6 +17,7 @@ import tempfile
 
 import plot
 import servers
+import wsbench
 
 HEADERS20 = [arg for i in range(20) for arg in ("-H", "X-Header-%02d: value of the header number %d" % (i, i))]
 
@@ -102,6 +103,22 @@ def measure(args, peers, folder, log):
     return {s: {name: median(r) for name, r in by.items()} for s, by in runs.items()}
 
 
+def measure_websockets(args, peers, log):
+    """Idle connections once: their figures do not scatter."""
+    runs = {s: {p.name: [] for p in peers} for s in args.scenarios}
+    for round_number in range(args.rounds):
+        for scenario in args.scenarios:
+            for peer in peers if round_number == 0 or "idle" not in scenario else []:
+                if not (peer.alive() or revive(peer, log)):
+                    continue
+                run = wsbench.load(args.wsload, peer, scenario, args.seconds, log)
+                if run:
+                    runs[scenario][peer.name].append(run)
+                if sys.stderr.isatty():
+                    print("\r%d/%d %-16s %-24s" % (round_number + 1, args.rounds, scenario, peer.name), end="", file=sys.stderr)
+    return {s: {name: median(r) for name, r in by.items()} for s, by in runs.items()}
+
+
 def add_ratios(results):
     """To each figure its CPU time divided by Tine's and by the floor's; None where that was not measured."""
     for by_server in results.values():
@@ -112,16 +129,16 @@ def add_ratios(results):
 
 
 def print_table(results):
-    print("%-10s %-26s %9s %9s %7s %7s %8s %8s %8s"
+    print("%-20s %-26s %9s %9s %7s %7s %8s %8s %8s"
           % ("scenario", "server", "req/s", "CPU µs", "/ tine", "/ floor", "p50 ms", "p99 ms", "PSS MB"))
     for scenario, by_server in results.items():
         for name, m in by_server.items():
             if not m:
                 if name != servers.FLOOR:
-                    print("%-10s %-26s %9s" % (scenario, name, "failed"))
+                    print("%-20s %-26s %9s" % (scenario, name, "failed"))
                 continue
             ratios = ["%.2f" % m[key] if m[key] else "-" for key in ("to_tine", "to_floor")]
-            print("%-10s %-26s %9.0f %9.2f %7s %7s %8.2f %8.2f %8.1f"
+            print("%-20s %-26s %9.0f %9.2f %7s %7s %8.2f %8.2f %8.1f"
                   % (scenario, name, m["rps"], m["cpu_us"], *ratios, m["p50_ms"], m["p99_ms"], m["pss_kb"] / 1024))
         print()
 
@@ -133,36 +150,47 @@ def find_peers(args, folder):
         files = os.path.join(folder, "files")
         servers.make_files(files)
         return servers.all_static_peers(tine, args.venv, files)
-    return (servers.all_wsgi_peers if args.interface == "wsgi" else servers.all_peers)(tine, args.venv)
+    peers = {"asgi": servers.all_peers, "wsgi": servers.all_wsgi_peers, "websocket": servers.all_websocket_peers}
+    return peers[args.interface](tine, args.venv)
+
+
+def default_scenarios(interface):
+    if interface == "websocket":
+        return list(wsbench.SCENARIOS)
+    return STATIC if interface == "static" else [s for s in SCENARIOS if s not in STATIC]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--interface", choices=["asgi", "wsgi", "static"], default="asgi")
+    parser.add_argument("--interface", choices=["asgi", "wsgi", "static", "websocket"], default="asgi")
     parser.add_argument("--tine", default="./tine", help="the binary (default ./tine)")
+    parser.add_argument("--wsload", default="tests/bench/wsload", help="the load generator for --interface websocket")
     parser.add_argument("--venv", help="virtual environment with peers from PyPI")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--scenarios", type=lambda s: s.split(","))
+    parser.add_argument("--scenarios", type=lambda s: s.split(","), help="only these")
     parser.add_argument("--servers", type=lambda s: s.split(","), help="only these, by name")
     parser.add_argument("--output", default=".", help="folder for bench.json and bench.svg")
     args = parser.parse_args()
     if not args.scenarios:
-        args.scenarios = STATIC if args.interface == "static" else [s for s in SCENARIOS if s not in STATIC]
+        args.scenarios = default_scenarios(args.interface)
     if args.interface == "wsgi":
         args.scenarios = [s for s in args.scenarios if s != "awaits10"]
     with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "log"), "w") as log:
         peers = [p for p in find_peers(args, folder) if not args.servers or p.name in args.servers]
         try:
             running = [p for p in peers if p.start(log) or print("not started:", p.name, file=sys.stderr)]
-            results = measure(args, running, folder, log)
+            results = measure_websockets(args, running, log) if args.interface == "websocket" else \
+                measure(args, running, folder, log)
         finally:
             for peer in peers:
                 peer.stop()
+    idle = {s: results.pop(s) for s in list(results) if s.startswith("idle")}
     add_ratios(results)
     print_table(results)
+    wsbench.print_idle(idle)
     with open(os.path.join(args.output, "bench.json"), "w") as f:
-        json.dump(results, f, indent=1)
+        json.dump({**results, **idle}, f, indent=1)
     cpu = {s: {name: m and m["cpu_us"] for name, m in by.items()} for s, by in results.items()}
     with open(os.path.join(args.output, "bench.svg"), "w") as f:
         f.write(plot.svg(list(results), [p.name for p in running], cpu))

@@ -41,6 +41,10 @@ class Peer:
         self.stop()
         return False
 
+    def restart(self, log):
+        self.stop()
+        return self.start(log)
+
     def stop(self):
         if self.process is None:
             return
@@ -250,6 +254,41 @@ def all_static_peers(tine, venv, files):
     if has_module(python, "granian"):
         yield Peer("granian", [python, "-m", "granian", "--interface", "asginl", "--port", "{port}", "--workers", "1", "--no-ws",
                                "--no-log", "--static-path-route", "/static", "--static-path-mount", files, "apps:app"])
+
+
+def python_websocket_peers(python, tag):
+    """uvicorn with either of its protocols, gunicorn with its worker, granian, hypercorn, daphne."""
+    fast = has_module(python, "uvloop", "httptools")
+    loop = ["--loop", "uvloop", "--http", "httptools"] if fast else []
+    quiet = ["--log-level", "error"]
+    protocols = {"websockets": "websockets", "websockets-sansio": "uvicorn.protocols.websockets.websockets_sansio_impl",
+                 "wsproto": "wsproto"}
+    for protocol, module in protocols.items():
+        if has_module(python, "uvicorn", module):
+            yield Peer("uvicorn %s%s" % (protocol, tag), [python, "-m", "uvicorn", "apps:websocket", "--port", "{port}",
+                       "--no-access-log", "--lifespan", "off", "--ws", protocol, *quiet, *loop])
+    if has_module(python, "gunicorn", "uvicorn", "websockets"):
+        yield Peer("gunicorn+uvicorn" + tag, [python, "-m", "gunicorn", "apps:websocket", "-b", "127.0.0.1:{port}", "-w", "1",
+                                              "-k", "uvicorn.workers.UvicornWorker", "--worker-connections", "20000", *quiet])
+    if has_module(python, "granian"):
+        yield Peer("granian" + tag, [python, "-m", "granian", "--interface", "asginl", "--port", "{port}", "--workers", "1",
+                                     "--ws", "--no-log", "--backpressure", "20000", "--loop",
+                                     "uvloop" if fast else "asyncio", "apps:websocket"])
+    if has_module(python, "hypercorn", "wsproto"):
+        yield Peer("hypercorn" + tag, [python, "-m", "hypercorn", "-b", "127.0.0.1:{port}", "-w", "1", *quiet, "apps:websocket"])
+    if has_module(python, "daphne"):
+        yield Peer("daphne" + tag, [python, "-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "-v", "0", "apps:websocket"])
+
+
+def all_websocket_peers(tine, venv):
+    common = [tine, "-o", "server.workers=1", "-o", "log.loglevel=error", "-o", "server.worker_connections=20000",
+              "-o", "app.lifespan=off", "-b", "127.0.0.1:{port}"]
+    yield Peer("tine", [*common, "apps:websocket"])
+    if b"libwebsockets.so" in open(tine, "rb").read():
+        yield Peer("tine, libwebsockets", [*common, "-o", "websocket.engine=libwebsockets", "apps:websocket"])
+    yield from python_websocket_peers(DEBIAN_PYTHON, "")
+    if venv:
+        yield from python_websocket_peers(os.path.join(venv, "bin", "python"), "/pypi")
 
 
 def find_wrk():

@@ -49,6 +49,8 @@ static void sweep_one(struct net *net, struct conn *c)
         SLIST_REMOVE(&net->flush, c, conn, flush);
     if (c->again_queued)
         SLIST_REMOVE(&net->again, c, conn, again);
+    if (c->doubt_age)
+        SLIST_REMOVE(&net->doubts[c->doubt_age - 1], c, conn, doubt);
     TAILQ_REMOVE(&net->conns, c, all);
     buf_release(&c->in);
     buf_release(&c->out);
@@ -92,6 +94,7 @@ void net_turn(struct net *net)
     turn_ends(net);
     if (!SLIST_EMPTY(&net->flush)) /* what came out of an inner connection */
         turn_ends(net);
+    conn_settle_doubts(net);
     if (!SLIST_EMPTY(&net->dead))
         sweep(net);
     /* Whatever a callback deferred meanwhile must not wait for an event from outside. */

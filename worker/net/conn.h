@@ -77,6 +77,7 @@ struct conn {
     bool writing;        /* write_event is added */
     bool over_high;      /* a write said CONN_LATER: on_drained is owed */
     bool flush_queued, again_queued;
+    uint8_t doubt_age;   /* 0: not in doubt; 1, 2: in net->doubts[0], [1] */
     bool sized;          /* its send buffer was looked at: conn_writev_lent() */
     bool file_short;     /* the file ended before file_left was 0; the connection was aborted */
     uint32_t linger_left; /* bytes that will still be thrown away */
@@ -99,7 +100,7 @@ struct conn {
     union conn_addr local;
     void *user;          /* the handler's own, released by handler_ops.on_conn_close */
     TAILQ_ENTRY(conn) all;
-    SLIST_ENTRY(conn) dead, flush, again;
+    SLIST_ENTRY(conn) dead, flush, again, doubt;
 };
 
 /* Everything that the connections of one worker share. */
@@ -123,6 +124,9 @@ struct net {
     SLIST_HEAD(conn_dead, conn) dead;
     SLIST_HEAD(conn_flush, conn) flush;
     SLIST_HEAD(conn_again, conn) again; /* to be looked at in the next turn: replay, reading on, writing on */
+    SLIST_HEAD(conn_doubts, conn) doubts[2]; /* read from, maybe with an error behind the bytes: since this call of
+                                              * net_turn(), since the one before */
+    bool doubt_waits;           /* again_event is active for the sake of doubts[1] */
     struct event again_event;   /* active while `again` is not empty */
     struct acceptor *acceptor;  /* told when a connection is gone; NULL: none */
     void *proto_shared;         /* what the protocol keeps once for all connections */

@@ -64,6 +64,47 @@ static void read_ended(struct conn *c, ssize_t n)
     c->proto->on_eof(c);
 }
 
+/* Libevent does not tell a reset that came together with bytes (it shows EPOLLERR as readable), and there is no second
+ * edge. A write shows it, and most often the answer is written in the same turn of the loop; otherwise the error has to be
+ * fetched by reading to the end. */
+static void doubt(struct conn *c)
+{
+    if (c->doubt_age)
+        return;
+    c->doubt_age = 1;
+    SLIST_INSERT_HEAD(&c->net->doubts[0], c, doubt);
+}
+
+/* net_turn() comes between input and Python, and behind Python: only the second time it is certain that no answer was
+ * written. Should nothing else happen meanwhile, the loop must not wait. */
+void conn_settle_doubts(struct net *net)
+{
+    struct conn *c;
+    while ((c = SLIST_FIRST(&net->doubts[1]))) {
+        SLIST_REMOVE_HEAD(&net->doubts[1], doubt);
+        c->doubt_age = 0;
+        if (c->wrote || c->state != CONN_OPEN)
+            continue;
+        c->readable = true;
+        if (!c->paused)
+            conn_again(c);
+    }
+    while ((c = SLIST_FIRST(&net->doubts[0]))) {
+        SLIST_REMOVE_HEAD(&net->doubts[0], doubt);
+        c->doubt_age = 0;
+        if (c->wrote || c->state != CONN_OPEN)
+            continue;
+        c->doubt_age = 2;
+        SLIST_INSERT_HEAD(&net->doubts[1], c, doubt);
+    }
+    bool waits = !SLIST_EMPTY(&net->doubts[1]);
+    if (waits)
+        event_active(&net->again_event, EV_TIMEOUT, 0);
+    else if (net->doubt_waits && SLIST_EMPTY(&net->again))
+        event_del(&net->again_event);
+    net->doubt_waits = waits;
+}
+
 static void read_on(struct conn *c)
 {
     struct net *net = c->net;
@@ -82,11 +123,12 @@ static void read_on(struct conn *c)
         deliver(c, net->scratch, (size_t)n);
         if (c->state != CONN_OPEN)
             return;
-        /* libevent does not tell a reset that came together with bytes (it shows EPOLLERR as readable), and there is no
-         * second edge: unless an answer has just gone out, the error must be fetched by reading to the end. */
         bool drained = (size_t)n < net->scratch_size && !c->peer_hup && c->transport->short_read_drains;
-        if (likely(drained && c->wrote))
+        if (likely(drained)) {
+            if (unlikely(!c->wrote))
+                doubt(c);
             return;
+        }
         if (c->paused) {
             c->readable = true;
             return;

@@ -17,6 +17,8 @@ void conn_on_readable(evutil_socket_t fd, short what, void *arg);
 void conn_on_again(evutil_socket_t fd, short what, void *arg);
 /* Looks at the connection again in the next turn. */
 void conn_again(struct conn *c);
+/* Whoever was read from, and not written to by the end of the turn, is read from again. */
+void conn_settle_doubts(struct net *net);
 /* Throws input away after our last answer. */
 void conn_linger_read(struct conn *c);
 
