@@ -188,7 +188,8 @@ def main():
     idle = {s: results.pop(s) for s in list(results) if s.startswith("idle")}
     add_ratios(results)
     print_table(results)
-    wsbench.print_idle(idle)
+    if idle:
+        wsbench.print_idle(idle)
     with open(os.path.join(args.output, "bench.json"), "w") as f:
         json.dump({**results, **idle}, f, indent=1)
     cpu = {s: {name: m and m["cpu_us"] for name, m in by.items()} for s, by in results.items()}
