@@ -1,0 +1,1 @@
+"""A Django project as most are: admin, static files, uploads."""

@@ -1,0 +1,7 @@
+"""Makes this folder an application that may have models."""
+
+from django.apps import AppConfig
+
+
+class Archive(AppConfig):
+    name = "archive"
