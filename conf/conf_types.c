@@ -217,7 +217,7 @@ static const char *parse_list(struct conf_pool *pool, const struct conf_key *key
         if (list_length(key->type, &longer) > MOST_ELEMENTS)
             return conf_text(pool, "more than %d elements", MOST_ELEMENTS);
     }
-    if (key->type == CONF_TYPE_BINDS && longer.binds.n == 0)
+    if (key->type == CONF_TYPE_BINDS && key->def && longer.binds.n == 0)
         return "expected at least one address, such as 127.0.0.1:8000 or unix:/run/tine.sock";
     memcpy(value, &longer, types[key->type].size);
     return NULL;
