@@ -175,6 +175,8 @@ static void test_text(void)
 static void test_binds(void)
 {
     struct conf_key b = key_of(CONF_TYPE_BINDS, 0, 0);
+    expect(b, "", ""); /* one that may be left out */
+    b.def = ":1";
     static const char *const right[] = {
         "127.0.0.1:8000", "0.0.0.0:0", "localhost:65535", "my-host.example:80", ":8000", "*:8000",
         "[::1]:8000", "[::]:80", "[fe80::1%eth0]:80", "unix:/run/x.sock", "unix:relative.sock",
