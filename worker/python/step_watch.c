@@ -189,9 +189,9 @@ static void report(struct step_watch *watch, unsigned number)
     if (watch->untold)
         snprintf(before, sizeof before, "; %u more since the last report", watch->untold);
     watch->untold = 0;
+    const char *quote = *what ? "\"" : "", *who = *what ? what : "a task or callback of the application";
     snprintf(first, sizeof first, "the event loop has been held for %.0f ms (app.blocking_warning) by %s%s%s%s; its stack:",
-             (double)(clock_coarse_ns() - started) / 1e6, *what ? "\"" : "", *what ? what : "a task or callback of the application",
-             *what ? "\"" : "", before);
+             (double)(clock_coarse_ns() - started) / 1e6, quote, who, quote, before);
     struct span section = section_of(watch, buf_span(&dump));
     log_block(LOG_LEVEL_WARNING, first, section.n ? section.p : "  (none could be taken)\n",
               section.n ? section.n : strlen("  (none could be taken)\n"));
