@@ -110,3 +110,36 @@ def test_channels():
         answer = server.client.post("/consumer", content=b"z" * 100_000)
         assert answer.status_code == 200
         assert answer.json() == {"path": "/consumer", "size": 100_000}
+
+
+@pytest.mark.parametrize("threads, prefix", [(1, ""), (4, ""), (4, "/dav")])
+def test_wsgidav(tmp_path, threads, prefix):
+    """Methods and bodies that few others have: PROPFIND, LOCK, MOVE, PUT by chunks, ranges, names beyond ASCII."""
+    needs("wsgidav")
+    app = {"module": "with_wsgidav:app", "threads": threads}
+    config = {"app": {"venv": VENV}, f"mount:{prefix}": app} if prefix else {"app": {"venv": VENV, **app}}
+    server = Server(None, config, cwd=PYPI, env={"DAV_PLACE": str(tmp_path), "DAV_MOUNT": prefix})
+    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}{prefix}", timeout=30) as client:
+        there = f"http://127.0.0.1:{server.port}{prefix}"
+        assert "1,2" in client.options("/").headers["dav"].replace(" ", "")
+        assert client.request("MKCOL", "/b%C3%BCcher").status_code == 201
+        data = os.urandom(3_000_000)
+        assert client.put("/b%C3%BCcher/a.bin", content=data).status_code == 201
+        assert client.put("/b%C3%BCcher/a.bin", content=iter([data[:7], data[7:]])).status_code == 204  # chunked
+        assert (tmp_path / "b\u00fccher" / "a.bin").read_bytes() == data == client.get("/b%C3%BCcher/a.bin").content
+        part = client.get("/b%C3%BCcher/a.bin", headers={"Range": "bytes=10-19"})
+        assert part.status_code == 206 and part.content == data[10:20]
+        listed = client.request("PROPFIND", "/b%C3%BCcher", headers={"Depth": "1"})
+        assert listed.status_code == 207 and f"{prefix}/b%C3%BCcher/a.bin" in listed.text and "3000000" in listed.text
+        lock = client.request("LOCK", "/b%C3%BCcher/a.bin", headers={"Timeout": "Second-60"}, content=(
+            '<?xml version="1.0"?><D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope><D:locktype><D:write/>'
+            '</D:locktype></D:lockinfo>'))
+        assert lock.status_code == 200 and client.put("/b%C3%BCcher/a.bin", content=b"x").status_code == 423
+        held = {"If": f"({lock.headers['lock-token']})"}
+        assert client.put("/b%C3%BCcher/a.bin", content=b"x", headers=held).status_code == 204
+        assert client.request("UNLOCK", "/b%C3%BCcher/a.bin", headers={"Lock-Token": lock.headers["lock-token"]}).status_code == 204
+        moved = client.request("MOVE", "/b%C3%BCcher/a.bin", headers={"Destination": f"{there}/b.bin"})
+        assert moved.status_code == 201 and (tmp_path / "b.bin").read_bytes() == b"x"
+        assert client.request("COPY", "/b.bin", headers={"Destination": f"{there}/c.bin"}).status_code == 201
+        assert client.delete("/b%C3%BCcher").status_code == 204
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["b.bin", "c.bin"]
