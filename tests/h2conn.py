@@ -5,10 +5,15 @@ SETTINGS and, unless `windows` is False, the windows that it has used up.
 """
 
 import struct
+from pathlib import Path
 
 import hpack
+import pytest
 
-from harness import Malformed, Truncated
+from harness import Malformed, Truncated, binary
+
+if b"libnghttp2.so" not in Path(binary()).read_bytes():
+    pytest.skip("built without HTTP/2", allow_module_level=True)
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 PRIORITY_UPDATE = 16

@@ -29,6 +29,13 @@ tests_unit_test_forwarded_LDADD = $(h1_unit_libs)
 tests_unit_test_access_log_SOURCES = tests/unit/test_access_log.c tests/unit/head.h tests/unit/unit.h
 tests_unit_test_access_log_LDADD = $(h1_unit_libs)
 
+# HTTP/2: the pure parts
+h2_unit_tests = tests/unit/test_h2_walk
+check_PROGRAMS += $(h2_unit_tests)
+UNIT_TESTS += $(h2_unit_tests)
+tests_unit_test_h2_walk_SOURCES = tests/unit/test_h2_walk.c tests/unit/unit.h \
+	worker/http/h2_walk.h worker/http/h2_walk.c worker/http/h2_budget.h
+
 # WebSocket
 ws_unit_tests = tests/unit/test_ws_deflate
 check_PROGRAMS += $(ws_unit_tests)

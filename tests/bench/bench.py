@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+import over_h2
 import plot
 import servers
 import wsbench
@@ -88,14 +89,17 @@ def revive(peer, log):
 
 
 def measure(args, peers, folder, log):
-    runs = {s: {p.name: [] for p in peers} for s in args.scenarios}
-    wrk = servers.find_wrk()
+    runs = {s: {p.name: [] for p in peers if not p.only or s in p.only} for s in args.scenarios}
+    wrk = None if args.interface in ("h2", "h2c") else servers.find_wrk()
     for round_number in range(args.rounds):
         for scenario in args.scenarios:
             for peer in peers:
                 if (peer.only and scenario not in peer.only) or not (peer.alive() or revive(peer, log)):
                     continue
-                run = load(wrk, peer, scenario, args.seconds, folder)
+                if args.interface in ("h2", "h2c"):
+                    run = over_h2.load(peer, scenario, args.seconds, folder, args.interface == "h2")
+                else:
+                    run = load(wrk, peer, scenario, args.seconds, folder)
                 if run:
                     runs[scenario][peer.name].append(run)
                 if sys.stderr.isatty():
@@ -146,6 +150,8 @@ def print_table(results):
 def find_peers(args, folder):
     tine = os.path.abspath(args.tine)
     os.chmod(folder, 0o755)  # peers started by root read it as another user
+    if args.interface in ("h2", "h2c"):
+        return over_h2.all_peers(tine, args.venv, folder, args.interface == "h2")
     if args.interface == "static":
         files = os.path.join(folder, "files")
         servers.make_files(files)
@@ -157,12 +163,14 @@ def find_peers(args, folder):
 def default_scenarios(interface):
     if interface == "websocket":
         return list(wsbench.SCENARIOS)
+    if interface in ("h2", "h2c"):
+        return list(over_h2.SCENARIOS)
     return STATIC if interface == "static" else [s for s in SCENARIOS if s not in STATIC]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--interface", choices=["asgi", "wsgi", "static", "websocket"], default="asgi")
+    parser.add_argument("--interface", choices=["asgi", "wsgi", "static", "websocket", "h2c", "h2"], default="asgi")
     parser.add_argument("--tine", default="./tine", help="the binary (default ./tine)")
     parser.add_argument("--wsload", default="tests/bench/wsload", help="the load generator for --interface websocket")
     parser.add_argument("--venv", help="virtual environment with peers from PyPI")
