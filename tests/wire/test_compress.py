@@ -429,6 +429,48 @@ def test_wsgi_generator_stays_a_stream(serve):
     assert d.eof and got == b"".join(b"piece %d\n" % i * 200 for i in range(3))
 
 
+# --- HTTP/2 ---
+
+def get_h2(server, path, accept):
+    """One answer over a connection that starts with HTTP/2; the fields and the body as they were sent."""
+    h2 = pytest.importorskip("h2.connection")
+    events = pytest.importorskip("h2.events")
+    client = h2.H2Connection()
+    client.initiate_connection()
+    fields = [(":method", "GET"), (":scheme", "http"), (":authority", "test"), (":path", path), ("accept-encoding", accept)]
+    client.send_headers(1, fields, end_stream=True)
+    head, body = {}, b""
+    with server.connect() as c:
+        c.send(client.data_to_send())
+        while True:
+            assert c.fill(), "EOF inside the answer"
+            received, c.buffer = c.buffer, b""
+            for event in client.receive_data(received):
+                if isinstance(event, events.ResponseReceived):
+                    head = {str(k, "ascii"): str(v, "latin-1") for k, v in ((_bytes(k), _bytes(v)) for k, v in event.headers)}
+                elif isinstance(event, events.DataReceived):
+                    body += event.data
+                    client.acknowledge_received_data(event.flow_controlled_length, 1)
+                elif isinstance(event, events.StreamEnded):
+                    return head, body
+            c.send(client.data_to_send())
+
+
+def _bytes(value):
+    return value.encode() if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("query, size", [("size=5000&length=1", 5000), ("size=3000000&noise=1", 3000000), ("size=70000&pieces=5", 70000)])
+def test_http2(serve, coding, query, size):
+    s = serve("compressible", {"http": {"compress": ", ".join(built())}}, flags="h2c", allow=["Traceback"])
+    head, body = get_h2(s, f"/?{query}&etag=%22a%22", coding)
+    assert (head["content-encoding"], head["vary"], head["etag"]) == (coding, "Accept-Encoding", 'W/"a"')
+    d = decoder(coding)
+    assert d.decompress(body) == (noise(size) if "noise" in query else text(size)) and d.eof
+    if "length" in query:
+        assert int(head["content-length"]) == len(body)
+
+
 # --- configuration ---
 
 @pytest.mark.parametrize("key, value, why", [

@@ -14,7 +14,6 @@
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
-#include "worker/net/conn.h"
 
 TAILQ_HEAD(req_queue, req);
 
@@ -145,8 +144,7 @@ static void time_out(struct admission *a, struct req *r)
     struct span method = req_span(r, r->method), target = req_span(r, r->target);
     log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"", (int)method.n,
                 method.p, (int)(target.n < 400 ? target.n : 400), target.p);
-    if (r->conn->lent.n)
-        conn_own(r->conn); /* the handler lets go of what it lent, before the answer is cut */
+    resp_own(r); /* the handler forgets it before the answer is cut */
     inner_of(r)->ops->on_end(r, REQ_END_REQUEST_TIMEOUT);
     if (r->state < REQ_STARTED)
         resp_error(r, 504);

@@ -121,14 +121,20 @@ bool compress_is_given(const struct req *r)
 
 /* --- resp_ops --- */
 
+/* A copy of what is left. -1: out of memory. */
+static int keep_bytes(struct encoding *e, struct span bytes)
+{
+    if (buf_add(&e->kept, bytes.p, bytes.n) < 0)
+        return -1;
+    e->left = buf_span(&e->kept);
+    return 0;
+}
+
 /* Keeps what is behind the first piece for other turns. -1: out of memory. */
 static int keep(struct encoding *e, struct span bytes)
 {
-    if (!e->req->lends) {
-        if (buf_add(&e->kept, bytes.p, bytes.n) < 0)
-            return -1;
-        bytes = buf_span(&e->kept);
-    }
+    if (!e->req->lends)
+        return keep_bytes(e, bytes);
     e->left = bytes;
     return 0;
 }
@@ -253,6 +259,14 @@ static void encoding_flush(struct req *r)
     r->encoding->below->flush(r);
 }
 
+/* The protocol below was lent nothing. */
+static void encoding_own(struct req *r)
+{
+    struct encoding *e = r->encoding;
+    if (e->left.n && !buf_len(&e->kept) && keep_bytes(e, e->left) < 0)
+        e->left.n = 0;
+}
+
 static void encoding_want_body(struct req *r)
 {
     r->encoding->below->want_body(r);
@@ -277,6 +291,7 @@ static const struct resp_ops encoding_ops = {
     .interim = encoding_interim,
     .abort = encoding_abort,
     .flush = encoding_flush,
+    .own = encoding_own,
     .want_body = encoding_want_body,
     .took_body = encoding_took_body,
     .abandon = encoding_abandon,

@@ -319,6 +319,12 @@ static void h1_flush(struct req *r)
     conn_flush(r->conn);
 }
 
+static void h1_own(struct req *r)
+{
+    if (r->conn->lent.n)
+        conn_own(r->conn);
+}
+
 static void h1_abandon(struct req *r)
 {
     struct h1_conn *h = h1_of(r)->h;
@@ -337,6 +343,7 @@ const struct resp_ops h1_resp_ops = {
     .upgrade = h1_upgrade,
     .abort = h1_abort,
     .flush = h1_flush,
+    .own = h1_own,
     .want_body = h1_want_body,
     .took_body = h1_took_body,
     .abandon = h1_abandon,

@@ -195,6 +195,13 @@ static void h2_flush(struct req *r)
     conn_flush(h->conn);
 }
 
+static void h2_own_lent(struct req *r)
+{
+    struct h2_stream *s = h2_of(r);
+    if (s->lent.n && h2_own(s) < 0)
+        h2_drop_output(s);
+}
+
 const struct resp_ops h2_resp_ops = {
     .name = "http/2",
     .start = h2_start_answer,
@@ -205,6 +212,7 @@ const struct resp_ops h2_resp_ops = {
     .upgrade = h2_upgrade,
     .abort = h2_abort,
     .flush = h2_flush,
+    .own = h2_own_lent,
     .want_body = h2_want_body,
     .took_body = h2_took_body,
     .abandon = h2_abandon,

@@ -249,6 +249,12 @@ void resp_flush(struct req *r)
         r->ops->flush(r);
 }
 
+void resp_own(struct req *r)
+{
+    if (r->state == REQ_STARTED || r->state == REQ_ANSWERED)
+        r->ops->own(r);
+}
+
 void resp_abort(struct req *r)
 {
     assert(r->state < REQ_ENDED);

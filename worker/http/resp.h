@@ -100,6 +100,10 @@ enum resp_result resp_begin(struct req *r, const struct resp_head *head);
 /* The handler has given the whole answer, whether or not it could be sent already. */
 bool resp_is_given(const struct req *r);
 
+/* For one who is about to cut the answer: its handler may let go of what it lent (RESP_LEND_MIN) before. What was given is
+ * copied, or dropped for lack of memory. Ends nothing. */
+void resp_own(struct req *r);
+
 /* For handlers that tell their application early: whether resp_start() will take the field; its value as
  * Content-Length, -1 if that is no number. */
 bool resp_field_is_good(const struct resp_field *f);
@@ -117,6 +121,7 @@ struct resp_ops {
                                 const struct proto_ops *proto, void *proto_data, struct conn **ret_conn);
     void (*abort)(struct req *r);
     void (*flush)(struct req *r); /* resp_flush() */
+    void (*own)(struct req *r);   /* resp_own() */
     void (*want_body)(struct req *r); /* req_body_want() */
     void (*took_body)(struct req *r); /* after req_body_take(): the queue has room again */
     void (*abandon)(struct req *r);   /* req_abandon() */
