@@ -40,7 +40,13 @@ static int resolve_user(struct privs *privs, const char *user, const char **ret_
     *ret_name = NULL;
     if (pw) {
         privs->gid = pw->pw_gid;
-        *ret_name = pw->pw_name;
+        privs->name = strdup(pw->pw_name);
+        privs->home = strdup(pw->pw_dir);
+        if (!privs->name || !privs->home) {
+            log_critical("out of memory");
+            return -1;
+        }
+        *ret_name = privs->name;
     }
     return 0;
 }
@@ -89,7 +95,6 @@ int privs_resolve(struct privs *privs, const struct conf_server *conf)
         return 0;
     if (conf->user && resolve_user(privs, conf->user, &name) < 0)
         return -1;
-    /* pw_name lives in getpwnam()'s own memory, which getgrnam() leaves alone. */
     if (conf->group && resolve_group(privs, conf->group) < 0)
         return -1;
     if (geteuid() != 0) {
@@ -108,7 +113,19 @@ int privs_resolve(struct privs *privs, const struct conf_server *conf)
 void privs_done(struct privs *privs)
 {
     free(privs->groups);
+    free(privs->name);
+    free(privs->home);
     privs->groups = NULL;
+    privs->name = privs->home = NULL;
+}
+
+void privs_set_environment(const struct privs *privs)
+{
+    if (!privs->drop || !privs->name)
+        return;
+    if (setenv("HOME", privs->home, 1) < 0 || setenv("USER", privs->name, 1) < 0 ||
+        setenv("LOGNAME", privs->name, 1) < 0)
+        log_warning("HOME, USER and LOGNAME cannot be set: %s", strerror(errno));
 }
 
 int privs_drop(const struct privs *privs)

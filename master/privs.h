@@ -14,6 +14,7 @@ struct privs {
     gid_t gid;
     gid_t *groups;
     int n_groups;
+    char *name, *home; /* of the user; NULL: the id has none, or no user is named */
 };
 
 /* 0, or -1: logged. */
@@ -22,6 +23,9 @@ int privs_resolve(struct privs *privs, const struct conf_server *conf)
 void privs_done(struct privs *privs);
 /* In the child. Checks that there is no way back. 0, or -1: logged. */
 int privs_drop(const struct privs *privs) __attribute__((warn_unused_result));
+/* In the child: HOME, USER and LOGNAME of whom it runs as now. Root's would lead libraries to files
+ * that they may not read. */
+void privs_set_environment(const struct privs *privs);
 /* Log files belong to the workers if they run as somebody else, who may have no right to make them:
  * makes `path` if it is not there and gives it to them. NULL, "-" and what is not a regular file
  * are left alone. Logged when it fails. */

@@ -2,8 +2,9 @@
  * its end of the socketpair, and nothing else of the master's: a descriptor too many would keep a
  * port busy or hide an EOF.
  *
- * PR_SET_PDEATHSIG is not used: a worker whose master dies sees EOF and drains instead of being
- * cut.
+ * A child that boots dies with the master (PR_SET_PDEATHSIG): it may be stuck in an import, where it
+ * would not see EOF, and has no requests yet. Before it accepts, it takes that back: a worker whose
+ * master dies then sees EOF and drains instead of being cut.
  */
 #include "master/spawn.h"
 
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -135,6 +137,7 @@ struct birth {
     const struct generation *generation;
     const struct slot *slot; /* NULL: a mold */
     int ipc_fd, stacks_fd;   /* the child's ends; a mold has no stacks_fd */
+    pid_t master;
 };
 
 static const char *title_name(const struct conf *conf)
@@ -161,7 +164,13 @@ static void leave_master(const struct master *master, const struct birth *birth)
     if (close_what_is_the_masters(&generation->listeners, birth->ipc_fd, birth->stacks_fd) < 0 ||
         privs_drop(&master->privs) < 0)
         _exit(WORKER_EXIT_BOOT);
+    privs_set_environment(&master->privs);
     umask((mode_t)conf->server.umask);
+    /* Behind the change of user, which would clear it. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        log_debug("PR_SET_PDEATHSIG: %m");
+    if (getppid() != birth->master)
+        _exit(WORKER_EXIT_BOOT);
 }
 
 static _Noreturn void be_child(const struct master *master, const struct birth *birth)
@@ -250,7 +259,8 @@ int spawn_worker(struct master *master, struct slot *slot)
     }
     scoreboard_clear(master->scoreboard, slot->index);
     slot->main_interpreter = generation->main_interpreter || app->interpreter == CONF_INTERPRETER_MAIN;
-    pid_t pid = fork_quietly(master, &(struct birth){ generation, slot, channels.ipc[1], channels.stacks[1] });
+    pid_t pid = fork_quietly(master, &(struct birth){ generation, slot, channels.ipc[1],
+                                                      channels.stacks[1], getpid() });
     spawn_channels_close(&channels, 1);
     if (pid < 0) {
         log_error("worker %u: fork: %s", slot->index + 1, strerror(errno));
@@ -268,7 +278,7 @@ pid_t spawn_mold(struct master *master, const struct generation *generation, int
         log_error("mold: no socketpair: %s", strerror(errno));
         return -1;
     }
-    pid_t pid = fork_quietly(master, &(struct birth){ generation, NULL, ipc[1], -1 });
+    pid_t pid = fork_quietly(master, &(struct birth){ generation, NULL, ipc[1], -1, getpid() });
     fd_close(&ipc[1]);
     if (pid < 0) {
         log_error("mold: fork: %s", strerror(errno));

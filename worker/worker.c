@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -102,6 +103,7 @@ void worker_serve(struct worker *w)
         worker_fail(w, WORKER_EXIT_BOOT, strerror(errno));
         return;
     }
+    prctl(PR_SET_PDEATHSIG, 0); /* from here on, EOF tells that the master is gone: see spawn.c */
     set_state(w, WORKER_SERVING);
     start_beat(w);
     w->recycle_at = choose_recycle_at(&w->conf->server);

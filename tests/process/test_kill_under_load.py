@@ -78,6 +78,22 @@ def test_killed_master_leaves_no_orphan():
         wait_for(lambda: not processes_of_session(sid), what="the workers to end")
 
 
+def test_killed_master_takes_a_worker_along_that_is_stuck_in_an_import(tmp_path):
+    """It cannot see EOF there, and has no requests."""
+    (tmp_path / "stuck.py").write_text("import os, pathlib, select\npathlib.Path(__file__ + '.loading').touch()\n"
+                                       "select.select([os.pipe()[0]], [], [])\n")
+    server = Server("stuck:app", {"server": {"boot_timeout": "1h"}, "app": {"pythonpath": tmp_path}})
+    try:
+        server.start()
+        wait_for((tmp_path / "stuck.py.loading").exists, what="the import")
+        os.kill(server.pid, signal.SIGKILL)
+        assert server.wait_exit() == -signal.SIGKILL
+        wait_for(lambda: not processes_of_session(server.pid), what="the worker to end")
+    finally:
+        server.kill()
+        server.cleanup()
+
+
 def test_killed_master_lets_requests_finish():
     server = Server("turns", {"server": {"graceful_timeout": "10s"}}, status=-signal.SIGKILL, respawn=True)
     with server:

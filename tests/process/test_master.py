@@ -583,6 +583,30 @@ def test_workers_run_as_the_user_with_its_groups_and_no_way_back(tmp_path):
         assert (path.stat().st_uid, path.stat().st_gid) == (uid, gid)
 
 
+SHOWS_ENVIRONMENT = """
+import os
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    body = " ".join(os.environ.get(name, "-") for name in ("HOME", "USER", "LOGNAME")).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("user", ["nobody", str(pwd.getpwnam("nobody").pw_uid), "54321"])
+def test_workers_of_another_user_have_its_home(user):
+    """But for an id that nobody has; and what [env] says goes before."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        app = write_app(name, SHOWS_ENVIRONMENT)
+        config = {"server": {"user": user}, "app": {"pythonpath": name}, "env": {"LOGNAME": "other"}}
+        with Server(app, config, env={"HOME": "/root", "USER": "root"}) as server:
+            home = "/root root" if user == "54321" else f"{pwd.getpwnam('nobody').pw_dir} nobody"
+            assert server.get("/").body.decode() == f"{home} other"
+
+
 @needs_root
 def test_workers_of_another_user_open_their_logs_again_in_a_folder_of_root():
     with tempfile.TemporaryDirectory() as name:

@@ -357,6 +357,18 @@ def test_socket_files_follow_their_binds(site, tmp_path):
     assert not kept.exists() and not added.exists()
 
 
+def test_a_socket_file_that_was_removed_is_made_again(site, tmp_path):
+    path = tmp_path / "s.sock"
+    with site.server(server={"bind": f"unix:{path}"}) as server:
+        path.unlink()
+        reload(server)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(path))
+            s.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+            assert s.recv(100).startswith(b"HTTP/1.1 200")
+    assert not path.exists()
+
+
 def test_flags_of_a_bind_change(site):
     port = free_port()
     with site.server(server={"bind": f"127.0.0.1:{port}"}) as server:
