@@ -17,6 +17,7 @@ struct vault;
 struct listener {
     int fd; /* listening, non-blocking, close-on-exec */
     bool tls, h2c, proxy;
+    unsigned seat, seats; /* reuseport: which of how many sockets of its address; seats 0: all workers accept from it */
     char *text; /* for logs: "127.0.0.1:8000", "unix:/run/x.sock" */
     char *bind; /* what the configuration calls it, without flags: "localhost:8000" */
     struct sockaddr_storage addr; /* bound address; family AF_INET, AF_INET6 or AF_UNIX */

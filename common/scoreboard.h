@@ -52,6 +52,7 @@ struct score {
     _Atomic(uint64_t) heartbeat_ns; /* clock_ns() of the last loop turn */
     _Atomic(uint32_t) held;         /* which of `request` are in use, as bits */
     _Atomic(uint32_t) accepting;    /* 1: takes connections from the listening sockets */
+    _Atomic(uint32_t) seat;         /* reuseport: its number among the workers; by the master */
     _Atomic(uint32_t) n_routes;     /* of `route` */
     _Atomic(int64_t) tls_expires;   /* the first of its certificates to do so, seconds since 1970; 0: it has none */
     char tls_expires_path[SCORE_LINE]; /* the file of that one, terminated; text for people */
@@ -86,6 +87,7 @@ struct score_sums {
 struct scoreboard {
     unsigned n;
     unsigned used;          /* slots from here on were never anybody's: not touched, so that they take no memory */
+    _Atomic(uint32_t) seated; /* reuseport: how many workers there are; by the master */
     struct score_sums past; /* of the dead, by the master alone */
     struct score slot[];
 };

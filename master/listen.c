@@ -16,6 +16,7 @@
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
+#include "master/seats.h"
 
 /* --- the list --- */
 
@@ -107,14 +108,20 @@ static int keep_bind(struct listeners *listeners, const struct listeners *before
     return kept;
 }
 
-static const struct listener *find_address(const struct listeners *before,
-                                           const struct addrinfo *ai)
+/* Takes over what `before` opened on the same address, whatever the bind was called. How many, or -1 logged. */
+static int keep_address(struct listeners *listeners, const struct listeners *before,
+                        const struct conf_bind *bind, const struct addrinfo *ai)
 {
-    for (size_t i = 0; before && i < before->n; i++)
-        if (before->v[i].addr_len == ai->ai_addrlen &&
-            memcmp(&before->v[i].addr, ai->ai_addr, ai->ai_addrlen) == 0)
-            return &before->v[i];
-    return NULL;
+    int kept = 0;
+    for (size_t i = 0; before && i < before->n; i++) {
+        if (before->v[i].addr_len != ai->ai_addrlen ||
+            memcmp(&before->v[i].addr, ai->ai_addr, ai->ai_addrlen) != 0)
+            continue;
+        if (add_again(listeners, bind, &before->v[i]) < 0)
+            return -1;
+        kept++;
+    }
+    return kept;
 }
 
 static bool listens_on(const struct listeners *listeners, const char *path)
@@ -203,16 +210,19 @@ static in_port_t get_port(const struct sockaddr_storage *addr)
 }
 
 /* A bound and listening socket, or -1 with errno. */
-static int open_tcp(const struct addrinfo *ai, unsigned backlog)
+static int open_tcp(const struct addrinfo *ai, const struct conf_server *conf)
 {
-    int on = 1;
+    int on = 1, shares = conf->accept == CONF_ACCEPT_REUSEPORT;
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
         (ai->ai_family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
-        bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, (int)backlog) < 0)
+        bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
+        /* Only now: another server on this address must be found out. */
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shares, sizeof(shares)) < 0 ||
+        listen(fd, (int)conf->backlog) < 0)
         fd_close(&fd);
     return fd;
 }
@@ -256,7 +266,7 @@ static bool seen_before(const struct addrinfo *first, const struct addrinfo *ai)
 }
 
 static int open_addresses(struct listeners *listeners, const struct listeners *before,
-                          const struct conf_bind *bind, unsigned backlog,
+                          const struct conf_bind *bind, const struct conf_server *conf,
                           const struct addrinfo *first)
 {
     size_t n_before = listeners->n;
@@ -265,13 +275,12 @@ static int open_addresses(struct listeners *listeners, const struct listeners *b
     for (const struct addrinfo *ai = first; ai; ai = ai->ai_next) {
         if (seen_before(first, ai))
             continue;
-        const struct listener *open = find_address(before, ai);
-        if (open) {
-            if (add_again(listeners, bind, open) < 0)
-                return -1;
+        int kept = keep_address(listeners, before, bind, ai);
+        if (kept < 0)
+            return -1;
+        if (kept)
             continue;
-        }
-        int fd = open_tcp(ai, backlog);
+        int fd = open_tcp(ai, conf);
         if (fd < 0 && family_is_missing(errno) && (ai->ai_next || listeners->n > n_before)) {
             skipped = ai;
             why = errno;
@@ -297,7 +306,7 @@ static int open_addresses(struct listeners *listeners, const struct listeners *b
 }
 
 static int listen_tcp(struct listeners *listeners, const struct listeners *before,
-                      const struct conf_bind *bind, unsigned backlog)
+                      const struct conf_bind *bind, const struct conf_server *conf)
 {
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
                                     .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
@@ -311,7 +320,7 @@ static int listen_tcp(struct listeners *listeners, const struct listeners *befor
                      rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return -1;
     }
-    rc = open_addresses(listeners, before, bind, backlog, found);
+    rc = open_addresses(listeners, before, bind, conf, found);
     freeaddrinfo(found);
     return rc;
 }
@@ -322,7 +331,7 @@ static int open_bind(struct listeners *listeners, const struct listeners *before
 {
     switch (bind->kind) {
     case CONF_BIND_TCP:
-        return listen_tcp(listeners, before, bind, conf->backlog);
+        return listen_tcp(listeners, before, bind, conf);
     case CONF_BIND_UNIX:
         return listen_unix(listeners, bind, conf, privs);
     case CONF_BIND_FD:
@@ -350,7 +359,8 @@ int listeners_open(struct listeners *listeners, const struct listeners *before,
                    const struct conf *conf, const struct privs *privs, struct listen_passed *passed)
 {
     const struct conf_server *server = &conf->server;
-    if (open_binds(listeners, before, &server->bind, server, privs, passed) < 0)
+    if (open_binds(listeners, before, &server->bind, server, privs, passed) < 0 ||
+        seats_open(listeners, before, server) < 0)
         return -1;
     listeners->n_serving = listeners->n;
     if (open_binds(listeners, before, &conf->metrics.bind, server, privs, passed) < 0)

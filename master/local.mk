@@ -12,7 +12,7 @@ master_sources = \
 	master/slots.h master/slots.c \
 	master/snapshot.h master/snapshot.c \
 	master/stacks.h master/stacks.c \
-	master/nudge.h master/nudge.c \
+	master/nudge.h master/nudge.c master/seats.h master/seats.c \
 	master/control_parse.h master/control_parse.c master/control_commands.def \
 	master/control.h master/control.c master/control_client.c master/control_commands.c \
 	master/spawn.h master/spawn.c \

@@ -28,6 +28,7 @@
 #include "master/metrics.h"
 #include "master/reap.h"
 #include "master/recycle.h"
+#include "master/seats.h"
 #include "master/workers.h"
 
 /* The end of the last failure, in one line: what an operator sees first. */
@@ -189,6 +190,7 @@ void master_scale_to(struct master *master, unsigned workers)
 {
     master->current->target = workers;
     log_info("workers: %u", workers);
+    seats_follow(master);
     workers_fit(master);
     tell_status(master);
 }
@@ -255,6 +257,7 @@ static void on_tick(int fd, short what, void *arg)
     upgrade_look(arg);
     stacks_look(arg);
     nudge_look(arg);
+    seats_follow(arg);
     certs_look(arg);
 }
 
@@ -319,6 +322,8 @@ static void log_banner(const struct master *master)
     const struct listeners *listeners = &master->current->listeners;
     for (size_t i = 0; i < listeners->n; i++) {
         const struct listener *l = &listeners->v[i];
+        if (l->seat)
+            continue;
         log_info("%s %s%s%s%s", i < listeners->n_serving ? "listening on" : "metrics and status on",
                  l->text, l->tls ? " tls" : "", l->h2c ? " h2c" : "", l->proxy ? " proxy" : "");
     }

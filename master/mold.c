@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "master/generation.h"
 #include "master/master.h"
+#include "master/seats.h"
 #include "master/reap.h"
 #include "master/spawn.h"
 
@@ -121,6 +122,7 @@ static void send_next(struct mold *m)
         return;
     }
     scoreboard_clear(m->master->scoreboard, order->slot->index);
+    seats_give(m->master, order->slot);
     int fds[2] = { order->channels.ipc[1], order->channels.stacks[1] };
     if (ipc_send_with_fds(m->fd, IPC_FORK, &fork, sizeof(fork), fds) < 0)
         log_debug("mold (pid %d) takes no order: %s", (int)m->pid, strerror(errno)); /* its end is on the way */

@@ -1,5 +1,5 @@
-/* nudge.h: a safety net under accepting. The kernel tells one sleeping worker of a new connection; if that one is
- * stopped or dies in this very moment, nobody else hears of it. */
+/* nudge.h: a safety net under accepting. The kernel tells one sleeping worker of a new connection;
+ * if that one is stopped or dies in this very moment, nobody else hears of it. */
 #ifndef TINE_MASTER_NUDGE_H
 #define TINE_MASTER_NUDGE_H
 
@@ -11,7 +11,8 @@ struct nudge {
     bool waited; /* at the last look somebody was in a queue of a listening socket */
 };
 
-/* Tells all workers to look themselves when somebody has waited from one look to the next. Once a tick. */
+/* Tells all workers to look themselves when somebody has waited from one look to the next. Once a
+ * tick. */
 void nudge_look(struct master *master);
 
 #endif

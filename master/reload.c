@@ -20,6 +20,7 @@
 #include "master/generation.h"
 #include "master/metrics.h"
 #include "master/master.h"
+#include "master/seats.h"
 #include "master/slots.h"
 #include "master/workers.h"
 
@@ -165,6 +166,7 @@ static void commit(struct master *master)
     control_commit(master);
     log_info("reloaded: generation %u serves", next->number);
     keep_target(old, next);
+    seats_follow(master);
     workers_stop_generation(master, old, false);
     workers_fit(master);
     metrics_follow(master);

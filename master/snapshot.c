@@ -203,6 +203,8 @@ static void write_binds(const struct snapshot *snapshot, struct json_out *j)
     json_array(j, "binds");
     for (size_t i = 0; i < listeners->n_serving; i++) {
         const struct listener *l = &listeners->v[i];
+        if (l->seat)
+            continue;
         json_object(j, NULL);
         json_string(j, "address", l->text);
         json_bool(j, "tls", l->tls);

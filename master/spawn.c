@@ -32,6 +32,7 @@
 #include "master/workers.h"
 #include "master/master.h"
 #include "master/mold.h"
+#include "master/seats.h"
 #include "master/slots.h"
 #include "master/stacks.h"
 
@@ -258,6 +259,7 @@ int spawn_worker(struct master *master, struct slot *slot)
         return -1;
     }
     scoreboard_clear(master->scoreboard, slot->index);
+    seats_give(master, slot);
     slot->main_interpreter = generation->main_interpreter || app->interpreter == CONF_INTERPRETER_MAIN;
     pid_t pid = fork_quietly(master, &(struct birth){ generation, slot, channels.ipc[1],
                                                       channels.stacks[1], getpid() });

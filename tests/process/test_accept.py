@@ -10,7 +10,8 @@ import socket
 
 import pytest
 
-from harness import DEADLINE, Server, wait_for
+from harness import DEADLINE, Server, free_port, wait_for
+from load import Load
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -143,3 +144,75 @@ def test_worker_connections_is_kept_and_others_go_on():
         clients.sockets.pop(0).close()
         clients.finish(waiting)
         assert sum(counts(s)) == 40
+
+
+# --- reuseport ---
+
+def listening(port):
+    """Queue lengths of the sockets that listen on the port of 127.0.0.1, by inode."""
+    found = {}
+    with open("/proc/net/tcp") as lines:
+        for line in lines:
+            fields = line.split()
+            if fields[1] == f"0100007F:{port:04X}" and fields[3] == "0A":
+                found[fields[9]] = int(fields[4].split(":")[1], 16)
+    return found
+
+
+@contextlib.contextmanager
+def seated(n=3, **keys):
+    port = free_port()
+    with server(n, server={"accept": "reuseport", "bind": f"127.0.0.1:{port}", **keys}) as s:
+        all_ready(s, n)
+        yield s, ("127.0.0.1", port)
+
+
+def test_each_worker_has_a_socket():
+    with seated() as (s, address), Clients(address) as clients:
+        assert len(listening(address[1])) == 3
+        assert s.log().count(f"listening on 127.0.0.1:{address[1]}") == 1 and len(ask(s, "status")["binds"]) == 1
+        clients.one_by_one(300)
+        assert min(counts(s)) >= 50 and sum(w["woken_in_vain"] for w in workers(s)) == 0
+
+
+def test_an_address_in_use_is_found_out():
+    with seated() as (_, address):
+        second = server(3, server={"accept": "reuseport", "bind": f"127.0.0.1:{address[1]}"})
+        second.status, second.allow = 2, {"[CRITICAL]"}
+        second.start()
+        assert second.wait_exit() == 2
+        second.stop()
+
+
+@pytest.mark.parametrize("how", ["reload", "scale", "recycle"])
+def test_no_connection_is_lost_with_a_worker_that_goes(how):
+    keys = {"max_requests": "200"} if how == "recycle" else {}
+    with seated(**keys) as (s, address), Load(address, per_connection=1) as load:
+        load.more()
+        if how == "reload":
+            for _ in range(3):
+                assert ask(s, "reload")["ok"]
+                load.more()
+        elif how == "scale":
+            for n in (1, 5, 2, 3):
+                assert ask(s, f"scale {n}")["ok"]
+                wait_for(lambda: len(workers(s)) == n and all(w["state"] == "ready" for w in workers(s)), what=f"{n} workers")
+                load.more()
+        else:
+            wait_for(lambda: s.log().count("is to be replaced") >= 3, what="recycling")
+            load.more()
+        load.stop()
+        assert load.failed == {} and load.ok
+        assert len(listening(address[1])) == 3
+
+
+def test_the_queue_of_a_worker_that_died_or_hangs_is_served_by_others():
+    with seated() as (s, address), contextlib.ExitStack() as stack:
+        alone, hangs, dies = [w["pid"] for w in workers(s)]
+        os.kill(hangs, signal.SIGSTOP)
+        stack.callback(os.kill, hangs, signal.SIGCONT)
+        with Clients(address) as clients:
+            clients.at_once(30) # some of them wait in the queue of the one that is stopped
+            os.kill(dies, signal.SIGKILL)
+            clients.at_once(30)
+        assert alone in [w["pid"] for w in workers(s)]

@@ -44,12 +44,14 @@ struct door {
     struct acceptor *acceptor;
     const struct listener *listener;
     int fd; /* -1 once closed */
+    bool own; /* else it is the seat of another worker, and ours when somebody waits there for long */
     struct event event;
     struct exclusive exclusive;
 };
 
 struct acceptor {
     struct net *net;
+    const struct scoreboard *board;
     enum accept_state state;
     bool complained; /* about the present shortage */
     struct share share;
@@ -75,7 +77,8 @@ static bool has_timer(enum accept_state state)
 static void watch(struct acceptor *a)
 {
     for (size_t i = 0; i < a->n; i++)
-        event_add(&a->doors[i].event, NULL);
+        if (a->doors[i].own)
+            event_add(&a->doors[i].event, NULL);
 }
 
 static void unwatch(struct acceptor *a)
@@ -120,7 +123,7 @@ static void starve(struct acceptor *a, const struct door *d, int error)
 /* Last in the queue of those to be woken. */
 static void queue(struct acceptor *a, struct door *d)
 {
-    if (exclusive_queue(&d->exclusive, d->fd) < 0)
+    if (d->own && exclusive_queue(&d->exclusive, d->fd) < 0)
         starve(a, d, errno);
 }
 
@@ -260,13 +263,56 @@ void acceptor_conn_gone(struct acceptor *a)
         open_doors(a);
 }
 
+/* --- seats (reuseport) --- */
+
+/* Every seat belongs to a worker, and every worker has one: they go round when there are fewer of the one or the other. */
+static bool is_own(const struct scoreboard *board, const struct score *own, const struct listener *l)
+{
+    if (!l->seats || !board)
+        return true;
+    unsigned workers = atomic_load_explicit(&board->seated, memory_order_relaxed);
+    unsigned seat = atomic_load_explicit(&own->seat, memory_order_relaxed);
+    if (workers < l->seats)
+        return workers < 2 || l->seat % workers == seat % workers;
+    return seat % l->seats == l->seat;
+}
+
+/* There may be more or fewer workers than before. */
+static void take_seats(struct acceptor *a)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        struct door *d = &a->doors[i];
+        bool own = is_own(a->board, a->net->score, d->listener);
+        if (own == d->own)
+            continue;
+        d->own = own;
+        if (!is_watching(a->state))
+            continue;
+        if (own)
+            event_add(&d->event, NULL);
+        else
+            event_del(&d->event);
+    }
+}
+
 void acceptor_look(struct acceptor *a)
 {
+    if (a->state == ACCEPT_STOPPED)
+        return;
+    take_seats(a);
     for (size_t i = 0; i < a->n && a->state < ACCEPT_FULL; i++)
         take(a, &a->doors[i], BATCH_SHARED, BATCH_SHARED);
 }
 
 /* --- life --- */
+
+static bool has_seats(const struct listener *listeners, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (listeners[i].seats)
+            return true;
+    return false;
+}
 
 struct acceptor *acceptor_new(struct net *net, const struct listener *listeners, size_t n, const struct scoreboard *board)
 {
@@ -276,24 +322,28 @@ struct acceptor *acceptor_new(struct net *net, const struct listener *listeners,
     a->net = net;
     a->n = n;
     a->state = ACCEPT_OPEN;
-    share_init(&a->share, board, net->score);
+    a->board = board;
+    share_init(&a->share, has_seats(listeners, n) ? NULL : board, net->score); /* the kernel spreads them otherwise */
     event_assign(&a->timer, net->base, -1, 0, on_timer, a);
     for (size_t i = 0; i < n; i++) {
         struct door *d = &a->doors[i];
         d->acceptor = a;
         d->listener = &listeners[i];
         d->fd = listeners[i].fd;
+        d->own = is_own(board, net->score, d->listener);
         /* Inherited by the connections, which saves a call for each (Linux). */
         if (listeners[i].addr.ss_family != AF_UNIX)
             setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
         event_assign(&d->event, net->base, d->fd, EV_READ | EV_PERSIST, on_acceptable, d);
-        if (event_add(&d->event, NULL) < 0) {
+        d->exclusive.epoll = -1;
+        if (d->own && event_add(&d->event, NULL) < 0) {
             a->n = i;
             unwatch(a);
             free(a);
             return NULL;
         }
-        d->exclusive = exclusive_find(d->fd);
+        if (d->own && !d->listener->seats)
+            d->exclusive = exclusive_find(d->fd);
     }
     net->acceptor = a;
     atomic_store_explicit(&net->score->accepting, 1, memory_order_relaxed);
@@ -316,7 +366,8 @@ void acceptor_stop(struct acceptor *a)
     set_state(a, ACCEPT_STOPPED);
     for (size_t i = 0; i < a->n; i++) {
         struct door *d = &a->doors[i];
-        take_waiting(a, d);
+        if (d->own)
+            take_waiting(a, d);
         close(d->fd);
         d->fd = -1;
     }
