@@ -2,7 +2,8 @@
  * are left out: as HTTP_X_FORWARDED_FOR nobody could tell them from those that a proxy checks. */
 #include "worker/wsgi/wsgi_environ.h"
 
-#include <stdio.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "conf/conf.h"
 #include "config.h"
@@ -10,6 +11,8 @@
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_state.h"
+
+#define PORT_ROOM 12
 
 /* Sets a value that is a new reference (stolen); NULL: its exception stays set. */
 static int set_new(PyObject *dict, PyObject *key, PyObject *value)
@@ -38,6 +41,29 @@ static PyObject *script_name(const struct wsgi *wsgi)
     return both;
 }
 
+/* A copy of a dictionary has the size of its table: in one of this size, the keys of a request find room without another
+ * allocation. Nothing but speed depends on it. */
+static int leave_room(PyObject *dict)
+{
+    static const Py_ssize_t enough = 22; /* the next table begins at it */
+    Py_ssize_t had = PyDict_Size(dict);
+    for (Py_ssize_t n = had; n < enough; n++) {
+        PyObject *key = PyUnicode_FromFormat("room %zd", n);
+        int r = key ? PyDict_SetItem(dict, key, Py_None) : -1;
+        Py_XDECREF(key);
+        if (r < 0)
+            return -1;
+    }
+    for (Py_ssize_t n = had; n < enough; n++) {
+        PyObject *key = PyUnicode_FromFormat("room %zd", n);
+        int r = key ? PyDict_DelItem(dict, key) : -1;
+        Py_XDECREF(key);
+        if (r < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int wsgi_environ_init(struct wsgi *wsgi, PyObject *errors)
 {
     const struct wsgi_names *n = &wsgi->names;
@@ -54,7 +80,7 @@ int wsgi_environ_init(struct wsgi *wsgi, PyObject *errors)
         wsgi->env.conf->server.workers > 1 ? Py_True : Py_False, n->wsgi_run_once, Py_False,
         n->wsgi_input_terminated, Py_True, n->wsgi_file_wrapper, (PyObject *)wsgi->file_type);
     Py_DECREF(script);
-    return wsgi->environ ? 0 : -1;
+    return wsgi->environ ? leave_room(wsgi->environ) : -1;
 }
 
 void wsgi_environ_done(struct wsgi *wsgi)
@@ -166,9 +192,14 @@ static int set_text(PyObject *dict, PyObject *key, struct wsgi_text *kept, struc
     return text ? PyDict_SetItem(dict, key, text) : -1;
 }
 
-static struct span port_text(char *to, size_t n, int port)
+/* `room` has PORT_ROOM bytes. */
+static struct span port_text(char *room, unsigned port)
 {
-    return (struct span){ to, (size_t)snprintf(to, n, "%d", port) };
+    char *end = room + PORT_ROOM, *p = end;
+    do
+        *--p = (char)('0' + port % 10);
+    while (port /= 10);
+    return (struct span){ p, (size_t)(end - p) };
 }
 
 /* On a Unix socket only the Host field tells a name; it is what the client used to reach the proxy in front. */
@@ -194,11 +225,11 @@ static int set_server(struct wsgi_call *c, PyObject *environ)
 {
     struct wsgi *wsgi = c->wsgi;
     const struct wsgi_names *n = &wsgi->names;
-    char number[12];
+    char number[PORT_ROOM];
     struct span name, port;
     if (c->has_server && c->server.port >= 0 && c->server.host[0]) {
         name = span_of(c->server.host);
-        port = port_text(number, sizeof number, (int)c->server.port);
+        port = port_text(number, (unsigned)c->server.port);
     } else {
         name = host_field(c, &port);
     }
@@ -210,7 +241,7 @@ static int set_server(struct wsgi_call *c, PyObject *environ)
 static int set_client(struct wsgi_call *c, PyObject *environ)
 {
     struct wsgi *wsgi = c->wsgi;
-    char number[12];
+    char number[PORT_ROOM];
     if (!c->has_client || !c->client.host[0])
         return 0;
     if (set_text(environ, wsgi->names.REMOTE_ADDR, &wsgi->remote_addr, span_of(c->client.host)) < 0)
@@ -218,7 +249,7 @@ static int set_client(struct wsgi_call *c, PyObject *environ)
     if (c->client.port < 0)
         return 0;
     return set_new(environ, wsgi->names.REMOTE_PORT,
-                   latin1(port_text(number, sizeof number, (int)c->client.port)));
+                   latin1(port_text(number, (unsigned)c->client.port)));
 }
 
 /* --- fields --- */
@@ -241,12 +272,20 @@ static PyObject *make_key(const struct wsgi_names *n, struct span name)
     return key;
 }
 
+/* By length and by both ends, where names differ. */
+static size_t slot_of(struct span name)
+{
+    uint64_t first = 0, last = 0;
+    size_t n = name.n < 8 ? name.n : 8;
+    memcpy(&first, name.p, n);
+    memcpy(&last, name.p + name.n - n, n);
+    return (size_t)(((first ^ last << 13 ^ last >> 51 ^ name.n) * 0x9e3779b97f4a7c15u) >> 56) % WSGI_KEY_SLOTS;
+}
+
 /* Names repeat from request to request: a key is kept per slot. New reference. */
 static PyObject *field_key(struct wsgi *wsgi, struct span name)
 {
-    unsigned hash = (unsigned)name.n * 7 + (unsigned char)name.p[0] * 31 +
-                    (unsigned char)name.p[name.n - 1] * 5 + (unsigned char)name.p[name.n / 2] * 3;
-    struct wsgi_key *slot = &wsgi->keys[hash % WSGI_KEY_SLOTS];
+    struct wsgi_key *slot = &wsgi->keys[slot_of(name)];
     if (slot->n == name.n && !memcmp(slot->name, name.p, name.n))
         return Py_NewRef(slot->key);
     PyObject *fresh = make_key(&wsgi->names, name);

@@ -20,7 +20,7 @@ struct wsgi_names {
 };
 
 /* Keys of environ for field names seen lately, direct-mapped. */
-#define WSGI_KEY_SLOTS 128
+#define WSGI_KEY_SLOTS 256
 #define WSGI_KEY_MAX 64
 
 struct wsgi_key {
