@@ -28,3 +28,8 @@ check_PROGRAMS += tests/unit/test_histogram
 UNIT_TESTS += tests/unit/test_histogram
 tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c tests/unit/unit.h
 tests_unit_test_histogram_LDADD = libtine_common.a
+
+check_PROGRAMS += tests/unit/test_tls_vault
+UNIT_TESTS += tests/unit/test_tls_vault
+tests_unit_test_tls_vault_SOURCES = tests/unit/test_tls_vault.c tests/unit/unit.h
+tests_unit_test_tls_vault_LDADD = libtine_common.a

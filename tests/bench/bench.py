@@ -18,6 +18,7 @@ import tempfile
 import over_h2
 import plot
 import servers
+import tls
 import wsbench
 
 HEADERS20 = [arg for i in range(20) for arg in ("-H", "X-Header-%02d: value of the header number %d" % (i, i))]
@@ -57,12 +58,14 @@ def post_script(folder, size):
 
 
 def load(wrk, peer, scenario, seconds, folder):
+    if scenario in tls.HANDSHAKES:
+        return tls.handshakes(peer, scenario, seconds)
     path, connections, extra, body = SCENARIOS[scenario]
     argv = [wrk, "-t1", "-c%d" % connections, "-d%ds" % seconds, "--latency", *extra]
     if body:
         argv += ["-s", post_script(folder, body)]
     before = peer.cpu_seconds()
-    out = subprocess.run(argv + ["http://127.0.0.1:%d%s" % (peer.port, path)], capture_output=True, text=True).stdout
+    out = subprocess.run(argv + ["%s://127.0.0.1:%d%s" % (peer.scheme, peer.port, path)], capture_output=True, text=True).stdout
     cpu = peer.cpu_seconds() - before
     requests = re.search(r"(\d+) requests in", out)
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
@@ -156,6 +159,13 @@ def find_peers(args, folder):
         files = os.path.join(folder, "files")
         servers.make_files(files)
         return servers.all_static_peers(tine, args.venv, files)
+    if args.interface == "tls":
+        files = os.path.join(folder, "files")
+        servers.make_files(files)
+        peers = list(tls.all_tls_peers(tine, args.venv, folder, files))
+        for peer in peers:
+            peer.scheme = "http" if peer.name.endswith(tls.CLEAR) else "https"
+        return peers
     peers = {"asgi": servers.all_peers, "wsgi": servers.all_wsgi_peers, "websocket": servers.all_websocket_peers}
     return peers[args.interface](tine, args.venv)
 
@@ -165,12 +175,14 @@ def default_scenarios(interface):
         return list(wsbench.SCENARIOS)
     if interface in ("h2", "h2c"):
         return list(over_h2.SCENARIOS)
+    if interface == "tls":
+        return tls.SCENARIOS
     return STATIC if interface == "static" else [s for s in SCENARIOS if s not in STATIC]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--interface", choices=["asgi", "wsgi", "static", "websocket", "h2c", "h2"], default="asgi")
+    parser.add_argument("--interface", choices=["asgi", "wsgi", "static", "websocket", "h2c", "h2", "tls"], default="asgi")
     parser.add_argument("--tine", default="./tine", help="the binary (default ./tine)")
     parser.add_argument("--wsload", default="tests/bench/wsload", help="the load generator for --interface websocket")
     parser.add_argument("--venv", help="virtual environment with peers from PyPI")

@@ -13,6 +13,8 @@ FLOOR = "floor (C only)"
 
 
 class Peer:
+    scheme = "http"
+
     """argv, cwd-relative to this folder; {port} and {config} are replaced, {config} by the name of a file with that text."""
 
     def __init__(self, name, argv, only=None, env=None, config=None):
