@@ -118,9 +118,11 @@ def site(tmp_path):
 
 # --- it works ---
 
-@pytest.mark.parametrize("per_connection", [1, 20])
-def test_a_new_binary_takes_over_without_a_lost_request(site, per_connection):
-    with site.server() as server, Load(server.address, per_connection=per_connection) as load:
+@pytest.mark.parametrize("accept,per_connection", [("shared", 1), ("shared", 20), ("reuseport", 1)])
+def test_a_new_binary_takes_over_without_a_lost_request(site, accept, per_connection):
+    port = free_port()
+    keys = {"accept": accept, "bind": f"127.0.0.1:{port}"}
+    with site.server(server=keys) as server, Load(("127.0.0.1", port), per_connection=per_connection) as load:
         load.more()
         site.version("two")
         new = upgrade(server)
@@ -354,8 +356,7 @@ def test_the_service_manager_hears_who_the_main_process_is(site):
     with site.server() as server:
         new = upgrade(server)
         server.wait_notified(lambda text: text == f"MAINPID={new}")
-        ready = [i for i, text in enumerate(server.notified) if "READY=1" in text]
-        assert len(ready) == 2
+        wait_for(lambda: sum("READY=1" in text for text in server.notified) == 2, what="READY=1 of the new one")
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
         server.wait_log("this one serves alone")
