@@ -32,6 +32,7 @@
 #define SAMPLES (1u << 20)
 #define HEAD_MAX 14
 #define CONTROL_MAX 125
+#define OPEN_SECONDS 60 /* a server that has not opened all connections by then cannot */
 #define OFFER \
     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
 
@@ -354,12 +355,14 @@ static void connect_one(struct load *load, struct client *c)
 static void open_all(struct load *load)
 {
     load->to_come = load->mode == MODE_IDLE ? load->n : load->n * load->depth;
+    alarm(OPEN_SECONDS);
     for (unsigned i = 0; i < load->n; i++) {
         connect_one(load, &load->clients[i]);
         event_base_loop(load->base, EVLOOP_NONBLOCK);
     }
     while (load->mode == MODE_IDLE ? load->to_come : load->n_open < load->n)
         event_base_loop(load->base, EVLOOP_ONCE);
+    alarm(0);
 }
 
 static void on_standard_input(evutil_socket_t fd, short what, void *arg)

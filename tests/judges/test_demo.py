@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from harness import APPS, Server
+from wsconn import CLOSE, WS, close_payload, handshake
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,38 @@ def test_refusals_and_other_methods(demo):
         assert connection.request("HEAD", "/stream").status == 200
         assert connection.request("HEAD", "/sse").status == 200
         assert connection.request("GET", "/json").status == 200
+
+
+def said(visitor):
+    return json.loads(visitor.read_text())
+
+
+def test_chat_page_needs_nothing_else(demo):
+    page = curl(demo, "/chat").decode()
+    assert page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>") and "$" not in page
+    assert "<a href=\"chat\">" in curl(demo, "/").decode()
+
+
+def test_chat_reaches_everybody_in_every_worker(demo):
+    """Connections fall to either worker, so that of twelve visitors some are in each."""
+    visitors = [WS(demo.connect(), "/chat/ws") for _ in range(12)]
+    mark = {"who": "Ann", "text": "\u00e4 <b>"}
+    visitors[0].text(json.dumps({**mark, "more": 1}))
+    for visitor in visitors:
+        while said(visitor) != mark:
+            pass
+    for bad in ("", "no JSON", "[]", "{}", '{"who": "x", "text": " "}', '"x"'):
+        visitors[1].text(bad)
+    visitors[1].text(json.dumps({"who": " ", "text": "x" * 9000}))
+    for visitor in visitors:
+        assert said(visitor) == {"who": "somebody", "text": "x" * 500}
+    late = WS(demo.connect(), "/chat/ws")
+    assert said(late) == mark
+    for visitor in [*visitors, late]:
+        visitor.send(CLOSE, close_payload(1000))
+
+
+def test_chat_has_one_address(demo):
+    with demo.connect() as connection:
+        connection.send(handshake("/chat"))
+        assert connection.read_response().status == 403

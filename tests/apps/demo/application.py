@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 
-from . import answers, pages, uploads, worker
+from . import answers, chat, pages, uploads, worker
 
 ROUTES = {
     "/": {"GET": pages.index},
@@ -14,6 +14,7 @@ ROUTES = {
     "/echo": {"GET": uploads.form, "POST": uploads.receive_upload, "PUT": uploads.receive_upload},
     "/scope": {"GET": worker.scope_page},
     "/sleep": {"GET": answers.sleep},
+    "/chat": {"GET": chat.page},
 }
 
 
@@ -22,6 +23,8 @@ async def app(scope, receive, send):
         await lifespan(scope, receive, send)
     elif scope["type"] == "http":
         await http(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await websocket(scope, receive, send)
     else:
         raise NotImplementedError(f"the demo does not speak {scope['type']}")
 
@@ -35,23 +38,37 @@ async def lifespan(scope, receive, send):
                 scope["state"]["started"] = time.monotonic()
                 scope["state"]["numbers"] = itertools.count(1)
                 scope["state"]["tasks"] = set()
+                scope["state"]["room"] = chat.Room()
+                await scope["state"]["room"].open()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             tasks = scope.get("state", {}).get("tasks", ())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if "state" in scope:
+                scope["state"]["room"].close()
             await send({"type": "lifespan.shutdown.complete"})
             return
 
 
-async def http(scope, receive, send):
-    # `path` begins with root_path when a proxy mounts the application under a prefix.
+def path_of(scope):
+    """`path` begins with root_path when a proxy mounts the application under a prefix."""
     path = scope["path"]
     root = scope.get("root_path", "")
-    if root and path.startswith(root):
-        path = path[len(root):] or "/"
-    methods = ROUTES.get(path)
+    return path[len(root):] or "/" if root and path.startswith(root) else path
+
+
+async def websocket(scope, receive, send):
+    if path_of(scope) == "/chat/ws":
+        await chat.visit(scope, receive, send)
+    else:
+        await receive()
+        await send({"type": "websocket.close"})
+
+
+async def http(scope, receive, send):
+    methods = ROUTES.get(path_of(scope))
     if methods is None:
         await answers.problem(scope, send, 404, "There is no such page.")
         return
