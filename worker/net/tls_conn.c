@@ -97,6 +97,13 @@ static size_t record_size(struct tls_conn *t)
     return t->since_idle < SMALL_UNTIL ? SMALL_RECORD : TLS_RECORD;
 }
 
+/* Until it is known that much is sent; the count would wrap around some day. */
+static void count_sent(struct tls_conn *t, size_t n)
+{
+    if (t->since_idle < SMALL_UNTIL)
+        t->since_idle += (uint32_t)n;
+}
+
 /* What begins `at` bytes into v, of at most `most` bytes: where it is, or put together. */
 static struct span piece_at(struct tls *tls, const struct iovec *v, int n, size_t at, size_t most)
 {
@@ -146,7 +153,7 @@ static ssize_t write_ktls(struct conn *c, const struct iovec *v, int n)
             return sent ? (ssize_t)sent : end;
         }
         t->retry = 0;
-        t->since_idle += (uint32_t)k;
+        count_sent(t, k);
         sent += k;
     }
 }
@@ -165,7 +172,7 @@ static int seal(struct conn *c, const struct iovec *v, int n, size_t *at)
         int r = SSL_write_ex(t->ssl, s.p, s.n, &k);
         if (unlikely(r != 1))
             return (int)fail_write(c, r);
-        t->since_idle += (uint32_t)k;
+        count_sent(t, k);
         *at += k;
     }
     return 0;
