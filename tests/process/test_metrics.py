@@ -314,3 +314,31 @@ def test_wrong_settings(key, value, why):
     s.wait_exit()
     assert why in s.log()
     s.stop()
+
+
+def outcomes(server):
+    found = server.samples()
+    return [found[f"tine_admission_total{{outcome={name}}}"] for name in ("admitted", "queued", "refused", "timed_out", "too_large")]
+
+
+def test_what_becomes_of_requests_at_the_limits():
+    """Of all applications together, as the limits are."""
+    http = {"max_inflight": 1, "max_queue": 1, "limit_request_body": 10}
+    with Watched("apps.mounted:default", {"http": http, "mount:/one": {"module": "apps.mounted:one"}}) as s:
+        with s.connect() as holds, s.connect() as waits:
+            holds.send_request("GET", "/one/hold")
+            s.wait_event(app="one", step="hold")
+            waits.send_request("GET", "/x")
+            wait_for(lambda: outcomes(s) == [1, 1, 0, 0, 0], what="a request in the queue")
+            assert s.get("/one").status == 503
+            holds.reset()  # and its place is free
+            assert waits.read_response().status == 200
+        with s.connect() as c:
+            assert c.request("POST", "/x", body=b"x" * 11).status == 413
+        wait_for(lambda: outcomes(s) == [2, 1, 1, 0, 1], what="the last count")
+
+
+def test_requests_that_take_too_long_are_counted():
+    with Watched("apps.mounted:default", {"http": {"request_timeout": "100ms"}}) as s:
+        assert s.get("/hold").status == 504
+        wait_for(lambda: outcomes(s) == [1, 0, 0, 1, 0], what="the count")
