@@ -1,4 +1,4 @@
-/* The vault of certificates and the keys of session tickets, between a master and its worker. */
+/* test_tls_vault.c: the vault of certificates and the keys of session tickets, between a master and its worker. */
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
