@@ -239,8 +239,20 @@ def test_idle_connection_when_the_worker_drains():
         h = H2(s.connect())
         assert h.get("/sized").status == 200
         s.signal(signal.SIGTERM)
+        kind = None
+        while kind != PING:
+            kind, _, _, payload = h.read()
+        h.send(PING, ACK, 0, payload)
         assert h.read_to_end() == NO_ERROR
         assert len(h.goaways) == 2
+
+
+def test_client_that_does_not_answer_when_the_worker_drains():
+    with Server("answers", flags="h2c") as s:
+        h = H2(s.connect())
+        assert h.get("/sized").status == 200
+        s.signal(signal.SIGTERM)
+        assert h.read_to_end() == NO_ERROR and len(h.goaways) == 2
 
 
 def test_no_request_is_lost_in_a_reload():

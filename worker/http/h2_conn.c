@@ -9,7 +9,7 @@
 #include "worker/http/h2_priv.h"
 
 /* For what may be on its way when we leave: until the PING that follows the notice is answered, at most. */
-#define LEAVE_MS 1000
+#define LEAVE_MS 2000
 
 /* From time to time a connection begins anew, which lets the workers share the load. */
 #define MAX_AGE_MS (60u * 60 * 1000)
