@@ -205,7 +205,7 @@ static int add_line(struct access_log *log, const struct req *r, uint64_t durati
     return result;
 }
 
-void access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns)
+bool access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns)
 {
     struct timespec now;
     size_t before = buf_len(&log->out);
@@ -220,9 +220,10 @@ void access_log_add(struct access_log *log, const struct req *r, uint64_t durati
     if (result < 0 || buf_len(&log->out) > MAX_KEPT) {
         cut_back(log, before);
         log->dropped++;
-        return;
+        return false;
     }
     /* Only when the mark is passed: a full pipe is not asked again for every line. */
     if (before < FLUSH_AT && buf_len(&log->out) >= FLUSH_AT)
         access_log_flush(log);
+    return true;
 }

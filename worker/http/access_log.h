@@ -20,8 +20,8 @@ int access_log_reopen(struct access_log *log);
 /* Whether the format needs fields of the answer ({x}o): the response then fills req->logged_fields. */
 bool access_log_wants_fields(const struct access_log *log);
 
-/* The request is over: duration_ns since req->started_ns. */
-void access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns);
+/* The request is over: duration_ns since req->started_ns. False: there was no room for the line, which is counted. */
+bool access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns);
 void access_log_flush(struct access_log *log);
 uint64_t access_log_dropped(const struct access_log *log);
 

@@ -101,8 +101,8 @@ void account_request(struct req *r)
     struct net *net = r->conn->net;
     uint64_t took_ns = clock_ns() - r->started_ns;
     score_request_over(net->score, r->status, method_of(req_span(r, r->method)), took_ns);
-    if (net->access_log && r->method.n)
-        access_log_add(net->access_log, r, took_ns);
+    if (net->access_log && r->method.n && unlikely(!access_log_add(net->access_log, r, took_ns)))
+        score_add64(&net->score->log_dropped, 1);
     if (unlikely(took_ns > net->slow_ns && r->method.n && r->status != 101))
         report_slow(r, took_ns);
 }
