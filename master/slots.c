@@ -12,7 +12,7 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 30000
 /* It boots at least: somebody may be killing it, and capacity must be back within the second. */
-#define BACKOFF_READY_MS 800
+#define BACKOFF_READY_MS 500
 /* A life this long as READY was a healthy one. */
 #define HEALTHY_MS 10000
 

@@ -137,7 +137,7 @@ def test_workers_that_die_again_and_again_wait_longer_each_time_and_the_port_sta
             delays.append(float(server.wait_log(r"worker 1 starts again in ([0-9.]+) s", mark).group(1)))
             assert connects(server.address)
             server.wait_log(r"worker 1 \(pid \d+\) is ready", mark)
-        assert delays == [0.1, 0.2, 0.4, 0.8]
+        assert delays == [0.1, 0.2, 0.4, 0.5]
 
 
 def test_workers_drain_and_the_port_is_free_when_the_master_is_killed():
