@@ -1,5 +1,6 @@
 /* metrics_clients.c: see metrics_clients.h. evhttp tells nobody when it closes a connection: we hold a reference of our
- * own to each stream, and one without callbacks is over. Its descriptor, which evhttp closed, is another's by then. */
+ * own to each stream, and one without callbacks is over. Its descriptor must live as long as its events do, up to our
+ * last reference: libevent would take a new descriptor of the same number for watched already, and never hear of it. */
 #include "master/metrics_clients.h"
 
 #include <event2/bufferevent.h>
@@ -85,7 +86,7 @@ struct bufferevent *metrics_clients_open(struct event_base *base, void *arg)
     struct client *client = malloc(sizeof(*client));
     if (!client)
         return NULL;
-    *client = (struct client){ .stream = bufferevent_socket_new(base, -1, 0), .since_ms = clock_ms() };
+    *client = (struct client){ .stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE), .since_ms = clock_ms() };
     if (!client->stream) {
         free(client);
         return NULL;

@@ -250,6 +250,21 @@ def test_several_binds_and_a_reload():
         assert not path.exists()
 
 
+def test_descriptors_of_clients_that_left_are_heard_again():
+    """Those of new workers' channels have the same numbers."""
+    with Watched("builtin:hello", respawn=True) as s:
+        for generation in range(2, 8):
+            clients = [socket.create_connection(s.watch.getsockname()) for _ in range(6)]
+            for c in clients:
+                c.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+            for c in clients:
+                assert b"".join(iter(lambda: c.recv(4096), b"")).endswith(b"ready\n")
+                c.close()
+            since = s.log_mark()
+            s.signal(signal.SIGHUP)
+            s.wait_log(f"reloaded: generation {generation}", since)
+
+
 def test_a_bind_that_is_taken_fails_the_reload():
     with Watched("hello", allow=("[CRITICAL]",)) as s, listening_socket() as taken:
         s.write_config({"metrics": {"bind": [f"127.0.0.1:{taken.getsockname()[1]}"]}})
