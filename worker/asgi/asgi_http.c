@@ -345,7 +345,6 @@ static int call_app(struct asgi *asgi, struct exchange *x)
     if (receive && send && x->scope) {
         PyObject *args[] = { x->scope, receive, send };
         x->names = conn_names_ref(x->req->conn->user);
-        x->number = x->names->exchanges;
         r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)x);
     }
     Py_XDECREF(receive);

@@ -24,7 +24,6 @@ struct exchange {
     struct channel channel; /* first */
     struct req *req;        /* NULL after on_end */
     struct conn_names *names; /* of the connection */
-    unsigned number;        /* of this exchange on its connection */
     PyObject *scope;        /* for the log; dropped when the application has ended */
     enum exchange_stage stage;
     bool gone;              /* the client went away, or the answer broke: send() raises */

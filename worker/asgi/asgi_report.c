@@ -11,6 +11,7 @@
 #include "worker/asgi/asgi_state.h"
 #include "worker/asgi/asgi_ws_priv.h"
 #include "worker/net/conn.h"
+#include "worker/net/proto.h"
 #include "worker/python/pyerr.h"
 
 /* str() of a scope entry; "" if there is none. Never leaves an exception set. */
@@ -89,9 +90,10 @@ static void report_value(struct asgi *asgi, PyObject *scope, PyObject *value)
 void asgi_report_value(struct exchange *x, PyObject *value)
 {
     report_value(x->channel.asgi, x->scope, value);
-    struct conn_names *names = x->names;
-    if (names && names->conn && !names->conn->shared && names->exchanges == x->number && x->stage == EXCHANGE_COMPLETE)
-        conn_close(names->conn);
+    struct conn *c = x->names ? x->names->conn : NULL;
+    /* The connection ends, unless it serves the next request already, perhaps by another handler than this one. */
+    if (c && !c->shared && x->stage == EXCHANGE_COMPLETE)
+        c->proto->on_shutdown(c);
 }
 
 void asgi_report_incomplete(struct exchange *x)

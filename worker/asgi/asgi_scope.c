@@ -160,7 +160,6 @@ static int set_addresses(struct asgi *asgi, PyObject *scope, struct req *r)
     struct conn_names *names = conn_names_of(r);
     if (!names)
         return -1;
-    names->exchanges++;
     if (r->own_client) /* told by a proxy, of this request alone */
         return set_new(scope, n->client, endpoint_tuple(r->client, false)) < 0
                    ? -1

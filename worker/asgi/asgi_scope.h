@@ -15,7 +15,6 @@ struct conn_names {
     struct conn *conn;         /* NULL when it is gone */
     PyObject *client, *server; /* tuples or None; NULL: not made yet */
     PyObject *tls;             /* the extension's dictionary; NULL: not made yet, or no TLS */
-    unsigned exchanges;        /* started on this connection: the number of the latest */
 };
 
 /* Makes what all scopes share. 0 or -1 with an exception set. */
