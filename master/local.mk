@@ -28,7 +28,7 @@ master_sources = \
 	master/tally.h master/readiness.h master/readiness.c \
 	master/history.h master/history.c \
 	master/metrics.h master/metrics.c \
-	master/metrics_http.h master/metrics_http.c \
+	master/metrics_http.h master/metrics_http.c master/metrics_clients.h master/metrics_clients.c \
 	master/openmetrics.h master/openmetrics.c \
 	master/status_json.h master/status_json.c \
 	master/status_page.h master/status_page.c master/status_plot.h master/status_plot.c \

@@ -25,6 +25,8 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 {
     struct metrics *metrics = arg;
     history_take(&metrics->history, metrics->master);
+    if (metrics->http)
+        metrics_http_look(metrics->http);
     statsd_send(&metrics->statsd, metrics->master, &metrics->history);
 }
 

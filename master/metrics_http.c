@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "master/history.h"
 #include "master/master.h"
+#include "master/metrics_clients.h"
 #include "master/openmetrics.h"
 #include "master/readiness.h"
 #include "master/snapshot.h"
@@ -32,6 +33,7 @@ struct metrics_http {
     const struct master *master;
     const struct history *history;
     struct evhttp *evhttp;
+    struct metrics_clients *clients;
     struct evhttp_bound_socket **doors;
     size_t n_doors;
 };
@@ -216,6 +218,8 @@ static void on_request(struct evhttp_request *req, void *arg)
     struct metrics_http *http = arg;
     enum evhttp_cmd_type method = evhttp_request_get_command(req);
     const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
+    metrics_clients_touch(http->clients,
+                          evhttp_connection_get_bufferevent(evhttp_request_get_connection(req)));
     if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
         add_field(req, "Allow", "GET, HEAD");
         say(req, HTTP_BADMETHOD, "Method Not Allowed", "only GET and HEAD");
@@ -239,8 +243,9 @@ struct metrics_http *metrics_http_new(const struct master *master, const struct 
         return NULL;
     http->master = master;
     http->history = history;
+    http->clients = metrics_clients_new();
     http->evhttp = evhttp_new(master->base);
-    if (!http->evhttp) {
+    if (!http->clients || !http->evhttp) {
         metrics_http_free(http);
         return NULL;
     }
@@ -251,6 +256,7 @@ struct metrics_http *metrics_http_new(const struct master *master, const struct 
     evhttp_set_allowed_methods(http->evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
                                                  EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |
                                                  EVHTTP_REQ_PATCH);
+    evhttp_set_bevcb(http->evhttp, metrics_clients_open, http->clients);
     evhttp_set_gencb(http->evhttp, on_request, http);
     return http;
 }
@@ -269,6 +275,7 @@ void metrics_http_free(struct metrics_http *http)
     if (http->evhttp)
         evhttp_free(http->evhttp); /* its connections and doors with it */
     free(http->doors);
+    metrics_clients_free(http->clients);
     free(http);
 }
 
@@ -288,6 +295,11 @@ static struct evhttp_bound_socket *open_door(struct metrics_http *http, const st
     if (!bound)
         evconnlistener_free(door);
     return bound;
+}
+
+void metrics_http_look(struct metrics_http *http)
+{
+    metrics_clients_look(http->clients);
 }
 
 void metrics_http_listen(struct metrics_http *http, const struct listener *listeners, size_t n)

@@ -14,5 +14,7 @@ struct metrics_http *metrics_http_new(const struct master *master, const struct 
 void metrics_http_free(struct metrics_http *http);
 /* Accepts from copies of these sockets, and from no others any more. */
 void metrics_http_listen(struct metrics_http *http, const struct listener *listeners, size_t n);
+/* Ends clients that were quiet for too long. Once a second. */
+void metrics_http_look(struct metrics_http *http);
 
 #endif
