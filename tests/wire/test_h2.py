@@ -229,6 +229,20 @@ def test_row53_continue_is_sent_when_the_application_receives(open_h2):
     assert h.answer(stream).interim == []
 
 
+def test_rest_of_a_request_behind_its_answer(open_h2):
+    """It may still come for a moment: clients that had it on its way take a reset for the loss of the answer."""
+    h = open_h2("bodies")
+    stream = h.request("POST", "/unread", end=False)
+    a = h.answer(stream)
+    h.data(stream, b"late", end=True).ping()
+    assert a.status == 200 and a.ended and a.reset is None
+    stream = h.request("POST", "/unread", end=False)
+    a = h.answer(stream)
+    h.data(stream, bytes(65535))  # the whole window, which is not opened again
+    h.until(lambda: a.reset is not None)
+    assert a.reset == NO_ERROR and all(where == 0 for where, _ in h.updates)
+
+
 def test_answer_before_the_end_of_the_request(open_h2):
     """RFC 9113 8.1: the whole answer, then RST_STREAM with NO_ERROR."""
     h = open_h2("bodies")

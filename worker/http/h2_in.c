@@ -6,6 +6,31 @@
 #include "conf/conf.h"
 #include "worker/http/h2_priv.h"
 
+/* How long the rest of a request may still come when the answer is out. */
+#define LINGER_MS 2000
+
+/* The client need not send the rest (RFC 9113 8.1). But clients that learn this while what they have sent is on its way
+ * take the whole answer for lost (curl 7.88), so they get a moment, and no larger window. */
+void h2_linger(struct h2_stream *s)
+{
+    struct h2_conn *h = s->h;
+    if (nghttp2_session_get_stream_local_window_size(h->session, s->id) > 0) {
+        s->lingers = true;
+        deadline_set(&h->conn->net->wheel, &s->body_deadline, LINGER_MS);
+    } else {
+        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+    }
+}
+
+static void drop_data(struct h2_stream *s, size_t n)
+{
+    struct h2_conn *h = s->h;
+    nghttp2_session_consume_connection(h->session, n);
+    if (nghttp2_session_get_stream_local_window_size(h->session, s->id) <= 0)
+        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+    h2_wake(h);
+}
+
 void h2_credit(struct h2_stream *s)
 {
     struct h2_conn *h = s->h;
@@ -13,15 +38,22 @@ void h2_credit(struct h2_stream *s)
     if (!taken || !h->session)
         return;
     s->uncredited -= taken;
-    nghttp2_session_consume(h->session, s->id, taken);
+    if (unlikely(s->lingers))
+        nghttp2_session_consume_connection(h->session, taken);
+    else
+        nghttp2_session_consume(h->session, s->id, taken);
     h2_wake(h);
 }
 
 void h2_take_data(struct h2_stream *s, const uint8_t *p, size_t n)
 {
     struct req *r = &s->req;
-    s->uncredited += n;
     r->body_received += n;
+    if (unlikely(s->lingers)) {
+        drop_data(s, n);
+        return;
+    }
+    s->uncredited += n;
     r->expect_continue = false;
     if ((r->state == REQ_ENDED && !s->tunnel) || s->cut || buf_add(&r->body, p, n) < 0) {
         if (r->state != REQ_ENDED && !s->cut)

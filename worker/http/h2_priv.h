@@ -116,6 +116,7 @@ struct h2_stream {
     bool broken;             /* the answer cannot go on: its file is shorter than it was, or there is no memory */
     bool pending;            /* counted in n_pending */
     bool stalling;           /* write_deadline runs */
+    bool lingers;            /* the answer is out before the request: body_deadline runs until it is cut off */
     struct buf out;          /* then */
     struct span lent;        /* then */
     int file_fd;             /* this file, then */
@@ -215,6 +216,8 @@ void h2_take_data(struct h2_stream *s, const uint8_t *p, size_t n);
 /* Gives what was taken out of req.body back to the windows. */
 void h2_credit(struct h2_stream *s);
 void h2_tell_body(struct h2_stream *s);
+/* The answer is whole before the request is. */
+void h2_linger(struct h2_stream *s);
 void h2_want_body(struct req *r);
 void h2_took_body(struct req *r);
 

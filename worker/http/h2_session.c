@@ -222,13 +222,6 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 
 /* --- out --- */
 
-/* An answer is whole before the request is: the client need not send the rest (RFC 9113 8.1). */
-static void end_request(struct h2_stream *s)
-{
-    if (!s->in_ended && !s->cut)
-        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
-}
-
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2_conn *h = arg;
@@ -238,8 +231,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR && !(s && s->cut))
             spend(h, &h->faults, "streams in error");
     } else if (frame->hd.type <= NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-               (s = stream_of(session, frame->hd.stream_id))) {
-        end_request(s);
+               (s = stream_of(session, frame->hd.stream_id)) && !s->in_ended && !s->cut) {
+        h2_linger(s);
     }
     return 0;
 }

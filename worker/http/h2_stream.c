@@ -26,8 +26,12 @@ void h2_stream_memory_free(struct h2_stream *s)
 static void on_body_deadline(struct deadline *d)
 {
     struct h2_stream *s = (struct h2_stream *)(void *)((char *)d - offsetof(struct h2_stream, body_deadline));
-    if (s->wants_body)
+    if (s->lingers) {
+        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+        h2_wake(s->h);
+    } else if (s->wants_body) {
         h2_fail(s, 408, REQ_END_BODY_TIMEOUT);
+    }
 }
 
 /* Held up by what? By the socket: the connection has a deadline for that. By other streams: then it is their turn. Only a
@@ -128,7 +132,8 @@ void h2_end(struct h2_stream *s, enum req_end why)
         return;
     req_set_state(r, REQ_ENDED);
     s->wants_body = s->later = false;
-    deadline_clear(&s->body_deadline);
+    if (!s->lingers)
+        deadline_clear(&s->body_deadline);
     if (unlikely(s->lent.n) && h2_own(s) < 0) /* the handler may let go of what it lent */
         h2_cut(s, why, NGHTTP2_INTERNAL_ERROR);
     if (unlikely(s->file_left)) {
