@@ -210,6 +210,7 @@ def main():
     print_table(results)
     if idle:
         wsbench.print_idle(idle)
+    os.makedirs(args.output, exist_ok=True)
     with open(os.path.join(args.output, "bench.json"), "w") as f:
         json.dump({**results, **idle}, f, indent=1)
     cpu = {s: {name: m and m["cpu_us"] for name, m in by.items()} for s, by in results.items()}
