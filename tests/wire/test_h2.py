@@ -119,7 +119,11 @@ def test_refused(open_h2, change, status):
     h.send(HEADERS, END_STREAM | (END_HEADERS if len(pieces) == 1 else 0), 1, pieces[0])
     for i, piece in enumerate(pieces[1:], 2):
         h.send(CONTINUATION, END_HEADERS if i == len(pieces) else 0, 1, piece)
-    assert h.answer(1).status == status
+    a = h.answer(1)
+    if "authority" in change and a.reset is not None:  # nghttp2 1.64 sees it first (RFC 9113 8.1.1)
+        assert a.reset == PROTOCOL_ERROR
+    else:
+        assert a.status == status
     assert h.get("/sized").body == b"sized body"
 
 
