@@ -57,14 +57,6 @@ conf/unit/tine.service: conf/tine.service Makefile
 	$(AM_V_GEN)$(MKDIR_P) conf/unit && \
 	sed -e 's|/usr/bin/tine|$(bindir)/tine|' -e 's|/etc/tine|$(sysconfdir)/tine|' $(srcdir)/conf/tine.service > $@
 
-check_PROGRAMS += tests/fuzz/fuzz_control
-UNIT_TESTS += tests/fuzz/fuzz_control
-tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c $(fuzz_common) \
-	master/control_parse.h master/control_parse.c master/control_commands.def \
-	master/tinectl_json.h master/tinectl_json.c
-tests_fuzz_fuzz_control_CPPFLAGS = $(fuzz_cppflags)
-tests_fuzz_fuzz_control_LDADD = libtine_common.a
-
 # Style and script of the status page, as C strings.
 status_embedded = master/status_page_css.h master/status_page_js.h
 BUILT_SOURCES += $(status_embedded)

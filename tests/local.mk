@@ -45,38 +45,6 @@ tests_unit_test_ws_deflate_SOURCES = tests/unit/test_ws_deflate.c tests/unit/uni
 tests_unit_test_ws_deflate_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
 tests_unit_test_ws_deflate_LDADD = libtine_common.a $(ZLIB_LIBS)
 
-# Fuzz targets, here with a main() that replays
-fuzz_targets = tests/fuzz/fuzz_head tests/fuzz/fuzz_body tests/fuzz/fuzz_proxy tests/fuzz/fuzz_forwarded \
-	tests/fuzz/fuzz_ws_frames tests/fuzz/fuzz_ws_handshake tests/fuzz/fuzz_ws_deflate
-check_PROGRAMS += $(fuzz_targets)
-UNIT_TESTS += $(fuzz_targets)
-fuzz_common = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/unit/corpus.c tests/unit/corpus.h
-fuzz_cppflags = $(AM_CPPFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
-tests_fuzz_fuzz_head_SOURCES = tests/fuzz/fuzz_head.c $(fuzz_common)
-tests_fuzz_fuzz_head_CPPFLAGS = $(fuzz_cppflags)
-tests_fuzz_fuzz_head_LDADD = $(h1_unit_libs)
-tests_fuzz_fuzz_body_SOURCES = tests/fuzz/fuzz_body.c $(fuzz_common)
-tests_fuzz_fuzz_body_CPPFLAGS = $(fuzz_cppflags)
-tests_fuzz_fuzz_body_LDADD = $(h1_unit_libs)
-tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c $(fuzz_common)
-tests_fuzz_fuzz_proxy_CPPFLAGS = $(fuzz_cppflags)
-tests_fuzz_fuzz_proxy_LDADD = $(h1_unit_libs)
-tests_fuzz_fuzz_forwarded_SOURCES = tests/fuzz/fuzz_forwarded.c $(fuzz_common) tests/unit/head.h
-tests_fuzz_fuzz_forwarded_CPPFLAGS = $(fuzz_cppflags)
-tests_fuzz_fuzz_forwarded_LDADD = $(h1_unit_libs)
-fuzz_ws_cppflags = $(fuzz_cppflags) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS)
-fuzz_ws_libs = libtine_ws.a libtine_http.a libtine_conf.a libtine_common.a $(HTTP_PARSER_LIBS) $(INIH_LIBS) \
-	$(WSLAY_LIBS) $(LWS_LIBS) $(COMPRESS_LIBS) $(LIBEVENT_LIBS)
-tests_fuzz_fuzz_ws_frames_SOURCES = tests/fuzz/fuzz_ws_frames.c $(fuzz_common) $(rig_sources)
-tests_fuzz_fuzz_ws_frames_CPPFLAGS = $(fuzz_ws_cppflags)
-tests_fuzz_fuzz_ws_frames_LDADD = $(fuzz_ws_libs)
-tests_fuzz_fuzz_ws_handshake_SOURCES = tests/fuzz/fuzz_ws_handshake.c $(fuzz_common)
-tests_fuzz_fuzz_ws_handshake_CPPFLAGS = $(fuzz_ws_cppflags)
-tests_fuzz_fuzz_ws_handshake_LDADD = $(fuzz_ws_libs)
-tests_fuzz_fuzz_ws_deflate_SOURCES = tests/fuzz/fuzz_ws_deflate.c $(fuzz_common)
-tests_fuzz_fuzz_ws_deflate_CPPFLAGS = $(fuzz_ws_cppflags)
-tests_fuzz_fuzz_ws_deflate_LDADD = $(fuzz_ws_libs)
-
 # Python: runs the scripts of tests/python
 check_PROGRAMS += tests/unit/pyhost
 tests_unit_pyhost_SOURCES = tests/unit/pyhost.c tests/python/tine_test.h tests/python/tine_test.c

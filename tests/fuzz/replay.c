@@ -1,8 +1,9 @@
-/* replay.c: main() for a fuzz target where there is no libFuzzer: runs it over the files given, or else over the corpora
- * and simple mutations of them, always the same: -m of each case, begun from -s. A fault aborts; surviving is a pass.
- *
- * With clang: -fsanitize=fuzzer instead of this file. */
+/* replay.c: main() for a fuzz target where there is no libFuzzer: runs it over the files given, or else over its corpora,
+ * the files of tests/fuzz/seeds/NAME and simple mutations of both, always the same: -m of each, begun from -s; then over
+ * what fuzzing once found, in tests/fuzz/cases/NAME. A fault aborts; surviving is a pass. */
+#include <dirent.h>
 #include <err.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,36 +54,77 @@ static void mutate(char *p, size_t n, uint32_t *state)
     }
 }
 
+/* As it is and with some mutations. How many runs that was. */
+static unsigned run_seed(const char *p, size_t n, unsigned mutations, uint32_t *state)
+{
+    run(p, n);
+    if (n > LARGEST)
+        return 1;
+    char *copy = malloc(n + 1);
+    if (!copy)
+        err(1, NULL);
+    for (unsigned k = 0; k < mutations; k++) {
+        memcpy(copy, p, n);
+        mutate(copy, n, state);
+        run(copy, next_random(state) % 4 ? n : next_random(state) % (n + 1));
+    }
+    free(copy);
+    return 1 + mutations;
+}
+
 static unsigned run_corpus(const char *name, unsigned mutations, uint32_t state)
 {
     size_t n;
     unsigned runs = 0;
     struct corpus_case *v = corpus_load(name, &n);
-    for (size_t i = 0; i < n; i++) {
-        run(v[i].raw, v[i].n);
-        runs++;
-        if (v[i].n > LARGEST)
-            continue;
-        char *copy = malloc(v[i].n + 1);
-        for (unsigned k = 0; k < mutations; k++, runs++) {
-            memcpy(copy, v[i].raw, v[i].n);
-            mutate(copy, v[i].n, &state);
-            run(copy, next_random(&state) % 4 ? v[i].n : next_random(&state) % (v[i].n + 1));
-        }
-        free(copy);
-    }
+    for (size_t i = 0; i < n; i++)
+        runs += run_seed(v[i].raw, v[i].n, mutations, &state);
     corpus_free(v, n);
     return runs;
 }
 
-static void run_file(const char *path)
+static unsigned run_file(const char *path, unsigned mutations, uint32_t *state)
 {
     static char text[1 << 20];
     FILE *f = fopen(path, "r");
     if (!f)
         err(1, "%s", path);
-    run(text, fread(text, 1, sizeof(text), f));
+    size_t n = fread(text, 1, sizeof(text), f);
     fclose(f);
+    return run_seed(text, n, mutations, state);
+}
+
+static int is_shown(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* Files of tests/fuzz/WHAT/NAME, where the program is fuzz_NAME; in the order of their names, if there are any. */
+static unsigned run_folder(const char *what, unsigned mutations, uint32_t state)
+{
+    char folder[1024], path[2048];
+    const char *name = strstr(program_invocation_short_name, "fuzz_");
+    struct dirent **v;
+    unsigned runs = 0;
+    snprintf(folder, sizeof(folder), "%s/fuzz/%s/%s", TESTS_DIR, what, name ? name + 5 : "");
+    int n = scandir(folder, &v, is_shown, alphasort);
+    if (n < 0)
+        return 0;
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, v[i]->d_name);
+        runs += run_file(path, mutations, &state);
+        free(v[i]);
+    }
+    free(v);
+    return runs;
+}
+
+static unsigned run_all(unsigned mutations, uint32_t seed)
+{
+    unsigned runs = 0;
+    for (int i = 0; fuzz_corpora[i]; i++)
+        runs += run_corpus(fuzz_corpora[i], mutations, seed);
+    return runs + run_folder("seeds", mutations, seed) + run_folder("cases", 0, seed);
 }
 
 int main(int argc, char **argv)
@@ -94,10 +136,12 @@ int main(int argc, char **argv)
             return 2;
         *(option == 'm' ? &mutations : &seed) = (uint32_t)strtoul(optarg, NULL, 10);
     }
-    for (int i = optind; i < argc; i++, runs++)
-        run_file(argv[i]);
-    for (int i = 0; optind == argc && fuzz_corpora[i]; i++)
-        runs += run_corpus(fuzz_corpora[i], mutations, seed ? seed : 1);
+    if (!seed)
+        seed = 1;
+    for (int i = optind; i < argc; i++)
+        runs += run_file(argv[i], 0, &seed);
+    if (optind == argc)
+        runs = run_all(mutations, seed);
     printf("%u passed, 0 failed\n", runs);
     return 0;
 }

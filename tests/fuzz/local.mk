@@ -1,0 +1,55 @@
+# Fuzz targets: one function over any bytes for each parser and decoder. `make check` replays corpora, seeds and kept cases
+# through replay.c; configured with --enable-fuzzing they are libFuzzer's, for `make fuzz FUZZ_SECONDS=60`. A new target is a
+# name in this list, its three lines below, and files in seeds/NAME or a corpus that its source names.
+fuzz_targets = tests/fuzz/fuzz_head tests/fuzz/fuzz_body tests/fuzz/fuzz_proxy tests/fuzz/fuzz_forwarded \
+	tests/fuzz/fuzz_ws_frames tests/fuzz/fuzz_ws_handshake tests/fuzz/fuzz_ws_deflate tests/fuzz/fuzz_control
+check_PROGRAMS += $(fuzz_targets)
+
+FUZZ_SECONDS = 10
+.PHONY: fuzz
+if FUZZING
+fuzz_common = tests/fuzz/fuzz.h
+fuzz: $(fuzz_targets)
+	$(PYTHON3) $(srcdir)/tests/fuzz/run --build . --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS) -- $(fuzz_targets)
+else
+UNIT_TESTS += $(fuzz_targets)
+fuzz_common = tests/fuzz/replay.c tests/fuzz/fuzz.h tests/unit/corpus.c tests/unit/corpus.h
+fuzz:
+	@echo "make fuzz: this build has no fuzzer; configure another with --enable-fuzzing (needs clang)" >&2; exit 1
+endif
+
+fuzz_cppflags = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
+fuzz_libs = libtine_ws.a libtine_http.a libtine_conf.a libtine_common.a $(HTTP_PARSER_LIBS) $(INIH_LIBS) \
+	$(WSLAY_LIBS) $(LWS_LIBS) $(COMPRESS_LIBS) $(LIBEVENT_LIBS) $(FUZZ_ENGINE)
+
+# HTTP/1
+tests_fuzz_fuzz_head_SOURCES = tests/fuzz/fuzz_head.c $(fuzz_common)
+tests_fuzz_fuzz_head_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_head_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_body_SOURCES = tests/fuzz/fuzz_body.c $(fuzz_common)
+tests_fuzz_fuzz_body_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_body_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c $(fuzz_common)
+tests_fuzz_fuzz_proxy_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_proxy_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_forwarded_SOURCES = tests/fuzz/fuzz_forwarded.c $(fuzz_common) tests/unit/head.h
+tests_fuzz_fuzz_forwarded_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_forwarded_LDADD = $(fuzz_libs)
+
+# WebSocket
+tests_fuzz_fuzz_ws_frames_SOURCES = tests/fuzz/fuzz_ws_frames.c $(fuzz_common) $(rig_sources)
+tests_fuzz_fuzz_ws_frames_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_ws_frames_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_ws_handshake_SOURCES = tests/fuzz/fuzz_ws_handshake.c $(fuzz_common)
+tests_fuzz_fuzz_ws_handshake_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_ws_handshake_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_ws_deflate_SOURCES = tests/fuzz/fuzz_ws_deflate.c $(fuzz_common)
+tests_fuzz_fuzz_ws_deflate_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_ws_deflate_LDADD = $(fuzz_libs)
+
+# The master's
+tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c $(fuzz_common) \
+	master/control_parse.h master/control_parse.c master/control_commands.def \
+	master/tinectl_json.h master/tinectl_json.c
+tests_fuzz_fuzz_control_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_control_LDADD = $(fuzz_libs)
