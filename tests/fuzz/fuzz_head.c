@@ -10,7 +10,7 @@
 
 const char *const fuzz_corpora[] = { "http1_tricky.json", "gunicorn_requests.json", NULL };
 
-static const struct h1_limits limits = { 300, 20, 200 };
+static const struct h1_limits limits = { 300, 20, 200, 900 };
 
 static void must_lie_in(struct piece at, size_t n)
 {

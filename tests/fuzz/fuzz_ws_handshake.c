@@ -14,7 +14,7 @@
 
 const char *const fuzz_corpora[] = { "ws_handshakes.json", "http1_tricky.json", NULL };
 
-static const struct h1_limits limits = { 8190, 100, 8190 };
+static const struct h1_limits limits = { 8190, 100, 8190, 65536 };
 
 /* Half of the byte values stand for a piece that means something, so that random bytes make likely values. */
 static const char *const pieces[] = {

@@ -152,6 +152,7 @@ def test_hooks_and_lists(imported):
     assert keys["server.bind"] == ["127.0.0.1:8001", "[::1]:8001", "fd://3", "localhost:8000"]
     assert (keys["app.interface"], keys["app.threads"], keys["server.backlog"]) == ("wsgi", "8", "64")
     assert (keys["http.limit_request_line"], keys["http.limit_request_fields"]) == ("65535", "1000")
+    assert keys["http.limit_request_head"] == "504k"
     assert keys["log.access_log_format"] == '%(h)s "%(r)s" %(s)s %({X-Request-Id}i)s %(D)s'
     for name in ("post_fork", "when_ready", "pre_request"):
         assert re.search(rf"^# {name}\(\): no hooks; .+", text, re.M)

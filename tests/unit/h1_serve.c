@@ -46,6 +46,7 @@ static void defaults(struct conf *conf)
     conf->http.limit_request_line = 8190;
     conf->http.limit_request_fields = 100;
     conf->http.limit_request_field_size = 8190;
+    conf->http.limit_request_head = 65536;
     conf->http.forwarded_allow_ips = (struct conf_nets){ &loopback, 1, true, true };
     conf->http.proxy_allow_ips = (struct conf_nets){ &loopback, 1, true, true };
     conf->http.server_header = conf->http.date_header = true;

@@ -13,7 +13,7 @@
 /* Lines are joined as they are: write the CRLFs. The head must be acceptable to guard and parser. */
 static inline void head_make(struct req *r, const char *text)
 {
-    static const struct h1_limits limits = { 8190, 100, 8190 };
+    static const struct h1_limits limits = { 8190, 100, 8190, 65536 };
     struct h1_scan scan = { 0 };
     size_t start, end, n = strlen(text);
     memset(r, 0, sizeof(*r));

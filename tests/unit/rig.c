@@ -32,6 +32,7 @@ static void configure(struct conf *conf)
     conf->http.limit_request_line = 4094;
     conf->http.limit_request_fields = 100;
     conf->http.limit_request_field_size = 8190;
+    conf->http.limit_request_head = 65536;
     conf->http.proxy_allow_ips = (struct conf_nets){ &everyone, 1, true, true };
 }
 

@@ -5,7 +5,7 @@
 #include "tests/unit/unit.h"
 #include "worker/http/h1_body.h"
 
-static const struct h1_limits limits = { 8190, 20, 8190 };
+static const struct h1_limits limits = { 8190, 20, 8190, 65536 };
 
 struct result {
     enum h1_body_state state;

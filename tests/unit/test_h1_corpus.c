@@ -12,7 +12,7 @@
 #include "worker/http/req.h"
 
 /* The longest line is gunicorn's default: its corpus has a case for it. */
-static const struct h1_limits limits = { 4094, 100, 8190 };
+static const struct h1_limits limits = { 4094, 100, 8190, 65536 };
 
 /* What became of the first request: a status, 200 = accepted, 0 = more bytes are needed, 2 = the HTTP/2 preface. */
 struct outcome {

@@ -8,7 +8,7 @@
 #include "tests/unit/unit.h"
 #include "worker/http/h1_guard.h"
 
-static const struct h1_limits limits = { 200, 10, 100 };
+static const struct h1_limits limits = { 200, 10, 100, 600 };
 
 static const char *const names[] = {
     [H1_GUARD_OK] = "OK", [H1_GUARD_MORE] = "MORE", [H1_GUARD_BAD] = "BAD", [H1_GUARD_LINE_TOO_LONG] = "LINE_TOO_LONG",
@@ -205,6 +205,45 @@ static void test_limits(void)
     CHECK(guard(target, 295) == H1_GUARD_LINE_TOO_LONG);
 }
 
+/* A line of `line` bytes and fields, with CRLF behind each; `n` bytes in all with the end. */
+static enum h1_guard_result guard_head_of(const char *line, size_t n)
+{
+    char text[1024];
+    size_t at = strlen(line);
+    memcpy(text, line, at);
+    while (at < n - 2) {
+        size_t field = n - 2 - at < 2 * 90 ? n - 2 - at : 90;
+        if (field > 98)
+            field /= 2;
+        memset(text + at, 'a', field);
+        text[at + 1] = ':';
+        text[at + field - 2] = '\r';
+        text[at + field - 1] = '\n';
+        at += field;
+    }
+    text[at] = '\r';
+    text[at + 1] = '\n';
+    return guard(text, n);
+}
+
+static void test_limit_of_all(void)
+{
+    static const char line[] = "GET / HTTP/1.1\r\n";
+    CHECK(guard_head_of(line, 600) == H1_GUARD_OK);
+    CHECK(guard_head_of(line, 601) == H1_GUARD_FIELDS);
+    CHECK(guard_head_of(line, 700) == H1_GUARD_FIELDS);
+    CHECK(guard_head_of("\r\n\r\nGET / HTTP/1.1\r\n", 600) == H1_GUARD_OK);
+    CHECK(guard_head_of("\r\n\r\nGET / HTTP/1.1\r\n", 601) == H1_GUARD_FIELDS);
+    /* what is wrong behind the limit does not count, and a line that would fit into its own limit is a line */
+    static const struct h1_limits small = { 200, 10, 100, 20 };
+    struct h1_scan scan = { 0 };
+    size_t start, end;
+    CHECK(h1_guard_head("GET / HTTP/1.1\r\na: b\1", 21, &small, &scan, &start, &end) == H1_GUARD_FIELDS);
+    scan = (struct h1_scan){ 0 };
+    CHECK(h1_guard_head("GET /a/very/long/path", 20, &small, &scan, &start, &end) == H1_GUARD_MORE);
+    CHECK(h1_guard_head("GET /a/very/long/path", 21, &small, &scan, &start, &end) == H1_GUARD_LINE_TOO_LONG);
+}
+
 static void test_early(void)
 {
     CHECK(guard("\x16\x03\x01", 3) == H1_GUARD_BAD);
@@ -248,6 +287,7 @@ int main(void)
     test_fields();
     test_bytes();
     test_limits();
+    test_limit_of_all();
     test_early();
     test_trailers();
     return unit_done();

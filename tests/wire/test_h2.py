@@ -202,6 +202,15 @@ def test_content_length_must_be_right(open_h2, length, body):
     assert h.answer(stream).reset == PROTOCOL_ERROR
 
 
+def test_limit_request_head(open_h2):
+    """The limit of HTTP/1, counted alike: name, value, and what stands around them there."""
+    h = open_h2("answers", {"http": {"limit_request_head": 1024}})
+    size = sum(len(name) + len(value) + 4 for name, value in h.head(path="/sized") + [("x", "")])
+    assert h.get("/sized", headers=[("x", "y" * (1024 - size))]).status == 200
+    assert h.get("/sized", headers=[("x", "y" * (1025 - size))]).status == 431
+    assert h.get("/sized").status == 200 and h.settings[MAX_FIELDS] == 1024
+
+
 def test_limit_request_body(open_h2):
     h = open_h2("bodies", {"http": {"limit_request_body": 1000}})
     stream = h.request("POST", "/echo", [("content-length", "1001")], end=False)

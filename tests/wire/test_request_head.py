@@ -222,8 +222,47 @@ def test_limit_request_field_size(serve):
 
 
 def test_largest_head_that_is_allowed(server):
-    fields = b"".join(b"X-%02d: %s\r\n" % (i, b"v" * 8000) for i in range(90))
-    expect_served(server, b"GET / HTTP/1.1\r\n" + HOST + fields + b"\r\n")
+    head = head_of(65536)
+    expect_served(server, head)
+    expect_refusal(server, head_of(65537), 431)
+    expect_refusal(server, head_of(800_000), 431)
+
+
+def head_of(n):
+    """A head of n bytes, no line of which is too long by itself."""
+    head = b"GET / HTTP/1.1\r\n" + HOST
+    while n - 2 - len(head) > 16000:
+        head += b"X-Many: %s\r\n" % (b"v" * 7990)
+    left = n - 2 - len(head)
+    for part in (left // 2, left - left // 2):
+        head += b"X-Last: %s\r\n" % (b"v" * (part - 10))
+    assert len(head) == n - 2
+    return head + b"\r\n"
+
+
+@pytest.mark.parametrize("send", [lambda c, raw: c.send(raw), lambda c, raw: [c.send(raw[i:i + 1]) for i in range(len(raw))]],
+                         ids=["whole", "bytes"])
+def test_limit_request_head(serve, send):
+    """The limit is of all bytes of the head, whichever way they come; the body does not count, nor does the next head."""
+    server = serve("builtin:hello", {"http": {"limit_request_head": 1024, "limit_request_line": 2000}})
+    body = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\nX: %s\r\n\r\n"
+    for raw, want in ((small(1024), [200]), (small(1025), [431]), (small(1024) * 3, [200] * 3), (small(1025) * 2, [431]),
+                      (small(1024) + small(1025), [200, 431]), (b"\r\n" + small(1022), [200]), (b"\r\n" + small(1023), [431]),
+                      (body % (b"x" * (1024 - len(body) + 2)) + b"b" * 5000 + small(1024), [200, 200]),
+                      (b"GET /" + b"a" * 1100 + b" HTTP/1.1\r\nHost: test\r\n\r\n", [414])):
+        with server.connect() as c:
+            try:
+                send(c, raw)
+            except OSError:
+                assert want[-1] >= 400  # it has closed
+            assert [c.read_response().status for _ in want] == want
+            c.half_close()
+            c.expect_close()
+
+
+def small(n):
+    start = b"GET / HTTP/1.1\r\n" + HOST + b"X: "
+    return start + b"v" * (n - len(start) - 4) + b"\r\n\r\n"
 
 
 def test_eof_inside_the_head(server):

@@ -112,7 +112,7 @@ WITHOUT = {
     "raw_paste_global_conf": "see paste", "uwsgi_allow_ips": "the uwsgi protocol is not spoken: let the proxy speak HTTP",
     "ssl_version": "see tls.min_version", "suppress_ragged_eofs": "a connection cut without notice is an end like any other",
     "do_handshake_on_connect": "handshakes never block", "http2_max_frame_size": "frames are at most 16384 bytes",
-    "http2_max_header_list_size": "see http.limit_request_fields and http.limit_request_field_size",
+    "http2_max_header_list_size": "see http.limit_request_head",
     "permit_obsolete_folding": SMUGGLING, "strip_header_spaces": SMUGGLING,
     "tolerate_dangerous_framing": SMUGGLING,
     "permit_unconventional_http_method": "methods are tokens in capitals; unknown ones get 501",
@@ -292,6 +292,15 @@ def put_limits(ini, got):
         value = as_int(got[name])
         wide = value == 0 and name != "limit_request_fields" or value > most
         ini.set("http", name, most if wide else max(value, 1), f"{name} = {value}: this is the most" if wide else None)
+    put_limit_of_all(ini, got)
+
+
+def put_limit_of_all(ini, got):
+    """gunicorn has no limit of all fields together: ours grows with what is asked of one."""
+    largest = max((as_int(got[name]) or 65535 for name in ("limit_request_line", "limit_request_field_size") if name in got),
+                  default=0)
+    if largest > 8190:
+        ini.set("http", "limit_request_head", f"{min(largest // 1024 * 8, 16384)}k", "the head of a request in all")
 
 
 def put_environment(ini, got):

@@ -27,6 +27,7 @@ struct h1_shared *h1_shared_new(const struct conf *conf)
     sh->limits.line = conf->http.limit_request_line;
     sh->limits.fields = conf->http.limit_request_fields;
     sh->limits.field = conf->http.limit_request_field_size;
+    sh->limits.head = conf->http.limit_request_head;
     return sh;
 }
 

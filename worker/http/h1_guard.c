@@ -244,6 +244,12 @@ static enum h1_guard_result scan_fields(const char *p, size_t n, const struct h1
     }
 }
 
+/* The head has as many bytes as it may have, there are more, and it has not ended. */
+static enum h1_guard_result too_long(const struct h1_scan *s)
+{
+    return s->state < FIELD_FIRST ? H1_GUARD_LINE_TOO_LONG : H1_GUARD_FIELDS;
+}
+
 enum h1_guard_result h1_guard_head(const char *p, size_t n, const struct h1_limits *limits, struct h1_scan *scan,
                                    size_t *ret_start, size_t *ret_end)
 {
@@ -251,18 +257,18 @@ enum h1_guard_result h1_guard_head(const char *p, size_t n, const struct h1_limi
     if (scan->at == 0 && n > 0 && p[0] == 'P' && memcmp(p, preface, least(n, PREFACE_LEN)) == 0)
         return n >= PREFACE_LEN ? H1_GUARD_H2_PREFACE : H1_GUARD_MORE;
 
-    enum h1_guard_result result;
-    if (scan->state < FIELD_FIRST) {
-        result = scan_line(p, n, limits, scan);
-        if (result != H1_GUARD_OK)
-            return result;
-    }
-    result = scan_fields(p, n, limits, scan);
+    /* What is behind the limit is not looked at, so that the verdict is the same however the bytes come. */
+    size_t most = least(n, limits->head);
+    enum h1_guard_result result = H1_GUARD_OK;
+    if (scan->state < FIELD_FIRST)
+        result = scan_line(p, most, limits, scan);
+    if (result == H1_GUARD_OK)
+        result = scan_fields(p, most, limits, scan);
     if (result == H1_GUARD_OK) {
         *ret_start = scan->start;
         *ret_end = scan->at;
     }
-    return result;
+    return result == H1_GUARD_MORE && n > most ? too_long(scan) : result;
 }
 
 enum h1_guard_result h1_guard_trailers(const char *p, size_t n, const struct h1_limits *limits, struct h1_scan *scan,

@@ -8,6 +8,7 @@ struct h1_limits {
     size_t line;   /* limit_request_line */
     size_t fields; /* limit_request_fields */
     size_t field;  /* limit_request_field_size */
+    size_t head;   /* limit_request_head */
 };
 
 enum h1_guard_result {
@@ -15,7 +16,7 @@ enum h1_guard_result {
     H1_GUARD_MORE,           /* no complete head yet and nothing wrong so far */
     H1_GUARD_BAD,            /* 400 */
     H1_GUARD_LINE_TOO_LONG,  /* 414 */
-    H1_GUARD_FIELDS,         /* 431: too many, or one too long */
+    H1_GUARD_FIELDS,         /* 431: too many, one too long, or all together */
     H1_GUARD_VERSION,        /* 505: HTTP/<digit>.<digit> but not 1.0 or 1.1 */
     H1_GUARD_H2_PREFACE,     /* the HTTP/2 connection preface "PRI * HTTP/2.0" */
 };
@@ -32,7 +33,7 @@ struct h1_scan {
 
 /* Looks at [p, p+n), each byte once over all calls: empty lines before the request line (at most 4) are skipped.
  * ret_start: where the request line starts; ret_end: behind the CRLFCRLF (both set on OK only). limits.line counts the
- * request line without its CRLF, limits.field a field line with it.
+ * request line without its CRLF, limits.field a field line with it, limits.head all bytes of the head and those skipped.
  * Violations are reported as soon as the bytes that show them are there; after a violation no further call. The result
  * does not depend on how the bytes are cut into calls. */
 enum h1_guard_result h1_guard_head(const char *p, size_t n, const struct h1_limits *limits, struct h1_scan *scan,

@@ -89,7 +89,7 @@ static bool is_repeated_host(const struct h2_stream *s, struct span name, struct
 void h2_head_add(struct h2_stream *s, struct span name, struct span value)
 {
     const struct conf_http *conf = &s->h->conn->net->conf->http;
-    if (s->head_size > H2_HEAD_MAX)
+    if (unlikely(s->head_size > conf->limit_request_head))
         fault(s, H2_FAULT_FIELDS);
     if (unlikely(s->fault))
         return;
@@ -102,7 +102,7 @@ void h2_head_add(struct h2_stream *s, struct span name, struct span value)
     unsigned crumbs = s->n_cookies > 1 ? s->n_cookies - 1u : 0;
     /* A field counts as it would in HTTP/1, with what stands around it there. */
     if (unlikely(s->req.n_fields - crumbs >= conf->limit_request_fields + s->has_authority ||
-                 name.n + value.n + 4 > conf->limit_request_field_size))
+                 name.n + value.n + H2_FIELD_AROUND > conf->limit_request_field_size))
         fault(s, H2_FAULT_FIELDS);
     else if (likely(!is_repeated_host(s, name, value)))
         keep_field(s, name, value);

@@ -23,9 +23,10 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* Decoded bytes of a head: from here on it is refused, or the connection ended. */
-#define H2_HEAD_MAX (64u << 10)
-#define H2_HEAD_BOMB (4 * H2_HEAD_MAX)
+/* A head of more than limit_request_head is refused; of more than so many times that, the connection ends. */
+#define H2_HEAD_BOMB 4
+/* What stands around a field in HTTP/1 counts here as well: ": " and CRLF. */
+#define H2_FIELD_AROUND 4
 
 /* Output of a stream that nghttp2 has not taken: above it the handler waits, and below the lower mark it goes on. */
 #define H2_STREAM_HIGH CONN_HIGH_MARK

@@ -126,7 +126,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 /* What is told of fields is bounded by what was sent, but a byte that was sent may stand for thousands. */
 static int too_much(struct h2_conn *h)
 {
-    log_info("%s: HTTP/2 connection ended: a head of more than %u bytes", h->client.host, H2_HEAD_BOMB);
+    log_info("%s: HTTP/2 connection ended: a head of more than %u times http.limit_request_head", h->client.host,
+             H2_HEAD_BOMB);
     h->doom = NGHTTP2_ENHANCE_YOUR_CALM;
     return NGHTTP2_ERR_PAUSE;
 }
@@ -137,8 +138,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct h2_conn *h = arg;
     struct h2_stream *s = h->head;
     size_t *size = s ? &s->head_size : &h->trailer_size;
-    *size += n_name + n_value;
-    if (unlikely(*size > H2_HEAD_BOMB))
+    *size += n_name + n_value + H2_FIELD_AROUND;
+    if (unlikely(*size > H2_HEAD_BOMB * h->conn->net->conf->http.limit_request_head))
         return too_much(h);
     if (likely(s != NULL))
         h2_head_add(s, (struct span){ (const char *)name, n_name }, (struct span){ (const char *)value, n_value });
@@ -326,7 +327,7 @@ int h2_session_open(struct h2_conn *h)
     const nghttp2_settings_entry settings[] = {
         { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, conf->http2_max_concurrent_streams },
         { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window },
-        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, H2_HEAD_MAX },
+        { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)conf->limit_request_head },
         { NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 },
         { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
     };
