@@ -109,6 +109,7 @@ static int serve(const struct conf_cli *cli, struct generation *first,
     struct listen_passed passed;
     listen_take_passed(&passed);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log at the limit of a file's size is a full disk, as for CPython */
     int status = prepare(&master);
     if (status == MASTER_EXIT_OK && master.conf->server.daemon && go_to_background(&master) < 0)
         status = MASTER_EXIT_SYSTEM;

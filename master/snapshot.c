@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/fdutil.h"
 #include "common/json_out.h"
+#include "common/log.h"
 #include "conf/conf.h"
 #include "master/generation.h"
 
@@ -133,6 +134,7 @@ static void take_service(const struct master *master, struct snapshot *s, uint64
         .reload_error = reload->error,
     };
     scoreboard_sum(master->scoreboard, &s->sums);
+    s->sums.error_log_dropped += log_dropped(); /* the master's own */
 }
 
 int snapshot_take(const struct master *master, struct snapshot *ret)

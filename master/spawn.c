@@ -84,7 +84,7 @@ void spawn_default_signals(void)
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     signal(SIGUSR2, SIG_IGN); /* somebody may ask for stacks before Python can write them */
     for (int signo = 1; signo < NSIG; signo++)
-        if (signo != SIGPIPE && signo != SIGUSR2)
+        if (signo != SIGPIPE && signo != SIGXFSZ && signo != SIGUSR2)
             sigaction(signo, &dfl, NULL);
     sigset_t none;
     sigemptyset(&none);

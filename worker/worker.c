@@ -105,6 +105,7 @@ void worker_serve(struct worker *w)
     }
     prctl(PR_SET_PDEATHSIG, 0); /* from here on, EOF tells that the master is gone: see spawn.c */
     set_state(w, WORKER_SERVING);
+    w->log_dropped = log_dropped();
     start_beat(w);
     w->recycle_at = choose_recycle_at(&w->conf->server);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
@@ -217,8 +218,17 @@ static void ask_for_successor(struct worker *w)
         log_error("worker cannot ask for a successor: %s", strerror(errno));
 }
 
+static void count_dropped(struct worker *w)
+{
+    uint64_t dropped = log_dropped();
+    score_add64(&score_of(w)->error_log_dropped, dropped - w->log_dropped);
+    w->log_dropped = dropped;
+}
+
 void worker_turn(struct worker *w)
 {
+    if (log_dropped() != w->log_dropped)
+        count_dropped(w);
     if (w->recycle_at && score_of(w)->requests >= w->recycle_at)
         ask_for_successor(w);
     net_turn(&w->net);

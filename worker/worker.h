@@ -41,6 +41,7 @@ struct worker {
     struct router *router;       /* in front of all; NULL: there is nothing to choose from */
     struct worker_app *app; /* NULL: nothing needs Python */
     struct event ipc_event, deadline_event, boot_event, beat_event;
+    uint64_t log_dropped; /* lines of the error log that are counted, here or in the process that forked this one */
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
     struct event signal_events[4];
 };

@@ -1,6 +1,7 @@
 """Ways to hold the event loop for ever, and to grow; each names its process first. /pid answers at once."""
 
 import asyncio
+import ctypes
 import os
 import re
 import time
@@ -26,6 +27,13 @@ async def native(scope, receive, send):
     """In C with the GIL held: a pattern that backtracks for ages."""
     report(hangs="native")
     re.match(r"(a*)*b", "a" * 64)
+
+
+async def locked(scope, receive, send):
+    """In a call of a library that keeps the GIL."""
+    report(hangs="locked")
+    while ctypes.PyDLL(None).sleep(1_000_000):  # a signal ends it
+        pass
 
 
 async def sleep(scope, receive, send):
@@ -71,4 +79,4 @@ async def after(scope, receive, send):
     time.sleep(0.5)
 
 
-app = dispatch(pid, python, native, sleep, waits, grow, later, task, after)
+app = dispatch(pid, python, native, locked, sleep, waits, grow, later, task, after)

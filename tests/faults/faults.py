@@ -9,6 +9,7 @@ from harness import binary
 ALLOC, PYTHON, EVENT, ACCEPT, READ, WRITE, PROCESS, OPEN = (1 << bit for bit in range(8))
 NAMES = {ALLOC: "alloc", PYTHON: "python", EVENT: "event", ACCEPT: "accept", READ: "read", WRITE: "write", PROCESS: "process",
          OPEN: "open"}
+EACH = (1 << 64) - 1
 LAYOUT = struct.Struct("=IIIIQQ")
 
 
@@ -27,7 +28,7 @@ class Page:
         self.env = {"TINE_FAULTS": str(self.path)}
 
     def arm(self, kinds, pid, at=0, error=0):
-        """The at-th call of these kinds in process pid fails; 0: they are only counted."""
+        """The at-th call of these kinds in process pid fails; EACH: all of them; 0: they are only counted."""
         LAYOUT.pack_into(self.map, 0, 0, pid, error, 0, 0, at)
         LAYOUT.pack_into(self.map, 0, kinds, pid, error, 0, 0, at)
 

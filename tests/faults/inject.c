@@ -39,7 +39,8 @@ static bool fails(enum fault_kind kind, int error)
 {
     if (!page || !(atomic_load(&page->kinds) & kind) || atomic_load(&page->pid) != (uint32_t)getpid())
         return false;
-    if (atomic_fetch_add(&page->seen, 1) + 1 != atomic_load(&page->at))
+    uint64_t seen = atomic_fetch_add(&page->seen, 1) + 1, at = atomic_load(&page->at);
+    if (seen != at && at != FAULT_EACH)
         return false;
     atomic_store(&page->fired, 1);
     if (getenv("TINE_FAULTS_TRACE")) {

@@ -17,13 +17,15 @@ enum fault_kind {
     FAULT_OPEN = 128,  /* descriptors made: open, socketpair, pipe, eventfd, timerfd */
 };
 
+#define FAULT_EACH UINT64_MAX
+
 struct fault_page {
     _Atomic uint32_t kinds; /* which calls count; 0: none */
     _Atomic uint32_t pid;   /* of this process only */
     _Atomic uint32_t error; /* errno of the failed call; 0: the kind's own */
     _Atomic uint32_t fired; /* the call has failed */
     _Atomic uint64_t seen;  /* calls counted */
-    _Atomic uint64_t at;    /* this one fails (from 1); 0: none */
+    _Atomic uint64_t at;    /* this one fails (from 1); 0: none; FAULT_EACH: all of them */
 };
 
 #endif

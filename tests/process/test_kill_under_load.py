@@ -2,9 +2,14 @@
 
 import os
 import signal
+import socket
 import threading
 
-from harness import Server, processes_of_session, wait_for
+import pytest
+
+import load as once
+from harness import Conn, Server, free_port, processes_of_session, wait_for
+from watched import Watched
 
 
 class Load:
@@ -45,9 +50,9 @@ class Load:
 
 
 def test_killed_worker_is_replaced():
-    """At most one request of each connection of that worker is lost."""
+    """At most one request of each connection of that worker is lost; each death is counted."""
     clients = 4
-    with Server("hello", {"server": {"workers": 2}}, respawn=True) as server, Load(server, clients) as load:
+    with Watched("hello", {"server": {"workers": 2}}, respawn=True) as server, Load(server, clients) as load:
         for _ in range(3):
             load.more()
             failed, workers = load.failed, server.workers()
@@ -56,6 +61,8 @@ def test_killed_worker_is_replaced():
             wait_for(lambda: len(server.workers()) == 2 and workers[0] not in server.workers(), what="a new worker")
             load.more()
             assert load.failed - failed <= clients
+        assert server.figure('tine_worker_failures_total{reason="crash"}') == 3
+        assert server.figure("tine_worker_starts_total") == 5
 
 
 def test_killed_worker_is_logged():
@@ -103,6 +110,40 @@ def test_killed_master_lets_requests_finish():
             os.kill(server.pid, signal.SIGKILL)
             r = c.read_response()
             assert r.body == b"slow" and r.closes
+
+
+@pytest.mark.parametrize("preload", [False, True])
+def test_killed_master_under_load(tmp_path, preload):
+    """Requests in flight finish, all processes end, the port is free; what it left behind is in nobody's way."""
+    port, pidfile, path = free_port(), tmp_path / "tine.pid", tmp_path / "tine.sock"
+    config = {"server": {"workers": 2, "graceful_timeout": "30s", "bind": [f"127.0.0.1:{port}", f"unix:{path}"], "pidfile": pidfile},
+              "app": {"preload_app": preload}, "control": {"socket": tmp_path / "control.sock"}}
+    with Server("hangs", config, status=-signal.SIGKILL, respawn=True) as server:
+        server.wait_notified(lambda text: "STATUS=2 of 2" in text)
+        with once.Load(("127.0.0.1", port), per_connection=10, path="/pid") as load:
+            load.more()
+            slow = [Conn(("127.0.0.1", port) if n % 2 else path).send_request("GET", f"/waits?s=2&n={n}") for n in range(8)]
+            for n in range(8):
+                server.wait_event(waits=str(n))
+            os.kill(server.pid, signal.SIGKILL)
+            assert server.wait_exit() == -signal.SIGKILL
+            for c in slow:
+                answer = c.read_response()
+                assert answer.body == b"waited" and answer.closes
+                c.close()
+            wait_for(lambda: not processes_of_session(server.pid), what="all processes to end")
+        # Who came in the moment that the last worker closed the socket is refused, one way or the other.
+        assert set(load.failed) <= {"refused", "lost"} and load.failed.get("lost", 0) <= load.clients, load.failed
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        assert pidfile.exists() and path.is_socket() and (tmp_path / "control.sock").is_socket()
+        with Server("hangs", config) as again:
+            assert f"pidfile {pidfile} was left by process {server.pid}" in again.log()
+            for address in (("127.0.0.1", port), path):
+                with Conn(address) as c:
+                    assert c.request("GET", "/pid").status == 200
+            assert pidfile.read_text() == f"{again.pid}\n"
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_clients_that_vanish_under_load():

@@ -9,10 +9,11 @@ import pytest
 
 from harness import Server, Truncated, wait_for
 from load import Load
+from watched import Watched
 
 
 def server(app="hangs", timeout="1s", workers=1, **options):
-    return Server(app, {"server": {"timeout": timeout, "workers": workers}}, respawn=True, **options)
+    return Watched(app, {"server": {"timeout": timeout, "workers": workers}}, respawn=True, **options)
 
 
 def hang(s, path, headers=()):
@@ -22,7 +23,7 @@ def hang(s, path, headers=()):
     return c, s.wait_event(hangs=path.split("?")[0].strip("/"))["pid"]
 
 
-@pytest.mark.parametrize("how", ["python", "native", "sleep"])
+@pytest.mark.parametrize("how", ["python", "native", "sleep", "locked"])
 def test_a_hanging_worker_is_reported_and_replaced(how):
     with server() as s:
         c, pid = hang(s, f"/{how}?secret=x")
@@ -37,17 +38,27 @@ def test_a_hanging_worker_is_reported_and_replaced(how):
         assert int(s.get("/pid").body) != pid
 
 
-def test_others_go_on_meanwhile():
+@pytest.mark.parametrize("how", ["python", "native", "sleep", "locked", "stopped"])
+def test_others_go_on_meanwhile(how):
     with server(workers=2) as s:
         s.wait_notified(lambda text: "STATUS=2 of 2" in text)
-        c, pid = hang(s, "/native")
         with Load(s.address, clients=2, path="/pid") as load:
             load.more()
+            if how == "stopped":
+                c, pid = s.connect(), s.workers()[0]
+                os.kill(pid, signal.SIGSTOP)
+            else:
+                c, pid = hang(s, f"/{how}")
+            s.wait_log(rf"\(pid {pid}\) gave no sign of life")
+            answered = load.bodies[str(pid)]
             s.wait_log(rf"\(pid {pid}\) was killed by SIGKILL")
+            assert load.bodies[str(pid)] == answered
+            s.wait_log(r"\(pid \d+\) is ready", s.log().rindex("was killed"))
             load.more()
         # Connections that the kernel had given to the hanging worker end with it; all others are answered.
-        assert load.bodies[str(pid)] == 0 and load.ok > 200
-        assert sum(load.failed.values()) <= 2, load.failed
+        assert load.ok > 200 and sum(load.failed.values()) <= 2, load.failed
+        assert s.figure('tine_worker_failures_total{reason="hang"}') == 1
+        assert s.figure('tine_worker_failures_total{reason="crash"}') == 0
         c.close()
 
 

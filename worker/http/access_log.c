@@ -20,6 +20,7 @@
 
 #include "common/buf.h"
 #include "common/fdutil.h"
+#include "common/log.h"
 #include "conf/log_format.h"
 #include "worker/http/access_line.h"
 
@@ -38,7 +39,8 @@ struct access_log {
     bool owned;        /* fd is ours to close */
     enum sink sink;
     struct buf out;    /* lines; after a short write the first may have lost its beginning */
-    uint64_t dropped;
+    uint64_t dropped, told; /* lines lost: all, and those that the error log has */
+    bool broken;       /* that it cannot be written to was told */
     struct access_time time;
 };
 
@@ -123,6 +125,9 @@ void access_log_free(struct access_log *log)
     if (!log)
         return;
     access_log_flush(log);
+    if (log->broken)
+        log_error("access log: still not written: %llu lines are lost, and %zu bytes that waited",
+                  (unsigned long long)(log->dropped - log->told), buf_len(&log->out));
     if (log->owned)
         fd_close(&log->fd);
     log_format_done(&log->format);
@@ -160,8 +165,23 @@ static size_t whole_lines(struct span s, size_t max)
     return last ? (size_t)(last - s.p) + 1 : s.n;
 }
 
+static __attribute__((cold, noinline)) void tell_broken(struct access_log *log, const char *why)
+{
+    if (log->broken)
+        return;
+    log->broken = true;
+    log_error("access log: %s: lines wait, and beyond 1 MB they are lost", why);
+}
+
+static __attribute__((cold, noinline)) void tell_mended(struct access_log *log)
+{
+    log_warning("access log: it is written again; %llu lines are lost", (unsigned long long)(log->dropped - log->told));
+    log->broken = false;
+    log->told = log->dropped;
+}
+
 /* One attempt; bytes taken, 0 = not now. */
-static size_t write_some(const struct access_log *log, struct span s)
+static size_t write_some(struct access_log *log, struct span s)
 {
     ssize_t n;
     if (log->sink != SINK_FILE) {
@@ -174,6 +194,8 @@ static size_t write_some(const struct access_log *log, struct span s)
         n = log->sink == SINK_SOCKET ? send(log->fd, s.p, s.n, MSG_DONTWAIT | MSG_NOSIGNAL)
                                      : write(log->fd, s.p, s.n);
     while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != EAGAIN)
+        tell_broken(log, strerror(errno));
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -185,6 +207,8 @@ void access_log_flush(struct access_log *log)
             return;
         buf_take(&log->out, n);
     }
+    if (log->broken)
+        tell_mended(log);
 }
 
 /* --- adding --- */
@@ -220,6 +244,8 @@ bool access_log_add(struct access_log *log, const struct req *r, uint64_t durati
     if (result < 0 || buf_len(&log->out) > MAX_KEPT) {
         cut_back(log, before);
         log->dropped++;
+        if (buf_len(&log->out) > MAX_KEPT / 2) /* else it was this line alone */
+            tell_broken(log, "it takes no more");
         return false;
     }
     /* Only when the mark is passed: a full pipe is not asked again for every line. */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fatal.h"
 #include "common/heritage.h"
 #include "common/log.h"
@@ -27,6 +28,7 @@
 #define BATCH_ALONE 64
 #define BATCH_SHARED 8
 #define STARVED_US 200000
+#define COMPLAIN_NS 10000000000u /* a shortage that lasts is logged again */
 /* Aside: how often to see whether the others have caught up, and after how many looks to take what still waits. */
 #define ASIDE_US 1000
 #define ASIDE_LOOKS 5
@@ -53,7 +55,7 @@ struct acceptor {
     struct net *net;
     const struct scoreboard *board;
     enum accept_state state;
-    bool complained; /* about the present shortage */
+    uint64_t complained_ns; /* when a shortage was last logged; 0: never */
     struct share share;
     unsigned looks; /* since it stands aside */
     unsigned batch; /* aside: to be taken when nobody else does */
@@ -110,9 +112,13 @@ static void set_state(struct acceptor *a, enum accept_state to)
 
 static void starve(struct acceptor *a, const struct door *d, int error)
 {
-    if (!a->complained)
+    uint64_t now = clock_ns();
+    if (!a->complained_ns || now - a->complained_ns > COMPLAIN_NS)
         log_error("%s: cannot accept: %s; trying again", d->listener->text, strerror(error));
-    a->complained = true;
+    else
+        now = a->complained_ns;
+    a->complained_ns = now;
+    score_add64(&a->net->score->accept_pauses, 1);
     if (a->state == ACCEPT_STOPPED)
         return;
     if (a->state != ACCEPT_STARVED)
@@ -169,7 +175,6 @@ static bool take_one(struct acceptor *a, struct door *d)
             starve(a, d, errno);
         return false;
     }
-    a->complained = false;
     conn_open(a->net, fd, d->listener, (struct sockaddr *)&peer, n);
     return true;
 }
@@ -314,6 +319,26 @@ static bool has_seats(const struct listener *listeners, size_t n)
     return false;
 }
 
+static void set_option(int fd, int level, int option, int value)
+{
+    setsockopt(fd, level, option, &value, sizeof value);
+}
+
+/* Of the listening socket: its connections inherit them (Linux), which saves the calls for each.
+ * Keep-alive probes find peers that went without a word (no FIN, no RST) while a request waits for its application, when
+ * no time-out of ours runs. */
+static void set_options(int fd, unsigned keepalive_ms)
+{
+    int idle = keepalive_ms < 1000 ? 1 : (int)(keepalive_ms / 1000);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, keepalive_ms != 0); /* may have been set by who listened before us */
+    if (!keepalive_ms)
+        return;
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, idle < 4 ? 1 : idle / 4);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+}
+
 struct acceptor *acceptor_new(struct net *net, const struct listener *listeners, size_t n, const struct scoreboard *board)
 {
     struct acceptor *a = calloc(1, sizeof *a + n * sizeof a->doors[0]);
@@ -331,9 +356,8 @@ struct acceptor *acceptor_new(struct net *net, const struct listener *listeners,
         d->listener = &listeners[i];
         d->fd = listeners[i].fd;
         d->own = is_own(board, net->score, d->listener);
-        /* Inherited by the connections, which saves a call for each (Linux). */
         if (listeners[i].addr.ss_family != AF_UNIX)
-            setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+            set_options(d->fd, (unsigned)net->conf->server.tcp_keepalive);
         event_assign(&d->event, net->base, d->fd, EV_READ | EV_PERSIST, on_acceptable, d);
         d->exclusive.epoll = -1;
         if (d->own && event_add(&d->event, NULL) < 0) {
