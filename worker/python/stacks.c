@@ -1,8 +1,32 @@
-/* stacks.c: asks faulthandler to write stacks; its handler needs no GIL and allocates nothing. */
+/* stacks.c: asks faulthandler to write stacks; its handler needs no GIL and allocates nothing. But it leaves another errno
+ * than it found, and what it interrupts may take that for the error of its own call: so it is wrapped. */
 #include "worker/python/stacks.h"
 
 #include <Python.h>
+#include <errno.h>
 #include <signal.h>
+
+/* Set once, before the signal can come. A handler of a signal that another process sends is handed nothing. */
+static void (*faulthandler_dump)(int signo);
+
+static void on_signal(int signo)
+{
+    int saved = errno;
+    faulthandler_dump(signo);
+    errno = saved;
+}
+
+static int wrap(void)
+{
+    struct sigaction action;
+    if (sigaction(SIGUSR2, NULL, &action) < 0)
+        return -1;
+    if (action.sa_handler == on_signal)
+        return 0;
+    faulthandler_dump = action.sa_handler;
+    action.sa_handler = on_signal;
+    return sigaction(SIGUSR2, &action, NULL);
+}
 
 int stacks_enable(int fd)
 {
@@ -18,5 +42,11 @@ int stacks_enable(int fd)
     Py_XDECREF(function);
     Py_XDECREF(module);
     Py_XDECREF(r);
-    return r ? 0 : -1;
+    if (!r)
+        return -1;
+    if (wrap() < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    return 0;
 }

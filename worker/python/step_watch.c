@@ -1,7 +1,7 @@
 /* step_watch.c: see step_watch.h. The stack is written by faulthandler inside a signal handler of the loop's thread, which
  * needs no GIL, so that native code which holds it is seen too; into a pipe, from which the watching thread takes it. That
- * thread knows nothing of Python and must never touch an object. What it reads of the other's notes may change under it
- * only when the step that it reads about is over.
+ * thread knows nothing of Python and must never touch an object. The name of the step comes by the same pipe: it is the
+ * loop's thread's alone.
  */
 #include "worker/python/step_watch.h"
 
@@ -45,7 +45,7 @@ struct step_watch {
     pthread_t loop_thread, thread;
     int signo;
     void (*dump)(int signo); /* faulthandler's */
-    int pipe[2];             /* what it writes; a NUL ends a stack */
+    int pipe[2];             /* the name of the step, a NUL, what it writes, a NUL */
     int stop_fd;             /* readable: the watch ends */
     unsigned seen;           /* number of the last step that was judged */
     unsigned reports;        /* that may be made now */
@@ -100,6 +100,10 @@ static void on_signal(int signo, siginfo_t *info, void *context)
         return;
     const struct step_watch *watch = info->si_value.sival_ptr;
     int saved = errno;
+    char what[STEP_WHAT];
+    memcpy(what, watch->what, sizeof what); /* it may be being written right now */
+    what[sizeof what - 1] = '\0';
+    (void)!write(watch->pipe[1], what, strlen(what) + 1);
     watch->dump(signo);
     (void)!write(watch->pipe[1], "", 1);
     errno = saved;
@@ -126,33 +130,47 @@ static struct span section_of(const struct step_watch *watch, struct span dump)
     return section;
 }
 
-/* Takes what is in the pipe. True: the end of a stack was among it. */
-static bool drain(struct step_watch *watch, struct buf *dump)
+/* Takes what is in the pipe; how many NULs were among it. */
+static unsigned drain(struct step_watch *watch, struct buf *to)
 {
     char piece[4096];
     ssize_t n;
-    bool whole = false;
+    unsigned nuls = 0;
     while ((n = read(watch->pipe[0], piece, sizeof piece)) > 0) {
-        whole |= piece[n - 1] == '\0';
-        if (dump && buf_len(dump) < DUMP_MAX && buf_add(dump, piece, (size_t)n - (piece[n - 1] == '\0')) < 0)
-            return true;
+        for (ssize_t i = 0; i < n; i++)
+            nuls += piece[i] == '\0';
+        if (to && buf_len(to) < DUMP_MAX && buf_add(to, piece, (size_t)n) < 0)
+            return 2; /* out of memory: no more of it */
     }
-    return whole;
+    return nuls;
 }
 
-/* Has the loop's thread write its stack. */
-static void take_stack(struct step_watch *watch, struct buf *dump)
+/* Has the loop's thread write its step and its stack. */
+static void take_stack(struct step_watch *watch, struct buf *taken)
 {
     union sigval value = { .sival_ptr = watch };
     uint64_t until = clock_ms() + DUMP_MS;
+    unsigned nuls = 0;
     drain(watch, NULL); /* of one that came too late */
     if (pthread_sigqueue(watch->loop_thread, watch->signo, value) != 0)
         return;
-    for (uint64_t now; (now = clock_ms()) < until;) {
+    for (uint64_t now; nuls < 2 && (now = clock_ms()) < until;) {
         struct pollfd p = { .fd = watch->pipe[0], .events = POLLIN };
-        if (poll(&p, 1, (int)(until - now)) > 0 && drain(watch, dump))
-            return;
+        if (poll(&p, 1, (int)(until - now)) > 0)
+            nuls += drain(watch, taken);
     }
+}
+
+/* The name, which is copied, and the stack behind it. */
+static struct span divide(const struct buf *taken, char what[STEP_WHAT])
+{
+    struct span all = buf_span(taken);
+    what[0] = '\0';
+    if (!all.n)
+        return span_of("");
+    size_t name = strnlen(all.p, all.n), from = name < all.n ? name + 1 : all.n;
+    snprintf(what, STEP_WHAT, "%.*s", (int)name, all.p);
+    return (struct span){ all.p + from, strnlen(all.p + from, all.n - from) };
 }
 
 static bool may_report(struct step_watch *watch)
@@ -173,17 +191,16 @@ static bool may_report(struct step_watch *watch)
 static void report(struct step_watch *watch, unsigned number)
 {
     char first[STEP_WHAT + 200], what[STEP_WHAT], before[60] = "";
-    struct buf dump = { 0 };
+    struct buf taken = { 0 };
     if (!may_report(watch))
         return;
-    take_stack(watch, &dump);
-    memcpy(what, watch->what, sizeof what);
-    what[sizeof what - 1] = '\0';
+    take_stack(watch, &taken);
+    struct span dump = divide(&taken, what);
     uint64_t started = atomic_load_explicit(&watch->started_ns, memory_order_acquire);
     /* The stack is of the step that we mean if that one goes on. */
     if (!started || atomic_load_explicit(&watch->number, memory_order_relaxed) != number) {
         watch->reports++;
-        buf_release(&dump);
+        buf_release(&taken);
         return;
     }
     if (watch->untold)
@@ -192,10 +209,10 @@ static void report(struct step_watch *watch, unsigned number)
     const char *quote = *what ? "\"" : "", *who = *what ? what : "a task or callback of the application";
     snprintf(first, sizeof first, "the event loop has been held for %.0f ms (app.blocking_warning) by %s%s%s%s; its stack:",
              (double)(clock_coarse_ns() - started) / 1e6, quote, who, quote, before);
-    struct span section = section_of(watch, buf_span(&dump));
+    struct span section = section_of(watch, dump);
     log_block(LOG_LEVEL_WARNING, first, section.n ? section.p : "  (none could be taken)\n",
               section.n ? section.n : strlen("  (none could be taken)\n"));
-    buf_release(&dump);
+    buf_release(&taken);
     atomic_store_explicit(&watch->told, number, memory_order_relaxed);
 }
 
