@@ -81,6 +81,11 @@ def free_port():
         return s.getsockname()[1]
 
 
+def under_tsan():
+    """Whether tine was built with ThreadSanitizer, which holds signals back while a thread calls nothing of the C library."""
+    return b"libtsan.so" in Path(binary()).read_bytes()
+
+
 def sanitized(pid):
     """Whether the process runs under AddressSanitizer: its memory is then mostly the sanitizer's own."""
     return "libasan" in Path(f"/proc/{pid}/maps").read_text()

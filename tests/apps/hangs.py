@@ -23,6 +23,13 @@ async def python(scope, receive, send):
         pass
 
 
+async def calls(scope, receive, send):
+    """The same with a system call now and then."""
+    report(hangs="calls")
+    while True:
+        os.stat("/")
+
+
 async def native(scope, receive, send):
     """In C with the GIL held: a pattern that backtracks for ages."""
     report(hangs="native")
@@ -79,4 +86,4 @@ async def after(scope, receive, send):
     time.sleep(0.5)
 
 
-app = dispatch(pid, python, native, locked, sleep, waits, grow, later, task, after)
+app = dispatch(pid, python, calls, native, locked, sleep, waits, grow, later, task, after)

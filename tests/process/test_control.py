@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEADLINE, Server, binary, wait_for
+from harness import DEADLINE, Server, binary, under_tsan, wait_for
 
 TINECTL = os.path.join(os.path.dirname(binary()), "tinectl")
 GOOD = """
@@ -173,7 +173,7 @@ def test_stacks_of_all_and_of_one():
         assert "most recent call" not in s.log()
 
 
-@pytest.mark.parametrize("how", ["python", "native", "sleep"])
+@pytest.mark.parametrize("how", ["calls" if under_tsan() else "python", "native", "sleep"])
 def test_stacks_of_a_worker_that_hangs(how):
     with server("hangs", {"server": {"timeout": 0, "graceful_timeout": "1s"}}) as s:
         c = s.connect()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server, binary, wait_for
+from harness import Server, binary, under_tsan, wait_for
 
 
 def server(slow, app="hangs", **sections):
@@ -69,7 +69,7 @@ def test_a_step_that_blocks_is_told_with_its_stack(interpreter):
         wait_for(lambda: blocked(s, "GET /sleep") == 1, what="the count")
 
 
-@pytest.mark.parametrize("how", ["python", "native"])
+@pytest.mark.parametrize("how", ["calls" if under_tsan() else "python", "native"])
 def test_it_is_told_while_it_lasts(how):
     """Also while native code holds the GIL: nothing in these ends by itself."""
     with watched(config={"server": {"timeout": "3s"}}, respawn=True) as s, s.connect() as c:

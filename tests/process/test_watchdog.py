@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import Server, Truncated, wait_for
+from harness import Server, Truncated, under_tsan, wait_for
 from load import Load
 from watched import Watched
 
@@ -23,7 +23,7 @@ def hang(s, path, headers=()):
     return c, s.wait_event(hangs=path.split("?")[0].strip("/"))["pid"]
 
 
-@pytest.mark.parametrize("how", ["python", "native", "sleep", "locked"])
+@pytest.mark.parametrize("how", ["calls" if under_tsan() else "python", "native", "sleep", "locked"])
 def test_a_hanging_worker_is_reported_and_replaced(how):
     with server() as s:
         c, pid = hang(s, f"/{how}?secret=x")
