@@ -1,28 +1,44 @@
 /* scoreboard.c: the mapping behind scoreboard.h, and its readers' sums. */
 #include "common/scoreboard.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-static size_t board_size(unsigned n)
+struct mapping {
+    struct score_common common;
+    struct score slot[];
+};
+
+static size_t mapping_size(unsigned n)
 {
-    return sizeof(struct scoreboard) + n * sizeof(struct score);
+    return sizeof(struct mapping) + n * sizeof(struct score);
 }
 
 struct scoreboard *scoreboard_new(unsigned n)
 {
-    void *p = mmap(NULL, board_size(n), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    struct scoreboard *board = calloc(1, sizeof(*board));
+    if (!board)
         return NULL;
-    struct scoreboard *board = p;
+    struct mapping *m = mmap(NULL, mapping_size(n), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (m == MAP_FAILED) {
+        int saved = errno;
+        free(board);
+        errno = saved;
+        return NULL;
+    }
     board->n = n;
+    board->common = &m->common;
+    board->slot = m->slot;
     return board;
 }
 
 void scoreboard_free(struct scoreboard *board)
 {
     if (board)
-        munmap(board, board_size(board->n));
+        munmap(board->common, mapping_size(board->n)); /* the first of it */
+    free(board);
 }
 
 /* --- sums --- */
@@ -63,7 +79,10 @@ static void read_counters(const struct score *score, struct score_sums *to)
     histogram_read(&score->latency, &to->latency);
     unsigned n = atomic_load_explicit(&score->n_routes, memory_order_acquire);
     for (unsigned i = 0; i < n && i < SCORE_ROUTES; i++) {
-        struct score_route_sum *route = route_of(to, score->route[i].name);
+        char name[SCORE_ROUTE];
+        memcpy(name, score->route[i].name, sizeof(name));
+        name[sizeof(name) - 1] = '\0';
+        struct score_route_sum *route = route_of(to, name);
         route->blocked += load64(&score->route[i].blocked);
         route->blocked_ns += load64(&score->route[i].blocked_ns);
         route->slow += load64(&score->route[i].slow);
@@ -89,8 +108,10 @@ void scoreboard_sum(const struct scoreboard *board, struct score_sums *ret_sums)
 void scoreboard_clear(struct scoreboard *board, unsigned slot)
 {
     struct score *s = &board->slot[slot];
-    if (slot >= board->used)
+    if (slot >= board->used) {
         board->used = slot + 1;
+        atomic_store_explicit(&board->common->used, board->used, memory_order_relaxed);
+    }
     read_counters(s, &board->past);
     /* Nobody writes any more, and the only other reader is this same thread. */
     memset((void *)s, 0, sizeof(*s));

@@ -1,6 +1,9 @@
 /* scoreboard.h: one shared anonymous mapping made by the master before it forks; a slot per worker, written by that
  * worker alone (relaxed atomics, no locks) and read by the master. What a dead worker had counted is kept in the sums of
- * the past, so that no total ever goes back. */
+ * the past, so that no total ever goes back.
+ *
+ * A worker whose application was taken over can write anything into the mapping: the master keeps what it counts and
+ * bounds itself by in memory of its own, and takes no text of a worker for terminated. */
 #ifndef TINE_COMMON_SCOREBOARD_H
 #define TINE_COMMON_SCOREBOARD_H
 
@@ -84,12 +87,18 @@ struct score_sums {
     struct score_route_sum route[SCORE_ROUTES_ALL];
 };
 
+/* Written by the master, for the workers to read. */
+struct score_common {
+    _Atomic(uint32_t) used;   /* slots from here on were never anybody's */
+    _Atomic(uint32_t) seated; /* reuseport: how many workers there are */
+};
+
 struct scoreboard {
     unsigned n;
-    unsigned used;          /* slots from here on were never anybody's: not touched, so that they take no memory */
-    _Atomic(uint32_t) seated; /* reuseport: how many workers there are; by the master */
+    unsigned used; /* the master's own: slots from here on are not touched, so that they take no memory */
     struct score_sums past; /* of the dead, by the master alone */
-    struct score slot[];
+    struct score_common *common; /* shared from here on */
+    struct score *slot;
 };
 
 /* Shared, zeroed, n slots. NULL with errno. */

@@ -133,14 +133,14 @@ void seats_give(const struct master *master, const struct slot *slot)
     while (is_taken(master, slot, seat))
         seat++;
     atomic_store_explicit(&master->scoreboard->slot[slot->index].seat, seat, memory_order_relaxed);
-    if (!atomic_load_explicit(&master->scoreboard->seated, memory_order_relaxed))
-        atomic_store_explicit(&master->scoreboard->seated, slot->generation->target,
+    if (!atomic_load_explicit(&master->scoreboard->common->seated, memory_order_relaxed))
+        atomic_store_explicit(&master->scoreboard->common->seated, slot->generation->target,
                               memory_order_relaxed);
 }
 
 void seats_follow(struct master *master)
 {
-    _Atomic(uint32_t) *seated = &master->scoreboard->seated;
+    _Atomic(uint32_t) *seated = &master->scoreboard->common->seated;
     unsigned target = master->current->target;
     if (master->conf->server.accept != CONF_ACCEPT_REUSEPORT ||
         atomic_load_explicit(seated, memory_order_relaxed) == target)

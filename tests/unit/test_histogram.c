@@ -139,6 +139,25 @@ static void test_routes(void)
     scoreboard_free(board);
 }
 
+/* Whoever has taken over a worker can write anything, and everywhere in what is shared. */
+static void test_nonsense_of_workers(void)
+{
+    static struct score_sums sums;
+    struct score_request found[SCORE_REQUESTS];
+    struct scoreboard *board = scoreboard_new(3);
+    for (unsigned i = 0; i < 2; i++)
+        scoreboard_clear(board, i);
+    memset((void *)board->common, 0xff, sizeof(*board->common));
+    memset((void *)board->slot, 0xff, 3 * sizeof(*board->slot));
+    scoreboard_sum(board, &sums);
+    CHECK(sums.n_routes == 1 && strlen(sums.route[0].name) == SCORE_ROUTE - 1);
+    CHECK(score_read_requests(&board->slot[0], found) == SCORE_REQUESTS);
+    CHECK(strlen(found[0].line) == SCORE_LINE - 1 && strlen(found[0].client) == SCORE_CLIENT - 1);
+    scoreboard_clear(board, 0);
+    CHECK(board->used == 2 && board->n == 3 && board->past.n_routes == 1);
+    scoreboard_free(board);
+}
+
 int main(void)
 {
     test_bounds();
@@ -146,5 +165,6 @@ int main(void)
     test_quantiles();
     test_past();
     test_routes();
+    test_nonsense_of_workers();
     return unit_done();
 }

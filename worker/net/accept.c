@@ -275,7 +275,7 @@ static bool is_own(const struct scoreboard *board, const struct score *own, cons
 {
     if (!l->seats || !board)
         return true;
-    unsigned workers = atomic_load_explicit(&board->seated, memory_order_relaxed);
+    unsigned workers = atomic_load_explicit(&board->common->seated, memory_order_relaxed);
     unsigned seat = atomic_load_explicit(&own->seat, memory_order_relaxed);
     if (workers < l->seats)
         return workers < 2 || l->seat % workers == seat % workers;

@@ -24,7 +24,7 @@ void share_look(struct share *share)
     share->age = 0;
     share->workers = 1;
     share->others = 0;
-    unsigned used = share->board ? share->board->used : 0;
+    unsigned used = share->board ? atomic_load_explicit(&share->board->common->used, memory_order_relaxed) : 0;
     for (unsigned i = 0; i < used; i++) {
         const struct score *score = &share->board->slot[i];
         if (score == share->own || !atomic_load_explicit(&score->accepting, memory_order_relaxed))
