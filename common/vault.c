@@ -6,11 +6,18 @@
 #include <string.h>
 #include <sys/mman.h>
 
-struct vault {
+/* Workers can write here, if their application was taken over: the master reads nothing back that it relies on. */
+struct shared {
     _Atomic(uint32_t) version; /* its lowest bit is the area in use */
-    uint32_t adding;           /* master: where the entry that is being added begins in the other area */
     uint32_t used[2];
     char area[2][VAULT_SIZE];
+};
+
+struct vault {
+    struct shared *shared;
+    uint32_t version; /* master; and how much of the area that is not in use has been filled, entry by entry: */
+    size_t begins, data, used;
+    size_t dirty[2]; /* what may hold bytes */
 };
 
 struct head {
@@ -19,28 +26,43 @@ struct head {
 
 struct vault *vault_new(void)
 {
-    size_t n = sizeof(struct vault);
-    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
+    struct vault *vault = calloc(1, sizeof(*vault));
+    if (!vault)
         return NULL;
+    size_t n = sizeof(struct shared);
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) {
+        free(vault);
+        return NULL;
+    }
     madvise(p, n, MADV_DONTDUMP);
-    return p;
+    vault->shared = p;
+    return vault;
 }
 
 void vault_free(struct vault *vault)
 {
     if (vault)
-        munmap(vault, sizeof(*vault));
+        munmap(vault->shared, sizeof(*vault->shared));
+    free(vault);
 }
 
 static unsigned spare(const struct vault *vault)
 {
-    return (atomic_load_explicit(&vault->version, memory_order_relaxed) + 1) & 1;
+    return (vault->version + 1) & 1;
+}
+
+/* An area that is not in use. Who copies it still sees that the version has moved on, and does it again. */
+static void wipe(struct vault *vault, unsigned i)
+{
+    explicit_bzero(vault->shared->area[i], vault->dirty[i]);
+    vault->dirty[i] = 0;
 }
 
 void vault_begin(struct vault *vault)
 {
-    vault->used[spare(vault)] = 0;
+    wipe(vault, spare(vault));
+    vault->used = 0;
 }
 
 static size_t aligned(size_t n)
@@ -52,38 +74,46 @@ char *vault_add(struct vault *vault, enum vault_kind kind, const char *host, con
 {
     unsigned i = spare(vault);
     struct head head = { .kind = kind, .n_host = (uint32_t)strlen(host), .n_path = (uint32_t)strlen(path) };
-    size_t at = vault->used[i], names = sizeof(head) + head.n_host + head.n_path + 2;
+    size_t at = vault->used, names = sizeof(head) + head.n_host + head.n_path + 2;
     if (VAULT_SIZE - at < names + 8)
         return NULL;
-    char *p = vault->area[i] + at;
+    char *p = vault->shared->area[i] + at;
     memcpy(p, &head, sizeof(head));
     memcpy(p + sizeof(head), host, head.n_host + 1);
     memcpy(p + sizeof(head) + head.n_host + 1, path, head.n_path + 1);
-    vault->adding = (uint32_t)at;
+    vault->begins = at;
+    vault->data = at + names;
     *ret_room = VAULT_SIZE - at - names - 8;
     return p + names;
 }
 
 void vault_added(struct vault *vault, size_t n)
 {
-    unsigned i = spare(vault);
-    char *p = vault->area[i] + vault->adding;
-    struct head head;
-    memcpy(&head, p, sizeof(head));
-    head.n_data = (uint32_t)n;
-    memcpy(p, &head, sizeof(head));
-    vault->used[i] = vault->adding + (uint32_t)aligned(sizeof(head) + head.n_host + head.n_path + 2 + n);
+    uint32_t n_data = (uint32_t)n;
+    memcpy(vault->shared->area[spare(vault)] + vault->begins + offsetof(struct head, n_data), &n_data, sizeof(n_data));
+    vault->used = aligned(vault->data + n);
+    vault->dirty[spare(vault)] = vault->used;
 }
 
 void vault_publish(struct vault *vault)
 {
-    uint32_t version = atomic_load_explicit(&vault->version, memory_order_relaxed);
-    atomic_store_explicit(&vault->version, version + 1, memory_order_release);
+    unsigned before = vault->version & 1;
+    vault->shared->used[spare(vault)] = (uint32_t)vault->used;
+    atomic_store_explicit(&vault->shared->version, ++vault->version, memory_order_release);
+    atomic_thread_fence(memory_order_seq_cst); /* the version moves on before the first byte goes */
+    wipe(vault, before);
+}
+
+void vault_cancel(struct vault *vault, size_t n)
+{
+    size_t all = vault->data + n;
+    vault->dirty[spare(vault)] = all < VAULT_SIZE ? all : VAULT_SIZE;
+    wipe(vault, spare(vault));
 }
 
 uint32_t vault_version(const struct vault *vault)
 {
-    return atomic_load_explicit(&vault->version, memory_order_acquire);
+    return atomic_load_explicit(&vault->shared->version, memory_order_acquire);
 }
 
 /* The area in use is only written again once the version has moved on. */
@@ -91,11 +121,12 @@ char *vault_copy(const struct vault *vault, size_t *ret_n, uint32_t *ret_version
 {
     for (;;) {
         uint32_t version = vault_version(vault);
-        size_t n = vault->used[version & 1];
+        size_t n = vault->shared->used[version & 1];
+        n = n < VAULT_SIZE ? n : VAULT_SIZE;
         char *copy = malloc(n ? n : 1);
         if (!copy)
             return NULL;
-        memcpy(copy, vault->area[version & 1], n);
+        memcpy(copy, vault->shared->area[version & 1], n);
         atomic_thread_fence(memory_order_acquire);
         if (vault_version(vault) == version) {
             *ret_n = n;

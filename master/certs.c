@@ -180,6 +180,7 @@ static int fill(struct certs *certs, const struct conf_tls *conf, char **ret_why
     certs->stamp = certs->seen = w.stamp;
     if (w.failed) {
         *ret_why = w.why;
+        vault_cancel(certs->vault, FILE_MOST);
         return -1;
     }
     vault_publish(certs->vault);
