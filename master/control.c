@@ -4,12 +4,16 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
+#include "common/fdutil.h"
 #include "common/json_out.h"
 #include "common/log.h"
 #include "conf/conf.h"
@@ -19,6 +23,7 @@
 
 #define BACKLOG 128
 #define PAUSE_MS 500 /* without descriptors */
+#define REFUSED_MS 1000 /* between two lines about peers that were refused */
 
 /* --- who --- */
 
@@ -28,18 +33,32 @@ static bool may_speak(uid_t uid)
     return uid == 0 || uid == geteuid();
 }
 
+/* Anybody who may open the file can come as often as he likes: a line a second is enough. */
+static void log_refused(struct control *control, const struct ucred *peer)
+{
+    uint64_t now = clock_ms();
+    control->n_refused++;
+    if (control->refused_ms && now - control->refused_ms < REFUSED_MS)
+        return;
+    log_warning("control: refused process %d of user %u (%llu refused so far)", (int)peer->pid, (unsigned)peer->uid,
+                (unsigned long long)control->n_refused);
+    control->refused_ms = now;
+}
+
 static void welcome(struct master *master, int fd)
 {
     static const char busy[] = "{\"ok\":false,\"error\":\"too many clients\"}\n";
     static const char refused[] = "{\"ok\":false,\"error\":\"only root and the user of the master "
                                   "may use the control socket\"}\n";
-    struct ucred peer;
+    struct ucred peer = { .pid = 0, .uid = (uid_t)-1 };
     socklen_t n = sizeof(peer);
     const char *why = NULL;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || !may_speak(peer.uid))
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || !may_speak(peer.uid)) {
         why = refused;
-    else if (master->control.n_clients >= CONTROL_CLIENTS_MAX)
+        log_refused(&master->control, &peer);
+    } else if (master->control.n_clients >= CONTROL_CLIENTS_MAX) {
         why = busy;
+    }
     if (!why) {
         control_client_open(master, fd, peer.pid, peer.uid);
         return;
@@ -195,6 +214,23 @@ void control_rollback(struct master *master)
     control->prepared = false;
 }
 
+/* Of the socket that we made and of nothing that took its place: 0, or -1 with errno. */
+static int change_mode(const struct listeners *listeners, const struct conf_control *conf)
+{
+    char link[32];
+    struct stat st;
+    int fd = open(conf->socket, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = -1;
+    if (fd >= 0 && fstat(fd, &st) == 0) {
+        const struct listen_file *ours = listeners->files;
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        errno = EEXIST;
+        if (listeners->n_files && st.st_dev == ours->dev && st.st_ino == ours->ino)
+            rc = chmod(link, conf->mode);
+    }
+    fd_close(&fd);
+    return rc;
+}
+
 /* The present configuration is that of the reload already. */
 void control_commit(struct master *master)
 {
@@ -211,7 +247,7 @@ void control_commit(struct master *master)
         else if (conf->socket)
             log_info("control socket is %s", conf->socket);
     } else if (conf->socket && conf->socket[0] != '@' && conf->mode != control->mode &&
-               chmod(conf->socket, conf->mode) < 0) {
+               change_mode(&control->listeners, conf) < 0) {
         log_error("control.mode: %s: %s", conf->socket, strerror(errno));
     }
     control->mode = conf->mode;

@@ -7,6 +7,7 @@
 #include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 
@@ -46,6 +47,7 @@ struct control {
     struct event acceptable, pause;
     TAILQ_HEAD(control_clients, control_client) clients;
     unsigned n_clients;
+    uint64_t n_refused, refused_ms; /* peers who may not speak; when that was last logged */
     bool prepared; /* by a reload under way: */
     struct listeners next;
 };

@@ -97,6 +97,20 @@ int listen_unix_own(struct listeners *listeners, const char *path)
     return 0;
 }
 
+/* The socket that was just made, and nothing that somebody put in its place. */
+static int give(const struct listen_file *file, const struct privs *privs)
+{
+    struct stat st;
+    int fd = open(file->path, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = -1;
+    if (fd >= 0 && fstat(fd, &st) == 0) {
+        errno = EEXIST;
+        if (S_ISSOCK(st.st_mode) && st.st_dev == file->dev && st.st_ino == file->ino)
+            rc = fchownat(fd, "", privs->uid, privs->gid, AT_EMPTY_PATH);
+    }
+    fd_close(&fd);
+    return rc;
+}
+
 static int make_file(struct listeners *listeners, const struct conf_bind *bind,
                      const struct conf_server *conf, const struct privs *privs, int fd,
                      const struct sockaddr_un *addr, socklen_t n)
@@ -109,10 +123,7 @@ static int make_file(struct listeners *listeners, const struct conf_bind *bind,
         errno = saved;
         return -1;
     }
-    if (privs->drop &&
-        fchownat(AT_FDCWD, bind->path, privs->uid, privs->gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return -1;
-    return 0;
+    return privs->drop ? give(&listeners->files[listeners->n_files - 1], privs) : 0;
 }
 
 int listen_unix(struct listeners *listeners, const struct conf_bind *bind,
