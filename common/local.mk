@@ -13,6 +13,7 @@ libtine_common_a_SOURCES = \
 	common/histogram.h common/histogram.c \
 	common/scoreboard.h common/score_figures.def common/scoreboard.c \
 	common/tickets.h common/tickets.c \
+	common/trusted.h common/trusted.c \
 	common/vault.h common/vault.c
 
 check_PROGRAMS += tests/unit/test_common
@@ -28,6 +29,11 @@ check_PROGRAMS += tests/unit/test_histogram
 UNIT_TESTS += tests/unit/test_histogram
 tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c tests/unit/unit.h
 tests_unit_test_histogram_LDADD = libtine_common.a
+
+check_PROGRAMS += tests/unit/test_trusted
+UNIT_TESTS += tests/unit/test_trusted
+tests_unit_test_trusted_SOURCES = tests/unit/test_trusted.c tests/unit/unit.h
+tests_unit_test_trusted_LDADD = libtine_common.a
 
 check_PROGRAMS += tests/unit/test_tls_vault
 UNIT_TESTS += tests/unit/test_tls_vault

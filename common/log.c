@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "common/fdutil.h"
+#include "common/trusted.h"
 
 enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET };
 
@@ -34,6 +35,7 @@ static struct {
     int file_fd;          /* of `path`; -1: standard error */
     int write_fd;         /* non-blocking twin of standard error; -1: none */
     char *path;           /* absolute; NULL: standard error */
+    bool wary;            /* root's way to `path` must be root's */
     uint64_t dropped;     /* since the last report */
     uint64_t dropped_all; /* since the start */
     pthread_mutex_t lock; /* threads of an application write too */
@@ -100,7 +102,13 @@ static void sink_attach(void)
 
 static int open_file(const char *path)
 {
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    return state.wary && geteuid() == 0 ? trusted_open(path, flags, 0644) : open(path, flags, 0644);
+}
+
+void log_be_wary(void)
+{
+    state.wary = true;
 }
 
 /* The working directory changes in a daemon: reopening needs the whole path. NULL with errno. */
@@ -284,6 +292,23 @@ size_t log_escape(char *to, size_t size, const char *text, size_t n, const char 
     return at;
 }
 
+/* Only a record begins with "[": the lines of a block that do are moved by a blank. An exception's
+ * text may be a client's. */
+static size_t put_lines(char *to, size_t size, const char *text, size_t n)
+{
+    size_t at = 0;
+    while (n && at < size) {
+        const char *newline = memchr(text, '\n', n);
+        size_t line = newline ? (size_t)(newline + 1 - text) : n;
+        if (*text == '[')
+            to[at++] = ' ';
+        at += log_escape(to + at, size - at, text, line, "\t\n");
+        text += line;
+        n -= line;
+    }
+    return at;
+}
+
 /* One write of prefix, escaped first line, end of line, and the block as it is but for control
  * characters. */
 static void compose(enum log_level level, const char *first, size_t n_first, const char *text,
@@ -304,7 +329,7 @@ static void compose(enum log_level level, const char *first, size_t n_first, con
     at += log_escape(line + at, size - at - 1, first, n_first, "\t");
     line[at++] = '\n';
     if (n && size - at > 1) {
-        at += log_escape(line + at, size - at - 1, text, n, "\t\n");
+        at += put_lines(line + at, size - at - 1, text, n);
         if (line[at - 1] != '\n')
             line[at++] = '\n';
     }

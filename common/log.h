@@ -23,6 +23,8 @@ enum log_level {
 /* Opens `path` ("-" = standard error) for appending. 0, or -1 with errno; the log then stays what
  * it was. */
 int log_open(const char *path, enum log_level level);
+/* From here on root opens the log by trusted_open(): whom the workers run as may write where it is. */
+void log_be_wary(void);
 /* Opens the same path again (after rotation). 0 or -1 with errno; the old file stays open on
  * failure. */
 int log_reopen(void);
@@ -44,8 +46,9 @@ size_t log_escape(char *to, size_t size, const char *text, size_t n, const char 
 
 /* One line: control characters but TAB are escaped. */
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* `text` may hold several lines (a traceback); it follows the first line as it is,
- * but for control characters other than TAB and LF, which are escaped. */
+/* `text` may hold several lines (a traceback); it follows the first line as it is, but for control
+ * characters other than TAB and LF, which are escaped, and for a blank in front of a line that would
+ * begin as a record does. */
 void log_block(enum log_level level, const char *first, const char *text, size_t n);
 
 #define log_debug(...)                                                                             \

@@ -55,6 +55,8 @@ static int prepare(struct master *master)
     }
     if (privs_resolve(&master->privs, &conf->server) < 0)
         return MASTER_EXIT_CONF;
+    if (master->privs.drop)
+        log_be_wary();
     if (apply_log(conf) < 0)
         return MASTER_EXIT_SYSTEM;
     apply_log_owner(conf, &master->privs);

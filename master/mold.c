@@ -21,6 +21,7 @@
 #include "master/spawn.h"
 
 #define FORK_MS 10000 /* for an order */
+#define MESSAGES_AT_ONCE 64 /* of one mold: others have to be heard as well */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 30000
 
@@ -134,11 +135,19 @@ static void send_next(struct mold *m)
 static void kill_stray(struct master *master, pid_t pid)
 {
     struct mold_stray *stray = calloc(1, sizeof(*stray));
-    kill(pid, SIGKILL);
+    privs_signal(&master->privs, pid, SIGKILL);
     if (!stray)
         return;
     stray->pid = pid;
     LIST_INSERT_HEAD(&master->molds.strays, stray, link);
+}
+
+static void end(struct mold *m)
+{
+    event_del(&m->timer);
+    if (m->pid)
+        kill(m->pid, SIGKILL);
+    m->state = MOLD_KILLED;
 }
 
 static void on_forked(struct mold *m, const struct ipc_msg *msg)
@@ -149,7 +158,8 @@ static void on_forked(struct mold *m, const struct ipc_msg *msg)
         return;
     memcpy(&forked, msg->payload, sizeof(forked));
     if (!m->sent || !order || forked.order != order->number) {
-        log_warning("mold (pid %d) answers an order that it does not have", (int)m->pid);
+        log_error("mold (pid %d) answers an order that it does not have: killing the mold", (int)m->pid);
+        end(m);
         return;
     }
     event_del(&m->timer);
@@ -157,6 +167,12 @@ static void on_forked(struct mold *m, const struct ipc_msg *msg)
         log_error("mold (pid %d) cannot fork: %s", (int)m->pid, strerror(-forked.pid));
         take_back(m);
         arm(m, BACKOFF_FIRST_MS);
+        return;
+    }
+    if (!privs_may_signal(&m->master->privs, (pid_t)forked.pid)) {
+        log_error("mold (pid %d) calls process %d its worker, which it is not: killing the mold", (int)m->pid,
+                  (int)forked.pid);
+        end(m);
         return;
     }
     struct slot *slot = order->slot;
@@ -201,7 +217,7 @@ static void read_messages(struct mold *m)
 {
     struct ipc_msg *msg = malloc(sizeof(*msg));
     int got;
-    while (msg && m->fd >= 0 && (got = ipc_recv(m->fd, msg)) != 0) {
+    for (unsigned n = 0; msg && n < MESSAGES_AT_ONCE && m->fd >= 0 && (got = ipc_recv(m->fd, msg)) != 0; n++) {
         if (got < 0) {
             event_del(&m->ipc);
             fd_close(&m->fd);
@@ -272,14 +288,6 @@ static void start_later(struct mold *m)
     m->backoff_ms = !twice ? BACKOFF_FIRST_MS : twice < BACKOFF_MOST_MS ? twice : BACKOFF_MOST_MS;
     log_info("the mold starts again in %u.%u s", m->backoff_ms / 1000, m->backoff_ms % 1000 / 100);
     arm(m, m->backoff_ms);
-}
-
-static void end(struct mold *m)
-{
-    event_del(&m->timer);
-    if (m->pid)
-        kill(m->pid, SIGKILL);
-    m->state = MOLD_KILLED;
 }
 
 static void on_timer(int fd, short what, void *arg)

@@ -5,15 +5,22 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/fdutil.h"
 #include "common/log.h"
+#include "common/trusted.h"
 #include "conf/conf.h"
 
 /* A number written out. -1: not one. (uid_t)-1 means "unchanged" to the kernel and is no id. */
@@ -128,6 +135,29 @@ void privs_set_environment(const struct privs *privs)
         log_warning("HOME, USER and LOGNAME cannot be set: %s", strerror(errno));
 }
 
+/* The change of user has cleared them, unless securebits say otherwise; the inheritable ones it leaves. */
+static bool has_no_capabilities(void)
+{
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct set[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    syscall(SYS_capset, &head, set); /* a filter may not let us; what counts is what is there */
+    if (syscall(SYS_capget, &head, set) < 0)
+        return false;
+    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+        if (set[i].effective || set[i].permitted || set[i].inheritable)
+            return false;
+    return true;
+}
+
+static bool is_whom_it_should_be(const struct privs *privs)
+{
+    uid_t r, e, s;
+    gid_t rg, eg, sg;
+    return getresuid(&r, &e, &s) == 0 && getresgid(&rg, &eg, &sg) == 0 && r == privs->uid && e == privs->uid &&
+           s == privs->uid && rg == privs->gid && eg == privs->gid && sg == privs->gid;
+}
+
 int privs_drop(const struct privs *privs)
 {
     if (!privs->drop)
@@ -139,16 +169,52 @@ int privs_drop(const struct privs *privs)
                      strerror(errno));
         return -1;
     }
-    uid_t r, e, s;
-    gid_t rg, eg, sg;
-    bool is = getresuid(&r, &e, &s) == 0 && getresgid(&rg, &eg, &sg) == 0 && r == privs->uid &&
-              e == privs->uid && s == privs->uid && rg == privs->gid && eg == privs->gid &&
-              sg == privs->gid;
-    if (!is || (privs->uid != 0 && (setuid(0) == 0 || seteuid(0) == 0))) {
+    if (!is_whom_it_should_be(privs) ||
+        (privs->uid != 0 && (!has_no_capabilities() || setuid(0) == 0 || seteuid(0) == 0))) {
         log_critical("the rights of root could not be given up for good");
         return -1;
     }
     return 0;
+}
+
+int privs_no_new(void)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+        return 0;
+    log_critical("server.no_new_privileges: %s", strerror(errno));
+    return -1;
+}
+
+/* The real user of a process, from /proc/PID/status; -1: not to be had. */
+static int64_t user_of(pid_t pid)
+{
+    char path[32], text[2048];
+    unsigned uid;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    fd_close(&fd);
+    text[n > 0 ? n : 0] = '\0';
+    /* The name in the first line has its newlines escaped. */
+    const char *line = strstr(text, "\nUid:");
+    return line && sscanf(line + 5, "%u", &uid) == 1 ? (int64_t)uid : -1;
+}
+
+bool privs_may_signal(const struct privs *privs, pid_t pid)
+{
+    siginfo_t info;
+    if (pid <= 0)
+        return false;
+    return !privs->drop || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ||
+           user_of(pid) == (int64_t)privs->uid;
+}
+
+void privs_signal(const struct privs *privs, pid_t pid, int signo)
+{
+    if (privs_may_signal(privs, pid))
+        kill(pid, signo);
+    else
+        log_error("process %d is no worker: it gets no signal", (int)pid);
 }
 
 void privs_give_file(const struct privs *privs, const char *path)
@@ -156,11 +222,16 @@ void privs_give_file(const struct privs *privs, const char *path)
     struct stat st;
     if (!privs->drop || !path || strcmp(path, "-") == 0)
         return;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
-    bool gave = fd >= 0 && fstat(fd, &st) == 0 &&
-                (!S_ISREG(st.st_mode) || st.st_uid == privs->uid ||
-                 fchown(fd, privs->uid, privs->gid) == 0);
-    if (!gave)
+    int fd = trusted_open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+    if (fd < 0 && errno == EACCES) {
+        log_warning("%s is not given to user %u: a link on the way to it is neither root's nor this process's", path,
+                    privs->uid);
+        return;
+    }
+    bool found = fd >= 0 && fstat(fd, &st) == 0;
+    if (found && S_ISREG(st.st_mode) && st.st_uid != privs->uid && st.st_nlink != 1)
+        log_warning("%s is not given to user %u: the file has another name as well", path, privs->uid);
+    else if (!found || (S_ISREG(st.st_mode) && st.st_uid != privs->uid && fchown(fd, privs->uid, privs->gid) < 0))
         log_warning("%s cannot be given to user %u: %s", path, privs->uid, strerror(errno));
     fd_close(&fd);
 }

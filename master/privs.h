@@ -21,14 +21,23 @@ struct privs {
 int privs_resolve(struct privs *privs, const struct conf_server *conf)
     __attribute__((warn_unused_result));
 void privs_done(struct privs *privs);
-/* In the child. Checks that there is no way back. 0, or -1: logged. */
+/* In the child. Checks that there is no way back, and that no capability is left. 0, or -1: logged. */
 int privs_drop(const struct privs *privs) __attribute__((warn_unused_result));
+/* In the child: no program that it starts gets rights that it does not have (prctl(2),
+ * PR_SET_NO_NEW_PRIVS). 0, or -1: logged. */
+int privs_no_new(void) __attribute__((warn_unused_result));
 /* In the child: HOME, USER and LOGNAME of whom it runs as now. Root's would lead libraries to files
  * that they may not read. */
 void privs_set_environment(const struct privs *privs);
+/* Whether the process is a child of this one, or runs as the workers do: then a signal to it is no more than they could
+ * send themselves. Process ids that a mold tells are the word of the application's user. */
+bool privs_may_signal(const struct privs *privs, pid_t pid);
+/* kill(2) after that question. */
+void privs_signal(const struct privs *privs, pid_t pid, int signo);
 /* Log files belong to the workers if they run as somebody else, who may have no right to make them:
  * makes `path` if it is not there and gives it to them. NULL, "-" and what is not a regular file
- * are left alone. Logged when it fails. */
+ * are left alone, and so is a file with a second name, or one behind a link that is not root's:
+ * whoever may write to the folder could have put somebody else's file there. Logged when it fails. */
 void privs_give_file(const struct privs *privs, const char *path);
 
 #endif

@@ -163,7 +163,7 @@ static void leave_master(const struct master *master, const struct birth *birth)
     if (master->daemon.on)
         daemon_detach_stdio();
     if (close_what_is_the_masters(&generation->listeners, birth->ipc_fd, birth->stacks_fd) < 0 ||
-        privs_drop(&master->privs) < 0)
+        privs_drop(&master->privs) < 0 || (conf->server.no_new_privileges && privs_no_new() < 0))
         _exit(WORKER_EXIT_BOOT);
     privs_set_environment(&master->privs);
     umask((mode_t)conf->server.umask);
@@ -239,7 +239,7 @@ void spawn_adopt(struct slot *slot, pid_t pid, struct spawn_channels *channels)
     if (listen_to(slot) < 0) {
         /* Deaf to its worker the master cannot go on with it; reaping clears up. */
         log_error("worker %u: cannot listen to it", slot->index + 1);
-        kill(pid, SIGKILL);
+        privs_signal(&slot->master->privs, pid, SIGKILL);
         slot_set_state(slot, SLOT_KILLED);
         return;
     }

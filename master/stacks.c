@@ -80,7 +80,7 @@ void on_slot_stacks(int fd, short what, void *arg)
 
 void stacks_to_log(struct slot *slot)
 {
-    kill(slot->pid, SIGUSR2);
+    privs_signal(&slot->master->privs, slot->pid, SIGUSR2);
 }
 
 void stacks_look(struct master *master)
@@ -179,7 +179,7 @@ static int start(struct master *master, struct control_client *client)
         if (slot->pid <= 0 || (client->stacks_of && (pid_t)client->stacks_of != slot->pid))
             continue;
         stacks->v[stacks->n++] = (struct stacks_found){ .slot = i, .pid = slot->pid };
-        kill(slot->pid, SIGUSR2);
+        privs_signal(&master->privs, slot->pid, SIGUSR2);
     }
     if (!stacks->n) {
         control_answer_error(client, !stacks->v          ? "out of memory"

@@ -58,7 +58,7 @@ static void release(struct slot *slot)
 
 static void kill_worker(struct slot *slot)
 {
-    kill(slot->pid, SIGKILL);
+    privs_signal(&slot->master->privs, slot->pid, SIGKILL);
     event_del(&slot->timer);
     slot_set_state(slot, SLOT_KILLED);
 }
@@ -167,7 +167,7 @@ static void tell(struct slot *slot, enum ipc_type type)
     log_debug("worker %u (pid %d) does not take %s: %m", slot->index + 1, (int)slot->pid,
               ipc_name(type));
     if (type == IPC_DRAIN || type == IPC_QUIT)
-        kill(slot->pid, type == IPC_DRAIN ? SIGTERM : SIGQUIT);
+        privs_signal(&slot->master->privs, slot->pid, type == IPC_DRAIN ? SIGTERM : SIGQUIT);
 }
 
 void workers_tell(struct master *master, enum ipc_type type)

@@ -60,6 +60,11 @@ static void test_escapes(int fd)
     check_logged(fd, "[INFO] tab\there, \xc3\xa4, \\xc2\\x9b\n");
     log_block(LOG_LEVEL_ERROR, "first", "one\ntwo\x07", 8);
     check_logged(fd, "[ERROR] first\none\ntwo\\x07\n");
+    static const char traceback[] = "x\n[2026-01-01 00:00:00 +0000] [1] [ERROR] forged\n[\n a[b\n";
+    log_block(LOG_LEVEL_ERROR, "first", traceback, sizeof(traceback) - 1);
+    check_logged(fd, "[ERROR] first\nx\n [2026-01-01 00:00:00 +0000] [1] [ERROR] forged\n [\n a[b\n");
+    log_block(LOG_LEVEL_ERROR, "first", "[\n[\n[\n[", 7);
+    check_logged(fd, "[ERROR] first\n [\n [\n [\n [\n");
     log_block(LOG_LEVEL_ERROR, "alone", NULL, 0);
     check_logged(fd, "[ERROR] alone\n");
     log_debug("%s", "below the level");
