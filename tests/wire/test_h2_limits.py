@@ -159,6 +159,14 @@ def test_idle(open_h2):
     assert h.read_to_end() == NO_ERROR
 
 
+def test_a_connection_that_was_of_use_is_kept(open_h2):
+    """keepalive begins with the last answer; header_timeout is for connections without a request."""
+    h = open_h2("answers", {"http": {"header_timeout": "300ms", "keepalive": "600s"}})
+    assert h.get("/sized").status == 200
+    assert open_h2("answers", server=h.server).read_to_end() == NO_ERROR # it is later than that
+    assert h.get("/sized").status == 200
+
+
 def test_body_that_does_not_come(open_h2):
     h = open_h2("bodies", {"http": {"body_timeout": "300ms"}})
     stream = h.request("POST", "/echo", end=False)

@@ -329,6 +329,8 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
     else if (x->req && x->stage != EXCHANGE_COMPLETE)
         asgi_report_incomplete(x);
     Py_CLEAR(x->scope);
+    if (__builtin_expect(x->left, 0))
+        conn_names_left(x->names, -1);
     if (!x->req || x->stage == EXCHANGE_COMPLETE)
         return;
     if (x->stage == EXCHANGE_HEAD)
@@ -420,6 +422,10 @@ static void on_end(struct req *r, enum req_end why)
     x->req = NULL;
     x->late = true;
     x->gone = why != REQ_END_COMPLETE;
+    if (__builtin_expect(x->gone && x->scope, 0)) {
+        x->left = true;
+        conn_names_left(x->names, 1);
+    }
     asgi_ext_file_done(x);
     Py_CLEAR(x->lent);
     channel_wake(&x->channel);

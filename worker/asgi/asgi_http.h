@@ -29,6 +29,7 @@ struct exchange {
     bool gone;              /* the client went away, or the answer broke: send() raises */
     bool peer_eof;          /* the client has closed its sending side */
     bool request_told;      /* the last http.request was given out */
+    bool left;              /* the application works on though the request was lost */
     bool late;              /* the send() that waits has been taken by the socket */
     bool trailers;          /* announced in http.response.start */
     int file_fd;            /* opened for pathsend: closed when sent; else -1 */

@@ -149,6 +149,12 @@ void conn_names_unref(struct conn_names *names)
     free(names);
 }
 
+void conn_names_left(struct conn_names *names, int change)
+{
+    if (names && names->conn)
+        conn_count_left(names->conn, change);
+}
+
 static int set_unless_none(PyObject *dict, PyObject *key, PyObject *value)
 {
     return value == Py_None ? 0 : PyDict_SetItem(dict, key, value);

@@ -28,5 +28,7 @@ PyObject *asgi_scope_websocket(struct asgi *asgi, struct req *r);
 
 struct conn_names *conn_names_ref(struct conn_names *names);
 void conn_names_unref(struct conn_names *names);
+/* An application's request has ended before it, and now it has ended itself: conn_count_left(). NULL is fine. */
+void conn_names_left(struct conn_names *names, int change);
 
 #endif

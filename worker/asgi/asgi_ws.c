@@ -11,6 +11,7 @@
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
+#include "worker/net/conn.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/task.h"
@@ -152,6 +153,10 @@ static void on_ws_drained(struct ws *ws)
 
 static void go(struct websocket *w, unsigned code)
 {
+    if (!w->gone && w->scope) {
+        w->left = true;
+        conn_names_left(w->names, 1);
+    }
     w->gone = true;
     w->code = code;
     channel_wake(&w->channel);
@@ -183,6 +188,8 @@ static void websocket_dealloc(PyObject *o)
     websocket_drop_queue(w);
     Py_CLEAR(w->scope);
     Py_CLEAR(w->reason);
+    if (w->names)
+        conn_names_unref(w->names);
     channel_clear(&w->channel);
     PyObject_Free(o);
     Py_DECREF(type);
@@ -228,6 +235,8 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
     else
         asgi_report_websocket(asgi, w->scope, result, left_undone(w));
     Py_CLEAR(w->scope);
+    if (w->left)
+        conn_names_left(w->names, -1);
     websocket_drop_queue(w);
     if (w->ws)
         ws_close(w->ws, 1011, SPAN(""));
@@ -245,6 +254,7 @@ static int call_app(struct asgi *asgi, struct websocket *w)
     int r = -1;
     if (receive && send && w->scope) {
         PyObject *args[] = { w->scope, receive, send };
+        w->names = w->req->conn->user ? conn_names_ref(w->req->conn->user) : NULL;
         r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)w);
     }
     Py_XDECREF(receive);

@@ -10,6 +10,7 @@
 #include "worker/ws/ws.h"
 
 struct asgi;
+struct conn_names;
 struct req;
 
 /* What the application has said; only forward. */
@@ -30,10 +31,12 @@ struct websocket {
     struct channel channel; /* first */
     struct req *req;        /* NULL after on_end */
     struct ws *ws;          /* NULL before 101 and after on_close */
+    struct conn_names *names; /* of the connection that the request came by */
     PyObject *scope;        /* for the log; dropped when the application has ended */
     enum websocket_stage stage;
     bool connect_told;
     bool gone;              /* nothing can be sent any more: send() raises */
+    bool left;              /* the application works on though the WebSocket is gone */
     bool late;              /* the send() that waits may return */
     unsigned code;          /* for websocket.disconnect, once gone */
     PyObject *reason;       /* NULL: "" */

@@ -110,6 +110,8 @@ static void work(struct h2_conn *h)
     struct conn *c = h->conn;
     do {
         h2_tell_out(h);
+        if (unlikely(!TAILQ_EMPTY(&h->waiting)))
+            h2_start_waiting(h);
         if (h->state == H2_CLOSED || c->state != CONN_OPEN)
             return;
         h2_send(h);
@@ -157,6 +159,7 @@ static int h2_open(struct conn *c)
     TAILQ_INIT(&h->streams);
     TAILQ_INIT(&h->in);
     TAILQ_INIT(&h->out);
+    TAILQ_INIT(&h->waiting);
     if (h2_session_open(h) < 0) {
         free(h);
         return -1;
@@ -194,6 +197,7 @@ static size_t h2_data(struct conn *c, char *p, size_t n)
         malformed(h, (int)used);
         return n;
     }
+    h2_judge_queue(h, c->net->conf->http.http2_max_concurrent_streams);
     if (unlikely(h->doom)) {
         h2_terminate(h, h->doom);
         return n;

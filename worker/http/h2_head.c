@@ -229,24 +229,80 @@ static void hold(struct h2_stream *s)
                                  r->started_ns);
 }
 
-void h2_start(struct h2_stream *s)
+/* --- places --- */
+
+/* A peer that takes requests back at once would have any number of them worked on: where the application goes on with one
+ * that is lost, its place is not free before that has ended. (With a WebSocket it may be for the rest of a turn.) */
+static bool has_place(const struct h2_conn *h)
+{
+    return likely(h->n_taken + h->conn->n_left < h->conn->net->conf->http.http2_max_concurrent_streams);
+}
+
+static void wait(struct h2_stream *s)
 {
     struct h2_conn *h = s->h;
-    struct req *r = &s->req;
-    struct net *net = h->conn->net;
-    h->served = true;
-    h->n_requests++;
-    put_together(s);
-    const struct refusal *why = judge(s);
-    if (unlikely(why != NULL)) {
-        log_debug("%s: request refused: %s (%u): %s", h->client.host, why->name, why->status, why->why);
-        h2_fail(s, why->status, REQ_END_COMPLETE);
+    s->waits = true;
+    TAILQ_INSERT_TAIL(&h->waiting, s, wait_link);
+    log_debug("%s: stream %d waits: %u requests that were taken back are still worked on", h->client.host, (int)s->id,
+              h->conn->n_left);
+}
+
+void h2_wait_no_more(struct h2_stream *s)
+{
+    if (!s->waits)
         return;
-    }
+    s->waits = false;
+    TAILQ_REMOVE(&s->h->waiting, s, wait_link);
+}
+
+static void dispatch(struct h2_stream *s)
+{
+    struct req *r = &s->req;
+    struct net *net = s->h->conn->net;
     req_set_state(r, REQ_RUNNING);
     s->dispatched = true;
+    s->h->n_taken++;
     score_add32(&net->score->inflight, 1);
     if (net->conf->server.timeout)
         hold(s);
     r->handler->ops->on_request(r->handler, r);
+}
+
+void h2_start_waiting(struct h2_conn *h)
+{
+    struct h2_stream *s;
+    while (h->conn->state == CONN_OPEN && (s = TAILQ_FIRST(&h->waiting)) && has_place(h)) {
+        uint64_t limit = h->conn->net->conf->http.limit_request_body;
+        h2_wait_no_more(s);
+        if (s->closed || s->cut)
+            continue;
+        if (limit && s->req.body_received > limit) /* came meanwhile */
+            h2_fail(s, 413, REQ_END_BODY_BAD);
+        else
+            dispatch(s);
+    }
+}
+
+/* --- the start --- */
+
+void h2_start(struct h2_stream *s)
+{
+    struct h2_conn *h = s->h;
+    h->served = true;
+    h->idle = false; /* even if it is answered within this turn */
+    h->n_requests++;
+    h2_judge_request(h);
+    put_together(s);
+    const struct refusal *why = judge(s);
+    if (unlikely(why != NULL)) {
+        log_debug("%s: request refused: %s (%u): %s", h->client.host, why->name, why->status, why->why);
+        if (s->head_size > h->conn->net->conf->http.limit_request_head)
+            h2_judge_fault(h);
+        h2_fail(s, why->status, REQ_END_COMPLETE);
+        return;
+    }
+    if (likely(has_place(h)))
+        dispatch(s);
+    else
+        wait(s);
 }

@@ -33,6 +33,7 @@
 #define H2_STREAM_LOW CONN_LOW_MARK
 
 #define H2_OVER 32
+#define H2_MAX_CONTINUATIONS 16
 
 enum h2_state {
     H2_OPEN,
@@ -49,6 +50,8 @@ struct h2_conn {
     enum h2_state state;
     struct h2_queue streams; /* all */
     struct h2_queue in, out; /* those with something noted */
+    struct h2_queue waiting; /* those that wait for a place: the work for requests taken back takes places too */
+    unsigned n_taken;        /* those that the handler knows or has known */
     struct h2_stream *head;  /* whose head is coming */
     size_t trailer_size;     /* decoded bytes of the trailers that are coming */
     unsigned n_pending;      /* streams with output that nghttp2 has not taken */
@@ -62,12 +65,13 @@ struct h2_conn {
     int32_t over[H2_OVER];   /* the latest streams that the peer had ended and that are closed */
     unsigned n_over;
     int32_t last_id;         /* the highest stream that came */
+    unsigned n_continuations; /* of the latest HEADERS */
     int32_t skipped_from, skipped_to; /* streams below it that did not: they never can (RFC 9113 5.1.1) */
     bool to_last;            /* the PING behind the notice came back: nothing is on its way any more */
     uint32_t n_requests;
     uint64_t opened_ms, data_sent_ms;
     struct h2_walk walk;
-    struct h2_budget chores; /* frames that bring nothing */
+    struct h2_budget chores; /* frames that bring nothing, in proportion to what else goes on */
     struct h2_budget resets; /* requests that the peer takes back */
     struct h2_budget faults; /* streams that the peer makes us reset */
     struct endpoint client, server;
@@ -97,7 +101,8 @@ struct h2_stream {
     bool in_queued, out_queued;
 
     /* life */
-    bool dispatched;         /* the handler knows it */
+    bool waits;              /* in h->waiting */
+    bool dispatched;         /* the handler knows it, or has known it */
     bool closed;             /* nghttp2 has forgotten it */
     bool cut;                /* we have reset it: nothing more goes out */
     int8_t held;             /* score_hold() */
@@ -129,7 +134,7 @@ struct h2_stream {
     struct deadline body_deadline, write_deadline;
 
     struct conn *tunnel;     /* RFC 8441: the connection inside */
-    TAILQ_ENTRY(h2_stream) all, in_link, out_link;
+    TAILQ_ENTRY(h2_stream) all, in_link, out_link, wait_link;
     SLIST_ENTRY(h2_stream) free;
 };
 
@@ -181,8 +186,23 @@ void h2_terminate(struct h2_conn *h, uint32_t error);
 struct h2_shared *h2_shared_new(void);
 void h2_shared_free(void *shared);
 int h2_session_open(struct h2_conn *h);
-/* Frames that nghttp2 will pass over: sets h->doom. */
+
+/* --- h2_judge.c: what a peer may not do; sets h->doom --- */
+
+void h2_judge_init(struct h2_conn *h);
+/* Frames that come, before nghttp2 sees them. */
 void h2_judge_frames(struct h2_conn *h, const uint8_t *p, size_t n);
+/* HEADERS for this stream. */
+void h2_judge_order(struct h2_conn *h, int32_t id);
+/* A stream that the peer had ended is closed. */
+void h2_judge_over(struct h2_conn *h, int32_t id);
+/* The peer took a request back; made us reset a stream; asked for something; lets us send n bytes of DATA (`whole`: all
+ * there was); may have left too many frames in nghttp2's queue. */
+void h2_judge_reset(struct h2_conn *h);
+void h2_judge_fault(struct h2_conn *h);
+void h2_judge_request(struct h2_conn *h);
+void h2_judge_sent(struct h2_conn *h, size_t n, bool whole);
+void h2_judge_queue(struct h2_conn *h, size_t most_streams);
 
 /* --- h2_stream.c --- */
 
@@ -208,8 +228,11 @@ void h2_stream_lost(struct h2_stream *s, enum req_end why);
 
 /* A field of the head; what does not fit is only counted. */
 void h2_head_add(struct h2_stream *s, struct span name, struct span value);
-/* Judges the head and gives the request to the handler. */
+/* Judges the head and gives the request to the handler, as soon as there is a place. */
 void h2_start(struct h2_stream *s);
+/* Places may have become free. */
+void h2_start_waiting(struct h2_conn *h);
+void h2_wait_no_more(struct h2_stream *s);
 
 /* --- h2_in.c: bodies --- */
 

@@ -1,109 +1,28 @@
-/* h2_session.c: nghttp2's callbacks: what comes in is noted at its stream, and what costs us something for nothing is
- * counted. Must never call a handler or make frames: nghttp2 is at work. */
+/* h2_session.c: nghttp2's callbacks: what comes in is noted at its stream. Must never call a handler or make frames:
+ * nghttp2 is at work. */
 #include <stdlib.h>
 
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/http/h2_priv.h"
 
-/* Budgets: at once, and what comes back in a second. A browser that leaves a page takes back what it had asked for. */
-#define CHORES 1000, 200
-#define RESETS 200, 50
-#define FAULTS 100, 20
-
 #define CONNECTION_WINDOW (1u << 20)
-#define MAX_CONTINUATIONS 16
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
-static void spend(struct h2_conn *h, struct h2_budget *budget, const char *what)
-{
-    if (likely(h2_spend(budget, h2_now())) || h->doom)
-        return;
-    log_info("%s: HTTP/2 connection ended: too many %s", h->client.host, what);
-    h->doom = NGHTTP2_ENHANCE_YOUR_CALM;
-}
-
 /* --- in --- */
-
-static void note_over(struct h2_conn *h, int32_t id)
-{
-    h->over[h->n_over++ % H2_OVER] = id;
-}
-
-/* A frame for a stream that is closed: an error if the peer itself had ended it (RFC 9113 5.1). Where we were the first,
- * the peer may not know yet. */
-static void judge_closed(struct h2_conn *h, int32_t id)
-{
-    for (unsigned i = 0; i < H2_OVER && !h->doom; i++) {
-        if (h->over[i] == id)
-            h->doom = NGHTTP2_STREAM_CLOSED;
-    }
-}
-
-/* What nghttp2 would let pass: a stream below one that was opened before (RFC 9113 5.1.1). */
-static void judge_order(struct h2_conn *h, int32_t id)
-{
-    if (id > h->last_id) {
-        if (id > h->last_id + 2) {
-            h->skipped_from = h->last_id + 1;
-            h->skipped_to = id - 1;
-        }
-        h->last_id = id;
-        return;
-    }
-    judge_closed(h, id);
-    if (id >= h->skipped_from && id <= h->skipped_to && !h->doom) {
-        h->doom = NGHTTP2_PROTOCOL_ERROR;
-    }
-}
-
-void h2_judge_frames(struct h2_conn *h, const uint8_t *p, size_t n)
-{
-    struct h2_walked frame;
-    while (h2_walk_next(&h->walk, &p, &n, &frame)) {
-        if (frame.type == NGHTTP2_DATA)
-            judge_closed(h, frame.stream);
-        else if (frame.type == NGHTTP2_RST_STREAM)
-            note_over(h, frame.stream);
-        else if (frame.type != NGHTTP2_PRIORITY)
-            spend(h, &h->chores, "frames that ask for nothing");
-        else if (!frame.stream || frame.depends == (uint32_t)frame.stream) /* RFC 9113 6.3, RFC 7540 5.3.1 */
-            h->doom = NGHTTP2_PROTOCOL_ERROR;
-        else
-            spend(h, &h->chores, "PRIORITY frames");
-    }
-}
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
     struct h2_conn *h = arg;
     if (hd->type != NGHTTP2_CONTINUATION)
         h->in_head = false;
-    switch (hd->type) {
-    case NGHTTP2_HEADERS:
-        judge_order(h, hd->stream_id);
-        return 0;
-    case NGHTTP2_RST_STREAM: /* has a budget of its own */
-    case NGHTTP2_WINDOW_UPDATE:
-    case NGHTTP2_CONTINUATION:
-        return 0;
-    case NGHTTP2_DATA:
-        if (unlikely(!hd->length && !(hd->flags & NGHTTP2_FLAG_END_STREAM)))
-            spend(h, &h->chores, "empty DATA frames");
-        return 0;
-    case NGHTTP2_SETTINGS:
-    case NGHTTP2_PING:
-        if (hd->flags & NGHTTP2_FLAG_ACK)
-            return 0;
-        spend(h, &h->chores, "frames that ask for nothing");
-        return 0;
-    default: /* counted by h2_judge_frames(), where nghttp2 may pass over them */
-        return 0;
-    }
+    if (hd->type == NGHTTP2_HEADERS)
+        h2_judge_order(h, hd->stream_id);
+    return 0;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -200,8 +119,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         break;
     case NGHTTP2_RST_STREAM:
         s = stream_of(session, frame->hd.stream_id);
-        if (s && s->req.state < REQ_ANSWERED)
-            spend(h, &h->resets, "requests taken back");
+        if (s && (s->req.state < REQ_ANSWERED || s->tunnel))
+            h2_judge_reset(h);
         break;
     case NGHTTP2_PING:
         if (frame->hd.flags & NGHTTP2_FLAG_ACK)
@@ -230,7 +149,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
         s = stream_of(session, frame->hd.stream_id);
         if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR && !(s && s->cut))
-            spend(h, &h->faults, "streams in error");
+            h2_judge_fault(h);
     } else if (frame->hd.type <= NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
                (s = stream_of(session, frame->hd.stream_id)) && !s->in_ended && !s->cut) {
         h2_linger(s);
@@ -249,7 +168,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
         h->in_head = false;
     }
     if (s->in_ended)
-        note_over(h, id);
+        h2_judge_over(h, id);
     s->closed = true;
     s->to_close = true;
     h2_note_out(s);
@@ -283,7 +202,7 @@ static nghttp2_option *option_new(void)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
 #ifdef HAVE_NGHTTP2_OPTION_SET_MAX_CONTINUATIONS
-    nghttp2_option_set_max_continuations(option, MAX_CONTINUATIONS);
+    nghttp2_option_set_max_continuations(option, H2_MAX_CONTINUATIONS);
 #endif
     return option;
 }
@@ -313,13 +232,6 @@ void h2_shared_free(void *shared)
     free(sh);
 }
 
-static void set_budgets(struct h2_conn *h)
-{
-    h->chores = (struct h2_budget){ CHORES };
-    h->resets = (struct h2_budget){ RESETS };
-    h->faults = (struct h2_budget){ FAULTS };
-}
-
 int h2_session_open(struct h2_conn *h)
 {
     const struct conf_http *conf = &h->conn->net->conf->http;
@@ -332,8 +244,7 @@ int h2_session_open(struct h2_conn *h)
         { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
     };
     struct h2_shared *sh = h2_shared(h);
-    set_budgets(h);
-    h2_walk_init(&h->walk);
+    h2_judge_init(h);
     if (nghttp2_session_server_new2(&h->session, sh->callbacks, h, sh->option) != 0)
         return -1;
     /* All uploads of a connection share its window: one that nobody reads must not stop the others. */

@@ -98,6 +98,9 @@ void h2_stream_free(struct h2_stream *s)
     struct h2_shared *sh = h2_shared(h);
     struct wheel *wheel = &h->conn->net->wheel;
     unqueue(s);
+    h2_wait_no_more(s);
+    if (s->dispatched)
+        h->n_taken--;
     TAILQ_REMOVE(&h->streams, s, all);
     h2_drop_output(s);
     buf_take(&s->req.body, buf_len(&s->req.body));

@@ -1,4 +1,4 @@
-/* h2_walk.h: the heads of frames in a stream of bytes, for those frames that nghttp2 passes over without a word. Pure. */
+/* h2_walk.h: the heads of frames in a stream of bytes: nghttp2 passes over many a frame without a word. Pure. */
 #ifndef TINE_HTTP_H2_WALK_H
 #define TINE_HTTP_H2_WALK_H
 
@@ -15,8 +15,10 @@ struct h2_walk {
 };
 
 struct h2_walked {
-    uint8_t type;
+    uint8_t type, flags;
     int32_t stream;
+    uint32_t length;  /* of what follows the head */
+    uint32_t padding; /* DATA: how much of that carries nothing */
     uint32_t depends; /* PRIORITY: on that stream */
 };
 
@@ -25,7 +27,7 @@ static inline void h2_walk_init(struct h2_walk *w)
     *w = (struct h2_walk){ .skip = H2_WALK_PREFACE };
 }
 
-/* The next DATA, PRIORITY, RST_STREAM or extension frame whose head ends in [*p, *p + *n): advances both. 0: no more in these bytes. */
+/* The next frame whose head ends in [*p, *p + *n): advances both. 0: no more in these bytes. */
 int h2_walk_next(struct h2_walk *w, const uint8_t **p, size_t *n, struct h2_walked *ret);
 
 #endif

@@ -29,7 +29,7 @@ endif
 if HTTP2
 libtine_http_a_CPPFLAGS += $(NGHTTP2_CFLAGS)
 libtine_http_a_SOURCES += worker/http/h2_conn.h worker/http/h2_conn.c worker/http/h2_priv.h worker/http/h2_budget.h \
-	worker/http/h2_walk.h worker/http/h2_walk.c \
+	worker/http/h2_walk.h worker/http/h2_walk.c worker/http/h2_judge.c \
 	worker/http/h2_session.c worker/http/h2_stream.c worker/http/h2_head.c worker/http/h2_in.c \
 	worker/http/h2_head_out.c worker/http/h2_out.c worker/http/h2_send.c worker/http/h2_tunnel.c
 endif

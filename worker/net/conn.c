@@ -152,6 +152,13 @@ void conn_at_turn_end(struct conn *c)
     SLIST_INSERT_HEAD(&net->flush, c, flush);
 }
 
+void conn_count_left(struct conn *c, int change)
+{
+    c->n_left += (unsigned)change;
+    if (change < 0 && c->state == CONN_OPEN)
+        conn_at_turn_end(c);
+}
+
 static void on_deadline(struct deadline *d)
 {
     struct conn *c = (struct conn *)(void *)((char *)d - offsetof(struct conn, deadline));

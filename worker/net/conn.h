@@ -67,6 +67,7 @@ struct conn {
     const struct listener *listener;
 
     struct event read_event, write_event;
+    unsigned n_left;     /* applications that work on for requests that are lost: conn_count_left() */
     bool paused;         /* by conn_pause() */
     bool readable;       /* an event came while reading was paused, or reading stopped before the socket was empty */
     bool peer_hup;       /* the peer's end was seen coming: read until it */
@@ -166,6 +167,9 @@ void conn_can_read(struct conn *c);
 void conn_can_write(struct conn *c);
 /* proto->on_turn_end() follows, once, at the end of this turn of the loop. */
 void conn_at_turn_end(struct conn *c);
+/* For handlers: +1: the application works on though its request has ended before its time; -1: no more. Then the protocol
+ * may start what waited for that. */
+void conn_count_left(struct conn *c, int change);
 
 /* Writes now (or behind what is waiting); bytes are copied if they must be kept. */
 enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n);
