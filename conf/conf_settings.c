@@ -126,6 +126,9 @@ void conf_error(struct conf_errors *errors, const struct conf_setting *s, const 
         errors->failed = true;
         return;
     }
+    for (int i = 0; i < n; i++) /* a name of a section, say, may be in it */
+        if ((unsigned char)message[i] < 0x20 || message[i] == 0x7f)
+            message[i] = '?';
     append(errors, message, (size_t)n);
     append(errors, "\n", 1);
     free(message);

@@ -28,12 +28,10 @@ void notify_open(struct notify *notify)
 {
     *notify = (struct notify){ .fd = -1, .watchdog_us = take_watchdog() };
     const char *path = getenv("NOTIFY_SOCKET");
-    if (!path || !*path)
-        return;
-    size_t n = strlen(path);
-    if ((path[0] != '/' && path[0] != '@') || n >= sizeof(notify->addr.sun_path)) {
+    size_t n = path ? strlen(path) : 0;
+    if (n && ((path[0] != '/' && path[0] != '@') || n >= sizeof(notify->addr.sun_path))) {
         log_warning("NOTIFY_SOCKET \"%s\" is not the path of a socket", path);
-    } else {
+    } else if (n) {
         notify->addr.sun_family = AF_UNIX;
         memcpy(notify->addr.sun_path, path, n);
         notify->addr_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);

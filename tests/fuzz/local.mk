@@ -1,8 +1,10 @@
 # Fuzz targets: one function over any bytes for each parser and decoder. `make check` replays corpora, seeds and kept cases
 # through replay.c; configured with --enable-fuzzing they are libFuzzer's, for `make fuzz FUZZ_SECONDS=60`. A new target is a
-# name in this list, its three lines below, and files in seeds/NAME or a corpus that its source names.
+# name in this list, its three lines below, and lines in seeds/NAME or a corpus that its source names.
 fuzz_targets = tests/fuzz/fuzz_head tests/fuzz/fuzz_body tests/fuzz/fuzz_proxy tests/fuzz/fuzz_forwarded \
-	tests/fuzz/fuzz_ws_frames tests/fuzz/fuzz_ws_handshake tests/fuzz/fuzz_ws_deflate tests/fuzz/fuzz_control
+	tests/fuzz/fuzz_ws_frames tests/fuzz/fuzz_ws_handshake tests/fuzz/fuzz_ws_deflate tests/fuzz/fuzz_control \
+	tests/fuzz/fuzz_session tests/fuzz/fuzz_answer tests/fuzz/fuzz_path tests/fuzz/fuzz_fields tests/fuzz/fuzz_log \
+	tests/fuzz/fuzz_conf tests/fuzz/fuzz_notify tests/fuzz/fuzz_ipc
 check_PROGRAMS += $(fuzz_targets)
 
 FUZZ_SECONDS = 10
@@ -35,6 +37,21 @@ tests_fuzz_fuzz_proxy_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_forwarded_SOURCES = tests/fuzz/fuzz_forwarded.c $(fuzz_common) tests/unit/head.h
 tests_fuzz_fuzz_forwarded_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_forwarded_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_session_SOURCES = tests/fuzz/fuzz_session.c $(fuzz_common) $(rig_sources)
+tests_fuzz_fuzz_session_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_session_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_answer_SOURCES = tests/fuzz/fuzz_answer.c $(fuzz_common) $(rig_sources)
+tests_fuzz_fuzz_answer_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_answer_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_path_SOURCES = tests/fuzz/fuzz_path.c $(fuzz_common)
+tests_fuzz_fuzz_path_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_path_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_fields_SOURCES = tests/fuzz/fuzz_fields.c $(fuzz_common) tests/unit/head.h
+tests_fuzz_fuzz_fields_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_fields_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_log_SOURCES = tests/fuzz/fuzz_log.c $(fuzz_common) master/tinectl_json.h master/tinectl_json.c
+tests_fuzz_fuzz_log_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_log_LDADD = $(fuzz_libs)
 
 # WebSocket
 tests_fuzz_fuzz_ws_frames_SOURCES = tests/fuzz/fuzz_ws_frames.c $(fuzz_common) $(rig_sources)
@@ -53,3 +70,12 @@ tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c $(fuzz_common) \
 	master/tinectl_json.h master/tinectl_json.c
 tests_fuzz_fuzz_control_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_control_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(fuzz_common)
+tests_fuzz_fuzz_conf_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_conf_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_notify_SOURCES = tests/fuzz/fuzz_notify.c $(fuzz_common) master/notify.h master/notify.c
+tests_fuzz_fuzz_notify_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_notify_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_ipc_SOURCES = tests/fuzz/fuzz_ipc.c $(fuzz_common)
+tests_fuzz_fuzz_ipc_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_ipc_LDADD = $(fuzz_libs)

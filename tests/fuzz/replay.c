@@ -1,6 +1,6 @@
 /* replay.c: main() for a fuzz target where there is no libFuzzer: runs it over the files given, or else over its corpora,
- * the files of tests/fuzz/seeds/NAME and simple mutations of both, always the same: -m of each, begun from -s; then over
- * what fuzzing once found, in tests/fuzz/cases/NAME. A fault aborts; surviving is a pass. */
+ * the lines of tests/fuzz/seeds/NAME and simple mutations of both, always the same: -m of each, begun from -s; then over
+ * what fuzzing once found, the files of tests/fuzz/cases/NAME. A fault aborts; surviving is a pass. */
 #include <dirent.h>
 #include <err.h>
 #include <errno.h>
@@ -83,15 +83,66 @@ static unsigned run_corpus(const char *name, unsigned mutations, uint32_t state)
     return runs;
 }
 
-static unsigned run_file(const char *path, unsigned mutations, uint32_t *state)
+static size_t read_file(const char *path, char *to, size_t size)
 {
-    static char text[1 << 20];
     FILE *f = fopen(path, "r");
     if (!f)
         err(1, "%s", path);
-    size_t n = fread(text, 1, sizeof(text), f);
+    size_t n = fread(to, 1, size, f);
     fclose(f);
-    return run_seed(text, n, mutations, state);
+    return n;
+}
+
+static unsigned run_file(const char *path)
+{
+    static char text[1 << 20];
+    run(text, read_file(path, text, sizeof(text)));
+    return 1;
+}
+
+/* "\xNN", "\r", "\n" and "\\" become what they stand for, in place. The length. */
+static size_t unescape(char *line)
+{
+    char *to = line, *start = line;
+    unsigned c;
+    while (*line) {
+        c = (unsigned char)*line++;
+        if (c == '\\' && *line) {
+            c = (unsigned char)*line++;
+            if (c == 'x' && sscanf(line, "%2x", &c) == 1)
+                line += 2;
+            else
+                c = c == 'r' ? '\r' : c == 'n' ? '\n' : c;
+        }
+        *to++ = (char)c;
+    }
+    return (size_t)(to - start);
+}
+
+/* The program is fuzz_NAME. */
+static void own_path(char *to, size_t size, const char *what)
+{
+    const char *name = strstr(program_invocation_short_name, "fuzz_");
+    snprintf(to, size, "%s/fuzz/%s/%s", TESTS_DIR, what, name ? name + 5 : "");
+}
+
+static unsigned run_seeds(unsigned mutations, uint32_t state)
+{
+    char path[1024], *line = NULL;
+    size_t size = 0;
+    unsigned runs = 0;
+    own_path(path, sizeof(path), "seeds");
+    FILE *f = fopen(path, "r");
+    for (ssize_t n; f && (n = getline(&line, &size, f)) > 0;) {
+        if (line[n - 1] == '\n')
+            line[n - 1] = '\0';
+        if (line[0] != '#' || line[1] != ' ')
+            runs += run_seed(line, unescape(line), mutations, &state);
+    }
+    free(line);
+    if (f)
+        fclose(f);
+    return runs;
 }
 
 static int is_shown(const struct dirent *entry)
@@ -99,20 +150,18 @@ static int is_shown(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-/* Files of tests/fuzz/WHAT/NAME, where the program is fuzz_NAME; in the order of their names, if there are any. */
-static unsigned run_folder(const char *what, unsigned mutations, uint32_t state)
+static unsigned run_cases(void)
 {
     char folder[1024], path[2048];
-    const char *name = strstr(program_invocation_short_name, "fuzz_");
     struct dirent **v;
     unsigned runs = 0;
-    snprintf(folder, sizeof(folder), "%s/fuzz/%s/%s", TESTS_DIR, what, name ? name + 5 : "");
+    own_path(folder, sizeof(folder), "cases");
     int n = scandir(folder, &v, is_shown, alphasort);
     if (n < 0)
         return 0;
     for (int i = 0; i < n; i++) {
         snprintf(path, sizeof(path), "%s/%s", folder, v[i]->d_name);
-        runs += run_file(path, mutations, &state);
+        runs += run_file(path);
         free(v[i]);
     }
     free(v);
@@ -124,7 +173,7 @@ static unsigned run_all(unsigned mutations, uint32_t seed)
     unsigned runs = 0;
     for (int i = 0; fuzz_corpora[i]; i++)
         runs += run_corpus(fuzz_corpora[i], mutations, seed);
-    return runs + run_folder("seeds", mutations, seed) + run_folder("cases", 0, seed);
+    return runs + run_seeds(mutations, seed) + run_cases();
 }
 
 int main(int argc, char **argv)
@@ -139,7 +188,7 @@ int main(int argc, char **argv)
     if (!seed)
         seed = 1;
     for (int i = optind; i < argc; i++)
-        runs += run_file(argv[i], 0, &seed);
+        runs += run_file(argv[i]);
     if (optind == argc)
         runs = run_all(mutations, seed);
     printf("%u passed, 0 failed\n", runs);

@@ -6,6 +6,7 @@
 #include "conf/conf.h"
 #include "worker/http/h1_head_out.h"
 #include "worker/http/h1_priv.h"
+#include "worker/http/own_fields.h"
 
 static char *put(char *to, const void *p, size_t n)
 {
@@ -233,6 +234,20 @@ void h1_file_sent(struct h1_req *hr)
         resp_drained(r);
 }
 
+/* Of an interim answer or a trailer section: what frames the answer or belongs to the connection is left out (RFC 9110
+ * 6.5.1, 8.6). */
+static int add_fields(struct buf *to, const struct resp_field *fields, size_t n)
+{
+    int failed = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct resp_field *f = &fields[i];
+        if (own_field_of(f->name) == OWN_NONE)
+            failed |= buf_add(to, f->name.p, f->name.n) | buf_add(to, ": ", 2) | buf_add(to, f->value.p, f->value.n) |
+                      buf_add(to, "\r\n", 2);
+    }
+    return failed;
+}
+
 static enum resp_result h1_trailers(struct req *r, const struct resp_field *fields, size_t n, bool more)
 {
     struct h1_req *hr = h1_of(r);
@@ -249,12 +264,8 @@ static enum resp_result h1_trailers(struct req *r, const struct resp_field *fiel
     if (hr->framing == H1_CHUNKED && !hr->last_chunk && buf_add(&hr->tail, "0\r\n", 3) < 0)
         goto no_memory;
     hr->last_chunk = true;
-    for (size_t i = 0; wanted && i < n; i++) {
-        const struct resp_field *f = &fields[i];
-        if (buf_add(&hr->tail, f->name.p, f->name.n) < 0 || buf_add(&hr->tail, ": ", 2) < 0 ||
-            buf_add(&hr->tail, f->value.p, f->value.n) < 0 || buf_add(&hr->tail, "\r\n", 2) < 0)
-            goto no_memory;
-    }
+    if (wanted && add_fields(&hr->tail, fields, n) < 0)
+        goto no_memory;
     if (more)
         return RESP_SENT;
     if (hr->framing == H1_CHUNKED && buf_add(&hr->tail, "\r\n", 2) < 0)
@@ -276,12 +287,7 @@ static enum resp_result h1_interim(struct req *r, unsigned status, const struct 
     struct buf b = { 0 };
     char line[80];
     int m = snprintf(line, sizeof line, "HTTP/1.1 %u %s\r\n", status, resp_reason(status));
-    int failed = buf_add(&b, line, (size_t)m);
-    for (size_t i = 0; i < n; i++) {
-        failed |= buf_add(&b, fields[i].name.p, fields[i].name.n) | buf_add(&b, ": ", 2) |
-                  buf_add(&b, fields[i].value.p, fields[i].value.n) | buf_add(&b, "\r\n", 2);
-    }
-    failed |= buf_add(&b, "\r\n", 2);
+    int failed = buf_add(&b, line, (size_t)m) | add_fields(&b, fields, n) | buf_add(&b, "\r\n", 2);
     struct span all = buf_span(&b);
     /* Interim answers are hints: without memory they are left out. */
     enum conn_write written = CONN_SENT;

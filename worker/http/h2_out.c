@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "worker/http/h2_priv.h"
+#include "worker/http/own_fields.h"
 
 /* Files up to this are read at once: their handler need not come back. */
 #define FILE_AT_ONCE H2_STREAM_HIGH
@@ -162,7 +163,8 @@ static enum resp_result h2_trailers(struct req *r, const struct resp_field *fiel
     if (!s->submitted && h2_head_submit(s, 0, false, r->answer_empty) < 0)
         return no_memory(s);
     for (size_t i = 0; r->te_trailers && !r->answer_empty && i < n; i++) {
-        if (keep_trailer(s, &fields[i]) < 0)
+        /* RFC 9113 8.2.2, RFC 9110 6.5.1 */
+        if (own_field_of(fields[i].name) == OWN_NONE && keep_trailer(s, &fields[i]) < 0)
             return no_memory(s);
     }
     return more ? RESP_SENT : given(s, true);
