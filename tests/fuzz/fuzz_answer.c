@@ -12,7 +12,9 @@
 const char *const fuzz_corpora[] = { NULL };
 
 /* What the application answers: the first byte of the input says how. */
-enum option { OPTION_HEAD = 1, OPTION_PIECES = 2, OPTION_TRAILERS = 4, OPTION_INTERIM = 8, OPTION_OLD = 16, OPTION_EMPTY = 32 };
+enum option {
+    OPTION_HEAD = 1, OPTION_PIECES = 2, OPTION_TRAILERS = 4, OPTION_INTERIM = 8, OPTION_OLD = 16, OPTION_EMPTY = 32,
+};
 
 static struct rig rig;
 static unsigned options;
