@@ -119,6 +119,35 @@ def test_websockets_are_counted():
         wait_for(lambda: s.samples()["tine_websockets_open"] == 0, what="the WebSocket's end")
 
 
+def test_handshakes_and_streams_are_counted():
+    import certs
+    h2conn = pytest.importorskip("h2conn")
+    with Watched("answers", tls={}) as s:
+        context = certs.context()
+        with s.connect(context=context) as c:
+            assert c.request("GET", "/sized").status == 200
+            session = c.session
+        with s.connect(context=context, session=session) as c:
+            assert c.reused
+            c.request("GET", "/sized")
+        with Conn(s.address) as c:
+            c.send(b"\x16\x03\x01\x00\x05wrong")
+            c.read_to_end()
+        with h2conn.H2(s.connect(context=certs.context(alpn=("h2",)))) as h:
+            h.get("/sized")
+            h.reset(h.request("POST", "/sized", end=False))
+            h.ping()
+            stream = h.request("POST", "/sized", end=False)
+            h.until(lambda: h.answers[stream].headers)
+            h.ping()
+            m = wait_for(lambda: (m := s.samples())["tine_http2_streams_total"] == 3 and m, what="three streams")
+            assert m["tine_http2_streams_open"] == 1 and m["tine_http2_connections_total"] == 1
+            assert m["tine_http2_streams_reset_total"] == 1
+        m = wait_for(lambda: (m := s.samples())["tine_http2_streams_open"] == 0 and m, what="the end of the streams")
+        assert m["tine_tls_handshakes_total{result=ok}"] == 3 and m["tine_tls_resumptions_total"] == 1
+        assert m["tine_tls_handshakes_total{result=failed}"] == 1
+
+
 def test_it_answers_while_every_worker_hangs():
     with Watched(config={"server": {"workers": 2, "timeout": "2s"}}, respawn=True) as s:
         hanging = {}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/h2_priv.h"
 
@@ -166,6 +167,7 @@ static int h2_open(struct conn *c)
     }
     c->proto_data = h;
     c->shared = true;
+    score_add64(&net->score->h2_connections, 1);
     endpoints_of(c, &h->client, &h->server);
     h->opened_ms = h->data_sent_ms = h2_now();
     settle(h);

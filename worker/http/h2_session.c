@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/h2_priv.h"
 
@@ -119,6 +120,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         break;
     case NGHTTP2_RST_STREAM:
         s = stream_of(session, frame->hd.stream_id);
+        score_add64(&h->conn->net->score->h2_resets, 1);
         if (s && (s->req.state < REQ_ANSWERED || s->tunnel))
             h2_judge_reset(h);
         break;
@@ -148,6 +150,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2_stream *s;
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
         s = stream_of(session, frame->hd.stream_id);
+        score_add64(&h->conn->net->score->h2_resets, 1);
         if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR && !(s && s->cut))
             h2_judge_fault(h);
     } else if (frame->hd.type <= NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&

@@ -73,6 +73,8 @@ struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id)
     deadline_init(&s->body_deadline, on_body_deadline);
     deadline_init(&s->write_deadline, on_write_deadline);
     TAILQ_INSERT_TAIL(&h->streams, s, all);
+    score_add64(&h->conn->net->score->h2_streams, 1);
+    score_add32(&h->conn->net->score->h2_open, 1);
     return s;
 }
 
@@ -102,6 +104,7 @@ void h2_stream_free(struct h2_stream *s)
     if (s->dispatched)
         h->n_taken--;
     TAILQ_REMOVE(&h->streams, s, all);
+    score_add32(&h->conn->net->score->h2_open, -1);
     h2_drop_output(s);
     buf_take(&s->req.body, buf_len(&s->req.body));
     h2_credit(s);

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/net/tls_priv.h"
 
@@ -74,6 +75,9 @@ static int finish(struct conn *c)
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
     t->state = TLS_OPEN;
+    score_add64(&c->net->score->tls_handshakes, 1);
+    if (SSL_session_reused(t->ssl))
+        score_add64(&c->net->score->tls_resumed, 1);
     t->ktls = tls->ktls && BIO_get_ktls_send(SSL_get_wbio(t->ssl));
     if (tls->ktls && !t->ktls) { /* a cipher that the kernel does not have: as without it */
         BIO_up_ref(tls->bio);
@@ -133,7 +137,10 @@ static int step(struct conn *c)
             conn_wait_writable(c);
         return pushed < 0 ? -1 : finish(c);
     }
-    return (int)tls_judge(c, r);
+    r = (int)tls_judge(c, r);
+    if (t->state == TLS_BROKEN)
+        score_add64(&c->net->score->tls_failures, 1);
+    return r;
 }
 
 int tls_shake_hands(struct conn *c)
@@ -173,6 +180,9 @@ static size_t hello_data(struct conn *c, char *p, size_t n)
 
 static void hello_give_up(struct conn *c)
 {
+    const struct tls_conn *t = c->transport_data;
+    if (t && t->ssl && t->state != TLS_BROKEN)
+        score_add64(&c->net->score->tls_failures, 1);
     conn_abort(c, false);
 }
 
