@@ -1,15 +1,17 @@
 """WebSockets over HTTP/2 (RFC 8441): extended CONNECT, and the frames of RFC 6455 inside of DATA."""
 
 import json
+import os
 import signal
 
 import pytest
 
 pytest.importorskip("hpack")
 
+import certs  # noqa: E402
 import wsconn  # noqa: E402
 from h2conn import *  # noqa: E402,F403
-from harness import Server  # noqa: E402
+from harness import Server, wait_for  # noqa: E402
 
 FIELDS = [("sec-websocket-version", "13")]
 
@@ -203,3 +205,20 @@ def test_row73_shutdown():
         ws.send(wsconn.frame(wsconn.CLOSE, b"\x03\xf4"))
         assert h.read_to_end() == NO_ERROR
         assert a.ended
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_client_that_vanishes_leaves_nothing(connect, tls):
+    """FIN with a WebSocket open: END_STREAM never comes, and the connection ends all the same."""
+    with Server("websockets", flags="h2c", **({"tls": {}} if tls else {})) as s:
+        worker, = s.workers()
+        assert s.get("/hello").status == 200
+        before = wait_for(lambda: len(os.listdir(f"/proc/{worker}/fd")))
+        for _ in range(5):
+            h = H2(s.connect(context=certs.context(alpn=("h2",))) if tls else s.connect())
+            h.server = s
+            ws, _ = connect("/echo", h=h)
+            ws.send(wsconn.frame(wsconn.TEXT, "hello"))
+            assert ws.frame()[1] == b"hello"
+            h.conn.close()
+        wait_for(lambda: len(os.listdir(f"/proc/{worker}/fd")) <= before, what="the connections to end")

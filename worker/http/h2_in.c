@@ -10,11 +10,12 @@
 #define LINGER_MS 2000
 
 /* The client need not send the rest (RFC 9113 8.1). But clients that learn this while what they have sent is on its way
- * take the whole answer for lost (curl 7.88), so they get a moment, and no larger window. */
+ * take the whole answer for lost (curl 7.88), so they get a moment, and no larger window. Behind the end of the
+ * connection nothing comes, and nobody but us ends the stream, as a tunnel's that was open then. */
 void h2_linger(struct h2_stream *s)
 {
     struct h2_conn *h = s->h;
-    if (nghttp2_session_get_stream_local_window_size(h->session, s->id) > 0) {
+    if (!h->conn->peer_eof && nghttp2_session_get_stream_local_window_size(h->session, s->id) > 0) {
         s->lingers = true;
         deadline_set(&h->conn->net->wheel, &s->body_deadline, LINGER_MS);
     } else {
