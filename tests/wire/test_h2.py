@@ -466,3 +466,16 @@ def test_more_than_max_concurrent_streams(open_h2):
     other = open_h2("turns", config)
     for i in range(2):
         assert other.get(f"/open?gate=m{i}").status == 200
+
+
+@pytest.mark.parametrize("length", [True, False])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_wsgi_reads_a_body_that_is_larger_than_the_window(open_h2, threads, length):
+    """The first byte beyond the window is sent when the server makes it larger."""
+    size = 65536
+    h = open_h2("wsgi_cases", {"app": {"threads": threads}})
+    stream = h.request("POST", "/echo", [("content-length", str(size))] if length else [], end=False)
+    h.data(stream, b"a" * 65535)
+    h.until(lambda: any(s == stream for s, _ in h.updates))
+    h.data(stream, b"b", end=True)
+    assert h.answer(stream).body == b"a" * 65535 + b"b"

@@ -1,7 +1,7 @@
 /* wsgi.c: opens WSGI for a worker and leads each request to the application: when it starts, and in which thread.
  *
- * A request starts when its body is here, up to 64 KB of it, so that a slow client holds no thread; a larger one starts
- * at once and reads while it comes, and so does one that waits for 100 (Continue).
+ * A request starts when its body is here, up to 64 KB of it (HTTP/2: 32 KB), so that a slow client holds no thread; a
+ * larger one starts at once and reads while it comes, and so does one that waits for 100 (Continue).
  *
  * threads > 1: the pool runs it. threads = 1: the loop's thread runs it without handing it over, if nothing has to be
  * waited for; else the pool's only thread. Then the application never has two requests at a time: the next one starts
@@ -147,10 +147,11 @@ static void resume(struct wsgi_call *c)
 
 /* --- the request's events --- */
 
+/* Over HTTP/2 more comes only when some was taken, and a stream's window has fewer than WSGI_BODY_MARK bytes. */
 static bool waits_for_body(const struct req *r)
 {
-    return !req_body_ended(r) && !r->expect_continue && r->content_length <= (int64_t)WSGI_BODY_MARK &&
-           req_body(r).n < WSGI_BODY_MARK;
+    size_t mark = r->version == HTTP_2 ? WSGI_BODY_MARK / 2 : WSGI_BODY_MARK;
+    return !req_body_ended(r) && !r->expect_continue && r->content_length <= (int64_t)mark && req_body(r).n < mark;
 }
 
 static void on_request(struct handler *h, struct req *r)
