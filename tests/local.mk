@@ -85,3 +85,8 @@ tests_bench_wsload_LDADD = $(LIBEVENT_LIBS) $(ZLIB_LIBS)
 .PHONY: bench
 bench: all tests/bench/wsload
 	$(PYTHON3) $(srcdir)/tests/bench/bench.py --tine ./tine $(BENCH_ARGS)
+
+# make soak SOAK_ARGS='--seconds 1800 --seed 1'
+.PHONY: soak
+soak: all
+	$(PYTHON3) $(srcdir)/tests/soak/soak.py --tine ./tine $(SOAK_ARGS)
