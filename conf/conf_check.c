@@ -8,6 +8,7 @@
 
 #include "conf/conf_loaded.h"
 #include "conf/conf_types.h"
+#include "conf/log_dest.h"
 
 static const struct conf_setting *from(const struct conf_instance *in, const char *name)
 {
@@ -91,6 +92,13 @@ static void check_metrics(const struct conf_loaded *l, struct conf_errors *error
     }
 }
 
+/* "syslog:dir/log": meant for a daemon, but read as the name of a file. */
+static bool is_daemon_without_path(const char *dest)
+{
+    return (strncmp(dest, "syslog:", 7) == 0 || strncmp(dest, "journald:", 9) == 0) &&
+           log_dest_parse(dest).kind == LOG_DEST_FILE;
+}
+
 static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
 {
     const struct conf_instance *app = instance(l, "app"), *log = instance(l, "log");
@@ -101,11 +109,13 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
         conf_error(errors, from(app, "preload_app"), "CPython cannot fork a sub-interpreter: leave out interpreter = sub");
     if (!TINE_LIBWEBSOCKETS && l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)
         conf_error(errors, from(instance(l, "websocket"), "engine"), "this tine was built without libwebsockets");
-    const char *const dest[] = { logs->errorlog, logs->accesslog };
-    static const char *const keys[] = { "errorlog", "accesslog" };
-    for (size_t i = 0; i < 2; i++)
-        if (dest[i] && (strcmp(dest[i], "syslog") == 0 || strcmp(dest[i], "journald") == 0))
-            conf_error(errors, from(log, keys[i]), "%s is not supported yet", dest[i]);
+    if (strcmp(logs->errorlog, "syslog") == 0 || strcmp(logs->errorlog, "journald") == 0)
+        conf_error(errors, from(log, "errorlog"),
+                   "expected - or a path, got %s (systemd has a journal for standard error)",
+                   logs->errorlog);
+    if (logs->accesslog && is_daemon_without_path(logs->accesslog))
+        conf_error(errors, from(log, "accesslog"), "expected the absolute path of the daemon's socket, got %s",
+                   conf_shown(logs->accesslog).s);
 }
 
 /* Whether the element is there before its position, too. */

@@ -7,7 +7,7 @@ libtine_conf_a_SOURCES = \
 	conf/conf_env.c conf/conf_apply.c conf/conf_check.c conf/conf_dump.c conf/conf_reload.c \
 	conf/conf_settings.h conf/conf_settings.c \
 	conf/conf_types.h conf/conf_types.c conf/conf_number.h conf/conf_number.c \
-	conf/conf_addr.h conf/conf_addr.c conf/log_format.h conf/log_format.c \
+	conf/conf_addr.h conf/conf_addr.c conf/log_format.h conf/log_format.c conf/log_dest.h conf/log_dest.c \
 	conf/conf_table.h conf/conf_table.c conf/conf_suggest.h conf/conf_suggest.c \
 	conf/conf_pool.h conf/conf_pool.c
 

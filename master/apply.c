@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "conf/conf.h"
+#include "conf/log_dest.h"
 #include "master/master.h"
 
 int apply_log(const struct conf *conf)
@@ -20,7 +21,8 @@ int apply_log(const struct conf *conf)
 void apply_log_owner(const struct conf *conf, const struct privs *privs)
 {
     privs_give_file(privs, conf->log.errorlog);
-    privs_give_file(privs, conf->log.accesslog);
+    if (conf->log.accesslog && log_dest_parse(conf->log.accesslog).kind == LOG_DEST_FILE)
+        privs_give_file(privs, conf->log.accesslog);
 }
 
 void apply_limits(const struct conf *conf)

@@ -225,6 +225,14 @@ static void count_dropped(struct worker *w)
     w->log_dropped = dropped;
 }
 
+/* Who reads the log may be slow; without requests the next turn would be a heartbeat away. */
+static void look_at_log_again(struct worker *w)
+{
+    static const struct timeval soon = { .tv_usec = 20000 };
+    if (!evtimer_pending(&w->boot_event, NULL))
+        evtimer_add(&w->boot_event, &soon);
+}
+
 void worker_turn(struct worker *w)
 {
     if (log_dropped() != w->log_dropped)
@@ -234,8 +242,8 @@ void worker_turn(struct worker *w)
     net_turn(&w->net);
     if (w->net.tls)
         tls_turn(w->net.tls);
-    if (w->access_log)
-        access_log_flush(w->access_log);
+    if (w->access_log && !access_log_flush(w->access_log))
+        look_at_log_again(w);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if ((w->state == WORKER_DRAINING || w->state == WORKER_CANCELLING) && !w->net.n_conns &&
         !(w->app && worker_app_running(w->app)))
@@ -279,8 +287,10 @@ struct event_base *worker_base_new(void)
 static int start_net(struct worker *w)
 {
     const struct conf_log *log = &w->conf->log;
+    const char *name = w->conf->server.proc_name;
     if (log->accesslog &&
-        !(w->access_log = access_log_open(log->accesslog, log->access_log_format))) {
+        !(w->access_log = access_log_open(log->accesslog, log->access_log_format,
+                                           name ? name : "tine"))) {
         log_error("cannot open the access log %s: %s", log->accesslog, strerror(errno));
         return -1;
     }
@@ -325,7 +335,7 @@ static void end(struct worker *w)
     tls_free(w->net.tls);
     w->net.tls = NULL; /* the end of Python, below, still has turns */
     if (w->access_log)
-        access_log_flush(w->access_log);
+        access_log_finish(w->access_log);
     compressor_free(w->net.compressor);
     if (w->app)
         worker_app_free(w->app);

@@ -216,3 +216,16 @@ def test_options_that_gunicorn_does_not_know(tmp_path):
     (tmp_path / "g.py").write_text("")
     done = run("--import-gunicorn", "g.py", cwd=tmp_path, env={"GUNICORN_CMD_ARGS": "--no-such-option"})
     assert done.returncode == 1 and "GUNICORN_CMD_ARGS" in done.stderr
+
+
+@pytest.mark.parametrize("text,accesslog", [
+    ("syslog = True\n", "syslog"),
+    ("syslog = True\nsyslog_addr = 'unix:///run/log#dgram'\n", "syslog:/run/log"),
+    ("syslog = True\nsyslog_addr = 'udp://loghost:514'\n", "syslog"),
+    ("syslog = True\naccesslog = '/var/log/access.log'\n", "/var/log/access.log"),
+    ("syslog = False\n", None),
+])
+def test_syslog(imported, text, accesslog):
+    said, keys = imported("wsgi_app = 'a:b'\n" + text)
+    assert keys.get("log.accesslog") == accesslog
+    assert ("udp://loghost" in said) == ("udp" in text)

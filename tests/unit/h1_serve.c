@@ -67,7 +67,7 @@ static int set(struct serve *s, const char *text)
     }
     TAKE("port", s->port = (unsigned)n)
     TAKE("proxy", s->listener.proxy = n != 0)
-    TAKE("log", s->net.access_log = access_log_open(value, "%(h)s %(r)s %(s)s %(B)s"))
+    TAKE("log", s->net.access_log = access_log_open(value, "%(h)s %(r)s %(s)s %(B)s", "tine"))
     TAKE("debug", log_open("-", LOG_LEVEL_DEBUG))
     TAKE("worker_connections", conf->server.worker_connections = (unsigned)n)
     TAKE("keepalive", conf->http.keepalive = n)

@@ -236,7 +236,10 @@ static void test_later(void)
                         "max_requests = 0\n[tls]\nalpn = h2,http/1.1\ncertfile =\n") == 0);
     REFUSES(load_text(APP "[tls]\nkeyfile = x\n"), "tine.ini:4: tls.keyfile: belongs to tls.certfile, which is not set");
     REFUSES(load_text(APP "loop = uvloop\n"), "tine.ini:3: app.loop: loops other than tine are not supported yet");
-    REFUSES(load_text(APP "[log]\naccesslog = journald\n"), "tine.ini:4: log.accesslog: journald is not supported yet");
+    REFUSES(load_text(APP "[log]\nerrorlog = journald\n"), "tine.ini:4: log.errorlog: expected - or a path, got journald");
+    REFUSES(load_text(APP "[log]\naccesslog = syslog:dev/log\n"), "tine.ini:4: log.accesslog: expected the absolute path");
+    CHECK(load_text(APP "[log]\naccesslog = journald\n") == 0);
+    CHECK(load_text(APP "[log]\naccesslog = syslog:/dev/log\n") == 0);
     REFUSES(LOAD("-b", ":1 tls"), "server.bind: the flag tls needs tls.certfile or tls.sni_dir");
     REFUSES(load_text(APP "[static:/s]\ndri = x\n"), "tine.ini:4: static:/s.dri: unknown key; did you mean \"dir\"?");
     REFUSES(load_text(APP "[static]\n"), "expected a path prefix: [static:/prefix]");

@@ -104,7 +104,7 @@ WITHOUT = {
     "disable_redirect_access_to_syslog": "logs go where log.accesslog says, and nowhere else",
     "capture_output": "standard output and error of the application are those of the server: redirect them there",
     "logger_class": LOGGING, "logconfig": LOGGING, "logconfig_dict": LOGGING, "logconfig_json": LOGGING,
-    "syslog_addr": "see log.accesslog", "syslog_prefix": "see log.accesslog", "syslog_facility": "see log.accesslog",
+    "syslog_prefix": "server.proc_name is what the daemon shows", "syslog_facility": "the facility is daemon",
     "enable_stdio_inheritance": "standard streams are inherited, unbuffered or not as Python's own variables say",
     "dogstatsd_tags": "tags are for the collector to add", "statsd_prefix": "names are Tine's own",
     "enable_backlog_metric": "see the metrics of the system for listen queues", "default_proc_name": "see server.proc_name",
@@ -329,6 +329,19 @@ def put_cert_reqs(ini, got):
         ini.set("tls", "cert_reqs", names.get(value, value))
 
 
+def put_syslog(ini, got):
+    if not as_bool(got.get("syslog", False)):
+        return
+    if got.get("accesslog"):
+        ini.skip("syslog", True, "the access log goes to one place, here to log.accesslog")
+        return
+    address = str(got.get("syslog_addr", ""))
+    path = address.removeprefix("unix://").partition("#")[0]
+    ini.set("log", "accesslog", f"syslog:{path}" if address.startswith("unix:///") else "syslog")
+    if address and not address.startswith("unix:///"):
+        ini.skip("syslog_addr", address, "lines go to the daemon of this machine, which can forward them")
+
+
 def put_others(ini, got):
     if "wsgi_app" in got:
         module = got["wsgi_app"]
@@ -348,8 +361,7 @@ def put_others(ini, got):
             ini.set("app", "pythonpath", path)
     if "loglevel" in got:
         ini.set("log", "loglevel", str(got["loglevel"]).lower())
-    if as_bool(got.get("syslog", False)):
-        ini.set("log", "accesslog", "syslog")
+    put_syslog(ini, got)
     if got.get("asgi_loop") not in (None, "auto"):
         ini.set("app", "loop", got["asgi_loop"])
     if "http_protocols" in got:
@@ -361,7 +373,7 @@ def put_others(ini, got):
 BY_HAND = {"bind", "proxy_protocol", "http2_cleartext", "worker_class", "threads", "limit_request_line",
            "limit_request_fields", "limit_request_field_size", "raw_env", "forwarded_allow_ips", "proxy_allow_ips",
            "cert_reqs", "wsgi_app", "workers", "umask", "reuse_port", "reload_extra_files", "pythonpath", "loglevel",
-           "syslog", "asgi_loop", "http_protocols", "protocol"}
+           "syslog", "syslog_addr", "asgi_loop", "http_protocols", "protocol"}
 BOOLS = {"reload", "preload_app", "daemon"}
 
 

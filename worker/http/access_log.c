@@ -3,7 +3,8 @@
  * A file gets one write(2) for all of them, at its end (O_APPEND), so lines of several workers do not mix. A pipe or a
  * terminal gets pieces of whole lines of at most PIPE_BUF bytes, which the kernel keeps together, through a
  * non-blocking open file of its own: O_NONBLOCK on an inherited one would change it for everybody who shares it.
- * What cannot be written is kept up to 1 MB; after that new lines are dropped whole and counted.
+ * A log daemon gets each line as a datagram (log_daemon.h). What cannot be written is kept up to 1 MB;
+ * after that new lines are dropped whole and counted.
  */
 #include "worker/http/access_log.h"
 
@@ -21,20 +22,23 @@
 #include "common/buf.h"
 #include "common/fdutil.h"
 #include "common/log.h"
+#include "conf/log_dest.h"
 #include "conf/log_format.h"
 #include "worker/http/access_line.h"
+#include "worker/http/log_daemon.h"
 
 #define MAX_KEPT (1u << 20)
 #define FLUSH_AT (64u << 10)
-/* When a line would not fit into a pipe's atomic write, its values are cut to this; what is still too long then is
- * dropped rather than torn. */
+/* When a line would not fit into a pipe's atomic write or a daemon's datagram, its values are cut to this; what is still
+ * too long then is dropped rather than torn. */
 #define SHORT_VALUE 256
 
-enum sink { SINK_FILE, SINK_STREAM, SINK_SOCKET };
+enum sink { SINK_FILE, SINK_STREAM, SINK_SOCKET, SINK_DAEMON };
 
 struct access_log {
     struct log_format format;
-    char *path;        /* NULL: standard output */
+    char *path;        /* NULL: standard output, or the daemon */
+    struct log_daemon *daemon;
     int fd;
     bool owned;        /* fd is ours to close */
     enum sink sink;
@@ -43,6 +47,14 @@ struct access_log {
     bool broken;       /* that it cannot be written to was told */
     struct access_time time;
 };
+
+static __attribute__((cold, noinline)) void tell_broken(struct access_log *log, const char *why)
+{
+    if (log->broken)
+        return;
+    log->broken = true;
+    log_error("access log: %s: lines wait, and beyond 1 MB they are lost", why);
+}
 
 static enum sink sink_of(int fd)
 {
@@ -93,7 +105,28 @@ static char *absolute(const char *path)
     return whole;
 }
 
-struct access_log *access_log_open(const char *path, const char *format)
+/* 0, or -1 with errno. */
+static int attach(struct access_log *log, const struct log_dest *dest, const char *name)
+{
+    switch (dest->kind) {
+    case LOG_DEST_STDOUT:
+        attach_stdout(log);
+        return 0;
+    case LOG_DEST_FILE:
+        return (log->path = absolute(dest->path)) ? attach_file(log) : -1;
+    case LOG_DEST_SYSLOG:
+    case LOG_DEST_JOURNALD:
+        break;
+    }
+    log->sink = SINK_DAEMON;
+    if (!(log->daemon = log_daemon_new(dest, name)))
+        return -1;
+    if (log_daemon_connect(log->daemon) < 0) /* no reason not to serve */
+        tell_broken(log, strerror(errno));
+    return 0;
+}
+
+struct access_log *access_log_open(const char *where, const char *format, const char *name)
 {
     const char *why;
     size_t at;
@@ -106,12 +139,8 @@ struct access_log *access_log_open(const char *path, const char *format)
         return NULL;
     }
     log->fd = -1;
-    if (strcmp(path, "-") == 0) {
-        attach_stdout(log);
-        return log;
-    }
-    log->path = absolute(path);
-    if (!log->path || attach_file(log) < 0) {
+    struct log_dest dest = log_dest_parse(where);
+    if (attach(log, &dest, name) < 0) {
         int saved = errno;
         access_log_free(log);
         errno = saved;
@@ -125,11 +154,12 @@ void access_log_free(struct access_log *log)
     if (!log)
         return;
     access_log_flush(log);
-    if (log->broken)
+    if (log->broken || buf_len(&log->out))
         log_error("access log: still not written: %llu lines are lost, and %zu bytes that waited",
                   (unsigned long long)(log->dropped - log->told), buf_len(&log->out));
     if (log->owned)
         fd_close(&log->fd);
+    log_daemon_free(log->daemon);
     log_format_done(&log->format);
     buf_release(&log->out);
     free(log->path);
@@ -139,7 +169,7 @@ void access_log_free(struct access_log *log)
 int access_log_reopen(struct access_log *log)
 {
     access_log_flush(log); /* to the old file: its lines belong there */
-    return log->path ? attach_file(log) : 0;
+    return log->path ? attach_file(log) : log->daemon ? log_daemon_connect(log->daemon) : 0;
 }
 
 bool access_log_wants_fields(const struct access_log *log)
@@ -163,14 +193,6 @@ static size_t whole_lines(struct span s, size_t max)
     if (!last)
         last = memchr(s.p, '\n', s.n);
     return last ? (size_t)(last - s.p) + 1 : s.n;
-}
-
-static __attribute__((cold, noinline)) void tell_broken(struct access_log *log, const char *why)
-{
-    if (log->broken)
-        return;
-    log->broken = true;
-    log_error("access log: %s: lines wait, and beyond 1 MB they are lost", why);
 }
 
 static __attribute__((cold, noinline)) void tell_mended(struct access_log *log)
@@ -199,16 +221,47 @@ static size_t write_some(struct access_log *log, struct span s)
     return n > 0 ? (size_t)n : 0;
 }
 
-void access_log_flush(struct access_log *log)
+static bool flush_to_daemon(struct access_log *log)
+{
+    while (buf_len(&log->out)) {
+        struct span all = buf_span(&log->out);
+        const char *end = memchr(all.p, '\n', all.n);
+        size_t n = end ? (size_t)(end - all.p) : all.n;
+        enum log_sent sent = log_daemon_send(log->daemon, (struct span){ all.p, n });
+        if (sent == LOG_LATER) {
+            if (errno != EAGAIN)
+                tell_broken(log, strerror(errno));
+            return false;
+        }
+        log->dropped += sent == LOG_REFUSED;
+        buf_take(&log->out, end ? n + 1 : n);
+    }
+    return true;
+}
+
+static bool flush_to_fd(struct access_log *log)
 {
     while (buf_len(&log->out)) {
         size_t n = write_some(log, buf_span(&log->out));
         if (n == 0)
-            return;
+            return false;
         buf_take(&log->out, n);
     }
-    if (log->broken)
+    return true;
+}
+
+bool access_log_flush(struct access_log *log)
+{
+    bool done = log->daemon ? flush_to_daemon(log) : flush_to_fd(log);
+    if (done && log->broken)
         tell_mended(log);
+    return done;
+}
+
+void access_log_finish(struct access_log *log)
+{
+    for (int i = 0; i < 50 && !access_log_flush(log); i++)
+        poll(NULL, 0, 10);
 }
 
 /* --- adding --- */
@@ -229,16 +282,22 @@ static int add_line(struct access_log *log, const struct req *r, uint64_t durati
     return result;
 }
 
+/* Of a line with its "\n", bytes. */
+static size_t max_line(const struct access_log *log)
+{
+    return log->sink == SINK_STREAM ? PIPE_BUF : log->sink == SINK_DAEMON ? log_daemon_max_line(log->daemon) : SIZE_MAX;
+}
+
 bool access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns)
 {
     struct timespec now;
     size_t before = buf_len(&log->out);
     clock_gettime(CLOCK_REALTIME, &now);
     int result = add_line(log, r, duration_ns, &now, SIZE_MAX);
-    if (result == 0 && log->sink == SINK_STREAM && buf_len(&log->out) - before > PIPE_BUF) {
+    if (result == 0 && buf_len(&log->out) - before > max_line(log)) {
         cut_back(log, before);
         result = add_line(log, r, duration_ns, &now, SHORT_VALUE);
-        if (result == 0 && buf_len(&log->out) - before > PIPE_BUF)
+        if (result == 0 && buf_len(&log->out) - before > max_line(log))
             result = -1;
     }
     if (result < 0 || buf_len(&log->out) > MAX_KEPT) {

@@ -1,7 +1,7 @@
 /* access_log.h: one line per request in gunicorn's atoms or JSON, formatted by a program compiled once from the format.
  *
  * Lines are collected and written as whole lines at the end of a loop turn by access_log_flush(); never torn between
- * workers, never blocking on a full pipe (dropped and counted beyond 1 MB). */
+ * workers, never blocking on a full pipe or a busy log daemon (dropped and counted beyond 1 MB). */
 #ifndef TINE_HTTP_ACCESS_LOG_H
 #define TINE_HTTP_ACCESS_LOG_H
 
@@ -12,8 +12,9 @@
 struct access_log;
 struct req;
 
-/* path "-" = standard output. format: gunicorn's atoms or "json". NULL with errno. */
-struct access_log *access_log_open(const char *path, const char *format);
+/* dest: as log_dest_parse() reads it. format: gunicorn's atoms or "json". name: of the program, for a log daemon, which
+ * need not be there yet. NULL with errno. */
+struct access_log *access_log_open(const char *dest, const char *format, const char *name);
 void access_log_free(struct access_log *log);
 int access_log_reopen(struct access_log *log);
 
@@ -22,7 +23,10 @@ bool access_log_wants_fields(const struct access_log *log);
 
 /* The request is over: duration_ns since req->started_ns. False: there was no room for the line, which is counted. */
 bool access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns);
-void access_log_flush(struct access_log *log);
+/* False: lines are left that cannot be written now. */
+bool access_log_flush(struct access_log *log);
+/* The last time: waits up to half a second for a reader that is behind. */
+void access_log_finish(struct access_log *log);
 uint64_t access_log_dropped(const struct access_log *log);
 
 #endif

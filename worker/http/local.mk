@@ -5,7 +5,7 @@ libtine_http_a_SOURCES = $(net_sources) \
 	worker/http/h1_guard.h worker/http/h1_parse.h worker/http/h1_body.h worker/http/forwarded.h \
 	worker/http/access_log.h worker/http/account.h worker/http/account.c worker/http/builtin.h worker/http/h1_chars.h \
 	worker/http/h1_guard.c worker/http/h1_parse.c worker/http/head_rules.c worker/http/h1_body.c \
-	worker/http/forwarded.c worker/http/access_log.c worker/http/access_line.c worker/http/access_line.h \
+	worker/http/forwarded.c worker/http/access_log.c worker/http/access_line.c worker/http/access_line.h worker/http/log_daemon.h worker/http/log_daemon.c \
 	worker/http/own_fields.h worker/http/h1_priv.h worker/http/h1_conn.c worker/http/h1_head.c worker/http/h1_in.c \
 	worker/http/h1_head_out.h worker/http/h1_head_out.c worker/http/h1_out.c worker/http/h1_upgrade.c worker/http/statuses.def \
 	worker/http/route.h worker/http/route.c worker/http/percent.h \
