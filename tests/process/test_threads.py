@@ -1,0 +1,122 @@
+"""What runs in more than one thread, all at once and over and over: under ThreadSanitizer this finds races, in any build
+deadlocks and lost wake-ups."""
+
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness import Server, binary, wait_for
+from load import Load
+
+CONTROL = {"control": {"socket": "control.sock"}}
+BIG = b"0123456789abcdef" * 16384
+
+
+def at_once(server, requests, clients=4):
+    """(path, body or None, expected body), by that many clients at once."""
+    def ask(request):
+        path, body, expected = request
+        with server.connect() as c:
+            assert c.request("GET" if body is None else "POST", path, body=body).body == expected
+    with ThreadPoolExecutor(clients) as pool:
+        for _ in pool.map(ask, requests):
+            pass
+
+
+def tinectl(server, *words):
+    done = subprocess.run([Path(binary()).parent / "tinectl", "-s", server.dir / "control.sock", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+@contextmanager
+def rude_clients(server, request, until):
+    """One after the other goes away in the middle; the exit waits for the last."""
+    stop = []
+
+    def go_on():
+        n = 0
+        while not stop:
+            with server.connect() as c:
+                c.send(request)
+                if until:
+                    c.read_until(until)
+                c.reset()
+            n += 1
+        return n
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            stop.append(True)
+        assert done.result() > 0
+
+
+# --- ASGI: the loop and the application's threads ---
+
+@pytest.mark.parametrize("interpreter", ["sub", "main"])
+def test_calls_from_threads(interpreter):
+    with Server("threads", {"app": {"interpreter": interpreter}}) as s:
+        at_once(s, [("/storm?n=50", None, b"200"), ("/coroutines", None, b"80"), ("/executor", None, b"1"), ("/loops", None, b"4"),
+                    ("/echo", BIG, BIG), ("/logs", None, b"logged")] * 3)
+        assert s.log().count("of the loop") == 60 and s.log().count("line 19 of ") == 3 * 5
+
+
+def test_questions_from_outside_meanwhile():
+    """Signals that interrupt any of the threads, and the master's looks at what the worker counts."""
+    with Server("threads", {**CONTROL, "app": {"blocking_warning": "20ms"}}) as s, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(at_once, s, [("/storm?n=50", None, b"200"), ("/executor", None, b"1"), ("/blocks?s=0.03", None, b"blocked"),
+                                         ("/blocks?s=0.001", None, b"blocked"), ("/hello", None, b"hello")] * 4)
+        while not asked.done():
+            tinectl(s, "stacks")
+            tinectl(s, "metrics")
+            s.signal(signal.SIGUSR1)
+        asked.result()
+        s.wait_log(r"the event loop has been held for \d+ ms \(app.blocking_warning\) by \"GET /blocks")
+
+
+def test_the_end_leaves_threads_behind():
+    """The process ends while threads of the application run Python."""
+    with Server("threads") as s:
+        at_once(s, [("/leaves", None, b"left")] * 4 + [("/storm?n=20", None, b"80")] * 2)
+
+
+# --- WSGI: the pool ---
+
+def wsgi(threads=3, **options):
+    return Server("apps.threads:wsgi", {**CONTROL, "app": {"threads": threads}, "server": {"graceful_timeout": "20s"}}, **options)
+
+
+REQUESTS = [("/hello", None, b"hello"), ("/echo", BIG, BIG), ("/big", None, BIG), ("/stream", None, b"first" + BIG * 4),
+            ("/errors", None, b"written"), ("/threads", None, b"4"), ("/echo", b"small", b"small")]
+
+
+def test_the_pool_under_load():
+    with wsgi() as s:
+        gone = b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n", b"first"
+        stuck = b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\nsome", None
+        with rude_clients(s, *gone), rude_clients(s, *stuck):
+            at_once(s, REQUESTS * 6, clients=6)
+
+
+def test_a_reload_and_the_end_while_the_pool_is_busy():
+    with wsgi(respawn=True) as s, Load(s.address, clients=6, path="/threads") as load:
+        load.more(20)
+        before = s.workers()
+        for sig in (signal.SIGUSR1, signal.SIGHUP):
+            s.signal(sig)
+        tinectl(s, "status")
+        wait_for(lambda: s.workers() and not set(s.workers()) & set(before), what="the new worker alone")
+        load.more(20)
+        s.signal(signal.SIGTERM)
+        s.wait_exit()
+        # The test has the listening sockets too: clients that come later wait in a queue that nobody takes from.
+        for listening in s.sockets:
+            listening.close()
+        load.stop()
+        assert set(load.failed) <= {"refused", "lost"}, load.failed
