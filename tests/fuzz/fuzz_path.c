@@ -14,7 +14,7 @@
 
 const char *const fuzz_corpora[] = { NULL };
 
-static const struct h1_limits limits = { 5000, 20, 200 };
+static const struct h1_limits limits = { 5000, 20, 200, 8000 };
 static const char *const prefixes[] = { "/api", "/static", "/api/v1", "/a b", "/\xc3\xa4" };
 #define N_PREFIXES (sizeof prefixes / sizeof *prefixes)
 

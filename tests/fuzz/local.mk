@@ -52,6 +52,10 @@ tests_fuzz_fuzz_fields_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_log_SOURCES = tests/fuzz/fuzz_log.c $(fuzz_common) master/tinectl_json.h master/tinectl_json.c
 tests_fuzz_fuzz_log_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_log_LDADD = $(fuzz_libs)
+# What h11_differ.py compares with python-h11
+check_PROGRAMS += tests/fuzz/h1_read
+tests_fuzz_h1_read_SOURCES = tests/fuzz/h1_read.c
+tests_fuzz_h1_read_LDADD = $(h1_unit_libs)
 
 # WebSocket
 tests_fuzz_fuzz_ws_frames_SOURCES = tests/fuzz/fuzz_ws_frames.c $(fuzz_common) $(rig_sources)
