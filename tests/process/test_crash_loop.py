@@ -1,0 +1,81 @@
+"""Workers of which one after the other crashes: back-off, the port stays open, the healthy ones serve."""
+
+import re
+
+import pytest
+
+from harness import wait_for
+from load import Load
+from watched import Watched
+
+# Half of the workers, by a token that whoever boots first takes, crash at their 30th request or as soon as they are ready.
+CRASHES = """
+import asyncio, os
+
+def take_token():
+    try:
+        os.mkdir(__file__ + ".sane")
+        return False
+    except FileExistsError:
+        return True
+
+sick, asked = take_token(), 0
+
+async def app(scope, receive, send):
+    global asked
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({{"type": "lifespan.startup.complete"}})
+        if sick and {soon}:
+            asyncio.get_running_loop().call_later(0.05, os.abort)
+        await receive()
+        await send({{"type": "lifespan.shutdown.complete"}})
+        return
+    asked += 1
+    if sick and asked == 30:
+        os.abort()
+    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}})
+    await send({{"type": "http.response.body", "body": b"fine"}})
+"""
+
+
+@pytest.mark.parametrize("soon", [False, True])
+def test_one_worker_crashes_again_and_again(tmp_path, soon):
+    (tmp_path / "crashes.py").write_text(CRASHES.format(soon=soon))
+    config = {"server": {"workers": 2}, "app": {"pythonpath": tmp_path}}
+    with Watched("crashes:app", config, respawn=True, allow=("AddressSanitizer",)) as s:
+        with Load(s.address, clients=4, per_connection=10) as load:
+            wait_for(lambda: s.log().count("was killed by SIGABRT") >= 5, what="five crashes")
+            load.more()
+        crashes = s.log().count("was killed by SIGABRT")
+        pauses = [float(p) for p in re.findall(r"starts again in (\S+) s", s.log())]
+        assert pauses[0] == 0.1 and max(pauses) <= 0.5 and sorted(pauses)[-1] >= 0.4, pauses
+        # What the crashing one had; nobody is refused, and no answer is wrong.
+        assert set(load.failed) <= {"lost", "race"} and sum(load.failed.values()) <= load.clients * (crashes + 1), load.failed
+        assert load.ok > 5 * sum(load.failed.values())
+        assert s.figure('tine_worker_failures_total{reason="crash"}') >= crashes
+        assert s.figure('tine_worker_failures_total{reason="boot"}') == 0
+
+
+def test_a_generation_that_crashes_when_it_serves(tmp_path):
+    """It had been ready: the reload is done, and the next one mends it; meanwhile connections wait, and none is refused."""
+    (tmp_path / "crashes.py").write_text(CRASHES.format(soon=False))
+    config = {"server": {"workers": 2}, "app": {"pythonpath": tmp_path}}
+    with Watched("crashes:app", config, respawn=True, allow=("AddressSanitizer",)) as s:
+        with Load(s.address, clients=4) as load:
+            load.more()
+            s.signal(1)
+            s.wait_log("reloaded: generation 2")
+            wait_for(lambda: s.log().count("was killed by SIGABRT") >= 6, what="crashes")
+            (tmp_path / "crashes.py.sane").rmdir()
+            (tmp_path / "crashes.py").write_text("sick = False\n" + CRASHES.format(soon=False).replace("sick, asked = take_token(), 0", "asked = 0"))
+            mark = s.log_mark()
+            s.signal(1)
+            s.wait_log("reloaded: generation 3", mark)
+            s.wait_log(r"worker \d+ \(pid \d+\) (exited with status 0|was killed)", mark)
+            wait_for(lambda: len(s.workers()) == 2, what="the new ones alone")
+            load.more()
+            lost = load.failed
+            load.more(300)
+            assert load.failed == lost
+        assert set(load.failed) <= {"lost"}, load.failed
