@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import Server, children_of, free_port, processes_of_session, wait_for
+from harness import Conn, Server, children_of, free_port, processes_of_session, wait_for
 from load import Load
 
 GOOD = """
@@ -236,6 +236,7 @@ def test_a_wrong_configuration_changes_nothing(site, text):
         (server.dir / "tine.ini").write_text(good.replace("[server]", "") if text == "[app]\n" else text)
         reload(server, "reload failed: the old workers go on")
         server.wait_log("tine.ini:[0-9]+: ")
+        server.wait_notified(lambda t: re.search(r"^STATUS=2 of 2 workers ready; the last reload failed: .*tine.ini:[0-9]+: ", t, re.M))
         load.more()
         assert server.workers() == before
         (server.dir / "tine.ini").write_text(good)
@@ -530,6 +531,29 @@ def test_hup_and_term_at_once(site):
         assert server.wait_exit() == 0
         load.stop()
         assert set(load.failed) <= {"refused"} or server.sockets, load.failed
+
+
+@pytest.mark.parametrize("first,then", [("TERM", "HUP"), ("TERM", "USR2"), ("WINCH", "TERM"), ("INT", "INT"), ("QUIT", "HUP")])
+def test_signals_behind_the_one_that_stops(site, first, then):
+    """They change nothing any more: no new generation, no new binary, status 0."""
+    address = ("127.0.0.1", free_port())
+    with site.server(server={"bind": "%s:%d" % address}) as server, Load(address, per_connection=20) as load:
+        load.more()
+        with Conn(address) as c:
+            c.send_request("GET", "/slow")
+            wait_for((site.folder / "site_app.py.slow").exists, what="the request to begin")
+            server.signal(getattr(signal, "SIG" + first))
+            server.wait_log("SIG%s: " % first)
+            for _ in range(2):
+                server.signal(getattr(signal, "SIG" + then))
+            if first == "TERM":
+                site.go()
+                assert c.read_response().body == b"one"
+            else:
+                site.go()
+            assert server.wait_exit() == 0
+        assert "generation 2" not in server.log() and "as the new binary" not in server.log()
+        wait_for(lambda: not processes_of_session(server.pid), what="all processes to end")
 
 
 def test_workers_killed_during_a_reload_are_replaced_by_both(site):

@@ -335,6 +335,42 @@ def test_a_new_one_that_dies_leaves_the_service_to_the_old_one(site, paused):
         assert load.failed == {}
 
 
+def test_a_new_one_that_dies_under_load(site):
+    """Its workers notice and finish; the old one's serve. No request is lost."""
+    with site.server() as server, Load(server.address, per_connection=10) as load:
+        load.more()
+        site.version("two")
+        new = upgrade(server)
+        wait_for(lambda: load.bodies["two"] > 50, what="answers by the new one")
+        gone = children_of(new)
+        end(new, signal.SIGKILL)
+        server.wait_log(rf"the new binary \(pid {new}\) was killed by SIGKILL.*: this one goes on")
+        wait_for(lambda: not any(map(alive, gone)), what="the new one's workers to end")
+        load.more().stop()
+        assert load.failed == {}
+
+
+def test_a_reload_while_the_new_one_boots_and_beside_it(site):
+    """USR2, then HUP at once: the old one reloads, the new one comes, and both serve."""
+    with site.server() as server, Load(server.address, per_connection=10) as load:
+        load.more()
+        mark = server.log_mark()
+        new = begin(server)
+        server.signal(signal.SIGHUP)
+        server.wait_log(rf"the new binary \(pid {new}\) is ready and serves too", mark)
+        server.wait_log(r"reloaded: generation 2", mark)
+        for pid in (server.pid, new):
+            mark = server.log_mark()
+            os.kill(pid, signal.SIGHUP)
+            server.wait_log(rf"\[{pid}\] \[INFO\] reloaded: generation", mark)
+            load.more()
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit() == 0
+        load.more().stop()
+        assert load.failed == {}
+        end(new)
+
+
 def test_an_old_one_that_is_killed_leaves_the_service_to_the_new_one(site):
     path = site.folder / "tine.pid"
     with site.server(expect=-signal.SIGKILL, server={"pidfile": path}) as server:
