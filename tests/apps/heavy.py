@@ -28,6 +28,16 @@ async def release(scope, receive, send):
     await text(send, "released")
 
 
+async def sips(scope, receive, send):
+    """Takes a piece of the upload now and then."""
+    n = 0
+    while (message := await receive())["type"] == "http.request" and message["more_body"]:
+        n += len(message["body"])
+        await asyncio.sleep(0.002)
+    report(path="sips", n=n)
+    await text(send, str(n))
+
+
 async def download(scope, receive, send):
     """?mb=N in messages of ?part bytes; reports how far it came."""
     q = query(scope)
@@ -50,4 +60,4 @@ async def hello(scope, receive, send):
     await text(send, "Hello, World!")
 
 
-app = dispatch(ignores_upload, release, download, one_message, hello)
+app = dispatch(ignores_upload, release, sips, download, one_message, hello)
