@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/fatal.h"
+#include "common/utf8.h"
 
 static void put(struct json_out *j, const char *p, size_t n)
 {
@@ -19,23 +20,7 @@ static void put_word(struct json_out *j, const char *word)
     put(j, word, strlen(word));
 }
 
-/* How many bytes of a well-formed UTF-8 sequence stand at p (RFC 3629); 0: none does. */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-    size_t want = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (p[0] > 0xf4 || !want || n < want)
-        return 0;
-    for (size_t i = 1; i < want; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    /* overlong forms, surrogates, and what lies behind U+10FFFF */
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return want;
-}
-
-static void put_escaped(struct json_out *j, unsigned char c)
+static void put_escaped(struct json_out *j, uint32_t c)
 {
     char text[8];
     const char *short_form = c == '"'    ? "\\\""
@@ -56,21 +41,22 @@ static bool is_plain(unsigned char c)
 
 static void put_text(struct json_out *j, const char *text, size_t n)
 {
-    const unsigned char *p = (const unsigned char *)text;
     put(j, "\"", 1);
     for (size_t i = 0; i < n;) {
         size_t plain = i;
-        while (plain < n && is_plain(p[plain]))
+        while (plain < n && is_plain((unsigned char)text[plain]))
             plain++;
         put(j, text + i, plain - i);
         i = plain;
         if (i == n)
             break;
-        size_t length = utf8_length(p + i, n - i);
-        if (length > 1)
+        size_t length = utf8_length(text + i, n - i);
+        if (utf8_is_control(text + i, length))
+            put_escaped(j, utf8_code(text + i, length));
+        else if (length > 1)
             put(j, text + i, length);
         else if (length == 1)
-            put_escaped(j, p[i]);
+            put_escaped(j, (unsigned char)text[i]);
         else
             put_word(j, "\\ufffd");
         i += length ? length : 1;

@@ -26,6 +26,7 @@
 
 #include "common/fdutil.h"
 #include "common/trusted.h"
+#include "common/utf8.h"
 
 enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET };
 
@@ -262,31 +263,33 @@ static void emit(const char *p, size_t n)
     errno = saved;
 }
 
-static bool is_c1_tail(char c)
+/* How many bytes at p can be shown as they are; 0: none. */
+static size_t shown(const char *p, size_t n, const char *keep)
 {
-    return ((unsigned char)c & 0xe0) == 0x80;
+    unsigned char c = (unsigned char)*p;
+    if (c < 0x80)
+        return (c >= 0x20 && c != 0x7f) || (c && strchr(keep, c));
+    size_t length = utf8_length(p, n);
+    return utf8_is_control(p, length) ? 0 : length;
 }
 
 size_t log_escape(char *to, size_t size, const char *text, size_t n, const char *keep)
 {
     static const char hex[] = "0123456789abcdef";
     size_t at = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, k; i < n; i += k) {
         unsigned char c = (unsigned char)text[i];
-        /* C1 controls as UTF-8 move a terminal's cursor just as ESC does. */
-        bool c1 = (c == 0xc2 && i + 1 < n && is_c1_tail(text[i + 1])) ||
-                  (i && (unsigned char)text[i - 1] == 0xc2 && is_c1_tail((char)c));
-        if ((c >= 0x20 && c != 0x7f && !c1) || (c && strchr(keep, c))) {
-            if (at + 1 > size)
+        if ((k = shown(text + i, n - i, keep))) {
+            if (at + k > size)
                 break;
-            to[at++] = (char)c;
+            memcpy(to + at, text + i, k);
+            at += k;
         } else {
+            k = 1;
             if (at + 4 > size)
                 break;
-            to[at++] = '\\';
-            to[at++] = 'x';
-            to[at++] = hex[c >> 4];
-            to[at++] = hex[c & 15];
+            memcpy(to + at, (char[]){ '\\', 'x', hex[c >> 4], hex[c & 15] }, 4);
+            at += 4;
         }
     }
     return at;

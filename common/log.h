@@ -39,8 +39,8 @@ size_t log_own_fds(int fds[LOG_MAX_FDS]);
 /* Lines dropped by this process since it started. */
 uint64_t log_dropped(void);
 
-/* Copies text with every control character except those in `keep` written as \xNN, so that no
- * request can forge a line. Cuts at size (never inside an escape), does not terminate. Returns the
+/* Copies text with every control character except those in `keep` (of ASCII), and every byte that is no UTF-8, written
+ * as \xNN, so that no request can forge a line. Cuts at size (never inside an escape), does not terminate. Returns the
  * bytes written. */
 size_t log_escape(char *to, size_t size, const char *text, size_t n, const char *keep);
 

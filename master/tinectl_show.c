@@ -6,22 +6,28 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/utf8.h"
+
 /* --- text --- */
+
+size_t show_harmless(const char *p, size_t n)
+{
+    size_t length = utf8_length(p, n);
+    return (unsigned char)*p < 0x20 || *p == 0x7f || utf8_is_control(p, length) ? 0 : length;
+}
 
 void show_text(const struct show *show, const char *text)
 {
-    const unsigned char *p = (const unsigned char *)text;
-    for (; *p; p++) {
-        if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n;) {
+        size_t length = show_harmless(text + i, n - i);
+        if (length || text[i] == '\n' || text[i] == '\t')
+            fwrite(text + i, 1, length ? length : 1, show->out);
+        else
             putc('?', show->out);
-            p++;
-        } else if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f) {
-            putc('?', show->out);
-        } else {
-            putc(*p, show->out);
-        }
+        i += length ? length : 1;
     }
-    if (p == (const unsigned char *)text || p[-1] != '\n')
+    if (!n || text[n - 1] != '\n')
         putc('\n', show->out);
 }
 

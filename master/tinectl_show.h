@@ -14,6 +14,9 @@ struct show {
     bool colours;
 };
 
+/* Bytes of the character at p if it does nothing to a terminal; 0: it does, or is none. */
+size_t show_harmless(const char *p, size_t n);
+
 void show_status(const struct show *show, const struct json *answer);
 void show_workers(const struct show *show, const struct json *answer);
 void show_stacks(const struct show *show, const struct json *answer);

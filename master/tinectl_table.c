@@ -89,15 +89,12 @@ void show_table_free(struct show_table *table)
     free(table);
 }
 
-/* Control characters, those of ISO 6429 in UTF-8 (C2 80 to C2 9F) too, could change the terminal.
- */
 static void make_harmless(char *text)
 {
-    for (unsigned char *p = (unsigned char *)text; *p; p++)
-        if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
-            *p = '?';
-        else if (*p >= 0x80 && *p < 0xa0 && p > (unsigned char *)text && p[-1] == '?')
-            *p = '?';
+    size_t n = strlen(text);
+    for (size_t i = 0, length; i < n; i += length ? length : 1)
+        if (!(length = show_harmless(text + i, n - i)))
+            text[i] = '?';
 }
 
 void show_table_cell(struct show_table *table, enum show_colour colour, const char *format, ...)

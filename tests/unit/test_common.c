@@ -60,6 +60,10 @@ static void test_escapes(int fd)
     check_logged(fd, "[INFO] tab\there, \xc3\xa4, \\xc2\\x9b\n");
     log_block(LOG_LEVEL_ERROR, "first", "one\ntwo\x07", 8);
     check_logged(fd, "[ERROR] first\none\ntwo\\x07\n");
+    log_info("%s", "\x9b|\xff|\xc0\xaf|\xe2\x80\xa8|\xe2\x80\xae|\xe2\x81\xa6|\xe2\x82\xac|"
+                   "\xf0\x9f\x98\x80|\xc2\x85|\xe2\x82");
+    check_logged(fd, "[INFO] \\x9b|\\xff|\\xc0\\xaf|\\xe2\\x80\\xa8|\\xe2\\x80\\xae|\\xe2\\x81\\xa6|\xe2\x82\xac|"
+                     "\xf0\x9f\x98\x80|\\xc2\\x85|\\xe2\\x82\n");
     static const char traceback[] = "x\n[2026-01-01 00:00:00 +0000] [1] [ERROR] forged\n[\n a[b\n";
     log_block(LOG_LEVEL_ERROR, "first", traceback, sizeof(traceback) - 1);
     check_logged(fd, "[ERROR] first\nx\n [2026-01-01 00:00:00 +0000] [1] [ERROR] forged\n [\n a[b\n");

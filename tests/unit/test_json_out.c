@@ -51,6 +51,12 @@ static void not_characters(struct json_out *j)
     json_string(j, NULL, "\xff|\xc0\xaf|\xed\xa0\x80|\xf4\x90\x80\x80|\xe2\x82");
 }
 
+/* CSI, the end of a line, right to left. */
+static void controls(struct json_out *j)
+{
+    json_string(j, NULL, "\xc2\x9b|\xe2\x80\xa8|\xe2\x80\xae");
+}
+
 static void with_nul(struct json_out *j)
 {
     json_text(j, NULL, "a\0b", 3);
@@ -64,6 +70,7 @@ int main(void)
     CHECK(writes(characters, "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\""));
     CHECK(writes(not_characters, "\"\\ufffd|\\ufffd\\ufffd|\\ufffd\\ufffd\\ufffd|"
                                  "\\ufffd\\ufffd\\ufffd\\ufffd|\\ufffd\\ufffd\""));
+    CHECK(writes(controls, "\"\\u009b|\\u2028|\\u202e\""));
     CHECK(writes(with_nul, "\"a\\u0000b\""));
     return unit_done();
 }

@@ -120,7 +120,7 @@ def test_user_cannot_forge(log, user):
             c.request("GET", "/sized", ["Authorization: Basic " + base64.b64encode(user + b":pw").decode()])
         line, = logged(log, 1)
     assert all(" " <= ch <= "~" for ch in line) and "\n" not in line
-    assert re.fullmatch(rf'127\.0\.0\.1 - .* \[[^]]+\] {FIELD} 200 10 {FIELD} {FIELD}', line), line
+    assert re.fullmatch(rf'127\.0\.0\.1 - \S+ \[[^]]+\] {FIELD} 200 10 {FIELD} {FIELD}', line), line
 
 
 def test_bad_requests_cannot_forge(log):

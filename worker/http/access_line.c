@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/utf8.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
 
@@ -160,7 +161,15 @@ static void put_user(struct line *l)
     size_t n = 0;
     if (s.n > 6 && span_ieq((struct span){ s.p, 6 }, SPAN("Basic ")))
         n = decode_user(span_trim((struct span){ s.p + 6, s.n - 6 }), user, sizeof(user));
-    put_or_dash(l, (struct span){ user, n });
+    /* The only value of a peer that stands without quotes: a blank in it would make two values of one. */
+    struct span rest = { user, n };
+    for (const char *blank; (blank = memchr(rest.p, ' ', rest.n)); put_span(l, SPAN("\\x20"))) {
+        put_escaped(l, (struct span){ rest.p, (size_t)(blank - rest.p) });
+        rest.n -= (size_t)(blank + 1 - rest.p);
+        rest.p = blank + 1;
+    }
+    if (rest.n || !n)
+        put_or_dash(l, rest);
 }
 
 /* --- atoms --- */
@@ -344,31 +353,24 @@ static void (*const atoms[])(struct line *l) = {
 
 /* --- JSON --- */
 
-/* Bytes of the well-formed UTF-8 sequence at p, 0 if there is none (RFC 3629 4). */
-static size_t utf8_length(const char *p, size_t n)
+/* Bytes at p that can stand as they are; 0: none. */
+static size_t plain_json(const char *p, size_t n)
 {
-    const unsigned char *u = (const unsigned char *)p;
-    size_t length = u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
-    if (length == 0 || n < length)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((u[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    /* overlong forms, surrogates, above U+10FFFF */
-    if ((u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] > 0x9f) || (u[0] == 0xf0 && u[1] < 0x90) ||
-        (u[0] == 0xf4 && u[1] > 0x8f))
-        return 0;
-    return length;
+    unsigned char c = (unsigned char)*p;
+    if (c < 0x80)
+        return c >= 0x20 && c != 0x7f && c != '"' && c != '\\';
+    size_t length = utf8_length(p, n);
+    return utf8_is_control(p, length) ? 0 : length;
 }
 
-/* Always valid JSON in valid UTF-8: a byte that is not part of well-formed UTF-8 stands for itself as Latin-1. */
+/* Always valid JSON in valid UTF-8: a byte that is not part of well-formed UTF-8, or of a control character, stands for
+ * itself as Latin-1. */
 static void put_json_bytes(struct line *l, struct span s)
 {
     size_t i = 0, used = 0;
     while (i < s.n && used < l->limit) {
         unsigned char c = (unsigned char)s.p[i];
-        size_t n = c < 0x80 ? (c >= 0x20 && c != 0x7f && c != '"' && c != '\\') : utf8_length(s.p + i, s.n - i);
+        size_t n = plain_json(s.p + i, s.n - i);
         if (n) {
             put(l, s.p + i, n);
         } else {
