@@ -58,6 +58,8 @@ def check_status(pid, no_new):
     assert sorted(map(int, found["Groups"].split())) == groups, found
     for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
         assert int(found[name], 16) == 0, (name, found)
+    if int(Path("/proc/sys/fs/suid_dumpable").read_text()) != 1:
+        assert os.stat(f"/proc/{pid}/mem").st_uid == 0, "others of this user could trace it"
     assert int(found["NoNewPrivs"]) == no_new and int(found["Umask"], 8) == 0o027, found
 
 
