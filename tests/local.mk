@@ -86,6 +86,11 @@ tests_bench_wsload_LDADD = $(LIBEVENT_LIBS) $(ZLIB_LIBS)
 bench: all tests/bench/wsload
 	$(PYTHON3) $(srcdir)/tests/bench/bench.py --tine ./tine $(BENCH_ARGS)
 
+# make bench-attacks BENCH_ARGS='--venv DIR': idle, slow and hostile clients in their thousands.
+.PHONY: bench-attacks
+bench-attacks: all
+	$(PYTHON3) $(srcdir)/tests/bench/attacks.py --tine ./tine $(BENCH_ARGS)
+
 # make soak SOAK_ARGS='--seconds 1800 --seed 1'
 .PHONY: soak
 soak: all

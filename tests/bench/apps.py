@@ -7,6 +7,7 @@ SMALL = b"Hello, World!"
 TEN_KB = b"x" * 10240
 MEBIBYTE = b"y" * (1 << 20)
 CHUNK = b"z" * 100
+PIECE = b"g" * 65536
 PLAIN = [(b"content-type", b"text/plain")]
 
 
@@ -72,6 +73,11 @@ async def app(scope, receive, send):
     elif path == "/sleep":
         await asyncio.sleep(0.01)
         await _answer(send, SMALL)
+    elif path == "/gib":
+        await send({"type": "http.response.start", "status": 200, "headers": PLAIN})
+        for _ in range(1 << 14):
+            await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
     elif path == "/awaits":
         for _ in range(10):
             await asyncio.sleep(0)
@@ -118,6 +124,10 @@ async def websocket(scope, receive, send):
                     room.discard(member)
         else:
             await send(answer)
+
+
+async def both(scope, receive, send):
+    await (websocket if scope["type"] == "websocket" else app)(scope, receive, send)
 
 
 def _start(start_response, body, kind="text/plain"):
