@@ -1,5 +1,6 @@
-/* fuzz_body.c: chunked framing over any bytes; the same verdict and the same data however they are cut. A request's head
- * in front of it, as in the corpora, is skipped. */
+/* fuzz_body.c: chunked framing over any bytes; the same verdict and the same data however they are cut, and of what is
+ * accepted the data and the end that a simple reader sees. A request's head in front of it, as in the corpora, is
+ * skipped. */
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
@@ -42,6 +43,34 @@ static struct outcome feed(const char *p, size_t n, size_t step)
     return o;
 }
 
+/* Of bytes that are known to be a body: sizes are hexadecimal, lines end with CRLF, trailers with an empty line. */
+static struct outcome read_simply(const char *p, size_t n)
+{
+    struct outcome o = { .state = H1_BODY_DONE };
+    for (;;) {
+        char *end;
+        const char *line = memmem(p + o.used, n - o.used, "\r\n", 2);
+        MUST(line);
+        unsigned long size = strtoul(p + o.used, &end, 16);
+        MUST(end > p + o.used && (*end == '\r' || *end == ';' || *end == ' ' || *end == '\t'));
+        o.used = (size_t)(line - p) + 2;
+        if (!size)
+            break;
+        MUST(size <= n - o.used && n - o.used - size >= 2 && !memcmp(p + o.used + size, "\r\n", 2));
+        for (size_t i = 0; i < size; i++)
+            o.sum = o.sum * 31 + (unsigned char)p[o.used + i];
+        o.n += size;
+        o.used += size + 2;
+    }
+    for (bool empty = false; !empty;) {
+        const char *line = memmem(p + o.used, n - o.used, "\r\n", 2);
+        MUST(line);
+        empty = line == p + o.used;
+        o.used = (size_t)(line - p) + 2;
+    }
+    return o;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *p = (const char *)data, *body = memmem(p, size, "\r\n\r\n", 4);
@@ -51,5 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct outcome cut = feed(body, n, size ? data[size - 1] % 7 + 1 : 1);
     MUST(cut.state == whole.state && cut.n == whole.n && cut.sum == whole.sum);
     MUST(whole.state == H1_BODY_BAD || cut.used == whole.used);
+    if (whole.state == H1_BODY_DONE) {
+        struct outcome simple = read_simply(body, n);
+        MUST(simple.used == whole.used && simple.n == whole.n && simple.sum == whole.sum);
+    }
     return 0;
 }

@@ -4,7 +4,7 @@
 fuzz_targets = tests/fuzz/fuzz_head tests/fuzz/fuzz_body tests/fuzz/fuzz_proxy tests/fuzz/fuzz_forwarded \
 	tests/fuzz/fuzz_ws_frames tests/fuzz/fuzz_ws_handshake tests/fuzz/fuzz_ws_deflate tests/fuzz/fuzz_control \
 	tests/fuzz/fuzz_session tests/fuzz/fuzz_answer tests/fuzz/fuzz_path tests/fuzz/fuzz_fields tests/fuzz/fuzz_log \
-	tests/fuzz/fuzz_conf tests/fuzz/fuzz_notify tests/fuzz/fuzz_ipc
+	tests/fuzz/fuzz_conf tests/fuzz/fuzz_notify tests/fuzz/fuzz_ipc tests/fuzz/fuzz_sni
 check_PROGRAMS += $(fuzz_targets)
 
 FUZZ_SECONDS = 10
@@ -83,3 +83,8 @@ tests_fuzz_fuzz_notify_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_ipc_SOURCES = tests/fuzz/fuzz_ipc.c $(fuzz_common)
 tests_fuzz_fuzz_ipc_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_ipc_LDADD = $(fuzz_libs)
+
+# A worker's choice of certificates; it includes the file
+tests_fuzz_fuzz_sni_SOURCES = tests/fuzz/fuzz_sni.c $(fuzz_common)
+tests_fuzz_fuzz_sni_CPPFLAGS = $(fuzz_cppflags) $(OPENSSL_CFLAGS)
+tests_fuzz_fuzz_sni_LDADD = $(OPENSSL_LIBS) $(FUZZ_ENGINE)

@@ -49,7 +49,7 @@ static struct tls_cert *choose(const struct tls_set *set, const char *name)
         return NULL;
     struct tls_cert *cert = find(set, host + 1);
     char *dot = cert ? NULL : strchr(host + 1, '.');
-    if (dot && dot[1]) {
+    if (dot && dot > host + 1 && dot[1]) { /* there is a label for the "*" to stand for */
         dot[-1] = '*';
         cert = find(set, dot - 1);
     }
