@@ -1,6 +1,6 @@
-/* h1_read.c: reads HTTP/1 as the worker does, with the same pure parts (guard, parser, rules, body), for a comparison with
- * other readers. Standard input: cases, each four bytes of length (big-endian) and its bytes. For each case it writes a line
- * per request that is accepted:
+/* h1_read.c: reads HTTP/1 as the worker does, with the same pure parts (guard, parser, rules, body), for a comparison
+ * with other readers. Standard input: cases, each four bytes of length (big-endian) and its bytes. For each case it
+ * writes a line per request that is accepted:
  *
  *     request START END KEEP-ALIVE VERSION METHOD TARGET BODY NAME VALUE NAME VALUE...
  *
