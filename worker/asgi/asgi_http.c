@@ -100,7 +100,7 @@ enum channel_result exchange_result(struct exchange *x, int result)
         return CHANNEL_ERROR;
     case RESP_BAD_FIELD:
         PyErr_SetString(PyExc_ValueError,
-                        "header name is not a token, or its value has CR, LF or NUL");
+                        "header name is not a token, or its value has a control character");
         return CHANNEL_ERROR;
     case RESP_BAD_STATUS:
         PyErr_SetString(PyExc_ValueError, "\"status\" must be from 200 to 999");

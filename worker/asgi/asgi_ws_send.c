@@ -188,7 +188,7 @@ static enum channel_result denied(struct websocket *w, enum resp_result result)
     case RESP_GONE:
         return websocket_say_gone(w);
     case RESP_BAD_FIELD:
-        return bad_value("header name is not a token, or its value has CR, LF or NUL");
+        return bad_value("header name is not a token, or its value has a control character");
     case RESP_BAD_STATUS:
         return bad_value("\"status\" must be from 200 to 999");
     case RESP_TOO_LONG:

@@ -7,27 +7,22 @@
 #include "common/clock.h"
 #include "worker/http/access_log.h"
 #include "worker/http/compress.h"
+#include "worker/http/h1_chars.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/net/conn.h"
 
-/* tchar of RFC 9110 5.6.2. */
-static const bool is_token[256] = {
-    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
-    ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
-};
-
+/* RFC 9110 5.1, 5.5: what a recipient need not take, and might take for something else, is not sent. */
 bool resp_field_is_good(const struct resp_field *f)
 {
     if (!f->name.n)
         return false;
     for (size_t i = 0; i < f->name.n; i++) {
-        if (!is_token[(unsigned char)f->name.p[i]])
+        if (!h1_is_token((unsigned char)f->name.p[i]))
             return false;
     }
     for (size_t i = 0; i < f->value.n; i++) {
-        char ch = f->value.p[i];
-        if (ch == '\r' || ch == '\n' || ch == '\0')
+        if (!h1_is_value((unsigned char)f->value.p[i]))
             return false;
     }
     return true;

@@ -23,7 +23,7 @@ enum resp_result {
     RESP_SENT,      /* taken; go on */
     RESP_LATER,     /* taken, but the buffer is above its high mark: wait for on_drained (or on_end if it was the last) */
     RESP_GONE,      /* the client is gone, nothing was taken; on_end was or will be called */
-    RESP_BAD_FIELD, /* resp_start, resp_trailers: a field name is no token or a value has CR, LF or NUL; nothing sent */
+    RESP_BAD_FIELD, /* resp_start, resp_trailers: a field name is no token or a value has a control character; nothing sent */
     RESP_BAD_STATUS,/* resp_start: not 200..999; nothing sent */
     RESP_TOO_LONG,  /* more body than Content-Length: what fits was sent, then the connection closes; on_end was called */
     RESP_TOO_SHORT, /* less body than Content-Length at the end: the connection is cut; on_end was called */

@@ -84,7 +84,7 @@ static int pair_field(PyObject *pair, struct resp_field *f)
         text_span(PyTuple_GET_ITEM(pair, 1), "value", &f->value) < 0)
         return -1;
     if (!resp_field_is_good(f)) {
-        PyErr_Format(PyExc_ValueError, "header name is not a token, or its value has CR, LF or NUL: %R", pair);
+        PyErr_Format(PyExc_ValueError, "header name is not a token, or its value has a control character: %R", pair);
         return -1;
     }
     if (is_hop_by_hop(f->name)) {
