@@ -288,14 +288,15 @@ bool upgrade_child_gone(struct master *master, pid_t pid, int status)
         return false;
     bool was_ready = upgrade->state == UPGRADE_BESIDE;
     reap_words(status, words);
-    log_at(status == 0 && was_ready ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
-           "upgrade: the new binary (pid %d) %s%s: this one goes on", (int)pid, words,
-           was_ready ? "" : " before it was ready");
+    bool stopping = master->state == MASTER_STOPPING; /* and so was the new one told */
+    log_at(stopping || (status == 0 && was_ready) ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+           "upgrade: the new binary (pid %d) %s%s%s", (int)pid, words,
+           was_ready ? "" : " before it was ready", stopping ? "" : ": this one goes on");
     close_channel(upgrade);
     upgrade->state = UPGRADE_ALONE;
     upgrade->other = 0;
     resume(master, was_ready);
-    if (!was_ready && master->state != MASTER_STOPPING)
+    if (!was_ready && !stopping)
         notify_send(&master->notify, "STATUS=the upgrade failed: the new binary %s before it was ready",
                     words);
     return true;

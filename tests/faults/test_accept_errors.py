@@ -42,7 +42,7 @@ def test_accept_fails_for_a_while(page, error, workers):
             assert other.read_response().status == 200
             other.close()
         page.disarm()
-        assert s.log().count("cannot accept") <= 1
+        assert s.log().count("cannot accept") <= 1 + (time.monotonic() - began) / 10
         assert s.get("/").status == 200
 
 

@@ -1,6 +1,7 @@
 """Workers of which one after the other crashes: back-off, the port stays open, the healthy ones serve."""
 
 import re
+import signal
 
 import pytest
 
@@ -8,7 +9,7 @@ from harness import wait_for
 from load import Load
 from watched import Watched
 
-# Half of the workers, by a token that whoever boots first takes, crash at their 30th request or as soon as they are ready.
+# All workers but the one that boots first crash as soon as they are ready, or from their 30th request on when a file says so.
 CRASHES = """
 import asyncio, os
 
@@ -32,7 +33,7 @@ async def app(scope, receive, send):
         await send({{"type": "lifespan.shutdown.complete"}})
         return
     asked += 1
-    if sick and asked == 30:
+    if sick and asked >= 30 and os.path.exists(__file__ + ".crash"):
         os.abort()
     await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}})
     await send({{"type": "http.response.body", "body": b"fine"}})
@@ -42,6 +43,7 @@ async def app(scope, receive, send):
 @pytest.mark.parametrize("soon", [False, True])
 def test_one_worker_crashes_again_and_again(tmp_path, soon):
     (tmp_path / "crashes.py").write_text(CRASHES.format(soon=soon))
+    (tmp_path / "crashes.py.crash").touch()
     config = {"server": {"workers": 2}, "app": {"pythonpath": tmp_path}}
     with Watched("crashes:app", config, respawn=True, allow=("AddressSanitizer",)) as s:
         with Load(s.address, clients=4, per_connection=10) as load:
@@ -49,10 +51,9 @@ def test_one_worker_crashes_again_and_again(tmp_path, soon):
             load.more()
         crashes = s.log().count("was killed by SIGABRT")
         pauses = [float(p) for p in re.findall(r"starts again in (\S+) s", s.log())]
-        assert pauses[0] == 0.1 and max(pauses) <= 0.5 and sorted(pauses)[-1] >= 0.4, pauses
+        assert pauses[0] == 0.1 and 0.4 <= max(pauses) <= 0.5, pauses
         # What the crashing one had; nobody is refused, and no answer is wrong.
         assert set(load.failed) <= {"lost", "race"} and sum(load.failed.values()) <= load.clients * (crashes + 1), load.failed
-        assert load.ok > 5 * sum(load.failed.values())
         assert s.figure('tine_worker_failures_total{reason="crash"}') >= crashes
         assert s.figure('tine_worker_failures_total{reason="boot"}') == 0
 
@@ -64,16 +65,16 @@ def test_a_generation_that_crashes_when_it_serves(tmp_path):
     with Watched("crashes:app", config, respawn=True, allow=("AddressSanitizer",)) as s:
         with Load(s.address, clients=4) as load:
             load.more()
-            s.signal(1)
+            s.signal(signal.SIGHUP)
             s.wait_log("reloaded: generation 2")
+            (tmp_path / "crashes.py.crash").touch()
             wait_for(lambda: s.log().count("was killed by SIGABRT") >= 6, what="crashes")
-            (tmp_path / "crashes.py.sane").rmdir()
-            (tmp_path / "crashes.py").write_text("sick = False\n" + CRASHES.format(soon=False).replace("sick, asked = take_token(), 0", "asked = 0"))
+            (tmp_path / "mended").write_text(CRASHES.format(soon=False).replace("take_token(), 0", "False, 0"))
+            (tmp_path / "mended").rename(tmp_path / "crashes.py")  # never half of it for one that boots
             mark = s.log_mark()
-            s.signal(1)
+            s.signal(signal.SIGHUP)
             s.wait_log("reloaded: generation 3", mark)
-            s.wait_log(r"worker \d+ \(pid \d+\) (exited with status 0|was killed)", mark)
-            wait_for(lambda: len(s.workers()) == 2, what="the new ones alone")
+            wait_for(lambda: [w["generation"] for w in s.ask("workers")["workers"]] == [3, 3], what="the new ones alone")
             load.more()
             lost = load.failed
             load.more(300)

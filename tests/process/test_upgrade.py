@@ -296,6 +296,7 @@ def test_a_stop_while_the_new_one_boots_stops_both(site):
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
         assert not alive(new)
+        assert "goes on" not in server.log() and "[ERROR]" not in server.log()
 
 
 # --- and back ---
