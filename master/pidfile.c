@@ -17,10 +17,10 @@
 #include "common/log.h"
 
 /* The id in the file; 0: it is empty (a full disk may have left it so); -1 with errno: it cannot be
- * read, EINVAL: it holds something else. */
+ * read, EINVAL: it holds something else, ELOOP: it is a link, perhaps to nothing. */
 static pid_t read_pid(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
     if (fd < 0)
         return -1;
     char text[32];
@@ -80,7 +80,8 @@ static int take_away_stale(const char *path)
         log_critical("pidfile %s: %s", path,
                      errno == EINVAL
                          ? "exists and does not hold a process id: remove it or name another"
-                         : strerror(errno));
+                     : errno == ELOOP ? "is a symbolic link, which a pidfile never is: remove it or name another"
+                                      : strerror(errno));
         return -1;
     }
     if (is_alive(pid)) {

@@ -355,6 +355,33 @@ def test_a_file_that_is_no_pidfile_is_respected(tmp_path):
     assert status == 2 and "does not hold a process id" in log and path.read_text() == "my thesis\n"
 
 
+@pytest.mark.parametrize("target", ["thesis", "pid", "nothing", "."])
+def test_a_link_in_the_pidfiles_place_is_respected(tmp_path, target):
+    """Also one to a pidfile that is stale, and one that dangles."""
+    path = tmp_path / "tine.pid"
+    (tmp_path / "thesis").write_text("my thesis\n")
+    done = subprocess.Popen(["/bin/true"])
+    done.wait()
+    (tmp_path / "pid").write_text(f"{done.pid}\n")
+    path.symlink_to(target)
+    status, log = fails(config={"server": {"pidfile": path}})
+    assert status == 2 and "is a symbolic link" in log and os.readlink(path) == target
+    assert (tmp_path / "thesis").read_text() == "my thesis\n" and (tmp_path / "pid").read_text() == f"{done.pid}\n"
+    assert sorted(os.listdir(tmp_path)) == ["pid", "thesis", "tine.pid"]
+
+
+def test_the_master_writes_its_pidfile_beside_what_others_put_there(tmp_path):
+    """The name that it is written under at first can be guessed: nothing is written through it."""
+    path = tmp_path / "tine.pid"
+    (tmp_path / "thesis").write_text("my thesis\n")
+    with Server(APP, {"server": {"pidfile": path}}) as server:
+        for pid in range(server.pid + 1, server.pid + 400):
+            (tmp_path / f"tine.pid.{pid}").symlink_to("thesis")
+    with Server(APP, {"server": {"pidfile": path}}) as server:
+        assert path.read_text() == f"{server.pid}\n" and not path.is_symlink()
+    assert (tmp_path / "thesis").read_text() == "my thesis\n"
+
+
 def test_a_pidfile_of_a_successor_is_not_removed(tmp_path):
     path = tmp_path / "tine.pid"
     with Server(APP, {"server": {"pidfile": path}}) as server:

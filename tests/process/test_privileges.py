@@ -243,7 +243,7 @@ def test_a_mold_cannot_name_a_process_that_root_then_kills(folder, off, why):
     names = re.findall(r"^IPC_MSG\((\w+),", (ROOT / "common" / "ipc_msgs.def").read_text(), re.M)
     (folder / "lies.py").write_text(LIES % (names.index("READY"), names.index("FORKED")))
     victim = subprocess.Popen(["sleep", "1000"])
-    config = {"server": {"boot_timeout": "1s"}, "app": {"preload_app": True}, "env": {"VICTIM": victim.pid, "OFF": off}}
+    config = {"app": {"preload_app": True}, "env": {"VICTIM": victim.pid, "OFF": off}}
     s = server(folder, config, app="lies:app")
     try:
         s.start()

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import socket
 import threading
 
 import pytest
@@ -50,6 +51,12 @@ def tree(tmp_path_factory):
     (root / "absolute.txt").symlink_to(top / "secret.txt")
     (root / "up").symlink_to("..")
     os.mkfifo(root / "fifo")
+    os.mkfifo(root / "docs" / "fifo.html")
+    (root / "loop").symlink_to("loop")
+    (root / "device").symlink_to("/dev/zero")
+    (root / "proc").symlink_to("/proc/self/environ")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(root / "socket"))
     return top
 
 
@@ -109,7 +116,10 @@ def test_names(server, path, body):
     "/static/../secret.txt", "/static/%2e%2e/secret.txt", "/static/docs/../../secret.txt", "/static/..%2fsecret.txt",
     "/static/docs%2findex.html", "/static/a.txt%00", "/static/a.txt%00.html",
     "/static//a.txt", "/static//etc/passwd", "/static/docs//index.html", "/static/./a.txt", "/static/docs/.",
-    "/static/" + "x" * 300, "/static/" + "x/" * 2500,
+    "/static/" + "x" * 300, "/static/" + "x/" * 2500, "/static/" + "%2e%2e/" * 9 + "etc/passwd",
+    "/static/..%5csecret.txt", "/static/..\\secret.txt", "/static/docs%5cindex.html", "/static/%252e%252e/secret.txt",
+    "/static/%2e%2e%2fsecret.txt", "/static/%c0%ae%c0%ae/secret.txt", "/static/loop", "/static/loop/a.txt", "/static/device",
+    "/static/socket", "/static/proc", "/static/docs/fifo.html", "/static/..;/secret.txt",
 ])
 def test_not_found(server, path):
     with server.connect() as c:
@@ -254,7 +264,7 @@ def test_one_part(server, value, first, last):
 
 @pytest.mark.parametrize("value", [
     "bytes=", "bytes=x", "bytes=5-4", "bytes=-", "bytes=1-2-3", "lines=1-2", "bytes 1-2", "bytes=0-5,3-8", "bytes=0-1,x",
-    "bytes=" + ",".join(f"{i}-{i}" for i in range(17)),
+    "bytes=" + ",".join(f"{i}-{i}" for i in range(17)), "bytes=" + "0-0," * 2000, "bytes=" + "0-," * 2600, "bytes=" + "-1," * 2600,
 ])
 def test_ranges_that_are_ignored(server, value):
     r = server.get("/static/a.txt", headers=[("Range", value)])
