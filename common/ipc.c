@@ -101,9 +101,10 @@ static int recv_packet(int fd, struct ipc_msg *ret_msg, int *fds)
         msg.msg_controllen = sizeof(room.bytes);
     }
     ssize_t got;
+    /* ECONNRESET, which is told once: the other side closed with words of ours unread. Its own may still be here. */
     do
         got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    while (got < 0 && (errno == EINTR || errno == ECONNRESET));
     if (got < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
     if (fds)

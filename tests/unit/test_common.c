@@ -202,6 +202,14 @@ static void test_ipc(void)
     CHECK(n == 0 && ipc_recv(fds[1], &msg) == -1);
     CHECK(ipc_send(fds[1], IPC_READY, NULL, 0) == -1 && errno == EPIPE);
     close(fds[1]);
+
+    /* Last words are heard although the one who sent them had not read ours. */
+    CHECK(ipc_pair(fds) == 0);
+    CHECK(ipc_send(fds[0], IPC_LOOK, NULL, 0) == 0 && ipc_send(fds[1], IPC_FAILED, "why", 3) == 0);
+    close(fds[1]);
+    CHECK(ipc_recv(fds[0], &msg) == 1 && msg.type == IPC_FAILED && strcmp((char *)msg.payload, "why") == 0);
+    CHECK(ipc_recv(fds[0], &msg) == -1);
+    close(fds[0]);
     CHECK(strcmp(ipc_name(IPC_NEED_MAIN), "NEED_MAIN") == 0);
 }
 
