@@ -398,7 +398,7 @@ static void log_death(const struct slot *slot, enum death death, int status)
     enum log_level level = death == DEATH_NEED_MAIN                           ? LOG_LEVEL_DEBUG
                            : death == DEATH_ASKED && ended_well(slot, status) ? LOG_LEVEL_INFO
                            : death == DEATH_CRASH && own_end                  ? LOG_LEVEL_INFO
-                           : death == DEATH_BOOT && slot->failed              ? LOG_LEVEL_INFO
+                           : death != DEATH_CRASH && slot->failed             ? LOG_LEVEL_INFO
                                                                               : LOG_LEVEL_ERROR;
     log_at(level, "worker %u (pid %d) %s%s", slot->index + 1, (int)slot->pid, words,
            death == DEATH_BOOT ? " before it was ready" : "");
