@@ -7,18 +7,31 @@ decide by itself that a failure is all right.
 
 import multiprocessing
 import random
+import ssl
 import threading
 import time
 import traceback
 from collections import Counter
 
 import certs
-from harness import Conn
+from harness import Conn, Truncated
 from tlsconn import TLSConn
 
 
 class Told(Exception):
     """The server said that it ends this connection, as it may while a worker leaves."""
+
+
+class Link:
+    """What is known of a connection; begun before it is open."""
+
+    def __init__(self):
+        self.opened, self.conn, self.pid, self.answered = time.monotonic(), None, None, None
+
+    def told(self, cut):
+        """For the parent. idle: when it was cut between an answer and the first byte of the next, since when."""
+        idle = self.answered if cut and self.conn and not self.conn.buffer else None
+        return {"opened": self.opened, "pid": self.pid, "idle": idle}
 
 
 class Gate:
@@ -51,7 +64,7 @@ class Client:
         self.prefix, self.places, self.pause = name, places, pause
         self.rng = random.Random(f"{seed}/{name}")
         self.weights, self.tasks = zip(*tasks)
-        self.serial, self.kind, self.conns = 0, "", []
+        self.serial, self.kind, self.links = 0, "", []
         self.lock = threading.Lock()
         self.counts, self.pids, self.failures = Counter(), Counter(), []
         self.context = None
@@ -67,24 +80,19 @@ class Client:
     def chance(self, p):
         return self.rng.random() < p
 
-    def keep(self, conn):
-        conn.pid, conn.opened = None, time.monotonic()
-        self.conns.append(conn)
-        return conn
-
     def connect(self, tls=None, alpn="http/1.1", **options):
         """A connection in the clear or, unless said otherwise one time in four, over TLS, resumed every other time."""
+        link = Link()
+        self.links.append(link)
         if not (self.chance(0.25) if tls is None else tls):
-            opened = time.monotonic()
-            conn = self.keep(Conn(self.places["clear"], **options))
+            link.conn = conn = Conn(self.places["clear"], **options)
         else:
             context, session = self.sessions.get(alpn) or (certs.context(alpn=(alpn,)), None)
-            opened = time.monotonic()
-            conn = self.keep(TLSConn(self.places["tls"], context=context, session=session if self.chance(0.5) else None, **options))
+            link.conn = conn = TLSConn(self.places["tls"], context=context, session=session if self.chance(0.5) else None, **options)
             conn.tls_context = context
             with self.lock:
                 self.counts["(TLS resumed)" if conn.reused else "(TLS full)"] += 1
-        conn.opened = opened
+        conn.link = link
         return conn
 
     def remember_session(self, conn, alpn="http/1.1"):
@@ -93,8 +101,9 @@ class Client:
 
     def of_worker(self, conn, pid):
         """A connection stays with its worker."""
-        assert conn.pid in (None, pid), f"worker {conn.pid} answered before on this connection, now {pid}"
-        conn.pid = pid
+        link = conn.link
+        assert link.pid in (None, pid), f"worker {link.pid} answered before on this connection, now {pid}"
+        link.pid, link.answered = pid, time.monotonic()
         with self.lock:
             self.pids[pid] += 1
 
@@ -124,7 +133,7 @@ class Client:
 
     def one(self):
         task = self.rng.choices(self.tasks, self.weights)[0]
-        self.kind, self.conns = task.__name__, []
+        self.kind, self.links = task.__name__, []
         try:
             task(self)
         except Told:
@@ -132,15 +141,17 @@ class Client:
         except Exception as e:
             self.fail(e)
         finally:
-            for conn in self.conns:
-                conn.close()
+            for link in self.links:
+                if link.conn:
+                    link.conn.close()
 
     def fail(self, e):
+        cut = isinstance(e, (Truncated, ConnectionError, ssl.SSLError))
         where = traceback.extract_tb(e.__traceback__)[1 if len(traceback.extract_tb(e.__traceback__)) > 1 else 0:]
         text = f"{type(e).__name__}: {str(e)[:400]} at {' < '.join(f'{f.name}:{f.lineno}' for f in where[:5])}"
         with self.lock:
             self.failures.append({"kind": self.kind, "at": time.monotonic(), "text": text, "client": self.prefix,
-                                  "serial": self.serial, "conns": [(c.opened, c.pid) for c in self.conns]})
+                                  "serial": self.serial, "links": [link.told(cut) for link in self.links]})
 
     def take(self):
         """What was counted since the last call."""

@@ -50,7 +50,7 @@ def idle(c):
         if not conn.is_open():
             c.done(kind="(ended in a pause)")
             return
-        name, before = c.name("r"), conn.pid
+        name, before = c.name("r"), conn.link.pid
         try:
             r = conn.request("GET", f"/echo?id={name}")
         except (Truncated, ConnectionError, ssl.SSLError):
@@ -132,6 +132,8 @@ def static(c):
     """Whole files, ranges and conditions; the files are made by the parent."""
     conn = c.connect()
     big = content("static", STATIC)
+    if small(c, conn).closes:
+        return
     r = conn.request("GET", "/static/big.bin")
     assert r.status == 200 and r.body == big, r
     c.done()

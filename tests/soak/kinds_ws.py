@@ -119,7 +119,7 @@ def broadcast(c):
         speaker, data = c.rng.choice(members), c.rng.randbytes(20).hex().encode()
         speaker.ws.send(TEXT, data)
         for w in members:
-            if w.conn.pid == speaker.conn.pid:
+            if w.conn.link.pid == speaker.conn.link.pid:
                 w.expect(TEXT, data)
                 c.done(kind="(messages)")
     for w in members:

@@ -3,6 +3,7 @@ error of the error log against the list of those that the soak brings about."""
 
 import re
 import threading
+import time
 from collections import Counter
 
 # What the soak does to the server, and what that makes of errors in its log.
@@ -16,6 +17,7 @@ EXPECTED = [re.compile(text) for text in (
 LINE = re.compile(r"(\d{4}-\d\d-\d\d|\[\d{4}-\d\d-\d\d)")
 LEVEL = re.compile(r"\[(ERROR|CRITICAL)\]|Sanitizer|runtime error: |Assertion `|Fatal Python error|was never awaited|"
                    r"was never retrieved|Exception ignored|lost sys.stderr")
+EXIT = re.compile(r"\(pid (\d+)\) exited with status 0$")
 ACCESS = re.compile(r'<\d+> (\d{3}|0|-) (-|\S*) "[^"]*" (\d+|-)')
 
 
@@ -66,7 +68,9 @@ class ErrorLog:
 
     KEPT = 5000
 
-    def __init__(self):
+    def __init__(self, on_exit):
+        """on_exit(pid, time): a worker ended as it was asked to."""
+        self.on_exit = on_exit
         self.lines, self.base, self.unexpected, self.record = [], 0, [], []
         self.changed = threading.Condition()
 
@@ -79,6 +83,8 @@ class ErrorLog:
             self.changed.notify_all()
         if LINE.match(line):
             self.judge()
+            if (match := EXIT.search(line)):
+                self.on_exit(int(match.group(1)), time.monotonic())
         self.record.append(line)
 
     def judge(self):
@@ -90,6 +96,10 @@ class ErrorLog:
     def mark(self):
         with self.changed:
             return self.base + len(self.lines)
+
+    def since(self, mark):
+        """Lines behind the mark that are no part of a traceback."""
+        return [line for line in self.lines[max(mark - self.base, 0):] if LINE.match(line) and "Exception in" not in line]
 
     def wait(self, pattern, mark, timeout):
         """The match of a line behind the mark."""

@@ -43,7 +43,7 @@ def sanitizers():
 
 
 class Site:
-    def __init__(self, workers=2):
+    def __init__(self, on_exit=lambda pid, at: None, workers=2):
         self.patience = 120
         self.sanitized = sanitizers()
         self.metrics_port = free_port()
@@ -67,7 +67,7 @@ class Site:
         (s.dir / "static").mkdir()
         (s.dir / "static" / "big.bin").write_bytes(content("static", STATIC))
         (s.dir / "static" / "small.txt").write_bytes(content("small", 1000))
-        self.errors, self.access = ErrorLog(), AccessLog()
+        self.errors, self.access = ErrorLog(on_exit), AccessLog()
         self.followers = [Follower(s.dir / "tine.log", self.errors.take), Follower(s.dir / "access.log", self.access.take)]
         self.places = {"clear": clear.getsockname()[:2], "tls": tls.getsockname()[:2]}
         self.scrapes, self.last_counters = 0, {}

@@ -52,7 +52,8 @@ class Soak:
         from ledger import Ledger
         from service import Site
         self.args, self.rng = args, random.Random(args.seed)
-        self.site, self.ledger, self.gate, self.flat = Site(), Ledger(), Gate(), flat
+        self.ledger, self.gate, self.flat = Ledger(), Gate(), flat
+        self.site = Site(self.ledger.exit)
         self.lines, self.faults, self.done, self.troubles = [], [], [], {}
         self.phase, self.last = "", {}
         self.missing = 0  # lines of the access log that killed workers took along
@@ -220,7 +221,8 @@ class Soak:
         for kind, n in sorted(self.ledger.counts.items()):
             print(f"  {kind:<24} {n:>9}")
         print(f"{self.ledger.requests} tasks and requests; explained failures: {sum(self.ledger.explained.values())} "
-              f"{dict(self.ledger.explained)}; workers killed: {len(self.ledger.deaths)}, with {self.missing} lines of the access log")
+              f"{dict(self.ledger.explained)}; workers killed: {len(self.ledger.deaths)}, with {self.missing} lines of the access log; "
+              f"crossed the end of an idle connection: {sum(self.ledger.crossed.values())}")
         print("troubles: " + ", ".join(f"{name} {n}" for name, n in sorted(self.troubles.items())))
         print("the server's own count: " + ", ".join(f"{name} {total(self.last, 'tine_' + name + '_total'):.0f}" for name in (
             "requests", "connections_accepted", "tls_handshakes", "tls_resumptions", "http2_streams", "websockets_opened",

@@ -24,10 +24,11 @@ def broken_reload(site, ledger, rng):
     before = site.generation()
     (site.server.dir / "broken").touch()
     try:
+        mark = site.errors.mark()
         said = site.ctl("reload", status=1)
     finally:
         (site.server.dir / "broken").unlink()
-    assert "soak: broken on purpose" in said, said
+    assert "soak: broken on purpose" in said, "\n".join([said, *site.errors.since(mark)])
     assert site.generation() == before
 
 
@@ -58,12 +59,11 @@ def kill(site, ledger, rng):
 
 
 def stop_worker(site, ledger, rng):
-    """The watchdog sees it and kills it."""
+    """The watchdog sees it and kills it; one that was about to leave just then is killed when its time is over."""
     pid = rng.choice(site.ready())
-    mark, began = site.errors.mark(), time.monotonic()
+    began = time.monotonic()
     os.kill(pid, signal.SIGSTOP)
     try:
-        site.errors.wait(rf"\(pid {pid}\) gave no sign of life", mark, site.patience)
         wait_for(lambda: gone(pid), site.patience, "the stopped worker to end")
     finally:
         ledger.death(pid, began, time.monotonic())
