@@ -67,7 +67,7 @@ class Attack:
 
     def __init__(self, kind, port, n, tls=False, path=b"/"):
         self.kind, self.port, self.n, self.path = kind, port, n, path
-        self.context = client_context() if tls else None
+        self.context = client_context() if tls and kind != "hello" else None
         self.slow = {"head": HEAD, "body": BODY + b"b" * 1000, "hello": client_hello()}.get(kind)
         self.connections, self.poll = {}, select.epoll()
 
