@@ -9,6 +9,7 @@ observed, and every wait has a deadline.
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -194,7 +195,7 @@ class Server:
         self.cleanup()
 
     def argv(self):
-        argv = [binary(), "-c", str(self.dir / "tine.ini"), *self.args]
+        argv = [*shlex.split(os.environ.get("TINE_TEST_WRAPPER", "")), binary(), "-c", str(self.dir / "tine.ini"), *self.args]
         if self.app is not None:
             argv.append(self.app if ":" in self.app or "." in self.app else f"apps.{self.app}:app")
         return argv

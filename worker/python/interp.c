@@ -90,7 +90,12 @@ static int choose_venv(const struct conf_app *conf, const char **ret_venv, char 
  * multiprocessing starts it. Looking for "python3" in PATH could find another installation. */
 static void executable(const char *venv, char path[PATH_MAX])
 {
-    static const char *const names[] = { "bin/" PYTHON_X_Y, "bin/python3", "bin/python" };
+    static const char *const names[] = {
+#ifdef Py_DEBUG
+        "bin/" PYTHON_X_Y "d",
+#endif
+        "bin/" PYTHON_X_Y, "bin/python3", "bin/python"
+    };
     const char *folder = venv ? venv : TINE_PYTHON_PREFIX;
     path[0] = '\0';
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
