@@ -55,6 +55,7 @@ def test_killed_worker_is_replaced():
     with Watched("hello", {"server": {"workers": 2}}, respawn=True) as server, Load(server, clients) as load:
         for _ in range(3):
             load.more()
+            wait_for(lambda: [w["state"] for w in server.ask("workers")["workers"]] == ["ready"] * 2, what="both to be ready")
             failed, workers = load.failed, server.workers()
             os.kill(workers[0], signal.SIGKILL)
             load.more()
