@@ -1,4 +1,5 @@
-/* fuzz_conf.c: a configuration out of any bytes: a file, and behind a line "--" arguments of the command line, one a line.
+/* fuzz_conf.c: a configuration out of any bytes: a file, and behind a line "--" arguments of the command line, one a line;
+ * a line such as "TINE_LOG_LOGLEVEL=info" is put into the environment instead.
  * What loads must print as a file that loads to the same; what does not must say why, a file in printable lines. */
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +101,30 @@ static void must_come_back(const struct conf_loaded *loaded)
     free(first.p);
 }
 
+/* What the last input has put into the environment. */
+static char *variables[MOST_ARGUMENTS];
+static size_t n_variables;
+
+/* False: it is an argument. */
+static bool put_variable(char *line)
+{
+    char *equals = strchr(line, '=');
+    if (strncmp(line, "TINE_", 5) != 0 || !equals || n_variables == MOST_ARGUMENTS)
+        return false;
+    *equals = '\0';
+    for (char *p = line; *p; p++) /* it stands in messages */
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '_';
+    MUST((variables[n_variables++] = strdup(line)) && !setenv(line, equals + 1, 1));
+    return true;
+}
+
+static void drop_variables(void)
+{
+    for (; n_variables; free(variables[n_variables]))
+        unsetenv(variables[--n_variables]);
+}
+
 /* 0, or -1: refused. */
 static int parse_arguments(const char *p, size_t n, struct conf_cli *ret)
 {
@@ -109,9 +134,11 @@ static int parse_arguments(const char *p, size_t n, struct conf_cli *ret)
     text[n] = '\0';
     n = strlen(text);
     for (char *line = text; line < text + n && argc <= MOST_ARGUMENTS;) {
-        argv[argc++] = line;
-        line += strcspn(line, "\n");
-        *line++ = '\0';
+        char *end = line + strcspn(line, "\n");
+        *end = '\0';
+        if (!put_variable(line))
+            argv[argc++] = line;
+        line = end + 1;
     }
     int result = conf_cli_parse(argc, argv, ret, &error);
     if (result != 0)
@@ -127,10 +154,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n = mark ? (size_t)(mark - p) + 1 : size;
     if (!mark || parse_arguments(mark + 4, size - n - 3, &cli) == 0) {
         struct conf_loaded *loaded = load(p, n, mark ? &cli : NULL);
+        drop_variables();
         if (loaded)
             must_come_back(loaded);
         conf_loaded_free(loaded);
     }
+    drop_variables();
     if (mark)
         conf_cli_done(&cli);
     free((char *)(uintptr_t)p);
