@@ -524,13 +524,15 @@ def test_a_stop_during_a_reload_stops(site, sig):
 
 
 def test_hup_and_term_at_once(site):
-    with site.server() as server, Load(server.address) as load:
+    address = ("127.0.0.1", free_port())
+    with site.server(server={"bind": "%s:%d" % address}) as server, Load(address) as load:
         load.more()
         server.signal(signal.SIGHUP)
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
         load.stop()
-        assert set(load.failed) <= {"refused"} or server.sockets, load.failed
+        # Of each client the kernel may have taken a connection after the last accept() and before close().
+        assert set(load.failed) <= {"refused", "lost"} and load.failed.get("lost", 0) <= load.clients, load.failed
 
 
 @pytest.mark.parametrize("first,then", [("TERM", "HUP"), ("TERM", "USR2"), ("WINCH", "TERM"), ("INT", "INT"), ("QUIT", "HUP")])
