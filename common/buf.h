@@ -38,8 +38,11 @@ static inline int buf_add(struct buf *b, const void *p, size_t n)
 {
     if (__builtin_expect(b->cap - b->end < n, 0))
         return buf_add_slow(b, p, n);
-    if (n)
+    if (n) {
+        if (!b->p)
+            __builtin_unreachable(); /* there is room */
         memcpy(b->p + b->end, p, n);
+    }
     b->end += n;
     return 0;
 }

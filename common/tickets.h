@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* A key seals tickets for this long and opens them for as long again; tickets live no longer than it. */
-#define TICKETS_ROTATE_S (4 * 3600)
+#define TICKETS_ROTATE_S (4L * 3600)
 
 struct ticket_key {
     unsigned char name[16], aes[32], hmac[32];

@@ -253,7 +253,7 @@ static const char *parse_net(struct conf_pool *pool, const char *text, struct co
 
 const char *conf_net_add(struct conf_pool *pool, const char *text, struct conf_nets *nets)
 {
-    struct conf_net net;
+    struct conf_net net = { 0 };
     if (strcmp(text, "*") == 0) {
         nets->any = true;
         return NULL;

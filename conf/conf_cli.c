@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -87,18 +88,12 @@ static int add_setting(struct conf_cli *cli, const char *text, struct conf_error
 /* `name` seen from the folder that we started in. */
 static char *absolute(const struct conf_cli *cli, const char *name)
 {
-    char *path;
     if (name[0] == '/' || !cli->start_dir)
         return strdup(name);
-    size_t n = strlen(cli->start_dir) + strlen(name) + 2;
-    path = malloc(n);
-    if (path) {
-        char *end = stpcpy(path, cli->start_dir);
-        if (end[-1] != '/')
-            *end++ = '/';
-        strcpy(end, name);
-    }
-    return path;
+    size_t n = strlen(cli->start_dir);
+    const char *slash = n && cli->start_dir[n - 1] == '/' ? "" : "/";
+    char *path;
+    return asprintf(&path, "%s%s%s", cli->start_dir, slash, name) < 0 ? NULL : path;
 }
 
 static int take_file(struct conf_cli *cli, const char *name)

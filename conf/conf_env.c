@@ -1,5 +1,6 @@
 /* conf_env.c: the environment as a source of settings. Reads it and never changes it. */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,10 +47,8 @@ static void unknown_key(const struct conf_section *section, const struct conf_se
     size_t n = 0;
     for (; n < section->n_keys && n < LONGEST_KEY; n++)
         names[n] = section->keys[n].name;
-    char nearest[2 * LONGEST_KEY] = PREFIX;
-    strncat(nearest, section->name, LONGEST_KEY / 2);
-    strcat(nearest, "_");
-    strncat(nearest, conf_nearest(key, names, n), LONGEST_KEY);
+    char nearest[2 * LONGEST_KEY];
+    snprintf(nearest, sizeof(nearest), "%s%s_%s", PREFIX, section->name, conf_nearest(key, names, n));
     for (char *c = nearest; *c; c++)
         *c = (char)toupper((unsigned char)*c);
     conf_error(errors, s, "no such setting; did you mean %s?", nearest);

@@ -40,6 +40,7 @@ static const char *add(struct log_format *f, enum log_atom_kind kind, struct spa
     if (text.p && !(copy = strndup(text.p, text.n)))
         return no_memory;
     f->v[f->n++] = (struct log_atom){ kind, copy, text.n };
+    // cppcheck-suppress memleak ; it is in the array
     return NULL;
 }
 

@@ -27,8 +27,8 @@
 
 #define FILE_MOST (1u << 20)
 #define WARN_DAYS 14
-#define DAY_S (24 * 3600)
-#define LOOK_MS 500    /* and as much again for each */
+#define DAY_S (24L * 3600)
+#define LOOK_MS 500ul  /* and as much again for each */
 #define LOOK_FILES 100 /* files that there are */
 
 /* What is done with each file: noted for the stamp, or read as well. */

@@ -22,7 +22,7 @@
 #include "master/privs.h"
 
 #define BACKLOG 128
-#define PAUSE_MS 500 /* without descriptors */
+#define PAUSE_MS 500L /* without descriptors */
 #define REFUSED_MS 1000 /* between two lines about peers that were refused */
 
 /* --- who --- */
@@ -72,6 +72,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
     static const struct timeval pause = { .tv_usec = PAUSE_MS * 1000 };
     struct master *master = arg;
+    // cppcheck-suppress nullPointer ; accept(2) takes it
     int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (client >= 0) {
         welcome(master, client);

@@ -18,7 +18,7 @@
 
 #define IDLE_S 60  /* without a request */
 #define WRITE_S 20 /* in which it takes nothing of its answer */
-#define READ_MOST (2 * (CONTROL_LINE_MAX + 2))
+#define READ_MOST ((size_t)2 * (CONTROL_LINE_MAX + 2))
 
 static bool has_unsent(const struct control_client *client)
 {

@@ -182,7 +182,7 @@ static void do_scale(struct control_client *client, const struct control_request
         return;
     }
     if (request->number > WORKERS_MAX) {
-        snprintf(order, sizeof(order), "at most %u workers", WORKERS_MAX);
+        snprintf(order, sizeof(order), "at most %d workers", WORKERS_MAX);
         control_answer_error(client, order);
         return;
     }

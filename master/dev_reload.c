@@ -94,7 +94,7 @@ static void happened(void *arg, enum file_event event, const char *path)
     if (path && !is_wanted(dev, path))
         return;
     if (event == FILE_FOUND) {
-        if (stat(path, &st) == 0 && st.st_mtime > dev->newest)
+        if (path && stat(path, &st) == 0 && st.st_mtime > dev->newest)
             dev->newest = st.st_mtime;
         return;
     }

@@ -336,7 +336,7 @@ static void mold_free(struct mold *m)
     struct mold_order *order;
     take_back(m);
     while ((order = TAILQ_FIRST(&m->orders)))
-        order_free(order);
+        order_free(order); // NOLINT(clang-analyzer-unix.Malloc): takes it from the list
     if (m->fd >= 0)
         event_del(&m->ipc);
     fd_close(&m->fd);

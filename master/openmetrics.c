@@ -76,10 +76,11 @@ static const char *label(char *to, size_t size, const char *name, const char *va
 {
     size_t n = (size_t)snprintf(to, size, "%s=\"", name);
     for (; *value && n + 3 < size; value++) {
-        unsigned char c = (unsigned char)*value;
-        if (c == '"' || c == '\\')
+        if (*value == '"' || *value == '\\')
             to[n++] = '\\';
-        to[n++] = c < 0x20 || c >= 0x7f ? '?' : (char)c;
+        to[n++] = *value;
+        if (*value < 0x20 || *value >= 0x7f)
+            to[n - 1] = '?';
     }
     to[n++] = '"';
     to[n] = '\0';
@@ -218,7 +219,7 @@ static void write_figures(struct writer *w, const struct score_sums *sums)
 {
     const char *last = "";
 #define FIGURE(kind, field, name, labels, unit, help)  \
-    if (*name) {                                       \
+    if ((name)[0]) {                                   \
         if (strcmp(last, name) != 0)                   \
             family(w, kind, name, unit, help);         \
         sample(w, labels, sums->field);                \

@@ -34,6 +34,7 @@ static void read_process(struct snapshot_worker *worker)
     /* The name, in parentheses, may hold anything; from behind it: field 3 on. */
     const char *rest = strrchr(text, ')');
     uint64_t user = 0, system = 0, pages = 0;
+    // NOLINTNEXTLINE(cert-err34-c): the kernel writes no number out of range
     if (!rest || sscanf(rest + 1,
                         " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
                         " %*d %*d %*d %*d %*d %*d %*u %*u %" SCNu64,

@@ -14,7 +14,7 @@
 #include "master/control.h"
 #include "master/master.h"
 
-#define LOOK_MS 50
+#define LOOK_MS 50L
 #define PAUSE_MS 200       /* of silence: it was all */
 #define ANSWER_MS 3000     /* it does not answer */
 #define TEXT_MOST 1048576u /* faulthandler ends at 100 threads of 100 frames */

@@ -77,7 +77,7 @@ static void put_time(FILE *out, uint64_t ms)
         fprintf(out, "%.1f s", (double)ms / 1000);
     else if (s < 6000)
         fprintf(out, "%" PRIu64 " min %02" PRIu64 " s", s / 60, s % 60);
-    else if (s < 48 * 3600)
+    else if (s < 48ul * 3600)
         fprintf(out, "%" PRIu64 " h %02" PRIu64 " min", s / 3600, s / 60 % 60);
     else
         fprintf(out, "%" PRIu64 " days %" PRIu64 " h", s / 86400, s / 3600 % 24);

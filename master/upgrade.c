@@ -39,6 +39,7 @@
 static void take_channel(struct upgrade *upgrade, const char *from)
 {
     int pid = 0, fd = -1, end = 0;
+    // NOLINTNEXTLINE(cert-err34-c): a number out of range is no descriptor and no process
     bool good = sscanf(from, "%d:%d%n", &pid, &fd, &end) == 2 && !from[end] && pid > 0 &&
                 fd > STDERR_FILENO && fd_set_cloexec(fd) == 0 && fd_set_nonblocking(fd) == 0;
     if (!good)

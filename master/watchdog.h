@@ -14,7 +14,7 @@ struct watchdog {
 };
 
 /* How often to look. */
-#define WATCHDOG_TICK_MS 500
+#define WATCHDOG_TICK_MS 500L
 
 void watchdog_look(struct master *master);
 

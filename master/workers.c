@@ -420,13 +420,11 @@ static void follow(struct slot *slot, enum death death, int status)
         master_boot_failed(master, code == WORKER_EXIT_APP    ? MASTER_EXIT_APP
                                    : code == WORKER_EXIT_CONF ? MASTER_EXIT_CONF
                                                               : MASTER_EXIT_BOOT);
-    } else if (!is_wanted(slot)) {
-        release(slot);
-    } else if (death == DEATH_NEED_MAIN) {
+    } else if (death == DEATH_NEED_MAIN && is_wanted(slot)) {
         slot->generation->main_interpreter = true;
         fill(slot);
-    } else if (!is_next(slot) && has_too_many(master)) {
-        release(slot); /* the one that was being replaced, or its replacement */
+    } else if (!is_wanted(slot) || (!is_next(slot) && has_too_many(master))) {
+        release(slot); /* or it was being replaced, or is the replacement */
     } else if (is_next(slot)) {
         reap_words(status, words);
         release(slot);

@@ -37,6 +37,14 @@ static const char *member(const char *p, const char *end, const char *name, size
     return p;
 }
 
+static const char *need(const char *p, const char *end, const char *name, size_t *ret_n)
+{
+    const char *at = member(p, end, name, ret_n);
+    if (!at)
+        errx(1, "a case has no \"%s\": %.40s", name, p);
+    return at;
+}
+
 static size_t decode_base64(const char *p, size_t n, char *ret)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -68,21 +76,22 @@ struct corpus_case *corpus_load(const char *name, size_t *ret_n)
 
     const char *id, *next = strstr(text, "\"id\"");
     while ((id = next)) {
-        size_t length;
+        size_t length = 0;
         next = strstr(id + 4, "\"id\"");
         const char *end = next ? next : text + strlen(text);
         struct corpus_case c = { .needs_setting = memmem(id, (size_t)(end - id), "needs_cfg", 9) };
-        const char *p = member(id, end, "id", &length);
+        const char *p = need(id, end, "id", &length);
         copy(c.id, sizeof(c.id), p, length);
         p = member(id, end, "rfc", &length);
         if (!p)
-            p = member(id, end, "expect", &length);
+            p = need(id, end, "expect", &length);
         copy(c.verdict, sizeof(c.verdict), p, length);
-        p = member(id, end, "raw", &length);
+        p = need(id, end, "raw", &length);
         c.raw = malloc(length + 1);
-        v = reallocarray(v, n + 1, sizeof(*v));
-        if (!c.raw || !v)
+        struct corpus_case *more = reallocarray(v, n + 1, sizeof(*v));
+        if (!c.raw || !more)
             err(1, "%s", path);
+        v = more;
         c.n = decode_base64(p, length, c.raw);
         v[n++] = c;
     }

@@ -443,7 +443,7 @@ static void test_memory(void)
         peer_done(&p);
     }
     size_t used = mallinfo2().uordblks - before, streams = WS_DEFLATE_STREAMS * (34u + 14u) << 10;
-    CHECK_MSG(used < streams + SILENT * 400, "%zu bytes", used);
+    CHECK_MSG(used < streams + SILENT * 400ul, "%zu bytes", used);
     for (int i = 0; i < SILENT; i++)
         ws_deflate_free(d[i]);
     ws_deflate_pool_free(pool);

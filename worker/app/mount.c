@@ -15,7 +15,7 @@
 #include "worker/python/task.h"
 
 /* For the shut-down of those that had started when another one failed. */
-#define UNDO_MS 1300
+#define UNDO_MS 1300L
 #define LABEL_ROOM 160
 
 struct mount {

@@ -258,7 +258,7 @@ fail:;
         done(arg, INTERFACE_START_FAILED, text);
         free(text);
     }
-    Py_DECREF(exception);
+    Py_XDECREF(exception);
 }
 
 void asgi_lifespan_stop(struct asgi *asgi, void (*done)(void *), void *arg)

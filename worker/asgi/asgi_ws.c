@@ -275,7 +275,7 @@ static void start(struct asgi *asgi, struct req *r)
     if (call_app(asgi, w) < 0) {
         PyObject *exception = pyerr_take();
         on_app_done((PyObject *)w, NULL, exception);
-        Py_DECREF(exception);
+        Py_XDECREF(exception);
     }
     Py_DECREF((PyObject *)w);
 }

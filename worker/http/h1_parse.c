@@ -50,14 +50,15 @@ static void lower(char *p, size_t n)
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
         uint64_t x;
-        memcpy(&x, p + i, 8);
+        memcpy(&x, p + i, sizeof x);
         uint64_t low = x & 0x7f7f7f7f7f7f7f7fu;
         uint64_t from_a = low + 0x3f3f3f3f3f3f3f3fu, above_z = low + 0x2525252525252525u;
-        x |= (from_a & ~above_z & ~x & 0x8080808080808080u) >> 2;
-        memcpy(p + i, &x, 8);
+        uint64_t lowered = x | (from_a & ~above_z & ~x & 0x8080808080808080u) >> 2;
+        memcpy(p + i, &lowered, sizeof lowered);
     }
     for (; i < n; i++)
-        p[i] |= (char)((unsigned char)(p[i] - 'A') < 26 ? 0x20 : 0);
+        if ((unsigned char)(p[i] - 'A') < 26)
+            p[i] = (char)(p[i] | 0x20);
 }
 
 static int on_header_field(http_parser *hp, const char *at, size_t n)

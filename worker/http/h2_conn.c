@@ -13,7 +13,7 @@
 #define LEAVE_MS 2000
 
 /* From time to time a connection begins anew, which lets the workers share the load. */
-#define MAX_AGE_MS (60u * 60 * 1000)
+#define MAX_AGE_MS (60ul * 60 * 1000)
 #define MAX_REQUESTS 1000000u
 
 const char *h2_version(void)

@@ -137,7 +137,8 @@ static void join_cookies(struct h2_stream *s)
             first = &r->fields[n], r->fields[n++] = f;
     }
     r->n_fields = n;
-    first->value = all;
+    if (first)
+        first->value = all;
 }
 
 static void know_fields(struct req *r)

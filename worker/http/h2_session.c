@@ -59,7 +59,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct h2_stream *s = h->head;
     size_t *size = s ? &s->head_size : &h->trailer_size;
     *size += n_name + n_value + H2_FIELD_AROUND;
-    if (unlikely(*size > H2_HEAD_BOMB * h->conn->net->conf->http.limit_request_head))
+    if (unlikely(*size > (size_t)H2_HEAD_BOMB * h->conn->net->conf->http.limit_request_head))
         return too_much(h);
     if (likely(s != NULL))
         h2_head_add(s, (struct span){ (const char *)name, n_name }, (struct span){ (const char *)value, n_value });

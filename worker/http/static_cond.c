@@ -118,7 +118,7 @@ static bool month(const char *p, int *ret)
 {
     static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     for (int i = 0; i < 12; i++) {
-        if (memcmp(p, names + 3 * i, 3) == 0) {
+        if (memcmp(p, &names[3L * i], 3) == 0) {
             *ret = i;
             return true;
         }
@@ -160,7 +160,7 @@ static bool rfc850_date(struct span s, time_t now, struct tm *tm)
     const char *p = comma;
     if (p[1] != ' ' || !digits(p + 2, 2, &tm->tm_mday) || p[4] != '-' || !month(p + 5, &tm->tm_mon) ||
         p[8] != '-' || !digits(p + 9, 2, &tm->tm_year) || p[11] != ' ' || !clock_time(p + 12, tm) ||
-        memcmp(p + 20, " GMT", 4))
+        memcmp(p + 20, " GMT", 4) != 0)
         return false;
     struct tm today;
     gmtime_r(&now, &today);

@@ -67,7 +67,7 @@ static bool take_sibling(struct static_files *s, struct static_found *f, enum co
 {
     static const char *const suffixes[N_CODINGS] = { "", ".gz", ".br", ".zst" };
     struct stat st;
-    strcpy(s->path.s + s->path.n, suffixes[coding]);
+    memcpy(s->path.s + s->path.n, suffixes[coding], strlen(suffixes[coding]) + 1);
     int fd = open_and_stat(&s->root, s->path.s, &st);
     s->path.s[s->path.n] = '\0';
     if (fd < 0)

@@ -35,7 +35,7 @@ struct listener;
 struct score;
 struct tls;
 
-#define CONN_HIGH_MARK (64u << 10)
+#define CONN_HIGH_MARK ((size_t)64 << 10)
 #define CONN_LOW_MARK (16u << 10)
 #define CONN_LINGER_MAX (256u << 10)
 #define CONN_BEHIND_MAX 8

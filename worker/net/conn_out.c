@@ -13,7 +13,7 @@
 #include "worker/net/conn_io.h"
 
 /* By the coarse clock, which is read for every piece: 5 ms, or up to the tick behind them. */
-#define DEFER_NS (5u * 1000 * 1000)
+#define DEFER_NS (5ul * 1000 * 1000)
 #define FILE_PIECE (512u << 10)
 #define LOCAL_SEND_BUFFER (256 << 10)
 #define FILE_ROUNDS 4

@@ -68,7 +68,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static void start_ticking(struct wheel *w, uint64_t now_ms)
 {
-    static const struct timeval period = { .tv_usec = WHEEL_TICK_MS * 1000 };
+    static const struct timeval period = { .tv_usec = WHEEL_TICK_MS * 1000L };
     w->tick_no = now_ms / WHEEL_TICK_MS;
     event_add(&w->tick, &period);
 }

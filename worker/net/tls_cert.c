@@ -117,7 +117,7 @@ static int64_t judge_ocsp(const OCSP_BASICRESP *basic)
         return 0;
     OCSP_SINGLERESP *one = OCSP_resp_get0((OCSP_BASICRESP *)(uintptr_t)basic, 0);
     OCSP_single_get0_status(one, &reason, NULL, &from, &until);
-    return until ? seconds_of(until) : seconds_of(from) + 24 * 3600;
+    return until ? seconds_of(until) : seconds_of(from) + 24L * 3600;
 }
 
 /* What is wrong with it is no reason to serve nothing: clients do without. */
@@ -169,7 +169,7 @@ struct tls_cert *tls_cert_new(struct tls_set *set, const struct vault_entry *cer
     c->id = ++set->tls->ids;
     ERR_clear_error();
     if (!(c->ctx = tls_ctx_new(set, why)) || (cert && use_certificate(c, cert, why) < 0) ||
-        (key && use_key(c, key, cert->path, why) < 0)) {
+        (cert && key && use_key(c, key, cert->path, why) < 0)) {
         tls_cert_free(c);
         return NULL;
     }

@@ -132,6 +132,8 @@ static void tell_expiry(const struct tls *tls)
     for (size_t i = 0; i < set->n_hosts; i++)
         if (!first || set->hosts[i]->expires < first->expires)
             first = set->hosts[i];
+    if (!first)
+        return;
     snprintf(score->tls_expires_path, sizeof score->tls_expires_path, "%s", first->path);
     atomic_store_explicit(&score->tls_expires, first->expires, memory_order_release);
 }

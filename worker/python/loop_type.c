@@ -276,8 +276,8 @@ static PyObject *loop_release(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-#define FAST(f) (PyCFunction)(void (*)(void)) f, METH_FASTCALL
-#define FAST_KEYWORDS(f) (PyCFunction)(void (*)(void)) f, METH_FASTCALL | METH_KEYWORDS
+#define FAST(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL
+#define FAST_KEYWORDS(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL | METH_KEYWORDS
 static const PyMethodDef loop_methods[] = {
     { "call_soon", FAST_KEYWORDS(loop_call_soon), NULL },
     { "call_soon_threadsafe", FAST_KEYWORDS(loop_call_soon_threadsafe), NULL },

@@ -117,7 +117,7 @@ static struct span section_of(const struct step_watch *watch, struct span dump)
 {
     char id[40];
     int n = snprintf(id, sizeof id, "hread 0x%016lx ", (unsigned long)watch->loop_thread);
-    const char *at = memmem(dump.p, dump.n, id, (size_t)n);
+    const char *at = dump.n ? memmem(dump.p, dump.n, id, (size_t)n) : NULL;
     if (!at)
         return dump;
     const char *line = memchr(at, '\n', dump.n - (size_t)(at - dump.p));

@@ -218,6 +218,7 @@ static void discard(PyObject *coro)
 
 int pytask_start(struct pytasks *tasks, PyObject *coro, pytask_done_fn *done, PyObject *arg)
 {
+    assert(coro);
     struct job job = { .coro = coro, .done = done, .arg = arg };
     Py_XINCREF(arg);
     int r = start(tasks, &job);

@@ -307,7 +307,7 @@ static struct current *installed(PyObject *function, PyObject *loop_object)
     if (!PyCFunction_Check(function) || ((PyCFunctionObject *)function)->m_ml != &our_current_task_def)
         return NULL;
     struct current *c = (struct current *)PyCFunction_GET_SELF(function);
-    return c->loop_object == loop_object ? c : NULL;
+    return c && c->loop_object == loop_object ? c : NULL;
 }
 
 struct current *current_acquire(PyObject *loop_object)

@@ -125,8 +125,10 @@ static int part(struct stream *s, enum direction dir)
         char *window = n ? malloc(n) : NULL;
         if (n && !window)
             return -1;
-        if (n)
-            inflateGetDictionary(&s->z, (Bytef *)window, &n);
+        if (n && inflateGetDictionary(&s->z, (Bytef *)window, &n) != Z_OK) {
+            free(window);
+            return -1;
+        }
         owner->window = window;
         owner->window_n = n;
     }
@@ -237,8 +239,10 @@ void ws_deflate_pool_free(struct ws_deflate_pool *pool)
     if (!pool)
         return;
     for (enum direction dir = IN; dir <= OUT; dir++) {
-        while (!TAILQ_EMPTY(&pool->of[dir].list))
-            finish(&pool->of[dir], take_from_list(&pool->of[dir], TAILQ_FIRST(&pool->of[dir].list)), dir);
+        for (struct stream *s; (s = TAILQ_FIRST(&pool->of[dir].list));) {
+            take_from_list(&pool->of[dir], s); // NOLINT(clang-analyzer-unix.Malloc): the last one has left the list
+            finish(&pool->of[dir], s, dir);
+        }
     }
     buf_release(&pool->scratch);
     free(pool);

@@ -158,7 +158,7 @@ void ws_accept_key(struct span key, char ret[WS_ACCEPT_LENGTH])
     memcpy(text + KEY_LENGTH, guid, sizeof guid - 1);
     ws_sha1((struct span){ text, sizeof text }, digest);
     digest[WS_SHA1_SIZE] = 0;
-    for (int i = 0; i < 7; i++) {
+    for (size_t i = 0; i < 7; i++) {
         const uint8_t *d = digest + 3 * i;
         uint32_t bits = (uint32_t)d[0] << 16 | (uint32_t)d[1] << 8 | d[2];
         for (int k = 0; k < 4; k++)

@@ -58,7 +58,7 @@ static void pump(evutil_socket_t fd, short what, void *arg)
     if (some_wait && (ms < 0 || ms > WAIT_MS))
         ms = WAIT_MS;
     if (ms > 0)
-        event_add(&w->timer, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
+        event_add(&w->timer, &(struct timeval){ ms / 1000, (suseconds_t)ms % 1000 * 1000 });
     else if (ms < 0)
         evtimer_del(&w->timer);
     else

@@ -219,7 +219,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 }
 
 const struct lws_protocols wsl_protocols[] = {
-    { .name = "tine", .callback = on_event, .rx_buffer_size = WSL_READ_SIZE, .tx_packet_size = 2 * WSL_PIECE },
+    { .name = "tine", .callback = on_event, .rx_buffer_size = WSL_READ_SIZE, .tx_packet_size = (size_t)2 * WSL_PIECE },
     { .name = NULL },
 };
 
