@@ -47,7 +47,8 @@ tests_unit_test_ws_deflate_LDADD = libtine_common.a $(ZLIB_LIBS)
 
 # Python: runs the scripts of tests/python
 check_PROGRAMS += tests/unit/pyhost
-tests_unit_pyhost_SOURCES = tests/unit/pyhost.c tests/python/tine_test.h tests/python/tine_test.c
+tests_unit_pyhost_SOURCES = tests/unit/pyhost.c tests/python/tine_test.h tests/python/tine_test.c $(coverage_sources)
+tests_unit_pyhost_LDFLAGS = $(AM_LDFLAGS) $(coverage_ldflags)
 tests_unit_pyhost_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_pyhost_LDADD = libtine_python.a libtine_common.a $(PYTHON_LIBS) $(LIBEVENT_LIBS) -lpthread
 
@@ -73,6 +74,12 @@ fault_ldflags = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wra
 	-Wl,--wrap=accept4 -Wl,--wrap=fork -Wl,--wrap=read -Wl,--wrap=recv -Wl,--wrap=recvmsg -Wl,--wrap=pread \
 	-Wl,--wrap=write -Wl,--wrap=send -Wl,--wrap=sendmsg -Wl,--wrap=sendfile -Wl,--wrap=socket \
 	-Wl,--wrap=socketpair -Wl,--wrap=pipe2 -Wl,--wrap=eventfd -Wl,--wrap=timerfd_create -Wl,--wrap=open
+endif
+
+# Which lines were run: tests/coverage
+if COVERAGE
+coverage_sources = tests/coverage/exit.c
+coverage_ldflags = -Wl,--wrap=_exit
 endif
 
 # make bench BENCH_ARGS='--rounds 5 --venv DIR': Tine beside its peers; measures, passes no verdict.
