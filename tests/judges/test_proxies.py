@@ -1,9 +1,9 @@
 """Behind nginx and HAProxy, both sides see the same requests: what the proxy has sent is what the server was asked, in the
 same order on each connection, and every answer goes to the request that it is for. Whatever the client sends."""
 
-from collections import Counter, defaultdict
 import re
 import socket
+from collections import Counter, defaultdict
 
 import pytest
 

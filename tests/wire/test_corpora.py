@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from feeding import (Plain, Records, RecordsTogether, Unix, at_random, by_bytes, feed, in_two, in_two_at_random, in_two_even,
-                     in_two_odd, resumable, settler, whole, without_date)
+from feeding import (Dribbled, Plain, Records, RecordsTogether, Unix, at_random, by_bytes, feed, in_two, in_two_at_random,
+                     in_two_even, in_two_odd, resumable, settler, whole, without_date)
 from harness import Conn, Malformed, Server, Truncated
 
 CORPORA = Path(__file__).parent / "corpora"
@@ -135,7 +135,7 @@ def test_byte_by_byte_over_tcp(server, right):
 
 @pytest.mark.parametrize("kind, cut, longest", [
     (Records, whole, 1 << 20), (Records, at_random, 1 << 20), (RecordsTogether, at_random, 1 << 20),
-    (RecordsTogether, by_bytes, 3000), (Records, by_bytes, 3000 if THOROUGH else 100),
+    (RecordsTogether, by_bytes, 3000), *([(Dribbled, whole, 1000)] if THOROUGH else []), (Records, by_bytes, 3000 if THOROUGH else 100),
     (Records, in_two_odd if THOROUGH else in_two_at_random, 1 << 20),
     (RecordsTogether, in_two_even if THOROUGH else in_two_at_random, 1 << 20)])
 def test_any_split_into_records_of_tls(serve, right, kind, cut, longest):
