@@ -20,7 +20,7 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline struct span buf_span(const struct buf *b)
 {
-    return (struct span){ b->p + b->start, b->end - b->start };
+    return (struct span){ b->start ? b->p + b->start : b->p, b->end - b->start };
 }
 
 /* Room for n more bytes behind the last one. Returns where to write them (then buf_grew()), or NULL: out of memory. */

@@ -93,4 +93,15 @@ async def cancelled(scope, receive, send):
         report(path="cancelled", state="over")
 
 
-app = dispatch(ok, receives, raises_oserror, never_receives, streams, streams_and_listens, keeps_sending, cancelled)
+async def sends_at_once(scope, receive, send):
+    """One large piece, the last; reports whether send() took it."""
+    try:
+        await start(send)
+        await body(send, b"x" * 100000)
+        error = None
+    except Exception as e:
+        error = repr(e)
+    report(path="sends_at_once", error=error)
+
+
+app = dispatch(ok, sends_at_once, receives, raises_oserror, never_receives, streams, streams_and_listens, keeps_sending, cancelled)

@@ -5,6 +5,9 @@ fuzz_targets = tests/fuzz/fuzz_head tests/fuzz/fuzz_body tests/fuzz/fuzz_proxy t
 	tests/fuzz/fuzz_ws_frames tests/fuzz/fuzz_ws_handshake tests/fuzz/fuzz_ws_deflate tests/fuzz/fuzz_control \
 	tests/fuzz/fuzz_session tests/fuzz/fuzz_answer tests/fuzz/fuzz_path tests/fuzz/fuzz_fields tests/fuzz/fuzz_log \
 	tests/fuzz/fuzz_conf tests/fuzz/fuzz_notify tests/fuzz/fuzz_ipc tests/fuzz/fuzz_sni
+if HTTP2
+fuzz_targets += tests/fuzz/fuzz_h2_session
+endif
 check_PROGRAMS += $(fuzz_targets)
 
 FUZZ_SECONDS = 10
@@ -56,6 +59,11 @@ tests_fuzz_fuzz_log_LDADD = $(fuzz_libs)
 check_PROGRAMS += tests/fuzz/h1_read
 tests_fuzz_h1_read_SOURCES = tests/fuzz/h1_read.c
 tests_fuzz_h1_read_LDADD = $(h1_unit_libs)
+
+# HTTP/2
+tests_fuzz_fuzz_h2_session_SOURCES = tests/fuzz/fuzz_h2_session.c $(fuzz_common) $(rig_sources)
+tests_fuzz_fuzz_h2_session_CPPFLAGS = $(fuzz_cppflags) $(NGHTTP2_CFLAGS)
+tests_fuzz_fuzz_h2_session_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(NGHTTP2_LIBS) $(fuzz_libs)
 
 # WebSocket
 tests_fuzz_fuzz_ws_frames_SOURCES = tests/fuzz/fuzz_ws_frames.c $(fuzz_common) $(rig_sources)

@@ -126,7 +126,7 @@ static void work(struct h2_conn *h)
     if (c->state != CONN_OPEN)
         return;
     if (unlikely(is_over(h))) {
-        c->linger = h->state != H2_LAST;
+        c->linger = true; /* what came behind the last stream must not cost the peer the answers, nor our last word */
         close_now(h);
     } else {
         settle(h);

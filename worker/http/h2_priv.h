@@ -116,6 +116,7 @@ struct h2_stream {
     bool has_date, has_server, has_length;
     bool submitted;          /* nghttp2 has the head */
     bool end_submitted;      /* the head was the end */
+    bool end_sent;           /* END_STREAM went out */
     bool out_last;           /* nothing follows behind the pending output (but trailers) */
     bool deferred;           /* nghttp2 waits for nghttp2_session_resume_data() */
     bool later;              /* somebody waits for the output to drain */
@@ -170,7 +171,7 @@ static inline uint64_t h2_pending(const struct h2_stream *s)
 
 static inline bool h2_is_gone(const struct h2_stream *s)
 {
-    return s->cut || (s->closed && !s->end_submitted) || s->h->conn->state != CONN_OPEN;
+    return s->cut || (s->closed && !s->end_submitted && !s->end_sent) || s->h->conn->state != CONN_OPEN;
 }
 
 /* --- h2_conn.c --- */

@@ -154,8 +154,10 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR && !(s && s->cut))
             h2_judge_fault(h);
     } else if (frame->hd.type <= NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-               (s = stream_of(session, frame->hd.stream_id)) && (!s->in_ended || h->conn->peer_eof) && !s->cut) {
-        h2_linger(s);
+               (s = stream_of(session, frame->hd.stream_id))) {
+        s->end_sent = true;
+        if ((!s->in_ended || h->conn->peer_eof) && !s->cut)
+            h2_linger(s);
     }
     return 0;
 }
