@@ -76,6 +76,9 @@ class Connection:
                 return
             try:
                 await self.writer.drain()
+            except OSError: # what the server said before is still to be read
+                self.ended = True
+            try:
                 await self.take_frame()
             except (asyncio.IncompleteReadError, OSError):
                 break

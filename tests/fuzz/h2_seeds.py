@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes the inputs that the HTTP/2 fuzz target begins with: tests/fuzz/seeds/h2_session/NAME.
+"""Writes the inputs that the HTTP/2 fuzz target begins with: tests/fuzz/seeds/h2_session.
 
 Each is one byte of options (fuzz_h2_session.c) and the frames of a client behind its preface; python3-hpack packs fields.
 """
@@ -94,7 +94,7 @@ SEEDS = {
     "continued": continued(),
     "scripts": every_script(),
     "early": Client().open("/e", "POST", end=False).data(1, b"late").raw,
-    "unread": Client().open("/n", "POST", end=False).data(1, b"x" * 3000, end=False).open("/").raw,
+    "unread": Client().open("/n", "POST", end=False).data(1, b"x" * 300, end=False).open("/").raw,
     "reset": Client().open("/h").open("/l").add(frame(RST_STREAM, 0, 1, b"\0\0\0\x08")).add(frame(RST_STREAM, 0, 3, b"\0\0\0\x08")).raw,
     "chores": Client().open("/h").add(frame(PING, 0, 0, b"12345678") * 3).add(frame(PRIORITY, 0, 9, b"\0\0\0\1\x10"))
                       .add(frame(0x42, 0, 0, b"x")).add(update(1, 5)).add(frame(GOAWAY, 0, 0, bytes(8))).raw,
@@ -108,10 +108,11 @@ SEEDS = {
 
 
 def main():
-    folder = TESTS / "fuzz" / "seeds" / "h2_session"
-    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["# Options, and what a client sends behind its preface. Written by h2_seeds.py"]
     for n, (name, raw) in enumerate(SEEDS.items()):
-        (folder / name).write_bytes(bytes([[BY_FIVE, BY_31, DEAF | BY_31, EOF, LEAVE | BY_FIVE, 0][n % 6]]) + raw)
+        data = bytes([[BY_FIVE, BY_31, DEAF | BY_31, EOF, LEAVE | BY_FIVE, 0][n % 6]]) + raw
+        lines += [f"# {name}", "".join(f"\\x{byte:02x}" for byte in data)]
+    (TESTS / "fuzz" / "seeds" / "h2_session").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
