@@ -156,6 +156,28 @@ def test_windows_that_stay_shut(open_h2):
     assert h.get("/small").headers is not None
 
 
+def test_connection_that_goes_with_answers_pending(open_h2):
+    """What nobody has taken is let go of, not copied first."""
+    h = open_h2(send_settings={INITIAL_WINDOW: 0})
+    other, (worker,) = open_h2(server=h.server), h.server.workers()
+    assert len(other.get("/large").body) == 1 << 20
+    before = memory_kb(worker, "VmHWM")
+    for _ in range(100):
+        h.request(path="/large")
+    h.ping().conn.reset()
+    assert other.ping().get("/small").status == 200
+    wait_for(lambda: connections(h.server) == 1, what="the end of the connection")
+    if not sanitized(worker):
+        assert memory_kb(worker, "VmHWM") - before < 24 * MB
+
+
+def connections(server):
+    """Established ones of the server's port, as the kernel has them on its side."""
+    port = f":{server.port:04X}"
+    lines = [line.split() for line in open("/proc/net/tcp").read().splitlines()[1:]]
+    return sum(f[1].endswith(port) and f[3] in ("01", "08") for f in lines)
+
+
 def test_padded_upload(open_h2):
     """Padding takes windows too (RFC 9113 6.1), and is given back."""
     h = open_h2()

@@ -190,6 +190,7 @@ void h2_fail(struct h2_stream *s, unsigned status, enum req_end why)
 void h2_stream_lost(struct h2_stream *s, enum req_end why)
 {
     s->closed = s->cut = true;
+    h2_drop_output(s); /* what is lent would be copied at the end */
     if (s->tunnel)
         h2_tunnel_lost(s);
     if (s->req.conn)
