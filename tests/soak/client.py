@@ -26,11 +26,12 @@ class Link:
     """What is known of a connection; begun before it is open."""
 
     def __init__(self):
-        self.opened, self.conn, self.pid, self.answered = time.monotonic(), None, None, None
+        self.opened, self.conn, self.pid = time.monotonic(), None, None
 
-    def told(self, cut):
-        """For the parent. idle: when it was cut between an answer and the first byte of the next, since when."""
-        idle = self.answered if cut and self.conn and not self.conn.buffer else None
+    def told(self, cut, asked):
+        """For the parent. idle: when it was cut between an answer and the first byte of the next, when the server may have
+        sent that answer at the earliest."""
+        idle = asked[0] if cut and self.pid and not self.conn.buffer else None
         return {"opened": self.opened, "pid": self.pid, "idle": idle}
 
 
@@ -65,6 +66,7 @@ class Client:
         self.rng = random.Random(f"{seed}/{name}")
         self.weights, self.tasks = zip(*tasks)
         self.serial, self.kind, self.links = 0, "", []
+        self.asked = (0.0, 0.0)  # when the last request but one began, and the last one
         self.lock = threading.Lock()
         self.counts, self.pids, self.failures = Counter(), Counter(), []
         self.context = None
@@ -72,10 +74,15 @@ class Client:
 
     # --- for tasks ---
 
+    def names(self, n, mark):
+        """Of n requests that leave together. Those with "k" are answered or reported, and the access log has each exactly once."""
+        self.asked = (self.asked[1], time.monotonic())
+        self.serial += n
+        return [f"{mark}{self.prefix}.{self.serial - i}" for i in reversed(range(n))]
+
     def name(self, mark="k"):
-        """A new request's name; those with "k" are answered or reported, and the access log has each exactly once."""
-        self.serial += 1
-        return f"{mark}{self.prefix}.{self.serial}"
+        """Of a request that is sent at once."""
+        return self.names(1, mark)[0]
 
     def chance(self, p):
         return self.rng.random() < p
@@ -103,7 +110,7 @@ class Client:
         """A connection stays with its worker."""
         link = conn.link
         assert link.pid in (None, pid), f"worker {link.pid} answered before on this connection, now {pid}"
-        link.pid, link.answered = pid, time.monotonic()
+        link.pid = pid
         with self.lock:
             self.pids[pid] += 1
 
@@ -151,7 +158,7 @@ class Client:
         text = f"{type(e).__name__}: {str(e)[:400]} at {' < '.join(f'{f.name}:{f.lineno}' for f in where[:5])}"
         with self.lock:
             self.failures.append({"kind": self.kind, "at": time.monotonic(), "text": text, "client": self.prefix,
-                                  "serial": self.serial, "links": [link.told(cut) for link in self.links]})
+                                  "serial": self.serial, "links": [link.told(cut, self.asked) for link in self.links]})
 
     def take(self):
         """What was counted since the last call."""

@@ -67,7 +67,7 @@ def idle(c):
 def pipelined(c):
     conn = c.connect()
     for _ in range(c.rng.randint(1, 6)):
-        names = [c.name("p") for _ in range(c.rng.randint(2, 16))]
+        names = c.names(c.rng.randint(2, 16), "p")
         conn.send("".join(f"GET /echo?id={n} HTTP/1.1\r\nHost: test\r\n\r\n" for n in names))
         for name in names:
             r = conn.read_response()
