@@ -28,6 +28,7 @@ struct mold {
     const char *name;
     struct worker worker; /* none: only what loading the application asks for */
     struct worker_app *app; /* NULL: nothing is answered by Python */
+    struct ipc_msg msg;     /* the order that is obeyed */
 };
 
 /* --- the application --- */
@@ -195,16 +196,14 @@ static void obey(struct mold *m, const struct ipc_msg *msg, int fds[2])
 static void serve(struct mold *m)
 {
     struct pollfd readable = { .fd = m->heritage->ipc_fd, .events = POLLIN };
-    struct ipc_msg *msg = malloc(sizeof *msg);
     int fds[2], got = 0;
-    while (msg && got >= 0) {
-        got = ipc_recv_with_fds(readable.fd, msg, fds);
+    while (got >= 0) {
+        got = ipc_recv_with_fds(readable.fd, &m->msg, fds);
         if (got > 0)
-            obey(m, msg, fds);
+            obey(m, &m->msg, fds);
         else if (got == 0)
             poll(&readable, 1, -1);
     }
-    free(msg);
 }
 
 int mold_main(const struct heritage *heritage, const struct proctitle *title, const char *name)

@@ -34,8 +34,7 @@ static int start(struct conn *c)
     SSL_set_accept_state(t->ssl);
     if (tls->ktls)
         return SSL_set_fd(t->ssl, c->fd) ? 0 : -1;
-    BIO_up_ref(tls->bio);
-    BIO_up_ref(tls->bio);
+    BIO_up_ref(tls->bio); /* one for both: SSL_set_bio(3) */
     SSL_set_bio(t->ssl, tls->bio, tls->bio);
     return 0;
 }
