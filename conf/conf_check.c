@@ -109,7 +109,8 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
         conf_error(errors, from(app, "preload_app"), "CPython cannot fork a sub-interpreter: leave out interpreter = sub");
     if (!TINE_LIBWEBSOCKETS && l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)
         conf_error(errors, from(instance(l, "websocket"), "engine"), "this tine was built without libwebsockets");
-    if (strcmp(logs->errorlog, "syslog") == 0 || strcmp(logs->errorlog, "journald") == 0)
+    /* No memory for a value leaves none, which is an error already. */
+    if (logs->errorlog && (strcmp(logs->errorlog, "syslog") == 0 || strcmp(logs->errorlog, "journald") == 0))
         conf_error(errors, from(log, "errorlog"),
                    "expected - or a path, got %s (systemd has a journal for standard error)",
                    logs->errorlog);
