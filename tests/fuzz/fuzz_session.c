@@ -109,6 +109,8 @@ static void start(void)
     };
     static struct handler handler = { &ops };
     rig_init(&rig, &handler);
+    /* A machine may have other things to do for a while. */
+    rig.conf.http.keepalive = rig.conf.http.header_timeout = rig.conf.http.body_timeout = 3600000;
     rig.conf.http.limit_request_line = 200;
     rig.conf.http.limit_request_fields = 20;
     rig.conf.http.limit_request_field_size = 200;
