@@ -2,6 +2,7 @@
 #include "common/scoreboard.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -64,7 +65,7 @@ static struct score_route_sum *route_of(struct score_sums *sums, const char *nam
         to = &sums->route[sums->n_routes++];
     else
         sums->n_routes = SCORE_ROUTES_ALL, name = SCORE_ROUTE_OTHERS;
-    strcpy(to->name, name);
+    snprintf(to->name, sizeof(to->name), "%s", name);
     return to;
 }
 
@@ -184,7 +185,8 @@ struct score_route *score_route(struct score *score, const char *name, size_t n)
             return &score->route[i];
     if (used == SCORE_ROUTES)
         return &score->route[SCORE_ROUTES - 1];
-    strcpy(score->route[used].name, used == SCORE_ROUTES - 1 ? SCORE_ROUTE_OTHERS : wanted);
+    snprintf(score->route[used].name, sizeof(score->route[used].name), "%s",
+             used == SCORE_ROUTES - 1 ? SCORE_ROUTE_OTHERS : wanted);
     atomic_store_explicit(&score->n_routes, used + 1, memory_order_release);
     return &score->route[used];
 }

@@ -94,9 +94,10 @@ struct bufferevent *metrics_clients_open(struct event_base *base, void *arg)
     }
     metrics_clients_look(clients);
     if (clients->n >= CLIENTS_MAX)
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what metrics_clients_look() has freed has left the list
         end(TAILQ_FIRST(&clients->by_age));
     bufferevent_incref(client->stream);
-    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what metrics_clients_look() has freed has left the list
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): nor has it freed what is last
     TAILQ_INSERT_TAIL(&clients->by_age, client, link);
     clients->n++;
     return client->stream;

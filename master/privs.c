@@ -197,6 +197,7 @@ static int64_t user_of(pid_t pid)
     text[n > 0 ? n : 0] = '\0';
     /* The name in the first line has its newlines escaped. */
     const char *line = strstr(text, "\nUid:");
+    // NOLINTNEXTLINE(cert-err34-c): the kernel writes no number out of range
     return line && sscanf(line + 5, "%u", &uid) == 1 ? (int64_t)uid : -1;
 }
 

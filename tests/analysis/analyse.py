@@ -72,8 +72,9 @@ def size(name):
 
 def read_commands(build):
     """{file of the tree: the flags it is compiled with}; of a file that several programs share, the first's."""
-    # -B: as if nothing were built. -o: but do not begin with the build system itself.
-    of_make = [f"-o{name}" for name in ("Makefile", "config.status", "config.h", "stamp-h1")]
+    # -B: as if nothing were built. -o: but leave alone what make would begin with, -n or not, since it includes it.
+    of_make = [f"-o{name}" for name in ("Makefile", "config.status", "config.h", "stamp-h1",
+                                        *(path.relative_to(build) for path in build.rglob("*.Po")))]
     asked = subprocess.run(["make", "-n", "-B", *of_make, "V=1", "all-am", "check-programs"], cwd=build,
                            stdout=subprocess.PIPE, text=True, check=True)
     commands = {}

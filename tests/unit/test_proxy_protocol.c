@@ -29,7 +29,7 @@ static ssize_t parse(const char *p, size_t n, struct proxy_header *ret)
 static void v1(const char *line, int family, const char *src, const char *dst)
 {
     struct proxy_header h;
-    char text[300], address[INET6_ADDRSTRLEN + 8], text_src[80], text_dst[80];
+    char text[300], address[INET6_ADDRSTRLEN + 8], text_src[80] = "", text_dst[80] = "";
     size_t n = (size_t)snprintf(text, sizeof(text), "%s", line);
     ssize_t got = parse(text, n, &h);
     CHECK_MSG(got == (ssize_t)n && h.local == (family == AF_UNSPEC), "%s", line);

@@ -150,7 +150,8 @@ static void touch(const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT, 0600);
     CHECK(fd >= 0);
-    close(fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 static void opens(struct static_root *root, const char *path, bool want_by_kernel, bool want_by_walk)

@@ -55,7 +55,7 @@ struct log_daemon *log_daemon_new(const struct log_dest *dest, const char *name)
     d->kind = dest->kind;
     d->fd = -1;
     d->address.sun_family = AF_UNIX;
-    strcpy(d->address.sun_path, dest->path);
+    snprintf(d->address.sun_path, sizeof(d->address.sun_path), "%s", dest->path);
     copy_name(d->name, sizeof(d->name), name);
     if (d->kind == LOG_DEST_JOURNALD)
         d->head_n = (size_t)snprintf(d->head, sizeof(d->head),

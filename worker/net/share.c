@@ -7,7 +7,7 @@
 /* One that is a little above the average takes on: else all would stand aside in turns. A thirty-second is little
  * enough that, of four workers, the smallest share stays above three quarters of the largest. */
 #define SLACK_PART 32
-#define SLACK_LEAST 6
+#define SLACK_LEAST 6ul
 /* Counting touches a cache line of each worker. */
 #define WORKERS_EACH_TIME 64
 #define LOOKS_BETWEEN 16
