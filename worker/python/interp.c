@@ -179,7 +179,9 @@ static int enter_sub_interpreter(char **ret_why)
     PyThreadState *spare = PyThreadState_New(main);
     if (!spare)
         return why(ret_why, "Python makes no thread state: out of memory");
+    PyThreadState_Swap(first); /* what it holds is given back in its own interpreter */
     PyThreadState_Clear(first);
+    PyThreadState_Swap(initial);
     PyThreadState_Delete(first);
     PyThreadState *ours = PyThreadState_New(sub);
     if (!ours)
