@@ -6,7 +6,7 @@ from pathlib import Path
 
 # At rest no request is under way, so what a process has then is what it keeps. Allocators of nine
 # threads that had bodies of some megabytes keep now more, now less, whatever the number of requests; a leak follows that number.
-SETTLING_KB = 12288
+SETTLING_KB = 24576
 BYTES_PER_1000 = 8_000
 MASTER_SETTLING_KB = 1024
 MORE_FDS = 6

@@ -231,6 +231,8 @@ class Soak:
         for line in [*self.lines, self.master]:
             if line.samples:
                 print(line)
+                if len(line.samples) > 4:
+                    print("    kB at each rest: " + " ".join(str(sample["pss"]) for sample in line.samples))
         good = bad = 0
         for what, faults in self.verdicts():
             print(f"{'FAIL' if faults else 'ok  '} {what}")
