@@ -26,6 +26,15 @@ def descriptors(pid):
     return found
 
 
+def settled(pid):
+    """Descriptors of a worker that imports nothing at the moment: only the first is waited for by whoever says ready."""
+    def without_imports():
+        found = descriptors(pid)
+        return None if any("/python" in what for what in found.values()) else found
+
+    return wait_for(without_imports, what="the end of imports")
+
+
 def flags_of(pid, n):
     return int(re.search(r"^flags:\s+(\d+)", Path(f"/proc/{pid}/fdinfo/{n}").read_text(), re.M).group(1), 8)
 
@@ -84,7 +93,7 @@ def test_a_worker_has_what_it_needs_and_its_children_the_standard_streams(tmp_pa
         told = {what for what in masters.values() if sockets.get(what) not in (None, *served)}
         assert len(told) == 3, "the master listens for control and metrics"
         for pid in s.workers() + s.molds():
-            check_worker(pid, descriptors(pid), masters, served, sockets, tmp_path)
+            check_worker(pid, settled(pid), masters, served, sockets, tmp_path)
         assert not [what for what in masters.values() if ".key" in what or ".crt" in what]
 
 
@@ -121,7 +130,7 @@ def test_a_new_binary_has_the_listening_sockets(tmp_path, hearer):
             assert served <= {sockets[what] for what in shared}
             assert not [what for what in found.values() if ".key" in what]
             for pid in children_of(new):
-                check_worker(pid, descriptors(pid), found, served, sockets, tmp_path)
+                check_worker(pid, settled(pid), found, served, sockets, tmp_path)
         finally:
             os.kill(new, signal.SIGTERM)
             wait_for(lambda: "the new binary" in (tmp_path / "error").read_text().rpartition("serves too")[2], what="its end")
