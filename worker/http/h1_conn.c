@@ -13,9 +13,9 @@
 
 #define FREE_REQS 256
 
-/* When the worker drains: for a request that may be on its way on an idle connection, or on a new one, where it is sure
- * to be. */
-#define SHUTDOWN_GRACE_MS 50
+/* When the worker drains: for a request that may be on its way on an idle connection, as long as far round trips take, or
+ * on a new one, where it is sure to be. */
+#define SHUTDOWN_GRACE_MS 500
 #define SHUTDOWN_GRACE_NEW_MS 1000
 
 struct h1_shared *h1_shared_new(const struct conf *conf)
