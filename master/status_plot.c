@@ -14,10 +14,13 @@ static double top_of(const struct history *history, const struct status_line *li
         for (unsigned k = 0; k < n; k++)
             if (lines[k].value(history_at(history, i)) > most)
                 most = lines[k].value(history_at(history, i));
-    for (double power = 0.001;; power *= 10)
+    double power = 0.001;
+    for (;;) {
         for (unsigned i = 0; i < 3; i++)
             if (steps[i] * power >= most)
                 return steps[i] * power;
+        power *= 10;
+    }
 }
 
 static void draw(FILE *out, const struct history *history, const struct status_line *line, double top)

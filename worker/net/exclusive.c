@@ -21,6 +21,7 @@ static bool watches(int dir_fd_number, int fd, uint64_t *ret_data)
     while (!found && fgets(line, sizeof line, in)) {
         int watched;
         uint64_t data;
+        // NOLINTNEXTLINE(cert-err34-c): the kernel writes no number out of range
         found = sscanf(line, "tfd: %d events: %*x data: %" SCNx64, &watched, &data) == 2 && watched == fd;
         if (found)
             *ret_data = data;
@@ -36,7 +37,7 @@ struct exclusive exclusive_find(int fd)
     if (!dir)
         return exclusive;
     for (struct dirent *entry; exclusive.epoll < 0 && (entry = readdir(dir));) {
-        int number = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : -1;
+        int number = isdigit((unsigned char)entry->d_name[0]) ? (int)strtol(entry->d_name, NULL, 10) : -1;
         if (number >= 0 && watches(number, fd, &exclusive.data))
             exclusive.epoll = number;
     }

@@ -33,7 +33,7 @@ static uint32_t mix(int t, uint32_t b, uint32_t c, uint32_t d)
 static void add_block(uint32_t h[5], const uint8_t *block)
 {
     uint32_t w[80], v[5];
-    for (int t = 0; t < 16; t++)
+    for (size_t t = 0; t < 16; t++)
         w[t] = load(block + 4 * t);
     for (int t = 16; t < 80; t++)
         w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
@@ -65,6 +65,6 @@ void ws_sha1(struct span text, uint8_t ret[WS_SHA1_SIZE])
     store(end + size - 4, (uint32_t)bits);
     for (size_t at = 0; at < size; at += 64)
         add_block(h, end + at);
-    for (int i = 0; i < 5; i++)
+    for (size_t i = 0; i < 5; i++)
         store(ret + 4 * i, h[i]);
 }
