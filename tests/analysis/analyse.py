@@ -110,7 +110,8 @@ def clang_tidy(build, scratch, name, flags):
 
 
 def cppcheck(build, scratch, name, flags):
-    kept = [flag for flag in flags if flag.startswith(("-D", "-I", "-U")) and not flag.startswith("-I/")]
+    foreign = [flag for flag in flags if flag.startswith("-I/") and not flag.startswith(f"-I{TOP}")]
+    kept = [flag for flag in flags if flag.startswith(("-D", "-I", "-U")) and flag not in foreign]
     return ["cppcheck", "--quiet", "--enable=warning,performance,portability", "--inline-suppr", "--std=c11", "--error-exitcode=1",
             "--library=posix,gnu,bsd,python,zlib,openssl", "--platform=unix64", f"--include={queue_h()}",
             f"--suppressions-list={HERE / 'cppcheck.txt'}", "--template=gcc", *kept, str(TOP / name)]
