@@ -2,7 +2,6 @@
 reloads that no client may notice."""
 
 import hashlib
-import os
 import signal
 
 import pytest
@@ -12,8 +11,6 @@ from load import Load
 from proxies import SEEN_FORMAT, front, fronts, seen
 from wsconn import BINARY, CLOSE, WS, close_payload
 
-# More reloads: they take their time.
-THOROUGH = "TINE_TEST_THOROUGH" in os.environ
 BOTH = fronts("nginx", "haproxy")
 MIB = 1 << 20
 
@@ -125,7 +122,7 @@ def test_reloads_under_load(name):
     """No request fails and none is answered by the proxy itself: the end of a kept connection never meets a request."""
     with Server("behind", {"server": {"workers": 2}}, respawn=True) as server, front(name, server) as proxy:
         with Load(proxy.address, per_connection=50, path="/slow") as load:
-            for _ in range(20 if THOROUGH else 3):
+            for _ in range(20):
                 mark = server.log_mark()
                 server.signal(signal.SIGHUP)
                 server.wait_log("reloaded: generation", mark)
