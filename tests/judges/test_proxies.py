@@ -101,14 +101,16 @@ def order(requests):
 
 
 def heard(sent, clients):
-    """Clients got the answers to what the proxy understood of them, in that order."""
+    """Clients got the answers to what the proxy understood of them, in that order. A proxy that sends a body on before it
+    has all of it may still find it broken, and then says 400 itself, though there is an answer already."""
     ports = defaultdict(list)
     for one in sent:
         if one.id_back != "-":
-            ports[one.port].append(one.id)
+            ports[one.port].append(one)
     for client in clients:
         ids = [ident.decode() for ident in re.findall(rb"(?i)\r\nx-id: ([^\r]*)\r\n", client.got)]
-        assert not client.got.startswith(b"HTTP/") or ids == ports[client.port], (client.got, ports[client.port])
+        must = [one.id for one in ports[client.port] if one.status != "400" or one.id in ids]
+        assert not client.got.startswith(b"HTTP/") or ids == must, (client.got, ports[client.port])
 
 
 @pytest.mark.parametrize("name", fronts())
