@@ -99,6 +99,7 @@ static bool says_refusal(const char *text)
         "PyO3 modules do not yet support subinterpreters",
         "PyO3 modules may only be initialized once per interpreter process",
         "cannot load module more than once per process",
+        "CPU dispatcher tracer already init", /* numpy 2.2 where CPython loads it in the main interpreter first */
         "signal only works in main thread of the main interpreter",
         "set_wakeup_fd only works in main thread of the main interpreter",
         "fork not supported for isolated subinterpreters",
