@@ -69,6 +69,7 @@ def test_row64_order_and_scope():
         assert server.get("/x").body == b"up"
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
+        wait_for(lambda: len(server.events) >= 4, what="the last events, which a thread reads")
         steps = [e.get("step") or e.get("http") for e in server.events]
         assert steps == ["/x", "answered", "shutdown", "over"]
 
