@@ -1,5 +1,5 @@
 /* log_format.h: an access-log format taken apart: literal text and atoms. Checked by conf_check, executed by
- * worker/http/access_log.c. Atoms of gunicorn: h l u t r m U q H s B b f a T M D L p {x}i {x}o {x}e; of hypercorn:
+ * worker/log/access_log.c. Atoms of gunicorn: h l u t r m U q H s B b f a T M D L p {x}i {x}o {x}e; of hypercorn:
  * R S st Uq. "json" stands for one JSON object per line. */
 #ifndef TINE_CONF_LOG_FORMAT_H
 #define TINE_CONF_LOG_FORMAT_H

@@ -21,10 +21,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "conf/conf.h"
-#include "master/file_watch.h"
-#include "master/generation.h"
+#include "master/system/file_watch.h"
+#include "master/fleet/generation.h"
 #include "master/master.h"
-#include "master/workers.h"
+#include "master/fleet/workers.h"
 
 /* Editors and checkouts write several files, or one in several steps. A file that vanished will often
  * be back in a moment under its name. */

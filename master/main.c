@@ -14,11 +14,11 @@
 #include "conf/conf.h"
 #include "conf/conf_cli.h"
 #include "conf/conf_load.h"
-#include "master/apply.h"
-#include "master/generation.h"
+#include "master/system/apply.h"
+#include "master/fleet/generation.h"
 #include "master/import_gunicorn.h"
 #include "master/master.h"
-#include "master/pidfile.h"
+#include "master/system/pidfile.h"
 
 static int print_version(void)
 {

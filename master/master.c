@@ -21,15 +21,15 @@
 #include "common/scoreboard.h"
 #include "common/tickets.h"
 #include "conf/conf.h"
-#include "master/apply.h"
-#include "master/certs.h"
+#include "master/system/apply.h"
+#include "master/fleet/certs.h"
 #include "master/dev_reload.h"
-#include "master/generation.h"
-#include "master/metrics.h"
-#include "master/reap.h"
-#include "master/recycle.h"
-#include "master/seats.h"
-#include "master/workers.h"
+#include "master/fleet/generation.h"
+#include "master/metrics/metrics.h"
+#include "master/fleet/reap.h"
+#include "master/fleet/recycle.h"
+#include "master/fleet/seats.h"
+#include "master/fleet/workers.h"
 
 /* The end of the last failure, in one line: what an operator sees first. */
 static size_t last_line(const char *error, char *to, size_t size)

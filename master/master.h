@@ -9,19 +9,19 @@
 #include <time.h>
 
 #include "common/proctitle.h"
-#include "master/control.h"
-#include "master/daemon.h"
-#include "master/mold.h"
-#include "master/notify.h"
-#include "master/nudge.h"
-#include "master/privs.h"
+#include "master/control/control.h"
+#include "master/system/daemon.h"
+#include "master/fleet/mold.h"
+#include "master/system/notify.h"
+#include "master/fleet/nudge.h"
+#include "master/system/privs.h"
 #include "master/reload.h"
 #include "master/signals.h"
-#include "master/slots.h"
-#include "master/stacks.h"
-#include "master/tally.h"
+#include "master/fleet/slots.h"
+#include "master/fleet/stacks.h"
+#include "master/fleet/tally.h"
 #include "master/upgrade.h"
-#include "master/watchdog.h"
+#include "master/fleet/watchdog.h"
 
 enum master_exit {
     MASTER_EXIT_OK = 0,

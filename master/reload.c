@@ -15,14 +15,14 @@
 #include "common/log.h"
 #include "conf/conf.h"
 #include "conf/conf_load.h"
-#include "master/apply.h"
-#include "master/control.h"
-#include "master/generation.h"
-#include "master/metrics.h"
+#include "master/system/apply.h"
+#include "master/control/control.h"
+#include "master/fleet/generation.h"
+#include "master/metrics/metrics.h"
 #include "master/master.h"
-#include "master/seats.h"
-#include "master/slots.h"
-#include "master/workers.h"
+#include "master/fleet/seats.h"
+#include "master/fleet/slots.h"
+#include "master/fleet/workers.h"
 
 #define OLD_MOST 2
 

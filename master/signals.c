@@ -9,7 +9,7 @@
 
 #include "common/log.h"
 #include "master/master.h"
-#include "master/reap.h"
+#include "master/fleet/reap.h"
 
 static void on_term(int signo, struct master *master)
 {

@@ -20,15 +20,15 @@
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
-#include "master/control.h"
-#include "master/generation.h"
+#include "master/control/control.h"
+#include "master/fleet/generation.h"
 #include "master/master.h"
-#include "master/metrics.h"
-#include "master/notify_main.h"
-#include "master/pidfile.h"
-#include "master/reap.h"
+#include "master/metrics/metrics.h"
+#include "master/system/notify_main.h"
+#include "master/system/pidfile.h"
+#include "master/fleet/reap.h"
 #include "master/upgrade_exec.h"
-#include "master/workers.h"
+#include "master/fleet/workers.h"
 
 /* Past boot_timeout: the new one's own end of it comes first. */
 #define BOOT_EXTRA_MS 2000

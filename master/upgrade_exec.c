@@ -15,9 +15,9 @@
 
 #include "common/log.h"
 #include "conf/conf_cli.h"
-#include "master/generation.h"
+#include "master/fleet/generation.h"
 #include "master/master.h"
-#include "master/spawn.h"
+#include "master/fleet/spawn.h"
 #include "master/upgrade.h"
 
 /* "DIR/NAME" if it can be executed; absolute, malloc'ed. */

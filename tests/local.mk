@@ -1,3 +1,48 @@
+# A server of builtin:hello without master and Python
+noinst_PROGRAMS += tests/unit/h1_serve
+tests_unit_h1_serve_SOURCES = tests/unit/h1_serve.c
+tests_unit_h1_serve_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
+tests_unit_h1_serve_LDADD = $(http_libs) $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS) $(COMPRESS_LIBS)
+
+# Connections driven step by step over socket pairs
+rig_tests = tests/unit/test_h1_split tests/unit/test_h1_conn tests/unit/test_h1_answer
+check_PROGRAMS += $(rig_tests)
+UNIT_TESTS += $(rig_tests)
+rig_sources = tests/unit/rig.c tests/unit/rig.h tests/unit/unit.h
+rig_cppflags = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
+rig_libs = $(http_libs) $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS) $(COMPRESS_LIBS)
+tests_unit_test_h1_split_SOURCES = tests/unit/test_h1_split.c tests/unit/corpus.c tests/unit/corpus.h $(rig_sources)
+tests_unit_test_h1_split_CPPFLAGS = $(rig_cppflags)
+tests_unit_test_h1_split_LDADD = $(rig_libs)
+scripted_sources = tests/unit/scripted.c tests/unit/scripted.h $(rig_sources)
+tests_unit_test_h1_conn_SOURCES = tests/unit/test_h1_conn.c $(scripted_sources)
+tests_unit_test_h1_conn_CPPFLAGS = $(rig_cppflags)
+tests_unit_test_h1_conn_LDADD = $(rig_libs)
+tests_unit_test_h1_answer_SOURCES = tests/unit/test_h1_answer.c $(scripted_sources)
+tests_unit_test_h1_answer_CPPFLAGS = $(rig_cppflags)
+tests_unit_test_h1_answer_LDADD = $(rig_libs)
+
+# Static files: the pure parts
+check_PROGRAMS += tests/unit/test_static
+UNIT_TESTS += tests/unit/test_static
+tests_unit_test_static_SOURCES = tests/unit/test_static.c tests/unit/unit.h
+tests_unit_test_static_LDADD = $(http_libs) $(LIBEVENT_LIBS) $(COMPRESS_LIBS)
+
+# Compression: the codecs, and what fields say
+check_PROGRAMS += tests/unit/test_compress
+UNIT_TESTS += tests/unit/test_compress
+tests_unit_test_compress_SOURCES = tests/unit/test_compress.c tests/unit/unit.h
+tests_unit_test_compress_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
+tests_unit_test_compress_LDADD = $(http_libs) $(LIBEVENT_LIBS) $(INIH_LIBS) \
+	$(HTTP_PARSER_LIBS) $(COMPRESS_LIBS)
+
+check_PROGRAMS += tests/unit/test_ws_handshake
+UNIT_TESTS += tests/unit/test_ws_handshake
+tests_unit_test_ws_handshake_SOURCES = tests/unit/test_ws_handshake.c tests/unit/head.h tests/unit/unit.h
+tests_unit_test_ws_handshake_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
+tests_unit_test_ws_handshake_LDADD = libtine_ws.a $(http_libs) $(LIBEVENT_LIBS) \
+	$(INIH_LIBS) $(HTTP_PARSER_LIBS) $(WSLAY_LIBS) $(LWS_LIBS) $(COMPRESS_LIBS)
+
 
 # HTTP/1: the pure parts
 h1_unit_tests = tests/unit/test_h1_corpus \
@@ -10,7 +55,7 @@ h1_unit_tests = tests/unit/test_h1_corpus \
 	tests/unit/test_access_log
 check_PROGRAMS += $(h1_unit_tests)
 UNIT_TESTS += $(h1_unit_tests)
-h1_unit_libs = libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) $(HTTP_PARSER_LIBS) $(COMPRESS_LIBS)
+h1_unit_libs = $(http_libs) $(LIBEVENT_LIBS) $(HTTP_PARSER_LIBS) $(COMPRESS_LIBS)
 tests_unit_test_h1_corpus_SOURCES = tests/unit/test_h1_corpus.c tests/unit/corpus.c tests/unit/corpus.h tests/unit/unit.h
 tests_unit_test_h1_corpus_CPPFLAGS = $(AM_CPPFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
 tests_unit_test_h1_corpus_LDADD = $(h1_unit_libs)
@@ -34,7 +79,7 @@ h2_unit_tests = tests/unit/test_h2_walk
 check_PROGRAMS += $(h2_unit_tests)
 UNIT_TESTS += $(h2_unit_tests)
 tests_unit_test_h2_walk_SOURCES = tests/unit/test_h2_walk.c tests/unit/unit.h \
-	worker/http/h2_walk.h worker/http/h2_walk.c worker/http/h2_budget.h
+	worker/http2/h2_walk.h worker/http2/h2_walk.c worker/http2/h2_budget.h
 
 # WebSocket
 ws_unit_tests = tests/unit/test_ws_deflate

@@ -6,10 +6,10 @@
 
 #include "common/heritage.h"
 #include "conf/conf.h"
-#include "worker/http/h1_conn.h"
-#include "worker/http/h2_conn.h"
+#include "worker/http1/h1_conn.h"
+#include "worker/http2/h2_conn.h"
 #include "worker/net/conn.h"
-#include "worker/net/tls.h"
+#include "worker/tls/tls.h"
 
 /* By the names of ALPN. */
 static const struct {

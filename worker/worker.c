@@ -15,10 +15,10 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "worker/http/access_log.h"
-#include "worker/http/compress.h"
+#include "worker/log/access_log.h"
+#include "worker/coding/compress.h"
 #include "worker/net/accept.h"
-#include "worker/net/tls.h"
+#include "worker/tls/tls.h"
 #include "worker/protocols.h"
 
 /* The master kills 2 s after graceful_timeout: cancelled tasks and lifespan shut-down share that

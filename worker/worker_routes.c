@@ -8,7 +8,7 @@
 #include "worker/http/admission.h"
 #include "worker/http/builtin.h"
 #include "worker/http/route.h"
-#include "worker/http/static_files.h"
+#include "worker/static/static_files.h"
 #include "worker/worker.h"
 
 static int no_memory(struct worker *w)

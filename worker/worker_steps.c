@@ -6,7 +6,7 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "worker/http/account.h"
+#include "worker/log/account.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/step_watch.h"

@@ -1,7 +1,7 @@
 /* worker_tls.c: the certificates of a worker, where something listens with TLS. */
 #include "common/heritage.h"
-#include "worker/http/h1_conn.h"
-#include "worker/net/tls.h"
+#include "worker/http1/h1_conn.h"
+#include "worker/tls/tls.h"
 #include "worker/protocols.h"
 #include "worker/worker.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/http/h1_body.h"
+#include "worker/http1/h1_body.h"
 
 const char *const fuzz_corpora[] = { "http1_tricky.json", "gunicorn_requests.json", NULL };
 

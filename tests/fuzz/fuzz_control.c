@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/json_out.h"
-#include "master/control_parse.h"
-#include "master/tinectl_json.h"
+#include "master/control/control_parse.h"
+#include "master/tinectl/tinectl_json.h"
 #include "tests/fuzz/fuzz.h"
 
 const char *const fuzz_corpora[] = { "control.json", NULL };

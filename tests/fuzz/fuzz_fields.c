@@ -8,13 +8,13 @@
 #include "conf/conf.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/head.h"
-#include "worker/http/accept_encoding.h"
-#include "worker/http/compress_head.h"
-#include "worker/http/compress_types.h"
+#include "worker/coding/accept_encoding.h"
+#include "worker/coding/compress_head.h"
+#include "worker/coding/compress_types.h"
 #include "worker/http/head_rules.h"
-#include "worker/http/static_cond.h"
-#include "worker/http/static_mime.h"
-#include "worker/http/static_range.h"
+#include "worker/static/static_cond.h"
+#include "worker/static/static_mime.h"
+#include "worker/static/static_range.h"
 
 const char *const fuzz_corpora[] = { NULL };
 

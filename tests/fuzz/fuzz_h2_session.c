@@ -6,8 +6,8 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/rig.h"
-#include "worker/http/h2_conn.h"
-#include "worker/http/h2_priv.h"
+#include "worker/http2/h2_conn.h"
+#include "worker/http2/h2_priv.h"
 
 #define STREAMS 8 /* http2_max_concurrent_streams */
 #define LARGE (200u << 10)

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/http/h1_guard.h"
-#include "worker/http/h1_parse.h"
+#include "worker/http1/h1_guard.h"
+#include "worker/http1/h1_parse.h"
 #include "worker/http/head_rules.h"
 #include "worker/http/req.h"
 

@@ -5,9 +5,9 @@
 
 #include "common/log.h"
 #include "conf/log_format.h"
-#include "master/tinectl_json.h"
+#include "master/tinectl/tinectl_json.h"
 #include "tests/fuzz/fuzz.h"
-#include "worker/http/access_line.h"
+#include "worker/log/access_line.h"
 #include "worker/http/req.h"
 
 #define LIMIT 60 /* of one value */

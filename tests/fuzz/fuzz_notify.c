@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "master/notify.h"
+#include "master/system/notify.h"
 #include "tests/fuzz/fuzz.h"
 
 const char *const fuzz_corpora[] = { NULL };

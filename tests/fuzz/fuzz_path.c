@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/http/h1_guard.h"
-#include "worker/http/h1_parse.h"
+#include "worker/http1/h1_guard.h"
+#include "worker/http1/h1_parse.h"
 #include "worker/http/handler.h"
 #include "worker/http/head_rules.h"
 #include "worker/http/req.h"
 #include "worker/http/route.h"
-#include "worker/http/static_path.h"
+#include "worker/static/static_path.h"
 
 const char *const fuzz_corpora[] = { NULL };
 

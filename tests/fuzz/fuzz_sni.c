@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/net/tls_sni.c"
+#include "worker/tls/tls_sni.c"
 
 #define MOST 20
 

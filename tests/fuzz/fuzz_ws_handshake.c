@@ -5,8 +5,8 @@
 #include <strings.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "worker/http/h1_guard.h"
-#include "worker/http/h1_parse.h"
+#include "worker/http1/h1_guard.h"
+#include "worker/http1/h1_parse.h"
 #include "worker/http/head_rules.h"
 #include "worker/http/req.h"
 #include "worker/ws/ws.h"

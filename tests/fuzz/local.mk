@@ -24,7 +24,7 @@ fuzz:
 endif
 
 fuzz_cppflags = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
-fuzz_libs = libtine_ws.a libtine_http.a libtine_conf.a libtine_common.a $(HTTP_PARSER_LIBS) $(INIH_LIBS) \
+fuzz_libs = libtine_ws.a $(http_libs) $(HTTP_PARSER_LIBS) $(INIH_LIBS) \
 	$(WSLAY_LIBS) $(LWS_LIBS) $(COMPRESS_LIBS) $(LIBEVENT_LIBS) $(FUZZ_ENGINE)
 
 # HTTP/1
@@ -52,7 +52,7 @@ tests_fuzz_fuzz_path_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_fields_SOURCES = tests/fuzz/fuzz_fields.c $(fuzz_common) tests/unit/head.h
 tests_fuzz_fuzz_fields_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_fields_LDADD = $(fuzz_libs)
-tests_fuzz_fuzz_log_SOURCES = tests/fuzz/fuzz_log.c $(fuzz_common) master/tinectl_json.h master/tinectl_json.c
+tests_fuzz_fuzz_log_SOURCES = tests/fuzz/fuzz_log.c $(fuzz_common) master/tinectl/tinectl_json.h master/tinectl/tinectl_json.c
 tests_fuzz_fuzz_log_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_log_LDADD = $(fuzz_libs)
 # What h11_differ.py compares with python-h11
@@ -63,7 +63,7 @@ tests_fuzz_h1_read_LDADD = $(h1_unit_libs)
 # HTTP/2
 tests_fuzz_fuzz_h2_session_SOURCES = tests/fuzz/fuzz_h2_session.c $(fuzz_common) $(rig_sources)
 tests_fuzz_fuzz_h2_session_CPPFLAGS = $(fuzz_cppflags) $(NGHTTP2_CFLAGS)
-tests_fuzz_fuzz_h2_session_LDADD = libtine_http.a libtine_conf.a libtine_common.a $(NGHTTP2_LIBS) $(fuzz_libs)
+tests_fuzz_fuzz_h2_session_LDADD = $(http_libs) $(NGHTTP2_LIBS) $(fuzz_libs)
 
 # WebSocket
 tests_fuzz_fuzz_ws_frames_SOURCES = tests/fuzz/fuzz_ws_frames.c $(fuzz_common) $(rig_sources)
@@ -78,14 +78,14 @@ tests_fuzz_fuzz_ws_deflate_LDADD = $(fuzz_libs)
 
 # The master's
 tests_fuzz_fuzz_control_SOURCES = tests/fuzz/fuzz_control.c $(fuzz_common) \
-	master/control_parse.h master/control_parse.c master/control_commands.def \
-	master/tinectl_json.h master/tinectl_json.c
+	master/control/control_parse.h master/control/control_parse.c master/control/control_commands.def \
+	master/tinectl/tinectl_json.h master/tinectl/tinectl_json.c
 tests_fuzz_fuzz_control_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_control_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(fuzz_common)
 tests_fuzz_fuzz_conf_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_conf_LDADD = $(fuzz_libs)
-tests_fuzz_fuzz_notify_SOURCES = tests/fuzz/fuzz_notify.c $(fuzz_common) master/notify.h master/notify.c
+tests_fuzz_fuzz_notify_SOURCES = tests/fuzz/fuzz_notify.c $(fuzz_common) master/system/notify.h master/system/notify.c
 tests_fuzz_fuzz_notify_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_notify_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_ipc_SOURCES = tests/fuzz/fuzz_ipc.c $(fuzz_common)

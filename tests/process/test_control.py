@@ -482,7 +482,7 @@ def test_wrong_use_of_tinectl():
             assert tinectl(s, *words, status=1).endswith("Try tinectl --help.\n")
         assert "Usage" in tinectl(s, "--help") and tinectl(s, "--version").startswith("tinectl ")
         # Every command of the protocol is in the help.
-        for name in re.findall(r'\(\w+, "(\w+)"', (Path(__file__).parents[2] / "master/control_commands.def").read_text()):
+        for name in re.findall(r'\(\w+, "(\w+)"', (Path(__file__).parents[2] / "master/control/control_commands.def").read_text()):
             assert re.search(rf"^  {name}\b", tinectl(s, "--help"), re.M), name
 
 

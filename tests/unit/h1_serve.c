@@ -16,9 +16,9 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "worker/http/access_log.h"
+#include "worker/log/access_log.h"
 #include "worker/http/builtin.h"
-#include "worker/http/h1_conn.h"
+#include "worker/http1/h1_conn.h"
 #include "worker/net/accept.h"
 #include "worker/net/conn.h"
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/http/h1_guard.h"
-#include "worker/http/h1_parse.h"
+#include "worker/http1/h1_guard.h"
+#include "worker/http1/h1_parse.h"
 #include "worker/http/req.h"
 
 /* Lines are joined as they are: write the CRLFs. The head must be acceptable to guard and parser. */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "worker/http/h1_conn.h"
+#include "worker/http1/h1_conn.h"
 
 #define DEADLINE_MS 20000
 

@@ -7,8 +7,8 @@
 
 #include "tests/unit/head.h"
 #include "tests/unit/unit.h"
-#include "worker/http/access_line.h"
-#include "worker/http/access_log.h"
+#include "worker/log/access_line.h"
+#include "worker/log/access_log.h"
 #include "worker/http/head_rules.h"
 
 static const struct endpoint client = { "192.0.2.7", 4711 };

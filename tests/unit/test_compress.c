@@ -4,9 +4,9 @@
 #include <zlib.h>
 
 #include "tests/unit/unit.h"
-#include "worker/http/compress_codec.h"
-#include "worker/http/compress_head.h"
-#include "worker/http/compress_types.h"
+#include "worker/coding/compress_codec.h"
+#include "worker/coding/compress_head.h"
+#include "worker/coding/compress_types.h"
 
 /* --- media types --- */
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "worker/http/h1_body.h"
+#include "worker/http1/h1_body.h"
 
 static const struct h1_limits limits = { 8190, 20, 8190, 65536 };
 

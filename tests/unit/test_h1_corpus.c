@@ -5,9 +5,9 @@
 
 #include "tests/unit/corpus.h"
 #include "tests/unit/unit.h"
-#include "worker/http/h1_body.h"
-#include "worker/http/h1_guard.h"
-#include "worker/http/h1_parse.h"
+#include "worker/http1/h1_body.h"
+#include "worker/http1/h1_guard.h"
+#include "worker/http1/h1_parse.h"
 #include "worker/http/head_rules.h"
 #include "worker/http/req.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "worker/http/h1_guard.h"
+#include "worker/http1/h1_guard.h"
 
 static const struct h1_limits limits = { 200, 10, 100, 600 };
 

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "worker/http/h2_budget.h"
-#include "worker/http/h2_walk.h"
+#include "worker/http2/h2_budget.h"
+#include "worker/http2/h2_walk.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

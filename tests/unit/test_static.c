@@ -8,10 +8,10 @@
 
 #include "tests/unit/unit.h"
 #include "worker/http/route.h"
-#include "worker/http/static_cond.h"
-#include "worker/http/static_mime.h"
-#include "worker/http/static_path.h"
-#include "worker/http/static_range.h"
+#include "worker/static/static_cond.h"
+#include "worker/static/static_mime.h"
+#include "worker/static/static_path.h"
+#include "worker/static/static_range.h"
 
 /* want: NULL = refused. */
 static void decodes(const char *raw, size_t n, const char *want, bool slash)

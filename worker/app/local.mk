@@ -1,8 +1,12 @@
-# app, asgi and wsgi make one library.
-app_sources = worker/app/interface.h worker/app/app_load.h worker/app/app_load.c \
-	worker/app/mount.h worker/app/mount.c \
+# Sources stand in the order of floors: a file calls only what is listed before it.
+noinst_LIBRARIES += libtine_app.a
+libtine_app_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS) $(fault_cppflags)
+libtine_app_a_SOURCES = \
+	worker/app/interface.h \
+	worker/app/app_load.h worker/app/app_load.c \
 	worker/app/app_report.h worker/app/app_report.c \
-	worker/app/import_gunicorn.c
+	worker/app/import_gunicorn.c \
+	worker/app/mount.h worker/app/mount.c
 
 nodist_libtine_app_a_SOURCES = worker/app/app_load_py.h worker/app/import_gunicorn_py.h
 BUILT_SOURCES += worker/app/app_load_py.h worker/app/import_gunicorn_py.h

@@ -8,7 +8,7 @@
 #include "worker/asgi/asgi_tls.h"
 #include "worker/http/req.h"
 #include "worker/net/conn.h"
-#include "worker/net/tls.h"
+#include "worker/tls/tls.h"
 #include "worker/ws/ws.h"
 
 /* --- shared by all scopes --- */

@@ -3,7 +3,7 @@
 #include "worker/asgi/asgi_tls.h"
 
 #include "worker/asgi/asgi_state.h"
-#include "worker/net/tls.h"
+#include "worker/tls/tls.h"
 
 /* The server's certificate as text, which nearly all connections have in common. Borrowed. */
 static PyObject *server_cert(struct asgi *asgi, const struct tls_info *info)

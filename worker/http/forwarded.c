@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "conf/conf.h"
-#include "worker/http/h1_chars.h"
+#include "worker/http/chars.h"
 #include "worker/http/head_rules.h"
 #include "worker/http/req.h"
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "worker/http/h1_chars.h"
+#include "worker/http/chars.h"
 #include "worker/http/req.h"
 
 #define MAX_LENGTH_DIGITS 18 /* below 2^63, without a check for overflow */

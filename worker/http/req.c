@@ -9,7 +9,7 @@
 #include <sys/un.h>
 
 #include "common/heritage.h"
-#include "worker/http/compress.h"
+#include "worker/coding/compress.h"
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
 

@@ -5,9 +5,9 @@
 #include <assert.h>
 
 #include "common/clock.h"
-#include "worker/http/access_log.h"
-#include "worker/http/compress.h"
-#include "worker/http/h1_chars.h"
+#include "worker/log/access_log.h"
+#include "worker/coding/compress.h"
+#include "worker/http/chars.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/net/conn.h"

@@ -10,10 +10,3 @@ libtine_ws_a_CPPFLAGS += $(LWS_CFLAGS)
 libtine_ws_a_SOURCES += worker/ws/ws_lws.h worker/ws/ws_lws.c worker/ws/ws_lws_loop.c worker/ws/ws_lws_wsi.c \
 	worker/ws/ws_lws_out.c
 endif
-
-check_PROGRAMS += tests/unit/test_ws_handshake
-UNIT_TESTS += tests/unit/test_ws_handshake
-tests_unit_test_ws_handshake_SOURCES = tests/unit/test_ws_handshake.c tests/unit/head.h tests/unit/unit.h
-tests_unit_test_ws_handshake_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
-tests_unit_test_ws_handshake_LDADD = libtine_ws.a libtine_http.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS) \
-	$(INIH_LIBS) $(HTTP_PARSER_LIBS) $(WSLAY_LIBS) $(LWS_LIBS) $(COMPRESS_LIBS)

@@ -2,7 +2,7 @@
  * but for the budget that it asks after; holds no stream. */
 #include <stdio.h>
 
-#include "worker/http/h1_chars.h"
+#include "worker/http/chars.h"
 #include "worker/ws/ws_deflate.h"
 
 struct param {

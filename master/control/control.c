@@ -1,0 +1,296 @@
+/* control.c: see control.h. The socket: its path, its mode, who may connect. Must never let a
+ * client hold up the master: everything is non-blocking and bounded. */
+#include "master/control/control.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/fdutil.h"
+#include "common/json_out.h"
+#include "common/log.h"
+#include "conf/conf.h"
+#include "master/fleet/generation.h"
+#include "master/master.h"
+#include "master/system/privs.h"
+
+#define BACKLOG 128
+#define PAUSE_MS 500L /* without descriptors */
+#define REFUSED_MS 1000 /* between two lines about peers that were refused */
+
+/* --- who --- */
+
+/* Root, and whom the master runs as; the mode of the file comes before. */
+static bool may_speak(uid_t uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
+/* Anybody who may open the file can come as often as he likes: a line a second is enough. */
+static void log_refused(struct control *control, const struct ucred *peer)
+{
+    uint64_t now = clock_ms();
+    control->n_refused++;
+    if (control->refused_ms && now - control->refused_ms < REFUSED_MS)
+        return;
+    log_warning("control: refused process %d of user %u (%llu refused so far)", (int)peer->pid, (unsigned)peer->uid,
+                (unsigned long long)control->n_refused);
+    control->refused_ms = now;
+}
+
+static void welcome(struct master *master, int fd)
+{
+    static const char busy[] = "{\"ok\":false,\"error\":\"too many clients\"}\n";
+    static const char refused[] = "{\"ok\":false,\"error\":\"only root and the user of the master "
+                                  "may use the control socket\"}\n";
+    struct ucred peer = { .pid = 0, .uid = (uid_t)-1 };
+    socklen_t n = sizeof(peer);
+    const char *why = NULL;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || !may_speak(peer.uid)) {
+        why = refused;
+        log_refused(&master->control, &peer);
+    } else if (master->control.n_clients >= CONTROL_CLIENTS_MAX) {
+        why = busy;
+    }
+    if (!why) {
+        control_client_open(master, fd, peer.pid, peer.uid);
+        return;
+    }
+    if (send(fd, why, strlen(why), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_debug("control: a client that was refused did not hear why: %s", strerror(errno));
+    close(fd);
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct timeval pause = { .tv_usec = PAUSE_MS * 1000 };
+    struct master *master = arg;
+    // cppcheck-suppress nullPointer ; accept(2) takes it
+    int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (client >= 0) {
+        welcome(master, client);
+    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        log_warning("control: cannot accept: %s", strerror(errno));
+        event_del(&master->control.acceptable);
+        event_add(&master->control.pause, &pause);
+    }
+}
+
+static void on_pause(evutil_socket_t fd, short what, void *arg)
+{
+    struct master *master = arg;
+    if (master->control.listeners.n)
+        event_add(&master->control.acceptable, NULL);
+}
+
+/* --- the socket --- */
+
+/* 0, or -1 logged. */
+static int open_socket(struct listeners *to, const struct conf_control *conf)
+{
+    static const struct privs none = { 0 };
+    char text[sizeof("unix:") + 128];
+    snprintf(text, sizeof(text), "unix:%s", conf->socket);
+    const struct conf_bind bind = { .kind = CONF_BIND_UNIX, .text = text, .path = conf->socket };
+    const struct conf_server like = { .socket_mode = conf->mode, .backlog = BACKLOG };
+    if (listen_unix(to, &bind, &like, &none) == 0)
+        return 0;
+    log_critical("control.socket %s cannot be opened", conf->socket);
+    listeners_done(to);
+    return -1;
+}
+
+static int watch(struct master *master)
+{
+    struct control *control = &master->control;
+    if (!control->listeners.n)
+        return 0;
+    return event_assign(&control->acceptable, master->base, control->listeners.v[0].fd,
+                        EV_READ | EV_PERSIST, on_acceptable, master) < 0 ||
+                   event_add(&control->acceptable, NULL) < 0
+               ? -1
+               : 0;
+}
+
+static void unwatch(struct control *control)
+{
+    if (event_initialized(&control->acceptable))
+        event_del(&control->acceptable);
+    if (event_initialized(&control->pause))
+        event_del(&control->pause);
+}
+
+/* 0, or -1 logged. */
+static int open_and_watch(struct master *master)
+{
+    struct control *control = &master->control;
+    if (open_socket(&control->listeners, &master->conf->control) < 0)
+        return -1;
+    if (watch(master) == 0)
+        return 0;
+    log_critical("control.socket: out of memory");
+    listeners_done(&control->listeners);
+    return -1;
+}
+
+int control_open(struct master *master)
+{
+    struct control *control = &master->control;
+    TAILQ_INIT(&control->clients);
+    evtimer_assign(&control->pause, master->base, on_pause, master);
+    control->mode = master->conf->control.mode;
+    /* A new binary takes the path when it is ready, not before. */
+    if (!master->conf->control.socket || master->upgrade.state == UPGRADE_HEIR)
+        return 0;
+    return open_and_watch(master);
+}
+
+void control_take_over(struct master *master)
+{
+    const char *path = master->conf->control.socket;
+    if (!path || master->control.listeners.n)
+        return;
+    struct stat st;
+    if (master->upgrade.state == UPGRADE_HEIR && path[0] != '@' && lstat(path, &st) == 0 &&
+        S_ISSOCK(st.st_mode) && unlink(path) < 0)
+        log_error("control.socket %s: %s", path, strerror(errno));
+    if (open_and_watch(master) < 0)
+        log_error("control.socket: tinectl does not reach this binary");
+}
+
+void control_take_back(struct master *master)
+{
+    struct control *control = &master->control;
+    if (!master->conf->control.socket || master->state == MASTER_STOPPING)
+        return;
+    unwatch(control);
+    listeners_done(&control->listeners);
+    if (open_and_watch(master) < 0)
+        log_error("control.socket: tinectl does not reach this binary");
+}
+
+void control_close(struct master *master)
+{
+    struct control *control = &master->control;
+    if (!control->clients.tqh_last) /* it was never opened */
+        return;
+    unwatch(control);
+    control_rollback(master);
+    while (!TAILQ_EMPTY(&control->clients))
+        control_client_leave(TAILQ_FIRST(&control->clients));
+    listeners_done(&control->listeners);
+}
+
+/* --- reload --- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+int control_prepare(struct master *master, const struct conf *next)
+{
+    struct control *control = &master->control;
+    if (same_text(master->conf->control.socket, next->control.socket))
+        return 0;
+    control->prepared = true;
+    if (!next->control.socket || open_socket(&control->next, &next->control) == 0)
+        return 0;
+    control->prepared = false;
+    return -1;
+}
+
+void control_rollback(struct master *master)
+{
+    struct control *control = &master->control;
+    if (control->prepared)
+        listeners_done(&control->next);
+    control->prepared = false;
+}
+
+/* Of the socket that we made and of nothing that took its place: 0, or -1 with errno. */
+static int change_mode(const struct listeners *listeners, const struct conf_control *conf)
+{
+    char link[32];
+    struct stat st;
+    int fd = open(conf->socket, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = -1;
+    if (fd >= 0 && fstat(fd, &st) == 0) {
+        const struct listen_file *ours = listeners->files;
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        errno = EEXIST;
+        if (listeners->n_files && st.st_dev == ours->dev && st.st_ino == ours->ino)
+            rc = chmod(link, conf->mode);
+    }
+    fd_close(&fd);
+    return rc;
+}
+
+/* The present configuration is that of the reload already. */
+void control_commit(struct master *master)
+{
+    struct control *control = &master->control;
+    const struct conf_control *conf = &master->conf->control;
+    if (control->prepared) {
+        unwatch(control);
+        listeners_replace(&control->listeners, &control->next);
+        control->listeners = control->next;
+        control->next = (struct listeners){ 0 };
+        control->prepared = false;
+        if (watch(master) < 0)
+            log_error("control.socket: out of memory: nobody hears it");
+        else if (conf->socket)
+            log_info("control socket is %s", conf->socket);
+    } else if (conf->socket && conf->socket[0] != '@' && conf->mode != control->mode &&
+               change_mode(&control->listeners, conf) < 0) {
+        log_error("control.mode: %s: %s", conf->socket, strerror(errno));
+    }
+    control->mode = conf->mode;
+}
+
+/* --- those who wait for one --- */
+
+static void answer_reload(struct control_client *client)
+{
+    const struct master *master = client->master;
+    if (master->reload.last_failed) {
+        const char *error = master->reload.error;
+        control_answer_error(client, error ? error : "out of memory");
+        return;
+    }
+    struct buf line = { 0 };
+    struct json_out j;
+    json_begin_document(&j, &line);
+    json_object(&j, NULL);
+    json_bool(&j, "ok", true);
+    json_uint(&j, "generation", master->current->number);
+    json_uint(&j, "workers", slots_ready(&master->slots, master->current));
+    json_end_object(&j);
+    if (json_end_document(&j) < 0)
+        control_answer_error(client, "out of memory");
+    else
+        control_client_answer(client, &line);
+    buf_release(&line);
+}
+
+void control_reload_ended(struct master *master)
+{
+    struct control_client *client;
+    TAILQ_FOREACH(client, &master->control.clients, link)
+    if (client->waits == CONTROL_WAIT_RELOAD && client->reload <= master->reload.begun)
+        answer_reload(client);
+}
+
+void control_reload_cancelled(struct master *master)
+{
+    struct control_client *client;
+    TAILQ_FOREACH(client, &master->control.clients, link)
+    if (client->waits == CONTROL_WAIT_RELOAD)
+        control_answer_error(client, "the service stops");
+}

@@ -1,0 +1,152 @@
+/* control_client.c: the conversation with one client: lines in, lines of JSON out. One request at a
+ * time, and the next is not looked at before the answer has left: so a client that sends without
+ * reading fills its own socket and nothing of ours. */
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "master/control/control.h"
+#include "master/master.h"
+#include "master/fleet/stacks.h"
+
+#define IDLE_S 60  /* without a request */
+#define WRITE_S 20 /* in which it takes nothing of its answer */
+#define READ_MOST ((size_t)2 * (CONTROL_LINE_MAX + 2))
+
+static bool has_unsent(const struct control_client *client)
+{
+    return evbuffer_get_length(bufferevent_get_output(client->io)) > 0;
+}
+
+/* One request, if a whole line is there. Whether there was one. */
+static bool take_request(struct control_client *client)
+{
+    struct evbuffer *input = bufferevent_get_input(client->io);
+    struct control_request request;
+    size_t n = 0;
+    char *line = evbuffer_readln(input, &n, EVBUFFER_EOL_CRLF);
+    if (!line && evbuffer_get_length(input) <= CONTROL_LINE_MAX + 1)
+        return false;
+    const char *why = line ? control_parse(line, n, &request) : "the line is too long";
+    client->last = !line;
+    if (why)
+        control_answer_error(client, why);
+    else
+        control_do(client, &request);
+    free(line);
+    return true;
+}
+
+/* Goes on as far as it can; the client may be gone after it. */
+static void go_on(struct control_client *client)
+{
+    while (client->waits == CONTROL_WAIT_NOTHING && !has_unsent(client)) {
+        if (!client->last && take_request(client))
+            continue;
+        if (client->last || client->eof)
+            control_client_free(client);
+        return;
+    }
+}
+
+/* Not only done with sending. */
+static bool is_gone(const struct control_client *client)
+{
+    struct pollfd p = { .fd = bufferevent_getfd(client->io) };
+    return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
+}
+
+static void on_read(struct bufferevent *io, void *arg)
+{
+    go_on(arg);
+}
+
+static void on_written(struct bufferevent *io, void *arg)
+{
+    go_on(arg);
+}
+
+static void on_event(struct bufferevent *io, short what, void *arg)
+{
+    struct control_client *client = arg;
+    if (what & BEV_EVENT_EOF && !is_gone(client)) {
+        client->eof = true;
+        go_on(client);
+    } else if (what & BEV_EVENT_TIMEOUT && what & BEV_EVENT_READING &&
+               (client->waits != CONTROL_WAIT_NOTHING || has_unsent(client))) {
+        bufferevent_enable(io, EV_READ);
+    } else {
+        control_client_free(client);
+    }
+}
+
+void control_client_open(struct master *master, int fd, pid_t pid, uid_t uid)
+{
+    static const struct timeval idle = { .tv_sec = IDLE_S }, writing = { .tv_sec = WRITE_S };
+    struct control_client *client = calloc(1, sizeof(*client));
+    if (client)
+        client->io = bufferevent_socket_new(master->base, fd, 0);
+    if (!client || !client->io) {
+        log_error("control: out of memory for a client");
+        free(client);
+        close(fd);
+        return;
+    }
+    client->master = master;
+    client->pid = pid;
+    client->uid = uid;
+    TAILQ_INSERT_TAIL(&master->control.clients, client, link);
+    master->control.n_clients++;
+    bufferevent_setcb(client->io, on_read, on_written, on_event, client);
+    bufferevent_setwatermark(client->io, EV_READ, 0, READ_MOST);
+    bufferevent_set_timeouts(client->io, &idle, &writing);
+    bufferevent_enable(client->io, EV_READ | EV_WRITE);
+}
+
+void control_client_answer(struct control_client *client, struct buf *line)
+{
+    struct evbuffer *output = bufferevent_get_output(client->io);
+    client->waits = CONTROL_WAIT_NOTHING;
+    if (evbuffer_add(output, line->p + line->start, buf_len(line)) < 0 ||
+        evbuffer_add(output, "\n", 1) < 0) {
+        log_error("control: out of memory for an answer");
+        client->last = true;
+    }
+    buf_release(line);
+}
+
+static void forget(struct control_client *client)
+{
+    if (client->waits == CONTROL_WAIT_STACKS)
+        stacks_forget(client->master, client);
+    TAILQ_REMOVE(&client->master->control.clients, client, link);
+    client->master->control.n_clients--;
+    bufferevent_free(client->io);
+    free(client);
+}
+
+void control_client_free(struct control_client *client)
+{
+    int fd = bufferevent_getfd(client->io);
+    forget(client);
+    close(fd);
+}
+
+void control_client_leave(struct control_client *client)
+{
+    int fd = bufferevent_getfd(client->io);
+    bool closes = client->waits != CONTROL_WAIT_STOP;
+    if (has_unsent(client) && evbuffer_write(bufferevent_get_output(client->io), fd) < 0)
+        log_debug("control: the last answer to process %d is lost: %s", (int)client->pid,
+                  strerror(errno));
+    forget(client);
+    if (closes)
+        close(fd);
+}

@@ -1,0 +1,292 @@
+/* spawn.c: see spawn.h. The child keeps the standard streams, the log, the listening sockets and
+ * its end of the socketpair, and nothing else of the master's: a descriptor too many would keep a
+ * port busy or hide an EOF.
+ *
+ * A child that boots dies with the master (PR_SET_PDEATHSIG): it may be stuck in an import, where it
+ * would not see EOF, and has no requests yet. Before it accepts, it takes that back: a worker whose
+ * master dies then sees EOF and drains instead of being cut.
+ */
+#include "master/fleet/spawn.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fdutil.h"
+#include "common/heritage.h"
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/scoreboard.h"
+#include "conf/conf.h"
+#include "master/system/apply.h"
+#include "master/system/daemon.h"
+#include "master/dev_reload.h"
+#include "master/fleet/generation.h"
+#include "master/fleet/workers.h"
+#include "master/master.h"
+#include "master/fleet/mold.h"
+#include "master/fleet/seats.h"
+#include "master/fleet/slots.h"
+#include "master/fleet/stacks.h"
+
+static int compare_ints(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+static void close_from_to(int first, int last)
+{
+    if (first > last || close_range((unsigned)first, (unsigned)last, 0) == 0)
+        return;
+    long most = sysconf(_SC_OPEN_MAX);
+    for (int fd = first; fd <= last && fd < most; fd++)
+        close(fd);
+}
+
+/* 0, or -1: out of memory. */
+static int close_what_is_the_masters(const struct listeners *listeners, int ipc_fd, int stacks_fd)
+{
+    int log_fds[LOG_MAX_FDS];
+    size_t n_log = log_own_fds(log_fds);
+    size_t n = 0, most = listeners->n_serving + n_log + 2;
+    int *keep = calloc(most, sizeof(*keep));
+    if (!keep)
+        return -1;
+    for (size_t i = 0; i < listeners->n_serving; i++)
+        keep[n++] = listeners->v[i].fd;
+    for (size_t i = 0; i < n_log; i++)
+        keep[n++] = log_fds[i];
+    keep[n++] = ipc_fd;
+    if (stacks_fd >= 0)
+        keep[n++] = stacks_fd;
+    qsort(keep, n, sizeof(*keep), compare_ints);
+    int next = STDERR_FILENO + 1;
+    for (size_t i = 0; i < n; i++) {
+        close_from_to(next, keep[i] - 1);
+        if (keep[i] >= next)
+            next = keep[i] + 1;
+    }
+    close_from_to(next, INT32_MAX);
+    free(keep);
+    return 0;
+}
+
+void spawn_default_signals(void)
+{
+    struct sigaction dfl = { .sa_handler = SIG_DFL };
+    signal(SIGUSR2, SIG_IGN); /* somebody may ask for stacks before Python can write them */
+    for (int signo = 1; signo < NSIG; signo++)
+        if (signo != SIGPIPE && signo != SIGXFSZ && signo != SIGUSR2)
+            sigaction(signo, &dfl, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* libevent remembers one base per process as that of signals, and the child still shares the
+ * master's epoll and pipes: reinit gives it copies of its own, which can then be freed without
+ * touching the master's. */
+static int forget_base(struct event_base *base)
+{
+    if (event_reinit(base) < 0)
+        return -1;
+    event_base_free(base);
+    return 0;
+}
+
+/* A generation that does not serve yet may log elsewhere than the master does. */
+static int follow_log(const struct conf_log *now, const struct conf *conf, int ipc_fd)
+{
+    if (now->loglevel == conf->log.loglevel && strcmp(now->errorlog, conf->log.errorlog) == 0)
+        return 0;
+    if (apply_log(conf) == 0)
+        return 0;
+    const char why[] = "log.errorlog cannot be opened";
+    if (ipc_send(ipc_fd, IPC_FAILED, why, sizeof(why) - 1) < 0)
+        log_debug("the master is gone");
+    return -1;
+}
+
+int spawn_channels_open(struct spawn_channels *channels)
+{
+    if (ipc_pair(channels->ipc) < 0)
+        return -1;
+    /* A signal handler writes there: it must not wait for us. */
+    if (pipe2(channels->stacks, O_CLOEXEC | O_NONBLOCK) == 0)
+        return 0;
+    fd_close(&channels->ipc[0]);
+    fd_close(&channels->ipc[1]);
+    return -1;
+}
+
+void spawn_channels_close(struct spawn_channels *channels, unsigned side)
+{
+    fd_close(&channels->ipc[side]);
+    fd_close(&channels->stacks[side]);
+}
+
+/* What is to be born. */
+struct birth {
+    const struct generation *generation;
+    const struct slot *slot; /* NULL: a mold */
+    int ipc_fd, stacks_fd;   /* the child's ends; a mold has no stacks_fd */
+    pid_t master;
+};
+
+static const char *title_name(const struct conf *conf)
+{
+    return conf->server.proc_name ? conf->server.proc_name : "tine";
+}
+
+/* In the child, up to where the worker begins. */
+static void leave_master(const struct master *master, const struct birth *birth)
+{
+    const struct generation *generation = birth->generation;
+    const struct conf *conf = generation->conf;
+    if (forget_base(master->base) < 0) {
+        log_critical("no event loop after the fork: %s", strerror(errno));
+        _exit(WORKER_EXIT_BOOT);
+    }
+    spawn_default_signals();
+    if (dev_reload_is_fresh(master, generation))
+        setenv("PYTHONDONTWRITEBYTECODE", "1", 0);
+    if (follow_log(&master->conf->log, conf, birth->ipc_fd) < 0)
+        _exit(WORKER_EXIT_BOOT);
+    if (master->daemon.on)
+        daemon_detach_stdio();
+    if (close_what_is_the_masters(&generation->listeners, birth->ipc_fd, birth->stacks_fd) < 0 ||
+        privs_drop(&master->privs) < 0 || (conf->server.no_new_privileges && privs_no_new() < 0))
+        _exit(WORKER_EXIT_BOOT);
+    privs_set_environment(&master->privs);
+    umask((mode_t)conf->server.umask);
+    /* Behind the change of user, which would clear it. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        log_debug("PR_SET_PDEATHSIG: %m");
+    if (getppid() != birth->master)
+        _exit(WORKER_EXIT_BOOT);
+}
+
+static _Noreturn void be_child(const struct master *master, const struct birth *birth)
+{
+    const struct generation *generation = birth->generation;
+    const struct slot *slot = birth->slot;
+    const struct conf *conf = generation->conf;
+    struct heritage heritage = {
+        .conf = conf,
+        .listeners = generation->listeners.v,
+        .n_listeners = generation->listeners.n_serving,
+        .scoreboard = master->scoreboard,
+        .vault = generation->certs.vault,
+        .tickets = master->tickets,
+        .slot = slot ? slot->index : 0,
+        .generation = generation->number,
+        .ipc_fd = birth->ipc_fd,
+        .stacks_fd = birth->stacks_fd,
+        .main_interpreter = slot ? slot->main_interpreter : true,
+    };
+    if (slot)
+        proctitle_set(&master->title, "%s: worker %u", title_name(conf), slot->index + 1);
+    else
+        proctitle_set(&master->title, "%s: mold", title_name(conf));
+    leave_master(master, birth);
+    _exit(slot ? worker_main(&heritage) : mold_main(&heritage, &master->title, title_name(conf)));
+}
+
+/* Signals wait while we are two: in the child the master's handlers would write into the master's
+ * own event base. */
+static pid_t fork_quietly(const struct master *master, const struct birth *birth)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0)
+        be_child(master, birth);
+    int saved = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return pid;
+}
+
+/* 0, or -1. */
+static int listen_to(struct slot *slot)
+{
+    struct event_base *base = slot->master->base;
+    const short what = EV_READ | EV_PERSIST;
+    if (event_assign(&slot->stacks, base, slot->stacks_fd, what, on_slot_stacks, slot) < 0 ||
+        event_assign(&slot->ipc, base, slot->ipc_fd, what, on_slot_ipc, slot) < 0 ||
+        event_add(&slot->ipc, NULL) < 0)
+        return -1;
+    return event_add(&slot->stacks, NULL);
+}
+
+void spawn_adopt(struct slot *slot, pid_t pid, struct spawn_channels *channels)
+{
+    slot->pid = pid;
+    slot->started_ms = clock_ms();
+    slot->master->tally.started++;
+    slot->ipc_fd = channels->ipc[0];
+    slot->stacks_fd = channels->stacks[0];
+    slot_set_state(slot, SLOT_STARTING);
+    if (listen_to(slot) < 0) {
+        /* Deaf to its worker the master cannot go on with it; reaping clears up. */
+        log_error("worker %u: cannot listen to it", slot->index + 1);
+        privs_signal(&slot->master->privs, pid, SIGKILL);
+        slot_set_state(slot, SLOT_KILLED);
+        return;
+    }
+    slot_arm(slot, slot->generation->conf->server.boot_timeout);
+    log_info("worker %u (pid %d) started", slot->index + 1, (int)pid);
+}
+
+int spawn_worker(struct master *master, struct slot *slot)
+{
+    const struct generation *generation = slot->generation;
+    const struct conf_app *app = &generation->conf->app;
+    struct spawn_channels channels;
+    if (app->preload_app)
+        return mold_order(master, slot);
+    if (spawn_channels_open(&channels) < 0) {
+        log_error("worker %u: no socketpair or pipe: %s", slot->index + 1, strerror(errno));
+        return -1;
+    }
+    scoreboard_clear(master->scoreboard, slot->index);
+    seats_give(master, slot);
+    slot->main_interpreter = generation->main_interpreter || app->interpreter == CONF_INTERPRETER_MAIN;
+    pid_t pid = fork_quietly(master, &(struct birth){ generation, slot, channels.ipc[1],
+                                                      channels.stacks[1], getpid() });
+    spawn_channels_close(&channels, 1);
+    if (pid < 0) {
+        log_error("worker %u: fork: %s", slot->index + 1, strerror(errno));
+        spawn_channels_close(&channels, 0);
+        return -1;
+    }
+    spawn_adopt(slot, pid, &channels);
+    return 0;
+}
+
+pid_t spawn_mold(struct master *master, const struct generation *generation, int *ret_fd)
+{
+    int ipc[2];
+    if (ipc_pair(ipc) < 0) {
+        log_error("mold: no socketpair: %s", strerror(errno));
+        return -1;
+    }
+    pid_t pid = fork_quietly(master, &(struct birth){ generation, NULL, ipc[1], -1, getpid() });
+    fd_close(&ipc[1]);
+    if (pid < 0) {
+        log_error("mold: fork: %s", strerror(errno));
+        fd_close(&ipc[0]);
+        return -1;
+    }
+    *ret_fd = ipc[0];
+    return pid;
+}

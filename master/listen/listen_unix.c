@@ -1,0 +1,156 @@
+/* listen_unix.c: Unix sockets: files with a mode, left-overs of a dead server, the abstract name
+ * space. Must never take a path away from a server that lives, or remove anything that is not a
+ * socket. */
+#include "master/listen/listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/fdutil.h"
+#include "common/log.h"
+#include "conf/conf.h"
+#include "master/system/privs.h"
+
+/* 0 if somebody accepts there, else errno of the try. */
+static int try_connect(const struct sockaddr_un *addr, socklen_t n)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return errno;
+    int rc = connect(fd, (const struct sockaddr *)addr, n) < 0 ? errno : 0;
+    fd_close(&fd);
+    return rc == EAGAIN ? 0 : rc; /* EAGAIN: its queue is full */
+}
+
+/* Makes the path free if a dead server left it. 0, or -1 logged. */
+static int clear_stale(const struct conf_bind *bind, const struct sockaddr_un *addr, socklen_t n)
+{
+    struct stat st;
+    if (lstat(bind->path, &st) < 0) {
+        if (errno == ENOENT)
+            return 0;
+        log_critical("bind %s: %s", bind->text, strerror(errno));
+        return -1;
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        log_critical("bind %s: the path exists and is not a socket", bind->text);
+        return -1;
+    }
+    int why = try_connect(addr, n);
+    if (why == 0 || why == EPROTOTYPE) {
+        log_critical("bind %s: already in use by another process", bind->text);
+        return -1;
+    }
+    if (why != ECONNREFUSED) {
+        log_critical("bind %s: the socket is there and cannot be tried: %s", bind->text,
+                     strerror(why));
+        return -1;
+    }
+    if (unlink(bind->path) < 0 && errno != ENOENT) {
+        log_critical("bind %s: a dead server left the socket, and it cannot be removed: %s",
+                     bind->text, strerror(errno));
+        return -1;
+    }
+    log_info("bind %s: removed the socket that a dead server left", bind->text);
+    return 0;
+}
+
+/* The mode must be right from the first moment: a chmod() later leaves a gap. */
+static int bind_with_mode(int fd, const struct sockaddr_un *addr, socklen_t n, unsigned mode)
+{
+    mode_t before = umask((mode_t)(~mode & 0777));
+    int rc = bind(fd, (const struct sockaddr *)addr, n);
+    int saved = errno;
+    umask(before);
+    errno = saved;
+    return rc;
+}
+
+bool listen_unix_is_there(const struct conf_bind *bind)
+{
+    struct stat st;
+    return bind->path[0] == '@' || lstat(bind->path, &st) == 0 || errno != ENOENT;
+}
+
+int listen_unix_own(struct listeners *listeners, const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return -1;
+    struct listen_file *files =
+        realloc(listeners->files, (listeners->n_files + 1) * sizeof(*files));
+    if (!files)
+        return -1;
+    listeners->files = files;
+    char *copy = strdup(path);
+    if (!copy)
+        return -1;
+    files[listeners->n_files++] =
+        (struct listen_file){ .path = copy, .dev = st.st_dev, .ino = st.st_ino, .maker = getpid() };
+    return 0;
+}
+
+/* The socket that was just made, and nothing that somebody put in its place. */
+static int give(const struct listen_file *file, const struct privs *privs)
+{
+    struct stat st;
+    int fd = open(file->path, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = -1;
+    if (fd >= 0 && fstat(fd, &st) == 0) {
+        errno = EEXIST;
+        if (S_ISSOCK(st.st_mode) && st.st_dev == file->dev && st.st_ino == file->ino)
+            rc = fchownat(fd, "", privs->uid, privs->gid, AT_EMPTY_PATH);
+    }
+    fd_close(&fd);
+    return rc;
+}
+
+static int make_file(struct listeners *listeners, const struct conf_bind *bind,
+                     const struct conf_server *conf, const struct privs *privs, int fd,
+                     const struct sockaddr_un *addr, socklen_t n)
+{
+    if (bind_with_mode(fd, addr, n, conf->socket_mode) < 0)
+        return -1;
+    if (listen_unix_own(listeners, bind->path) < 0) {
+        int saved = errno;
+        unlink(bind->path);
+        errno = saved;
+        return -1;
+    }
+    return privs->drop ? give(&listeners->files[listeners->n_files - 1], privs) : 0;
+}
+
+int listen_unix(struct listeners *listeners, const struct conf_bind *bind,
+                const struct conf_server *conf, const struct privs *privs)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    size_t n = strlen(bind->path);
+    bool abstract = bind->path[0] == '@';
+    if (n >= sizeof(addr.sun_path)) {
+        log_critical("bind %s: the path is longer than the %zu bytes that a Unix socket can have",
+                     bind->text, sizeof(addr.sun_path) - 1);
+        return -1;
+    }
+    memcpy(addr.sun_path, bind->path, n);
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + !abstract);
+    if (abstract)
+        addr.sun_path[0] = '\0';
+    else if (clear_stale(bind, &addr, len) < 0)
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int rc = fd < 0     ? -1
+             : abstract ? bind_with_mode(fd, &addr, len, conf->socket_mode)
+                        : make_file(listeners, bind, conf, privs, fd, &addr, len);
+    if (rc < 0 || listen(fd, (int)conf->backlog) < 0) {
+        log_critical("bind %s: %s", bind->text, strerror(errno));
+        fd_close(&fd);
+        return -1;
+    }
+    return listeners_add(listeners, bind, fd);
+}

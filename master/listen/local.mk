@@ -1,0 +1,8 @@
+# Sources stand in the order of floors: a file calls only what is listed before it.
+noinst_LIBRARIES += libtine_listen.a
+libtine_listen_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
+libtine_listen_a_SOURCES = \
+	master/listen/listen_unix.c \
+	master/listen/listen.h master/listen/listen.c \
+	master/listen/listen_passed.c \
+	master/listen/listen_handed.c

@@ -1,0 +1,216 @@
+/* tinectl.c: asks a running master over its control socket, and shows what it says. A program of
+ * its own, without Python: it must work when nothing else does. */
+#include <config.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "master/control/control_parse.h"
+#include "master/tinectl/tinectl_json.h"
+#include "master/tinectl/tinectl_show.h"
+#include "master/tinectl/tinectl_talk.h"
+#include "master/tinectl/tinectl_top.h"
+
+enum tinectl_exit {
+    TINECTL_OK = 0,
+    TINECTL_FAILED = 1, /* the server says no; also a wrong command line */
+    TINECTL_SILENT = 2, /* no server, or no answer */
+};
+
+#define ANSWER_S 30
+
+static const char help[] =
+    "Usage: tinectl [-s SOCKET | -c FILE] [-j] COMMAND\n"
+    "\n"
+    "Talks to a running tine over its control socket.\n"
+    "\n"
+    "  status          how the service is\n"
+    "  workers         a line for each worker\n"
+    "  top             the same, live; q ends it\n"
+    "  reload          reload configuration and code, and wait for the outcome\n"
+    "  scale N         make it N workers\n"
+    "  stop [quick]    stop gracefully, or at once, and wait for the end\n"
+    "  reopen          open log files again\n"
+    "  stacks [PID]    Python stacks of all workers, or of one\n"
+    "  config          the configuration in effect\n"
+    "  metrics         every figure, as /metrics has it\n"
+    "\n"
+    "  -s SOCKET       the socket; else TINE_CONTROL, [control] socket in ./tine.ini,\n"
+    "                  /run/tine/control.sock\n"
+    "  -c FILE         take the socket from this configuration file\n"
+    "  -j              print the answer as JSON\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: 0 done, 1 the server refused or failed, 2 no server answers.\n";
+
+struct options {
+    const char *socket, *file;
+    bool json;
+    char line[CONTROL_LINE_MAX + 1];
+    struct control_request request;
+};
+
+/* --- the command line --- */
+
+static int print_and_end(const char *text)
+{
+    fputs(text, stdout);
+    return fflush(stdout) == 0 ? TINECTL_OK : TINECTL_FAILED;
+}
+
+/* The words as one line of the protocol. 0, or -1 told. */
+static int read_command(struct options *options, char **words, int n)
+{
+    const char *why = n < 1 ? "a command is missing" : n > 2 ? "there are too many words" : NULL;
+    if (!why) {
+        int length = snprintf(options->line, sizeof(options->line), "%s%s%s", words[0],
+                              n > 1 ? " " : "", n > 1 ? words[1] : "");
+        why = length < (int)sizeof(options->line)
+                  ? control_parse(options->line, strlen(options->line), &options->request)
+                  : "the line is too long";
+    }
+    if (!why)
+        return 0;
+    fprintf(stderr, "tinectl: %s%s%s\nTry tinectl --help.\n", n > 0 ? words[0] : "",
+            n > 0 ? ": " : "", why);
+    return -1;
+}
+
+/* -1: go on; else the exit status. */
+static int read_options(struct options *options, int argc, char **argv)
+{
+    static const struct option names[] = {
+        { "help", no_argument, NULL, 'h' },         { "version", no_argument, NULL, 'V' },
+        { "socket", required_argument, NULL, 's' }, { "config", required_argument, NULL, 'c' },
+        { "json", no_argument, NULL, 'j' },         { 0 }
+    };
+    for (int c; (c = getopt_long(argc, argv, "s:c:jh", names, NULL)) != -1;) {
+        switch (c) {
+        case 's':
+            options->socket = optarg;
+            break;
+        case 'c':
+            options->file = optarg;
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case 'h':
+            return print_and_end(help);
+        case 'V':
+            return print_and_end("tinectl " PACKAGE_VERSION "\n");
+        default:
+            fputs("Try tinectl --help.\n", stderr);
+            return TINECTL_FAILED;
+        }
+    }
+    return read_command(options, argv + optind, argc - optind) < 0 ? TINECTL_FAILED : -1;
+}
+
+/* --- answers --- */
+
+static void show_done(const struct show *show, const struct options *options,
+                      const struct json *answer)
+{
+    switch (options->request.command) {
+    case CONTROL_RELOAD:
+        fprintf(show->out, "reloaded: generation %.0f serves with %.0f workers\n",
+                json_get_number(answer, "generation"), json_get_number(answer, "workers"));
+        break;
+    case CONTROL_SCALE:
+        fprintf(show->out, "workers: %.0f, before: %.0f\n", json_get_number(answer, "workers"),
+                json_get_number(answer, "before"));
+        break;
+    case CONTROL_STOP:
+        fputs("stopped\n", show->out);
+        break;
+    case CONTROL_REOPEN:
+        fputs("log files opened again\n", show->out);
+        break;
+    default:
+        break;
+    }
+}
+
+static void show_answer(const struct show *show, const struct options *options,
+                        const struct json *answer)
+{
+    switch (options->request.command) {
+    case CONTROL_STATUS:
+        show_status(show, answer);
+        break;
+    case CONTROL_WORKERS:
+        show_workers(show, answer);
+        break;
+    case CONTROL_STACKS:
+        show_stacks(show, answer);
+        break;
+    case CONTROL_CONFIG:
+    case CONTROL_METRICS:
+        show_text(show, json_get_text(answer, "text", ""));
+        break;
+    default:
+        show_done(show, options, answer);
+    }
+}
+
+static void show_refusal(const struct show *show, const struct options *options,
+                         const struct json *answer)
+{
+    struct show errors = *show;
+    errors.out = stderr;
+    fprintf(stderr, "tinectl: %s%s", options->line,
+            options->request.command == CONTROL_RELOAD ? " failed:\n" : ": ");
+    show_text(&errors, json_get_text(answer, "error", "the answer is not what was expected"));
+}
+
+static int act(const struct show *show, const struct options *options, int fd)
+{
+    bool waits =
+        options->request.command == CONTROL_RELOAD || options->request.command == CONTROL_STOP;
+    size_t n = 0;
+    const char *why = NULL;
+    char *line = talk_ask(fd, options->line, waits ? 0 : ANSWER_S, &n, &why);
+    struct json *answer = line ? json_parse(line, n) : NULL;
+    if (!answer) {
+        fprintf(stderr, "tinectl: %s\n", why ? why : "the answer is not what was expected");
+        free(line);
+        return TINECTL_SILENT;
+    }
+    bool ok = json_get_bool(answer, "ok");
+    if (ok && options->request.command == CONTROL_STOP)
+        talk_wait_end(fd);
+    if (options->json)
+        fprintf(show->out, "%s\n", line);
+    else if (ok)
+        show_answer(show, options, answer);
+    else
+        show_refusal(show, options, answer);
+    json_free(answer);
+    free(line);
+    return ok ? TINECTL_OK : TINECTL_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = { 0 };
+    int status = read_options(&options, argc, argv);
+    if (status >= 0)
+        return status;
+    char *path = talk_find_socket(options.socket, options.file);
+    int fd = path ? talk_connect(path) : -1;
+    free(path);
+    if (fd < 0)
+        return TINECTL_SILENT;
+    const struct show show = { .out = stdout,
+                               .colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") };
+    if (options.request.command == CONTROL_TOP && !options.json)
+        status = top_run(&show, fd) < 0 ? TINECTL_SILENT : TINECTL_OK;
+    else
+        status = act(&show, &options, fd);
+    close(fd);
+    return fflush(stdout) == 0 || status != TINECTL_OK ? status : TINECTL_FAILED;
+}

@@ -1,0 +1,19 @@
+# Sources stand in the order of floors: a file calls only what is listed before it.
+noinst_LIBRARIES += libtine_coding.a
+libtine_coding_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS) $(BROTLI_CFLAGS) $(ZSTD_CFLAGS)
+libtine_coding_a_SOURCES = \
+	worker/coding/compress_priv.h \
+	worker/coding/accept_encoding.h worker/coding/accept_encoding.c \
+	worker/coding/compress_gzip.c \
+	worker/coding/compress_head.h worker/coding/compress_head.c \
+	worker/coding/compress_types.h worker/coding/compress_types.c \
+	worker/coding/compress_codec.h worker/coding/compress_codec.c \
+	worker/coding/compress_stream.c \
+	worker/coding/compress.h worker/coding/compress.c \
+	worker/coding/compress_run.c
+if BROTLI
+libtine_coding_a_SOURCES += worker/coding/compress_br.c
+endif
+if ZSTD
+libtine_coding_a_SOURCES += worker/coding/compress_zstd.c
+endif

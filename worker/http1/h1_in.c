@@ -1,0 +1,113 @@
+/* h1_in.c: the body of a request: from the connection's input into req->body, no further than the handler follows. */
+#include <assert.h>
+
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/http1/h1_priv.h"
+
+bool h1_body_is_full(const struct h1_req *hr)
+{
+    return hr->req.state < REQ_ENDED && buf_len(&hr->req.body) >= CONN_HIGH_MARK;
+}
+
+/* False: the connection is no longer interested in this body. */
+static bool take_data(struct h1_conn *h, struct h1_req *hr, const char *p, size_t n)
+{
+    struct req *r = &hr->req;
+    uint64_t limit = r->conn->net->conf->http.limit_request_body;
+    r->body_received += n;
+    r->expect_continue = false;
+    if (r->state == REQ_ENDED) {
+        h->drained += (uint32_t)n;
+        if (h->drained <= H1_DRAIN_MAX)
+            return true;
+        h1_close(h);
+        return false;
+    }
+    if (unlikely(limit && r->body_received > limit)) {
+        h1_fail(hr, 413, REQ_END_BODY_BAD);
+        return false;
+    }
+    if (unlikely(buf_add(&r->body, p, n) < 0)) {
+        h1_fail(hr, 503, REQ_END_BODY_BAD);
+        return false;
+    }
+    return true;
+}
+
+static void body_is_bad(struct h1_conn *h, struct h1_req *hr)
+{
+    log_debug("%s: request refused: body framing", h->client.host);
+    if (hr->req.state == REQ_ENDED)
+        h1_close(h);
+    else
+        h1_fail(hr, 400, REQ_END_BODY_BAD);
+}
+
+size_t h1_take_body(struct h1_conn *h, const char *p, size_t n)
+{
+    struct h1_req *hr = h->cur;
+    size_t left = n;
+    while (left && !h1_body_is_full(hr)) {
+        const char *data;
+        size_t len = 0;
+        bool go_on = h1_body_feed(&hr->body, &p, &left, &data, &len);
+        h->rest = left;
+        if (len && !take_data(h, hr, data, len))
+            return n;
+        if (hr->body.state == H1_BODY_BAD) {
+            body_is_bad(h, hr);
+            return n;
+        }
+        if (hr->body.state == H1_BODY_DONE) {
+            hr->req.body_complete = true;
+            if (h->state == H1_BODY)
+                h->state = H1_WAIT;
+            break;
+        }
+        if (!go_on)
+            break;
+    }
+    return n - left;
+}
+
+void h1_tell_body(struct h1_req *hr)
+{
+    struct req *r = &hr->req;
+    if (!hr->wants_body || r->state >= REQ_ANSWERED)
+        return;
+    hr->wants_body = false;
+    conn_no_deadline(r->conn);
+    r->handler->ops->on_body(r);
+}
+
+static void send_continue(struct req *r)
+{
+    static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    r->expect_continue = false;
+    conn_writev(r->conn, &(struct iovec){ (void *)(uintptr_t)line, sizeof line - 1 }, 1);
+}
+
+void h1_want_body(struct req *r)
+{
+    struct h1_req *hr = h1_of(r);
+    if (r->conn->state != CONN_OPEN)
+        return;
+    hr->wants_body = true;
+    if (r->body_complete) {
+        h1_tell_body(hr);
+        return;
+    }
+    /* A handler that takes nothing of a full queue waits for ever: it has broken its contract. */
+    assert(!h1_body_is_full(hr));
+    if (r->expect_continue && r->state == REQ_RUNNING)
+        send_continue(r);
+    conn_set_deadline(r->conn, r->conn->net->conf->http.body_timeout);
+    conn_resume(r->conn);
+}
+
+void h1_took_body(struct req *r)
+{
+    if (r->conn->paused && buf_len(&r->body) < CONN_LOW_MARK && !r->body_complete)
+        conn_resume(r->conn);
+}

@@ -1,0 +1,113 @@
+/* h2_in.c: the body of a request: from DATA frames into req->body, within the windows. What the handler has taken is given
+ * back to them, so a body that nobody reads stops its own stream, and memory has the windows as its bound. */
+#include <assert.h>
+
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/http2/h2_priv.h"
+
+/* How long the rest of a request may still come when the answer is out. */
+#define LINGER_MS 2000
+
+/* The client need not send the rest (RFC 9113 8.1). But clients that learn this while what they have sent is on its way
+ * take the whole answer for lost (curl 7.88), so they get a moment, and no larger window. Behind the end of the
+ * connection nothing comes, and nobody but us ends the stream, as a tunnel's that was open then. */
+void h2_linger(struct h2_stream *s)
+{
+    struct h2_conn *h = s->h;
+    if (!h->conn->peer_eof && nghttp2_session_get_stream_local_window_size(h->session, s->id) > 0) {
+        s->lingers = true;
+        deadline_set(&h->conn->net->wheel, &s->body_deadline, LINGER_MS);
+    } else {
+        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+    }
+}
+
+static void drop_data(struct h2_stream *s, size_t n)
+{
+    struct h2_conn *h = s->h;
+    nghttp2_session_consume_connection(h->session, n);
+    if (nghttp2_session_get_stream_local_window_size(h->session, s->id) <= 0)
+        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+    h2_wake(h);
+}
+
+void h2_credit(struct h2_stream *s)
+{
+    struct h2_conn *h = s->h;
+    size_t taken = s->uncredited - buf_len(&s->req.body);
+    if (!taken || !h->session)
+        return;
+    s->uncredited -= taken;
+    if (unlikely(s->lingers))
+        nghttp2_session_consume_connection(h->session, taken);
+    else
+        nghttp2_session_consume(h->session, s->id, taken);
+    h2_wake(h);
+}
+
+void h2_take_data(struct h2_stream *s, const uint8_t *p, size_t n)
+{
+    struct req *r = &s->req;
+    r->body_received += n;
+    if (unlikely(s->lingers)) {
+        drop_data(s, n);
+        return;
+    }
+    s->uncredited += n;
+    r->expect_continue = false;
+    if ((r->state == REQ_ENDED && !s->tunnel) || s->cut || buf_add(&r->body, p, n) < 0) {
+        if (r->state != REQ_ENDED && !s->cut)
+            s->fault = H2_FAULT_MEMORY;
+        h2_credit(s);
+    }
+    s->to_read = true;
+    h2_note_in(s);
+}
+
+static void tell(struct h2_stream *s)
+{
+    if (!s->wants_body)
+        return;
+    s->wants_body = false;
+    deadline_clear(&s->body_deadline);
+    s->req.handler->ops->on_body(&s->req);
+}
+
+void h2_tell_body(struct h2_stream *s)
+{
+    struct req *r = &s->req;
+    uint64_t limit = r->conn->net->conf->http.limit_request_body;
+    if (r->state >= REQ_ANSWERED)
+        return;
+    if (unlikely(limit && r->body_received > limit))
+        h2_fail(s, 413, REQ_END_BODY_BAD);
+    else if (unlikely(s->fault == H2_FAULT_MEMORY))
+        h2_fail(s, 503, REQ_END_BODY_BAD);
+    else
+        tell(s);
+}
+
+void h2_want_body(struct req *r)
+{
+    struct h2_stream *s = h2_of(r);
+    struct net *net = r->conn->net;
+    if (h2_is_gone(s))
+        return;
+    s->wants_body = true;
+    if (r->body_complete) {
+        tell(s);
+        return;
+    }
+    if (r->expect_continue && r->state == REQ_RUNNING) {
+        r->expect_continue = false;
+        (void)!h2_interim_submit(s, 100, NULL, 0);
+        h2_wake(s->h);
+    }
+    deadline_set(&net->wheel, &s->body_deadline, net->conf->http.body_timeout);
+}
+
+void h2_took_body(struct req *r)
+{
+    h2_credit(h2_of(r));
+}

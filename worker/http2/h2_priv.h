@@ -1,0 +1,284 @@
+/* h2_priv.h: what the files of HTTP/2 share (h2_*.c); nobody else includes it.
+ *
+ * nghttp2 keeps the state of frames, streams and windows and decides whose DATA is next. Its callbacks only note what has
+ * happened: they call no handler. What was noted is worked off outside of nghttp2, in two queues of streams: what came in
+ * (requests to start, bodies) from on_data alone, and what went out (output drained, streams closed) whenever frames were
+ * made. So a handler may call any resp_*() at any time, and frames may be made inside of it.
+ */
+#ifndef TINE_HTTP_H2_PRIV_H
+#define TINE_HTTP_H2_PRIV_H
+
+#include <nghttp2/nghttp2.h>
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "worker/http2/h2_budget.h"
+#include "worker/http2/h2_walk.h"
+#include "worker/http/handler.h"
+#include "worker/http/req.h"
+#include "worker/http/resp.h"
+#include "worker/net/conn.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* A head of more than limit_request_head is refused; of more than so many times that, the connection ends. */
+#define H2_HEAD_BOMB 4
+/* What stands around a field in HTTP/1 counts here as well: ": " and CRLF. */
+#define H2_FIELD_AROUND 4
+
+/* Output of a stream that nghttp2 has not taken: above it the handler waits, and below the lower mark it goes on. */
+#define H2_STREAM_HIGH CONN_HIGH_MARK
+#define H2_STREAM_LOW CONN_LOW_MARK
+
+#define H2_OVER 32
+#define H2_MAX_CONTINUATIONS 16
+
+enum h2_state {
+    H2_OPEN,
+    H2_LEAVING, /* the peer was told that the end is near: what is on its way is still served */
+    H2_LAST,    /* the peer was told the last stream that counts; the end comes with the last stream */
+    H2_CLOSED,  /* conn_close() or conn_abort() was called */
+};
+
+TAILQ_HEAD(h2_queue, h2_stream);
+
+struct h2_conn {
+    struct conn *conn;
+    nghttp2_session *session;
+    enum h2_state state;
+    struct h2_queue streams; /* all */
+    struct h2_queue in, out; /* those with something noted */
+    struct h2_queue waiting; /* those that wait for a place: the work for requests taken back takes places too */
+    unsigned n_taken;        /* those that the handler knows or has known */
+    struct h2_stream *head;  /* whose head is coming */
+    size_t trailer_size;     /* decoded bytes of the trailers that are coming */
+    unsigned n_pending;      /* streams with output that nghttp2 has not taken */
+    bool in_head;            /* a block of fields has begun and not ended */
+    bool served;             /* at least one request came */
+    bool idle;               /* the deadline of an idle connection runs */
+    bool head_waits;         /* or that of a head that does not end */
+    bool sending;            /* nghttp2 makes frames */
+    bool data_sent;          /* meanwhile */
+    uint32_t doom;           /* the peer has gone too far: to be ended with this error */
+    int32_t over[H2_OVER];   /* the latest streams that the peer had ended and that are closed */
+    unsigned n_over;
+    int32_t last_id;         /* the highest stream that came */
+    unsigned n_continuations; /* of the latest HEADERS */
+    int32_t skipped_from, skipped_to; /* streams below it that did not: they never can (RFC 9113 5.1.1) */
+    bool to_last;            /* the PING behind the notice came back: nothing is on its way any more */
+    uint32_t n_requests;
+    uint64_t opened_ms, data_sent_ms;
+    struct h2_walk walk;
+    struct h2_budget chores; /* frames that bring nothing, in proportion to what else goes on */
+    struct h2_budget resets; /* requests that the peer takes back */
+    struct h2_budget faults; /* streams that the peer makes us reset */
+    struct endpoint client, server;
+};
+
+/* Why a head is not judged at all. */
+enum h2_fault { H2_FAULT_NONE, H2_FAULT_LINE, H2_FAULT_FIELDS, H2_FAULT_MEMORY, H2_FAULT_SCHEME, H2_FAULT_PROTOCOL };
+
+struct h2_stream {
+    struct req req; /* first */
+    struct h2_conn *h;
+    int32_t id;
+
+    /* in */
+    struct buf head;         /* decoded names and values; kept for the next request */
+    size_t head_size;        /* decoded bytes, those that were too many included */
+    struct piece scheme;
+    uint16_t n_cookies;
+    uint8_t fault;           /* enum h2_fault */
+    bool has_authority;
+    bool in_ended;           /* the peer's END_STREAM came */
+    bool wants_body;
+    size_t uncredited;       /* bytes in req.body that are not given back to the windows */
+
+    /* noted */
+    bool to_start, to_read, to_drain, to_close;
+    bool in_queued, out_queued;
+
+    /* life */
+    bool waits;              /* in h->waiting */
+    bool dispatched;         /* the handler knows it, or has known it */
+    bool closed;             /* nghttp2 has forgotten it */
+    bool cut;                /* we have reset it: nothing more goes out */
+    int8_t held;             /* score_hold() */
+    uint8_t end;             /* enum req_end: what on_end says when the answer is complete */
+
+    /* out */
+    char *nv_room;           /* fields of the answer, kept for the next one */
+    size_t nv_cap;
+    nghttp2_nv *nv;
+    size_t n_nv;
+    bool has_date, has_server, has_length;
+    bool submitted;          /* nghttp2 has the head */
+    bool end_submitted;      /* the head was the end */
+    bool end_sent;           /* END_STREAM went out */
+    bool out_last;           /* nothing follows behind the pending output (but trailers) */
+    bool deferred;           /* nghttp2 waits for nghttp2_session_resume_data() */
+    bool later;              /* somebody waits for the output to drain */
+    bool broken;             /* the answer cannot go on: its file is shorter than it was, or there is no memory */
+    bool pending;            /* counted in n_pending */
+    bool stalling;           /* write_deadline runs */
+    bool lingers;            /* the answer is out before the request: body_deadline runs until it is cut off */
+    struct buf out;          /* then */
+    struct span lent;        /* then */
+    int file_fd;             /* this file, then */
+    off_t file_at;
+    uint64_t file_left;
+    struct buf tail;         /* this, then */
+    struct buf trailers;     /* "name\0value\0", each */
+    size_t n_trailers;
+    struct deadline body_deadline, write_deadline;
+
+    struct conn *tunnel;     /* RFC 8441: the connection inside */
+    TAILQ_ENTRY(h2_stream) all, in_link, out_link, wait_link;
+    SLIST_ENTRY(h2_stream) free;
+};
+
+/* Once per worker. */
+struct h2_shared {
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *option;
+    SLIST_HEAD(, h2_stream) free;
+    unsigned n_free;
+    struct http_date date;
+};
+
+static inline struct h2_stream *h2_of(struct req *r)
+{
+    return (struct h2_stream *)r;
+}
+
+static inline struct h2_shared *h2_shared(const struct h2_conn *h)
+{
+    return h->conn->net->h2_shared;
+}
+
+/* Milliseconds, roughly: for what lasts longer than a tick. */
+static inline uint64_t h2_now(void)
+{
+    return clock_coarse_ns() / 1000000u;
+}
+
+static inline uint64_t h2_pending(const struct h2_stream *s)
+{
+    return buf_len(&s->out) + s->lent.n + s->file_left + buf_len(&s->tail);
+}
+
+static inline bool h2_is_gone(const struct h2_stream *s)
+{
+    return s->cut || (s->closed && !s->end_submitted && !s->end_sent) || s->h->conn->state != CONN_OPEN;
+}
+
+/* --- h2_conn.c --- */
+
+extern const struct resp_ops h2_resp_ops; /* h2_out.c */
+/* Frames are to be made at the end of this turn. */
+void h2_wake(struct h2_conn *h);
+/* The peer is told that no more is served and why; the connection closes behind that. */
+void h2_terminate(struct h2_conn *h, uint32_t error);
+
+/* --- h2_session.c: nghttp2's callbacks --- */
+
+struct h2_shared *h2_shared_new(void);
+void h2_shared_free(void *shared);
+int h2_session_open(struct h2_conn *h);
+
+/* --- h2_judge.c: what a peer may not do; sets h->doom --- */
+
+void h2_judge_init(struct h2_conn *h);
+/* Frames that come, before nghttp2 sees them. */
+void h2_judge_frames(struct h2_conn *h, const uint8_t *p, size_t n);
+/* HEADERS for this stream. */
+void h2_judge_order(struct h2_conn *h, int32_t id);
+/* A stream that the peer had ended is closed. */
+void h2_judge_over(struct h2_conn *h, int32_t id);
+/* The peer took a request back; made us reset a stream; asked for something; lets us send n bytes of DATA (`whole`: all
+ * there was); may have left too many frames in nghttp2's queue. */
+void h2_judge_reset(struct h2_conn *h);
+void h2_judge_fault(struct h2_conn *h);
+void h2_judge_request(struct h2_conn *h);
+void h2_judge_sent(struct h2_conn *h, size_t n, bool whole);
+void h2_judge_queue(struct h2_conn *h, size_t most_streams);
+
+/* --- h2_stream.c --- */
+
+struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id);
+void h2_stream_free(struct h2_stream *s);
+void h2_stream_memory_free(struct h2_stream *s);
+/* Notes: for on_data, for the end of the turn. */
+void h2_note_in(struct h2_stream *s);
+void h2_note_out(struct h2_stream *s);
+/* Tells what was noted. Streams may be gone afterwards. */
+void h2_tell_in(struct h2_conn *h);
+void h2_tell_out(struct h2_conn *h);
+/* Ends the request, if it has not ended, without a word to the peer. */
+void h2_end(struct h2_stream *s, enum req_end why);
+/* Ends the request and resets the stream. */
+void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error);
+/* The request cannot go on: `status` as the answer if none has started, else the stream is cut. */
+void h2_fail(struct h2_stream *s, unsigned status, enum req_end why);
+/* The connection is gone, and all that is on it. */
+void h2_stream_lost(struct h2_stream *s, enum req_end why);
+
+/* --- h2_head.c --- */
+
+/* A field of the head; what does not fit is only counted. */
+void h2_head_add(struct h2_stream *s, struct span name, struct span value);
+/* Judges the head and gives the request to the handler, as soon as there is a place. */
+void h2_start(struct h2_stream *s);
+/* Places may have become free. */
+void h2_start_waiting(struct h2_conn *h);
+void h2_wait_no_more(struct h2_stream *s);
+
+/* --- h2_in.c: bodies --- */
+
+void h2_take_data(struct h2_stream *s, const uint8_t *p, size_t n);
+/* Gives what was taken out of req.body back to the windows. */
+void h2_credit(struct h2_stream *s);
+void h2_tell_body(struct h2_stream *s);
+/* The answer is whole before the request is. */
+void h2_linger(struct h2_stream *s);
+void h2_want_body(struct req *r);
+void h2_took_body(struct req *r);
+
+/* --- h2_head_out.c --- */
+
+int h2_head_keep(struct h2_stream *s, const struct resp_head *head);
+/* With the first body call, of n bytes (`whole`: no more will come). `end`: nothing follows the head. */
+int h2_head_submit(struct h2_stream *s, size_t n, bool whole, bool end);
+int h2_interim_submit(struct h2_stream *s, unsigned status, const struct resp_field *fields, size_t n);
+
+/* --- h2_out.c --- */
+
+/* The last piece of the answer was given and taken. */
+void h2_answered(struct h2_stream *s);
+
+/* --- h2_send.c: frames --- */
+
+/* nghttp2's data provider for the pending output of a stream. */
+ssize_t h2_on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t room, uint32_t *flags,
+                   nghttp2_data_source *source, void *arg);
+int h2_on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t n,
+                    nghttp2_data_source *source, void *arg);
+/* Makes frames until nothing is left to be sent or the connection is full. */
+void h2_send(struct h2_conn *h);
+/* There is new output, or its end. */
+void h2_resume(struct h2_stream *s);
+/* Copies what is lent. 0, or -1: out of memory. */
+int h2_own(struct h2_stream *s);
+/* Forgets what is pending. */
+void h2_drop_output(struct h2_stream *s);
+
+/* --- h2_tunnel.c --- */
+
+enum resp_result h2_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
+                            const struct proto_ops *proto, void *proto_data, struct conn **ret_conn);
+/* The stream is over: so is the connection inside. */
+void h2_tunnel_lost(struct h2_stream *s);
+
+#endif

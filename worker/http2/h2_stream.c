@@ -1,0 +1,283 @@
+/* h2_stream.c: the life of a stream and of the request on it: made when its head begins, freed when nghttp2 has forgotten
+ * it and its request has ended. What was noted while nghttp2 was at work is told to handlers from here. */
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/scoreboard.h"
+#include "conf/conf.h"
+#include "worker/log/account.h"
+#include "worker/http2/h2_priv.h"
+
+#define FREE_STREAMS 256
+#define MEMORY_KEPT (8u << 10) /* of each buffer that an unused stream keeps */
+
+/* --- memory --- */
+
+void h2_stream_memory_free(struct h2_stream *s)
+{
+    req_done(&s->req);
+    buf_release(&s->head);
+    buf_release(&s->out);
+    free(s->nv_room);
+    free(s);
+}
+
+static void on_body_deadline(struct deadline *d)
+{
+    struct h2_stream *s = (struct h2_stream *)(void *)((char *)d - offsetof(struct h2_stream, body_deadline));
+    if (s->lingers) {
+        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+        h2_wake(s->h);
+    } else if (s->wants_body) {
+        h2_fail(s, 408, REQ_END_BODY_TIMEOUT);
+    }
+}
+
+/* Held up by what? By the socket: the connection has a deadline for that. By other streams: then it is their turn. Only a
+ * window that the peer keeps shut counts (RFC 9113 10.5). */
+static void on_write_deadline(struct deadline *d)
+{
+    struct h2_stream *s = (struct h2_stream *)(void *)((char *)d - offsetof(struct h2_stream, write_deadline));
+    struct h2_conn *h = s->h;
+    uint64_t timeout = h->conn->net->conf->http.write_timeout;
+    s->stalling = false;
+    if (!s->pending || h2_is_gone(s))
+        return;
+    bool shut = nghttp2_session_get_stream_remote_window_size(h->session, s->id) <= 0 ||
+                (nghttp2_session_get_remote_window_size(h->session) <= 0 && h2_now() - h->data_sent_ms >= timeout);
+    if (shut) {
+        log_debug("%s: stream %d cut: its window was shut for write_timeout", h->client.host, (int)s->id);
+        h2_cut(s, REQ_END_CLIENT_GONE, NGHTTP2_CANCEL);
+        return;
+    }
+    s->stalling = true;
+    deadline_set(&h->conn->net->wheel, &s->write_deadline, timeout);
+}
+
+struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id)
+{
+    struct h2_shared *sh = h2_shared(h);
+    struct h2_stream *s = SLIST_FIRST(&sh->free);
+    if (likely(s != NULL)) {
+        SLIST_REMOVE_HEAD(&sh->free, free);
+        sh->n_free--;
+    } else if (!(s = calloc(1, sizeof *s))) {
+        return NULL;
+    }
+    s->h = h;
+    s->id = id;
+    s->file_fd = -1;
+    s->held = -1;
+    s->end = REQ_END_COMPLETE;
+    deadline_init(&s->body_deadline, on_body_deadline);
+    deadline_init(&s->write_deadline, on_write_deadline);
+    TAILQ_INSERT_TAIL(&h->streams, s, all);
+    score_add64(&h->conn->net->score->h2_streams, 1);
+    score_add32(&h->conn->net->score->h2_open, 1);
+    return s;
+}
+
+static void keep_little(struct buf *b)
+{
+    if (b->cap > MEMORY_KEPT)
+        buf_release(b);
+    b->start = b->end = 0;
+}
+
+static void unqueue(struct h2_stream *s)
+{
+    if (s->in_queued)
+        TAILQ_REMOVE(&s->h->in, s, in_link);
+    if (s->out_queued)
+        TAILQ_REMOVE(&s->h->out, s, out_link);
+    s->in_queued = s->out_queued = false;
+}
+
+void h2_stream_free(struct h2_stream *s)
+{
+    struct h2_conn *h = s->h;
+    struct h2_shared *sh = h2_shared(h);
+    struct wheel *wheel = &h->conn->net->wheel;
+    unqueue(s);
+    h2_wait_no_more(s);
+    if (s->dispatched)
+        h->n_taken--;
+    TAILQ_REMOVE(&h->streams, s, all);
+    score_add32(&h->conn->net->score->h2_open, -1);
+    h2_drop_output(s);
+    buf_take(&s->req.body, buf_len(&s->req.body));
+    h2_credit(s);
+    deadline_done(wheel, &s->body_deadline);
+    deadline_done(wheel, &s->write_deadline);
+    req_reset(&s->req);
+    keep_little(&s->head);
+    keep_little(&s->out);
+    if (s->nv_cap > MEMORY_KEPT) {
+        free(s->nv_room);
+        s->nv_room = NULL;
+        s->nv_cap = 0;
+    }
+    if (unlikely(sh->n_free >= FREE_STREAMS)) {
+        h2_stream_memory_free(s);
+        return;
+    }
+    struct h2_stream kept = { .req = s->req, .head = s->head, .out = s->out, .nv_room = s->nv_room, .nv_cap = s->nv_cap };
+    *s = kept;
+    SLIST_INSERT_HEAD(&sh->free, s, free);
+    sh->n_free++;
+}
+
+/* --- the end of a request --- */
+
+void h2_end(struct h2_stream *s, enum req_end why)
+{
+    struct req *r = &s->req;
+    struct net *net = r->conn->net;
+    if (r->state == REQ_ENDED)
+        return;
+    req_set_state(r, REQ_ENDED);
+    s->wants_body = s->later = false;
+    if (!s->lingers)
+        deadline_clear(&s->body_deadline);
+    if (unlikely(s->lent.n) && h2_own(s) < 0) /* the handler may let go of what it lent */
+        h2_cut(s, why, NGHTTP2_INTERNAL_ERROR);
+    if (unlikely(s->file_left)) {
+        s->file_left = 0;
+        h2_cut(s, why, NGHTTP2_INTERNAL_ERROR);
+    }
+    account_request(r);
+    if (!s->tunnel) {
+        buf_take(&r->body, buf_len(&r->body));
+        h2_credit(s);
+    }
+    if (s->closed) {
+        s->to_close = true;
+        h2_note_out(s);
+    }
+    if (!s->dispatched)
+        return;
+    score_add32(&net->score->inflight, -1);
+    score_let_go(net->score, s->held);
+    r->handler->ops->on_end(r, why);
+}
+
+void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error)
+{
+    if (!s->cut && !s->closed) {
+        s->cut = true;
+        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, error);
+        h2_wake(s->h);
+    }
+    s->cut = true;
+    h2_drop_output(s);
+    if (s->req.conn)
+        h2_end(s, why);
+}
+
+void h2_fail(struct h2_stream *s, unsigned status, enum req_end why)
+{
+    struct req *r = &s->req;
+    if (r->state > REQ_RUNNING) {
+        h2_cut(s, why, NGHTTP2_CANCEL);
+        return;
+    }
+    s->end = why;
+    r->answer_unbound = true;
+    resp_error(r, status);
+}
+
+void h2_stream_lost(struct h2_stream *s, enum req_end why)
+{
+    s->closed = s->cut = true;
+    h2_drop_output(s); /* what is lent would be copied at the end */
+    if (s->tunnel)
+        h2_tunnel_lost(s);
+    if (s->req.conn)
+        h2_end(s, why);
+}
+
+/* --- what was noted --- */
+
+void h2_note_in(struct h2_stream *s)
+{
+    if (s->in_queued)
+        return;
+    s->in_queued = true;
+    TAILQ_INSERT_TAIL(&s->h->in, s, in_link);
+}
+
+void h2_note_out(struct h2_stream *s)
+{
+    if (s->out_queued)
+        return;
+    s->out_queued = true;
+    TAILQ_INSERT_TAIL(&s->h->out, s, out_link);
+}
+
+static void tell_read(struct h2_stream *s)
+{
+    if (s->tunnel)
+        conn_can_read(s->tunnel);
+    else if (s->dispatched)
+        h2_tell_body(s);
+}
+
+void h2_tell_in(struct h2_conn *h)
+{
+    struct h2_stream *s;
+    while (h->conn->state == CONN_OPEN && (s = TAILQ_FIRST(&h->in))) {
+        bool start = s->to_start, read = s->to_read;
+        TAILQ_REMOVE(&h->in, s, in_link);
+        s->in_queued = s->to_start = s->to_read = false;
+        if (s->closed || s->cut)
+            continue;
+        if (start)
+            h2_start(s);
+        else if (read)
+            tell_read(s);
+    }
+}
+
+static void tell_drained(struct h2_stream *s)
+{
+    struct req *r = &s->req;
+    if (s->tunnel)
+        conn_can_write(s->tunnel);
+    else if (r->state == REQ_ANSWERED)
+        h2_end(s, (enum req_end)s->end);
+    else if (s->dispatched && r->state < REQ_ENDED)
+        resp_drained(r);
+}
+
+/* nghttp2 has forgotten it. True: so have we. */
+static bool tell_closed(struct h2_stream *s)
+{
+    struct req *r = &s->req;
+    enum req_end why = s->broken || s->cut ? REQ_END_ABORTED : REQ_END_CLIENT_GONE;
+    if (s->tunnel)
+        h2_tunnel_lost(s);
+    if (!s->cut && s->end_submitted && r->state > REQ_HEAD && r->state < REQ_ANSWERED)
+        return false; /* an answer without a body is over before its handler knows */
+    if (r->state == REQ_ANSWERED && !h2_pending(s))
+        why = (enum req_end)s->end;
+    h2_drop_output(s);
+    if (r->conn)
+        h2_end(s, why);
+    h2_stream_free(s);
+    return true;
+}
+
+void h2_tell_out(struct h2_conn *h)
+{
+    struct h2_stream *s;
+    while (h->conn->state == CONN_OPEN && (s = TAILQ_FIRST(&h->out))) {
+        bool drain = s->to_drain, close = s->to_close;
+        TAILQ_REMOVE(&h->out, s, out_link);
+        s->out_queued = s->to_drain = s->to_close = false;
+        if (close && tell_closed(s))
+            continue;
+        if (drain && !s->closed)
+            tell_drained(s);
+    }
+}

@@ -1,0 +1,124 @@
+/* static_path.c: see static_path.h. Two fences: a path that could climb is refused by its text, and the kernel is told
+ * not to leave the folder, whatever symbolic links and renames do meanwhile. */
+#include "worker/static/static_path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "worker/http/percent.h"
+
+#define FILE_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+#define RETRIES 8
+
+/* A whole name; `first` of the path. */
+static bool name_is_good(struct span name, bool first)
+{
+    if (!name.n)
+        return false;
+    return name.p[0] != '.' || (first && span_eq(name, SPAN(".well-known")));
+}
+
+bool static_path_decode(struct static_path *to, struct span rest)
+{
+    size_t n = 0, name = 0;
+    const char *p = rest.p, *end = rest.p + rest.n;
+    if (p < end) /* the slash behind the prefix */
+        p++;
+    while (p < end) {
+        int ch = (unsigned char)*p;
+        bool encoded = ch == '%';
+        if (encoded && (ch = percent_byte(p, (size_t)(end - p))) < 0)
+            return false;
+        if (ch == 0 || (encoded && ch == '/') || n == PATH_MAX - 1)
+            return false;
+        if (ch == '/') {
+            if (!name_is_good((struct span){ to->s + name, n - name }, name == 0))
+                return false;
+            name = n + 1;
+        }
+        to->s[n++] = (char)ch;
+        p += encoded ? 3 : 1;
+    }
+    to->slash = n == name;
+    if (!to->slash && !name_is_good((struct span){ to->s + name, n - name }, name == 0))
+        return false;
+    to->s[n] = '\0';
+    to->n = n;
+    return true;
+}
+
+static int open_beneath(int dir, const char *path)
+{
+    struct open_how how = { .flags = FILE_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+    long fd = -1;
+    /* EAGAIN: something was renamed while ".." of a link was looked up. */
+    for (int i = 0; i < RETRIES; i++) {
+        fd = syscall(SYS_openat2, dir, path, &how, sizeof how);
+        if (fd >= 0 || errno != EAGAIN)
+            break;
+    }
+    return (int)fd;
+}
+
+/* Name by name, none of them a symbolic link. */
+static int open_walking(int dir, const char *path)
+{
+    char name[NAME_MAX + 1];
+    int at = dir, fd = -1;
+    for (;;) {
+        size_t n = strcspn(path, "/");
+        bool last = !path[n] || !path[n + 1];
+        if (n > NAME_MAX) {
+            errno = ENAMETOOLONG;
+            fd = -1;
+            break;
+        }
+        memcpy(name, path, n);
+        name[n] = '\0';
+        fd = openat(at, n ? name : ".", O_NOFOLLOW | (last ? FILE_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (fd < 0 || last)
+            break;
+        if (at != dir)
+            close(at);
+        at = fd;
+        path += n + 1;
+    }
+    if (at != dir) {
+        int error = errno;
+        close(at);
+        errno = error;
+    }
+    return fd;
+}
+
+int static_root_file(const struct static_root *root, const char *path)
+{
+    if (__builtin_expect(root->walk, 0))
+        return open_walking(root->fd, path);
+    return open_beneath(root->fd, *path ? path : ".");
+}
+
+int static_root_open(struct static_root *root, const char *dir)
+{
+    int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    /* Old container filters answer EPERM for calls that they do not know. */
+    int probe = open_beneath(fd, ".");
+    root->walk = probe < 0 && (errno == ENOSYS || errno == EPERM);
+    if (probe >= 0)
+        close(probe);
+    root->fd = fd;
+    return 0;
+}
+
+void static_root_close(struct static_root *root)
+{
+    if (root->fd >= 0)
+        close(root->fd);
+    root->fd = -1;
+}
