@@ -6,10 +6,10 @@
 _Noreturn void fatal_at(const char *file, int line, const char *function, const char *what);
 
 /* Stays in every build, unlike assert(). */
-#define fatal_unless(condition)                                                                    \
-    do {                                                                                           \
-        if (__builtin_expect(!(condition), 0))                                                     \
-            fatal_at(__FILE__, __LINE__, __func__, #condition);                                    \
+#define fatal_unless(condition)                                 \
+    do {                                                        \
+        if (__builtin_expect(!(condition), 0))                  \
+            fatal_at(__FILE__, __LINE__, __func__, #condition); \
     } while (0)
 
 #endif

@@ -29,13 +29,13 @@ struct heritage {
     const struct listener *listeners;
     size_t n_listeners;
     struct scoreboard *scoreboard;
-    const struct vault *vault;     /* certificates; NULL: nothing listens with TLS */
+    const struct vault *vault; /* certificates; NULL: nothing listens with TLS */
     const struct tickets *tickets; /* keys of TLS session tickets */
-    unsigned slot;          /* index into the scoreboard */
-    unsigned generation;    /* 1, 2, ...: counts reloads */
-    int ipc_fd;             /* SOCK_SEQPACKET to the master; EOF means that the master is gone */
-    int stacks_fd;          /* for stacks of Python threads, written by a signal handler; never blocks */
-    bool main_interpreter;  /* the application refused a sub-interpreter: use the main one (interpreter = auto) */
+    unsigned slot; /* index into the scoreboard */
+    unsigned generation; /* 1, 2, ...: counts reloads */
+    int ipc_fd; /* SOCK_SEQPACKET to the master; EOF means that the master is gone */
+    int stacks_fd; /* for stacks of Python threads, written by a signal handler; never blocks */
+    bool main_interpreter; /* the application refused a sub-interpreter: use the main one (interpreter = auto) */
 };
 
 /* Runs a worker from birth to death in a process of its own, rights already dropped. Returns its exit status
@@ -57,10 +57,10 @@ int worker_import_gunicorn(const char *file, int out);
 
 enum worker_exit {
     WORKER_EXIT_OK = 0,
-    WORKER_EXIT_BOOT = 3,      /* a resource or lifespan start-up failed */
-    WORKER_EXIT_APP = 4,       /* the application failed to load */
+    WORKER_EXIT_BOOT = 3, /* a resource or lifespan start-up failed */
+    WORKER_EXIT_APP = 4, /* the application failed to load */
     WORKER_EXIT_NEED_MAIN = 5, /* the application refuses sub-interpreters: start again with main_interpreter */
-    WORKER_EXIT_CONF = 6,      /* what the configuration names is wrong: a certificate, a key */
+    WORKER_EXIT_CONF = 6, /* what the configuration names is wrong: a certificate, a key */
 };
 
 #endif

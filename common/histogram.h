@@ -49,7 +49,8 @@ static inline void histogram_add(struct histogram *h, uint64_t ns)
 {
     _Atomic(uint64_t) *count = &h->count[histogram_index(ns)];
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
-    atomic_store_explicit(&h->sum_ns, atomic_load_explicit(&h->sum_ns, memory_order_relaxed) + ns, memory_order_relaxed);
+    atomic_store_explicit(&h->sum_ns, atomic_load_explicit(&h->sum_ns, memory_order_relaxed) + ns,
+                          memory_order_relaxed);
 }
 
 /* The longest duration that the bucket holds; UINT64_MAX for the last one. */
@@ -60,7 +61,8 @@ void histogram_clear(struct histogram *h);
 
 void histogram_merge(struct histogram_sum *to, const struct histogram_sum *from);
 /* to = later - earlier, of one and the same histogram. */
-void histogram_between(struct histogram_sum *to, const struct histogram_sum *later, const struct histogram_sum *earlier);
+void histogram_between(struct histogram_sum *to, const struct histogram_sum *later,
+                       const struct histogram_sum *earlier);
 uint64_t histogram_total(const struct histogram_sum *h);
 /* How many took at most `ns`: exact for a bound of a bucket. */
 uint64_t histogram_at_most(const struct histogram_sum *h, uint64_t ns);

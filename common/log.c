@@ -40,10 +40,7 @@ static struct {
     uint64_t dropped;     /* since the last report */
     uint64_t dropped_all; /* since the start */
     pthread_mutex_t lock; /* threads of an application write too */
-} state = { .level = LOG_LEVEL_INFO,
-            .file_fd = -1,
-            .write_fd = -1,
-            .lock = PTHREAD_MUTEX_INITIALIZER };
+} state = { .level = LOG_LEVEL_INFO, .file_fd = -1, .write_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 enum log_level log_level(void)
 {
@@ -184,8 +181,7 @@ static bool put(const char *p, size_t n)
             if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
                 return false;
         }
-        ssize_t done = state.sink == SINK_SOCKET ? send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL)
-                                                 : write(fd, p, n);
+        ssize_t done = state.sink == SINK_SOCKET ? send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(fd, p, n);
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
@@ -233,8 +229,7 @@ static bool report_dropped(void)
         return true;
     char line[160];
     size_t n = prefix(line, sizeof(line), LOG_LEVEL_WARNING);
-    n += (size_t)snprintf(line + n, sizeof(line) - n,
-                          "%llu log lines could not be written and are lost\n",
+    n += (size_t)snprintf(line + n, sizeof(line) - n, "%llu log lines could not be written and are lost\n",
                           (unsigned long long)state.dropped);
     if (!put(line, n))
         return false;
@@ -314,8 +309,7 @@ static size_t put_lines(char *to, size_t size, const char *text, size_t n)
 
 /* One write of prefix, escaped first line, end of line, and the block as it is but for control
  * characters. */
-static void compose(enum log_level level, const char *first, size_t n_first, const char *text,
-                    size_t n)
+static void compose(enum log_level level, const char *first, size_t n_first, const char *text, size_t n)
 {
     char small[2048];
     char *line = small;

@@ -12,13 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum log_level {
-    LOG_LEVEL_DEBUG,
-    LOG_LEVEL_INFO,
-    LOG_LEVEL_WARNING,
-    LOG_LEVEL_ERROR,
-    LOG_LEVEL_CRITICAL
-};
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_CRITICAL };
 
 /* Opens `path` ("-" = standard error) for appending. 0, or -1 with errno; the log then stays what
  * it was. */
@@ -51,10 +45,10 @@ void log_at(enum log_level level, const char *format, ...) __attribute__((format
  * begin as a record does. */
 void log_block(enum log_level level, const char *first, const char *text, size_t n);
 
-#define log_debug(...)                                                                             \
-    do {                                                                                           \
-        if (log_level() <= LOG_LEVEL_DEBUG)                                                        \
-            log_at(LOG_LEVEL_DEBUG, __VA_ARGS__);                                                  \
+#define log_debug(...)                            \
+    do {                                          \
+        if (log_level() <= LOG_LEVEL_DEBUG)       \
+            log_at(LOG_LEVEL_DEBUG, __VA_ARGS__); \
     } while (0)
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warning(...) log_at(LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -14,7 +14,6 @@ struct proctitle {
  * copies; the strings that the caller took from it before stay valid only until the first
  * proctitle_set(). */
 void proctitle_init(struct proctitle *title, int argc, char **argv);
-void proctitle_set(const struct proctitle *title, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void proctitle_set(const struct proctitle *title, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

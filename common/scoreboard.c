@@ -93,8 +93,7 @@ static void read_counters(const struct score *score, struct score_sums *to)
 void score_read(const struct score *score, struct score_sums *to)
 {
     read_counters(score, to);
-#define SCORE_GAUGE(field, family, labels, help) \
-    to->field += atomic_load_explicit(&score->field, memory_order_relaxed);
+#define SCORE_GAUGE(field, family, labels, help) to->field += atomic_load_explicit(&score->field, memory_order_relaxed);
 #include "common/score_figures.def"
     earlier(&to->tls_expires, atomic_load_explicit(&score->tls_expires, memory_order_relaxed));
 }
@@ -131,9 +130,8 @@ uint64_t score_status_class(const struct score_sums *sums, unsigned class)
 const char *score_method_name(enum score_method method)
 {
     static const char *const names[SCORE_METHODS] = {
-        [SCORE_GET] = "GET",       [SCORE_HEAD] = "HEAD",       [SCORE_POST] = "POST",
-        [SCORE_PUT] = "PUT",       [SCORE_PATCH] = "PATCH",     [SCORE_DELETE] = "DELETE",
-        [SCORE_OPTIONS] = "OPTIONS", [SCORE_METHOD_OTHER] = "other",
+        [SCORE_GET] = "GET",     [SCORE_HEAD] = "HEAD",     [SCORE_POST] = "POST",       [SCORE_PUT] = "PUT",
+        [SCORE_PATCH] = "PATCH", [SCORE_DELETE] = "DELETE", [SCORE_OPTIONS] = "OPTIONS", [SCORE_METHOD_OTHER] = "other",
     };
     return names[method];
 }

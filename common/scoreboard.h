@@ -122,8 +122,7 @@ int score_hold(struct score *score, const char *line, size_t n, const char *clie
 static inline void score_let_go(struct score *score, int index)
 {
     if (index >= 0)
-        atomic_store_explicit(&score->held,
-                              atomic_load_explicit(&score->held, memory_order_relaxed) & ~(1u << index),
+        atomic_store_explicit(&score->held, atomic_load_explicit(&score->held, memory_order_relaxed) & ~(1u << index),
                               memory_order_relaxed);
 }
 /* By the master: copies what is held, each text terminated. How many. */
@@ -134,7 +133,8 @@ struct score_route *score_route(struct score *score, const char *name, size_t n)
 
 static inline void score_add32(_Atomic(uint32_t) *field, int32_t by)
 {
-    atomic_store_explicit(field, atomic_load_explicit(field, memory_order_relaxed) + (uint32_t)by, memory_order_relaxed);
+    atomic_store_explicit(field, atomic_load_explicit(field, memory_order_relaxed) + (uint32_t)by,
+                          memory_order_relaxed);
 }
 
 static inline void score_add64(_Atomic(uint64_t) *field, uint64_t by)

@@ -8,8 +8,7 @@
 
 struct tickets *tickets_new(void)
 {
-    struct tickets *t =
-        mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct tickets *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (t == MAP_FAILED)
         return NULL;
     madvise(t, sizeof(*t), MADV_DONTDUMP);

@@ -18,9 +18,9 @@
 #define STEP_FLAGS (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
 struct way {
-    int dir;         /* where `rest` starts */
-    unsigned links;  /* followed so far */
-    const char *at;  /* in `rest` */
+    int dir; /* where `rest` starts */
+    unsigned links; /* followed so far */
+    const char *at; /* in `rest` */
     char rest[PATH_MAX];
 };
 

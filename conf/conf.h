@@ -13,7 +13,14 @@
 
 enum conf_accept { CONF_ACCEPT_SHARED, CONF_ACCEPT_REUSEPORT };
 enum conf_interface { CONF_INTERFACE_AUTO, CONF_INTERFACE_ASGI, CONF_INTERFACE_ASGI2, CONF_INTERFACE_WSGI };
-enum conf_loop { CONF_LOOP_TINE, CONF_LOOP_ASYNCIO, CONF_LOOP_UVLOOP, CONF_LOOP_TRIO, CONF_LOOP_CURIO, CONF_LOOP_GEVENT };
+enum conf_loop {
+    CONF_LOOP_TINE,
+    CONF_LOOP_ASYNCIO,
+    CONF_LOOP_UVLOOP,
+    CONF_LOOP_TRIO,
+    CONF_LOOP_CURIO,
+    CONF_LOOP_GEVENT
+};
 enum conf_interpreter { CONF_INTERPRETER_AUTO, CONF_INTERPRETER_SUB, CONF_INTERPRETER_MAIN };
 enum conf_lifespan { CONF_LIFESPAN_AUTO, CONF_LIFESPAN_ON, CONF_LIFESPAN_OFF };
 enum conf_ws_engine { CONF_WS_ENGINE_AUTO, CONF_WS_ENGINE_LIBWEBSOCKETS, CONF_WS_ENGINE_WSLAY };
@@ -83,7 +90,9 @@ struct conf_nets {
 /* struct conf_server, struct conf_app, ... */
 #define SECTION(member, ini, many, help) struct conf_##member {
 #define KEY(member, name, TYPE, ...) CONF_CTYPE_##TYPE name;
-#define END(member) };
+#define END(member) \
+    }               \
+    ;
 #include "conf/conf_keys.def"
 
 /* app.module: answers from C. */

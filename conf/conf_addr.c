@@ -73,12 +73,11 @@ static const char *parse_tcp(struct conf_pool *pool, const char *text, struct co
         return conf_text(pool, "%s: the [ has no ]", conf_shown(text).s);
     const char *behind = host + n + v6;
     if (!v6 && strchr(*behind ? behind + 1 : behind, ':'))
-        return conf_text(pool, "%s: an IPv6 address is written in brackets, [::1]:8000",
-                         conf_shown(text).s);
+        return conf_text(pool, "%s: an IPv6 address is written in brackets, [::1]:8000", conf_shown(text).s);
     unsigned port = DEFAULT_PORT;
     if (*behind && (*behind != ':' || !whole_number(behind + 1, UINT16_MAX, &port)))
-        return conf_text(pool, "%s: expected a port from 0 to 65535 behind the %s",
-                         conf_shown(text).s, *behind == ':' ? "colon" : "address");
+        return conf_text(pool, "%s: expected a port from 0 to 65535 behind the %s", conf_shown(text).s,
+                         *behind == ':' ? "colon" : "address");
     if (!(b->host = conf_copy(pool, host, n)))
         return no_memory;
     if (v6 ? !is_v6(b->host) : !is_host(b->host))
@@ -97,8 +96,7 @@ static const char *parse_unix(struct conf_pool *pool, const char *path, struct c
     if (n == 0 || strcmp(path, "@") == 0)
         return "expected a path behind unix:";
     if (n > most)
-        return conf_text(pool, "%s: the path of a Unix socket has at most %zu bytes",
-                         conf_shown(path).s, most);
+        return conf_text(pool, "%s: the path of a Unix socket has at most %zu bytes", conf_shown(path).s, most);
     b->kind = CONF_BIND_UNIX;
     b->path = conf_copy(pool, path, n);
     return b->path ? NULL : no_memory;
@@ -113,8 +111,7 @@ static const char *parse_address(struct conf_pool *pool, const char *text, struc
     }
     if (strncmp(text, "fd://", 5) == 0) {
         if (!whole_number(text + 5, INT_MAX, &n))
-            return conf_text(pool, "%s: expected the number of a descriptor, fd://3",
-                             conf_shown(text).s);
+            return conf_text(pool, "%s: expected the number of a descriptor, fd://3", conf_shown(text).s);
         b->kind = CONF_BIND_FD;
         b->fd = (int)n;
         return NULL;
@@ -124,8 +121,7 @@ static const char *parse_address(struct conf_pool *pool, const char *text, struc
     if (strncmp(text, "tcp://", 6) == 0)
         return parse_tcp(pool, text + 6, b);
     if (whole_number(text, UINT16_MAX, &n))
-        return conf_text(pool, "\"%u\" is a port alone: write 127.0.0.1:%u, or :%u for all addresses",
-                         n, n, n);
+        return conf_text(pool, "\"%u\" is a port alone: write 127.0.0.1:%u, or :%u for all addresses", n, n, n);
     if (strchr(text, '/'))
         return conf_text(pool, "%s: expected " FORMS "%s", conf_shown(text).s,
                          text[0] == '/' ? " (a Unix socket is written unix:/path)" : "");
@@ -146,9 +142,9 @@ static const char *set_flag(struct conf_pool *pool, struct span word, struct con
     if (!text)
         return no_memory;
     const char *near = conf_nearest(text, names, 3);
-    return conf_text(pool, "expected the flags tls, h2c or proxy behind an address, got %s%s%s%s",
-                     conf_shown(text).s, conf_is_near(text, near) ? "; did you mean \"" : "",
-                     conf_is_near(text, near) ? near : "", conf_is_near(text, near) ? "\"?" : "");
+    return conf_text(pool, "expected the flags tls, h2c or proxy behind an address, got %s%s%s%s", conf_shown(text).s,
+                     conf_is_near(text, near) ? "; did you mean \"" : "", conf_is_near(text, near) ? near : "",
+                     conf_is_near(text, near) ? "\"?" : "");
 }
 
 const char *conf_bind_add(struct conf_pool *pool, const char *text, struct conf_binds *binds)
@@ -178,8 +174,8 @@ void conf_binds_print(const struct conf_binds *binds, FILE *out)
 {
     for (size_t i = 0; i < binds->n; i++) {
         const struct conf_bind *b = &binds->v[i];
-        fprintf(out, "%s%s%s%s%s", i ? ", " : "", b->text, b->tls ? " tls" : "",
-                b->h2c ? " h2c" : "", b->proxy ? " proxy" : "");
+        fprintf(out, "%s%s%s%s%s", i ? ", " : "", b->text, b->tls ? " tls" : "", b->h2c ? " h2c" : "",
+                b->proxy ? " proxy" : "");
     }
 }
 
@@ -236,16 +232,17 @@ static const char *parse_net(struct conf_pool *pool, const char *text, struct co
     }
     prefix = bits;
     if (text[n] && !whole_number(text + n + 1, bits, &prefix))
-        return conf_text(pool, "%s: expected a prefix length from 0 to %u behind the /",
-                         conf_shown(text).s, bits);
+        return conf_text(pool, "%s: expected a prefix length from 0 to %u behind the /", conf_shown(text).s, bits);
     net.prefix = prefix + 128 - bits;
     struct conf_net cut = net;
     keep_prefix(&cut.addr, net.prefix);
     if (memcmp(&cut.addr, &net.addr, sizeof(net.addr)) != 0) {
         char meant[INET6_ADDRSTRLEN + 8];
         print_net(&cut, meant, sizeof(meant));
-        return conf_text(pool, "%s has bits set behind its prefix: write %s for the network, or the "
-                         "address alone", conf_shown(text).s, meant);
+        return conf_text(pool,
+                         "%s has bits set behind its prefix: write %s for the network, or the "
+                         "address alone",
+                         conf_shown(text).s, meant);
     }
     *ret = net;
     return NULL;

@@ -17,8 +17,8 @@ static struct conf_instance *instance_find(struct conf_loaded *l, const char *na
     return NULL;
 }
 
-static struct conf_instance *instance_add(struct conf_loaded *l, const struct conf_section *section,
-                                          const char *name, const char *prefix)
+static struct conf_instance *instance_add(struct conf_loaded *l, const struct conf_section *section, const char *name,
+                                          const char *prefix)
 {
     struct conf_instance *v = conf_extend(&l->pool, l->v, l->n, sizeof(*v));
     if (!v)
@@ -29,8 +29,7 @@ static struct conf_instance *instance_add(struct conf_loaded *l, const struct co
         .section = section,
         .name = name,
         .prefix = prefix,
-        .values = section->many ? conf_alloc(&l->pool, section->size)
-                                : (char *)&l->conf + section->offset,
+        .values = section->many ? conf_alloc(&l->pool, section->size) : (char *)&l->conf + section->offset,
         .from = conf_alloc(&l->pool, section->n_keys * sizeof(*in->from)),
         .first = conf_alloc(&l->pool, section->n_keys * sizeof(*in->first)),
         .last = conf_alloc(&l->pool, section->n_keys * sizeof(*in->last)),
@@ -59,8 +58,8 @@ static void unknown_section(const struct conf_setting *s, struct conf_errors *er
         names[n++] = conf_sections[i].name;
     const char *nearest = conf_nearest(s->section, names, n);
     const struct conf_section *section = conf_section_find(nearest, strlen(nearest));
-    conf_error(errors, s, "unknown section %s; did you mean [%s%s]?",
-               conf_shown(s->section).s, nearest, section && section->many ? ":/prefix" : "");
+    conf_error(errors, s, "unknown section %s; did you mean [%s%s]?", conf_shown(s->section).s, nearest,
+               section && section->many ? ":/prefix" : "");
 }
 
 /* Whether a segment is "." or "..". */
@@ -77,8 +76,8 @@ static bool has_dots(const char *path)
 static bool is_prefix(const char *prefix)
 {
     size_t n = strlen(prefix);
-    return n > 1 && prefix[0] == '/' && prefix[n - 1] != '/' && !strstr(prefix, "//") &&
-           !strpbrk(prefix, "?#% ") && !has_dots(prefix);
+    return n > 1 && prefix[0] == '/' && prefix[n - 1] != '/' && !strstr(prefix, "//") && !strpbrk(prefix, "?#% ") &&
+           !has_dots(prefix);
 }
 
 /* NULL with errors->n grown: a mistake; NULL without: out of memory. */
@@ -103,13 +102,11 @@ static struct conf_instance *resolve_section(struct conf_loaded *l, const struct
     return NULL;
 }
 
-static void unknown_key(const struct conf_instance *in, const struct conf_setting *s,
-                        struct conf_errors *errors)
+static void unknown_key(const struct conf_instance *in, const struct conf_setting *s, struct conf_errors *errors)
 {
     for (size_t i = 0; i < conf_n_sections; i++) {
         if (!conf_sections[i].many && conf_key_find(&conf_sections[i], s->key)) {
-            conf_error(errors, s, "unknown key; did you mean the one of [%s]?",
-                       conf_sections[i].name);
+            conf_error(errors, s, "unknown key; did you mean the one of [%s]?", conf_sections[i].name);
             return;
         }
     }
@@ -121,8 +118,7 @@ static void unknown_key(const struct conf_instance *in, const struct conf_settin
 }
 
 /* A second heading of the same section in the file would hide which of the two counts. */
-static void take_heading(struct conf_instance *in, const struct conf_setting *s,
-                         struct conf_errors *errors)
+static void take_heading(struct conf_instance *in, const struct conf_setting *s, struct conf_errors *errors)
 {
     bool is_heading = !s->key, had_heading = in->heading && !in->heading->key;
     if (is_heading && had_heading)
@@ -184,9 +180,8 @@ static bool is_printable(const char *text)
 }
 
 /* One setting over what those before it left. */
-static void take_setting(struct conf_loaded *l, struct conf_instance *in,
-                         const struct conf_key *key, const struct conf_setting *s,
-                         const struct conf_setting *before, struct conf_errors *errors)
+static void take_setting(struct conf_loaded *l, struct conf_instance *in, const struct conf_key *key,
+                         const struct conf_setting *s, const struct conf_setting *before, struct conf_errors *errors)
 {
     const struct conf_setting **from = &in->from[key - in->section->keys];
     void *value = conf_instance_value(in, key);
@@ -240,8 +235,7 @@ static size_t env_find(const struct conf *conf, const char *name)
 static int env_add(struct conf_loaded *l, const char *name)
 {
     struct conf_env *env = conf_extend(&l->pool, l->conf.env, l->conf.n_env, sizeof(*env));
-    const struct conf_setting **from =
-        conf_extend(&l->pool, l->env_from, l->conf.n_env, sizeof(*from));
+    const struct conf_setting **from = conf_extend(&l->pool, l->env_from, l->conf.n_env, sizeof(*from));
     char *copy = conf_copy(&l->pool, name, strlen(name));
     if (!env || !from || !copy)
         return -1;
@@ -269,8 +263,7 @@ static int take_env(struct conf_loaded *l, const struct conf_setting *s, struct 
     }
     const char *value = s->value;
     /* A shell has already expanded what it hands to us. */
-    const char *why =
-        s->source == CONF_FROM_FILE ? conf_env_expand(&l->pool, s->value, &value) : NULL;
+    const char *why = s->source == CONF_FROM_FILE ? conf_env_expand(&l->pool, s->value, &value) : NULL;
     if (why) {
         conf_error(errors, s, "%s", why);
         return 0;

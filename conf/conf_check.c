@@ -24,8 +24,7 @@ static const struct conf_instance *instance(const struct conf_loaded *l, const c
 }
 
 /* Whether the value is another than the default, written in whichever way. */
-static bool differs_from_default(const struct conf_instance *in, const struct conf_key *key,
-                                 struct conf_errors *errors)
+static bool differs_from_default(const struct conf_instance *in, const struct conf_key *key, struct conf_errors *errors)
 {
     union conf_value def = { 0 };
     struct conf_pool pool = { NULL };
@@ -87,7 +86,8 @@ static void check_metrics(const struct conf_loaded *l, struct conf_errors *error
         const char *colon = strrchr(metrics->statsd, ':');
         char *end = NULL;
         unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
-        if (!colon || colon == metrics->statsd || !isdigit((unsigned char)colon[1]) || *end || !port || port > UINT16_MAX)
+        if (!colon || colon == metrics->statsd || !isdigit((unsigned char)colon[1]) || *end || !port ||
+            port > UINT16_MAX)
             conf_error(errors, from(in, "statsd"), "expected host:port, got %s", conf_shown(metrics->statsd).s);
     }
 }
@@ -106,14 +106,14 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
     if (l->conf.app.loop != CONF_LOOP_TINE)
         conf_error(errors, from(app, "loop"), "loops other than tine are not supported yet");
     if (l->conf.app.preload_app && l->conf.app.interpreter == CONF_INTERPRETER_SUB)
-        conf_error(errors, from(app, "preload_app"), "CPython cannot fork a sub-interpreter: leave out interpreter = sub");
+        conf_error(errors, from(app, "preload_app"),
+                   "CPython cannot fork a sub-interpreter: leave out interpreter = sub");
     if (!TINE_LIBWEBSOCKETS && l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)
         conf_error(errors, from(instance(l, "websocket"), "engine"), "this tine was built without libwebsockets");
     /* No memory for a value leaves none, which is an error already. */
     if (logs->errorlog && (strcmp(logs->errorlog, "syslog") == 0 || strcmp(logs->errorlog, "journald") == 0))
         conf_error(errors, from(log, "errorlog"),
-                   "expected - or a path, got %s (systemd has a journal for standard error)",
-                   logs->errorlog);
+                   "expected - or a path, got %s (systemd has a journal for standard error)", logs->errorlog);
     if (logs->accesslog && is_daemon_without_path(logs->accesslog))
         conf_error(errors, from(log, "accesslog"), "expected the absolute path of the daemon's socket, got %s",
                    conf_shown(logs->accesslog).s);
@@ -172,8 +172,8 @@ static void check_compression(const struct conf_loaded *l, struct conf_errors *e
     check_codings(&l->conf.http.compress, from(http, "compress"), errors);
     for (size_t i = 0; i < types->n; i++)
         if (!is_type_pattern(types->v[i]))
-            conf_error(errors, from(http, "compress_types"), "expected type/subtype, type/*, +suffix or default, got %s",
-                       conf_shown(types->v[i]).s);
+            conf_error(errors, from(http, "compress_types"),
+                       "expected type/subtype, type/*, +suffix or default, got %s", conf_shown(types->v[i]).s);
 }
 
 /* Python identifiers with dots between; letters beyond ASCII are Python's to judge. Returns what follows. */
@@ -226,7 +226,8 @@ static void check_app(const struct conf_instance *in, struct conf_errors *errors
                    "expected pkg.mod:attr, pkg.mod:factory() or path/to/file.py:attr, got %s: %s",
                    conf_shown(app->module).s, why);
     if (n && (app->root_path[0] != '/' || app->root_path[n - 1] == '/'))
-        conf_error(errors, from(in, "root_path"), "expected a path that starts with / and does not end with one, got %s",
+        conf_error(errors, from(in, "root_path"),
+                   "expected a path that starts with / and does not end with one, got %s",
                    conf_shown(app->root_path).s);
 }
 
@@ -234,7 +235,9 @@ static void check_app(const struct conf_instance *in, struct conf_errors *errors
 static void check_shared_keys(const struct conf_instance *app, const struct conf_instance *mount,
                               struct conf_errors *errors)
 {
-    static const char *const shared[] = { "loop", "interpreter", "venv", "pythonpath", "blocking_warning", "preload_app" };
+    static const char *const shared[] = {
+        "loop", "interpreter", "venv", "pythonpath", "blocking_warning", "preload_app"
+    };
     for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
         const struct conf_key *key = conf_key_find(app->section, shared[i]);
         if (!from(mount, shared[i]))
@@ -243,7 +246,8 @@ static void check_shared_keys(const struct conf_instance *app, const struct conf
         char *b = conf_value_text(key, conf_instance_value(mount, key));
         errors->failed |= !a || !b;
         if (a && b && strcmp(a, b) != 0)
-            conf_error(errors, from(mount, shared[i]), "all applications of a worker share its interpreter and its loop: "
+            conf_error(errors, from(mount, shared[i]),
+                       "all applications of a worker share its interpreter and its loop: "
                        "set it under [app], for all of them");
         free(a);
         free(b);
@@ -270,7 +274,8 @@ static void check_mount(const struct conf_loaded *l, const struct conf_instance 
 static void check_apps(const struct conf_loaded *l, bool needs_module, struct conf_errors *errors)
 {
     if (!l->conf.app.module && !l->conf.n_mounts && needs_module)
-        conf_error(errors, NULL, "app.module: no application to serve: run \"tine pkg.mod:attr\", or "
+        conf_error(errors, NULL,
+                   "app.module: no application to serve: run \"tine pkg.mod:attr\", or "
                    "write module = pkg.mod:attr under [app] in tine.ini");
     check_app(instance(l, "app"), errors);
     for (size_t i = 0; i < l->n; i++)
@@ -296,7 +301,8 @@ static void check_tls(const struct conf_loaded *l, struct conf_errors *errors)
     if (tls->cert_reqs != CONF_CERT_REQS_NONE && !tls->ca_certs)
         conf_error(errors, from(in, "cert_reqs"), "client certificates need tls.ca_certs");
     if (!tls->certfile && (tls->keyfile || tls->ocsp_file))
-        conf_error(errors, from(in, tls->keyfile ? "keyfile" : "ocsp_file"), "belongs to tls.certfile, which is not set");
+        conf_error(errors, from(in, tls->keyfile ? "keyfile" : "ocsp_file"),
+                   "belongs to tls.certfile, which is not set");
     for (size_t i = 0; i < tls->alpn.n; i++)
         if (strcmp(tls->alpn.v[i], "h2") != 0 && strcmp(tls->alpn.v[i], "http/1.1") != 0)
             conf_error(errors, from(in, "alpn"), "expected h2 or http/1.1, got %s", conf_shown(tls->alpn.v[i]).s);
@@ -313,8 +319,7 @@ static void check_statics(const struct conf_loaded *l, struct conf_errors *error
         if (!files->dir)
             conf_error(errors, in->heading, "[%s] needs dir = FOLDER", in->name);
         if (files->index && (files->index[0] == '.' || strchr(files->index, '/')))
-            conf_error(errors, from(in, "index"), "expected the name of a file, got %s",
-                       conf_shown(files->index).s);
+            conf_error(errors, from(in, "index"), "expected the name of a file, got %s", conf_shown(files->index).s);
     }
 }
 

@@ -50,21 +50,19 @@ static const struct option long_options[] = {
 };
 
 /* 0, or -1: out of memory. */
-static int add(struct conf_cli *cli, const char *option, const char *section, size_t n_section,
-               const char *key, size_t n_key, const char *value)
+static int add(struct conf_cli *cli, const char *option, const char *section, size_t n_section, const char *key,
+               size_t n_key, const char *value)
 {
     struct conf_override *v = reallocarray(cli->v, cli->n + 1, sizeof(*v));
     if (!v)
         return -1;
     cli->v = v;
     struct conf_override *o = &v[cli->n++];
-    *o = (struct conf_override){ option, strndup(section, n_section), strndup(key, n_key),
-                                 strdup(value) };
+    *o = (struct conf_override){ option, strndup(section, n_section), strndup(key, n_key), strdup(value) };
     return o->section && o->key && o->value ? 0 : -1;
 }
 
-static int add_named(struct conf_cli *cli, const char *option, const char *section, const char *key,
-                     const char *value)
+static int add_named(struct conf_cli *cli, const char *option, const char *section, const char *key, const char *value)
 {
     return add(cli, option, section, strlen(section), key, strlen(key), value);
 }
@@ -81,8 +79,7 @@ static int add_setting(struct conf_cli *cli, const char *text, struct conf_error
         conf_error(errors, NULL, "option -o: expected SECTION.KEY=VALUE, got %s", conf_shown(text).s);
         return 0;
     }
-    return add(cli, "-o", text, (size_t)(dot - text), dot + 1, (size_t)(equals - dot) - 1,
-               equals + 1);
+    return add(cli, "-o", text, (size_t)(dot - text), dot + 1, (size_t)(equals - dot) - 1, equals + 1);
 }
 
 /* `name` seen from the folder that we started in. */
@@ -111,8 +108,7 @@ static void bad_option(const char *word, struct conf_errors *errors)
         return;
     }
     char name[64] = "";
-    strncat(name, word + 2, strcspn(word + 2, "=") < sizeof(name) - 1 ? strcspn(word + 2, "=")
-                                                                     : sizeof(name) - 1);
+    strncat(name, word + 2, strcspn(word + 2, "=") < sizeof(name) - 1 ? strcspn(word + 2, "=") : sizeof(name) - 1);
     const char *names[sizeof(long_options) / sizeof(long_options[0])];
     size_t n = 0;
     for (; long_options[n].name; n++)
@@ -125,8 +121,7 @@ static void bad_option(const char *word, struct conf_errors *errors)
 }
 
 /* 0, or -1: out of memory. */
-static int take_option(struct conf_cli *cli, int option, const char *word,
-                       struct conf_errors *errors)
+static int take_option(struct conf_cli *cli, int option, const char *word, struct conf_errors *errors)
 {
     switch (option) {
     case 'c':
@@ -164,8 +159,7 @@ static int take_positional(struct conf_cli *cli, int argc, char **argv, struct c
     if (optind < argc && add_named(cli, "MODULE:ATTR", "app", "module", argv[optind]) != 0)
         return -1;
     for (int i = optind + 1; i < argc; i++)
-        conf_error(errors, NULL, "one application is served, but a second was given: %s",
-                   conf_shown(argv[i]).s);
+        conf_error(errors, NULL, "one application is served, but a second was given: %s", conf_shown(argv[i]).s);
     return 0;
 }
 

@@ -39,8 +39,7 @@ extern const char conf_cli_help[];
 /* 0; or -1 with *ret_error, text for standard error whose lines each end with a newline, to be freed
  * (NULL: out of memory).
  * --help and --version win over everything that follows them. */
-int conf_cli_parse(int argc, char **argv, struct conf_cli *ret, char **ret_error)
-    __attribute__((warn_unused_result));
+int conf_cli_parse(int argc, char **argv, struct conf_cli *ret, char **ret_error) __attribute__((warn_unused_result));
 void conf_cli_done(struct conf_cli *cli);
 
 #endif

@@ -28,8 +28,7 @@ static bool name_fits_in_file(const char *name)
     return fits_in_file(name) && !strpbrk(name, ":=") && !strchr("[#", name[0]);
 }
 
-static void print_pair(FILE *out, const char *name, const char *value,
-                       const struct conf_setting *from)
+static void print_pair(FILE *out, const char *name, const char *value, const struct conf_setting *from)
 {
     if (!value) {
         fprintf(out, "; %s: out of memory\n", name);

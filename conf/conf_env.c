@@ -36,8 +36,8 @@ static const char *key_named(const struct conf_section *section, const char *nam
     return NULL;
 }
 
-static void unknown_key(const struct conf_section *section, const struct conf_setting *s,
-                        const char *key, struct conf_errors *errors)
+static void unknown_key(const struct conf_section *section, const struct conf_setting *s, const char *key,
+                        struct conf_errors *errors)
 {
     if (section->many) {
         conf_error(errors, s, "[%s:/prefix] cannot be set from the environment", section->name);
@@ -55,8 +55,7 @@ static void unknown_key(const struct conf_section *section, const struct conf_se
 }
 
 /* One NAME=VALUE whose name starts with TINE_. Those that name no section of ours belong to somebody else. */
-static int take_variable(struct conf_settings *list, const char *name, const char *value,
-                         struct conf_errors *errors)
+static int take_variable(struct conf_settings *list, const char *name, const char *value, struct conf_errors *errors)
 {
     struct conf_setting s = { .source = CONF_FROM_ENVIRONMENT, .where = name, .value = value };
     const char *rest = name + strlen(PREFIX), *key;

@@ -26,16 +26,17 @@ struct reading {
     struct conf_settings *list;
     struct conf_errors *errors;
     struct conf_setting at; /* file, line and section now */
-    const char *p, *end;    /* text not yet read */
-    bool pending;           /* inih was given a line and has not answered it */
-    bool skip;              /* the section's heading is wrong */
-    bool failed;            /* out of memory */
+    const char *p, *end; /* text not yet read */
+    bool pending; /* inih was given a line and has not answered it */
+    bool skip; /* the section's heading is wrong */
+    bool failed; /* out of memory */
 };
 
 /* ini_handler. Some builds of inih hand over a line number of their own, which counts from where we do not. */
 static int on_pair(void *user, const char *section, const char *name, const char *value
 #if INI_HANDLER_LINENO
-                   , int line
+                   ,
+                   int line
 #endif
 )
 {
@@ -68,10 +69,8 @@ static void on_heading(struct reading *r, struct span line)
     if (!close || (rest.n && rest.p[0] != ';' && rest.p[0] != '#'))
         conf_error(r->errors, &r->at, "expected [section] and nothing behind it");
     else if (name.n == 0 || name.n > LONGEST_SECTION || memchr(name.p, ';', name.n))
-        conf_error(r->errors, &r->at, "expected the name of a section, of 1 to %d bytes without ;",
-                   LONGEST_SECTION);
-    else if (!(r->at.section = conf_copy(r->list->pool, name.p, name.n)) ||
-             conf_settings_add(r->list, &r->at) != 0)
+        conf_error(r->errors, &r->at, "expected the name of a section, of 1 to %d bytes without ;", LONGEST_SECTION);
+    else if (!(r->at.section = conf_copy(r->list->pool, name.p, name.n)) || conf_settings_add(r->list, &r->at) != 0)
         r->failed = true;
     else
         r->skip = false;
@@ -113,8 +112,7 @@ static char *on_read(char *to, int room, void *stream)
     } else if (line.n && strchr(";#", line.p[0])) {
         line.n = 0;
     } else if (line.n + 2 > (size_t)room) {
-        conf_error(r->errors, &r->at, "a line has at most %d bytes, this one has %zu", room - 2,
-                   line.n);
+        conf_error(r->errors, &r->at, "a line has at most %d bytes, this one has %zu", room - 2, line.n);
         line.n = 0;
     }
     r->pending = line.n > 0;
@@ -173,8 +171,8 @@ static int read_whole(int fd, char **ret, size_t *ret_n)
 }
 
 /* 0, or -1: out of memory. A mistake or a file that cannot be read is an error in the list. */
-static int load_file(struct conf_loaded *l, const char *path, bool must_exist,
-                     struct conf_settings *list, struct conf_errors *errors)
+static int load_file(struct conf_loaded *l, const char *path, bool must_exist, struct conf_settings *list,
+                     struct conf_errors *errors)
 {
     char *text;
     size_t n;
@@ -188,9 +186,7 @@ static int load_file(struct conf_loaded *l, const char *path, bool must_exist,
         return 0;
     }
     close(fd);
-    struct reading r = { .list = list,
-                         .errors = errors,
-                         .at = { .source = CONF_FROM_FILE, .where = path } };
+    struct reading r = { .list = list, .errors = errors, .at = { .source = CONF_FROM_FILE, .where = path } };
     parse_text(&r, (struct span){ text, n });
     free(text);
     l->conf.file = conf_copy(&l->pool, path, strlen(path));
@@ -201,8 +197,7 @@ static int add_overrides(struct conf_settings *list, const struct conf_cli *cli)
 {
     for (size_t i = 0; i < cli->n; i++) {
         const struct conf_override *o = &cli->v[i];
-        struct conf_setting s = { CONF_FROM_OPTION, o->option, 0, o->section, o->key, o->value,
-                                  NULL, NULL };
+        struct conf_setting s = { CONF_FROM_OPTION, o->option, 0, o->section, o->key, o->value, NULL, NULL };
         if (conf_settings_add(list, &s) != 0)
             return -1;
     }
@@ -217,10 +212,8 @@ static int load(struct conf_loaded *l, const struct conf_cli *cli, struct conf_e
     const char *file = cli->file;
     if (!file)
         file = conf_text(&l->pool, "%s/tine.ini", cli->start_dir ? cli->start_dir : ".");
-    if (conf_env_fallbacks(&list) != 0 ||
-        load_file(l, file, cli->file != NULL, &list, errors) != 0 ||
-        conf_env_settings(&list, errors) != 0 || add_overrides(&list, cli) != 0 ||
-        conf_apply(l, &list, errors) != 0)
+    if (conf_env_fallbacks(&list) != 0 || load_file(l, file, cli->file != NULL, &list, errors) != 0 ||
+        conf_env_settings(&list, errors) != 0 || add_overrides(&list, cli) != 0 || conf_apply(l, &list, errors) != 0)
         return -1;
     conf_check(l, cli->action != CONF_CLI_DUMP, errors);
     return 0;

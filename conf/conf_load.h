@@ -27,7 +27,7 @@ void conf_dump(const struct conf_loaded *l, FILE *out);
  * change, and calls `say` with "section.key", the value kept and the value refused for each that differs.
  * 0, or -1: out of memory. */
 int conf_keep_restart_keys(struct conf_loaded *fresh, const struct conf_loaded *old,
-                           void (*say)(void *arg, const char *key, const char *kept, const char *refused),
-                           void *arg) __attribute__((warn_unused_result));
+                           void (*say)(void *arg, const char *key, const char *kept, const char *refused), void *arg)
+    __attribute__((warn_unused_result));
 
 #endif

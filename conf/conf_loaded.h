@@ -38,8 +38,7 @@ static inline void *conf_instance_value(const struct conf_instance *in, const st
 
 /* conf_env.c: TINE_SECTION_KEY, WEB_CONCURRENCY and PORT of the environment, as settings. 0, or -1: out of memory. */
 int conf_env_fallbacks(struct conf_settings *list) __attribute__((warn_unused_result));
-int conf_env_settings(struct conf_settings *list, struct conf_errors *errors)
-    __attribute__((warn_unused_result));
+int conf_env_settings(struct conf_settings *list, struct conf_errors *errors) __attribute__((warn_unused_result));
 /* Replaces $NAME, ${NAME} and $$. NULL, or what is wrong. */
 const char *conf_env_expand(struct conf_pool *pool, const char *text, const char **ret)
     __attribute__((warn_unused_result));

@@ -23,8 +23,7 @@ static const struct unit size_units[] = {
     { "g", 1 << 30 }, { "m", 1 << 20 }, { "k", 1 << 10 }, { "", 1 }, { NULL, 0 },
 };
 static const struct unit duration_units[] = {
-    { "d", MS_PER_DAY }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 },
-    { NULL, 0 },
+    { "d", MS_PER_DAY }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { NULL, 0 },
 };
 
 /* Moves *p over digits. False: none there, or too many for 64 bits. */
@@ -93,27 +92,25 @@ const char *conf_range_text(const struct conf_key *key, char to[CONF_RANGE_ROOM]
     return to;
 }
 
-const char *conf_expected(struct conf_pool *pool, const struct conf_key *key, const char *what,
-                            const char *text)
+const char *conf_expected(struct conf_pool *pool, const struct conf_key *key, const char *what, const char *text)
 {
     char range[CONF_RANGE_ROOM];
     const char *hint = "";
     if (strstr(text, " #") || strstr(text, "\t#"))
         hint = " (a comment behind a value starts with ;)";
-    return conf_text(pool, "expected %s%s, got %s%s", what,
-                     conf_range_text(key, range), conf_shown(text).s, hint);
+    return conf_text(pool, "expected %s%s, got %s%s", what, conf_range_text(key, range), conf_shown(text).s, hint);
 }
 
-static const char *in_range(struct conf_pool *pool, const struct conf_key *key, const char *what,
-                            const char *text, uint64_t n)
+static const char *in_range(struct conf_pool *pool, const struct conf_key *key, const char *what, const char *text,
+                            uint64_t n)
 {
     if (n < key->least || n > conf_most(key))
         return conf_expected(pool, key, what, text);
     return NULL;
 }
 
-const char *conf_uint_parse(struct conf_pool *pool, const struct conf_key *key, const char *what,
-                              const char *text, unsigned *ret)
+const char *conf_uint_parse(struct conf_pool *pool, const struct conf_key *key, const char *what, const char *text,
+                            unsigned *ret)
 {
     const char *p = text;
     uint64_t n;
@@ -125,8 +122,7 @@ const char *conf_uint_parse(struct conf_pool *pool, const struct conf_key *key, 
     return why;
 }
 
-const char *conf_octal_parse(struct conf_pool *pool, const struct conf_key *key, const char *text,
-                               unsigned *ret)
+const char *conf_octal_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, unsigned *ret)
 {
     static const char what[] = "an octal mode such as 0660,";
     const char *p = text;
@@ -142,15 +138,13 @@ const char *conf_octal_parse(struct conf_pool *pool, const struct conf_key *key,
     return why;
 }
 
-const char *conf_size_parse(struct conf_pool *pool, const struct conf_key *key, const char *text,
-                              uint64_t *ret)
+const char *conf_size_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret)
 {
     static const char what[] = "a size such as 65536, 64k, 16m or 1g,";
     const char *p = text;
     uint64_t n;
     const struct unit *u;
-    if (!take_number(&p, &n) || !(u = unit_named(size_units, p)) ||
-        __builtin_mul_overflow(n, u->factor, &n))
+    if (!take_number(&p, &n) || !(u = unit_named(size_units, p)) || __builtin_mul_overflow(n, u->factor, &n))
         return conf_expected(pool, key, what, text);
     const char *why = in_range(pool, key, what, text, n);
     if (!why)
@@ -174,15 +168,13 @@ static bool take_fraction(const char **p, uint64_t *ret_part, uint64_t *ret_whol
     return true;
 }
 
-const char *conf_duration_parse(struct conf_pool *pool, const struct conf_key *key,
-                                  const char *text, uint64_t *ret)
+const char *conf_duration_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret)
 {
     static const char what[] = "a duration such as 500ms, 30s, 5m, 2h or 1d,";
     const char *p = text;
     uint64_t n, part, whole;
     const struct unit *u;
-    if (!take_number(&p, &n) || !take_fraction(&p, &part, &whole) ||
-        !(u = unit_named(duration_units, *p ? p : "s")) ||
+    if (!take_number(&p, &n) || !take_fraction(&p, &part, &whole) || !(u = unit_named(duration_units, *p ? p : "s")) ||
         __builtin_mul_overflow(n, u->factor, &n) ||
         __builtin_add_overflow(n, (part * u->factor + whole - 1) / whole, &n))
         return conf_expected(pool, key, what, text);

@@ -9,14 +9,11 @@
 #include "conf/conf_table.h"
 
 /* Each: NULL, or what is wrong, *ret untouched. `what` is told to people: "a whole number". */
-const char *conf_uint_parse(struct conf_pool *pool, const struct conf_key *key, const char *what,
-                            const char *text, unsigned *ret);
-const char *conf_octal_parse(struct conf_pool *pool, const struct conf_key *key, const char *text,
-                             unsigned *ret);
-const char *conf_size_parse(struct conf_pool *pool, const struct conf_key *key, const char *text,
-                            uint64_t *ret);
-const char *conf_duration_parse(struct conf_pool *pool, const struct conf_key *key,
-                                const char *text, uint64_t *ret);
+const char *conf_uint_parse(struct conf_pool *pool, const struct conf_key *key, const char *what, const char *text,
+                            unsigned *ret);
+const char *conf_octal_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, unsigned *ret);
+const char *conf_size_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret);
+const char *conf_duration_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret);
 
 /* With the largest unit that leaves no rest; returns `to`. */
 const char *conf_size_text(uint64_t n, char *to, size_t room);
@@ -28,7 +25,6 @@ uint64_t conf_most(const struct conf_key *key);
 #define CONF_RANGE_ROOM 80
 const char *conf_range_text(const struct conf_key *key, char to[CONF_RANGE_ROOM]);
 /* "expected WHAT from A to B, got "X"", in the unit of the key. */
-const char *conf_expected(struct conf_pool *pool, const struct conf_key *key, const char *what,
-                          const char *text);
+const char *conf_expected(struct conf_pool *pool, const struct conf_key *key, const char *what, const char *text);
 
 #endif

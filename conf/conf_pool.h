@@ -13,14 +13,11 @@ struct conf_pool {
 void *conf_alloc(struct conf_pool *pool, size_t n) __attribute__((warn_unused_result));
 /* An array made only by this function grows by one zeroed element of `size` bytes; n is its length so far, `old` is NULL
  * when n is 0. The old place stays readable. */
-void *conf_extend(struct conf_pool *pool, const void *old, size_t n, size_t size)
-    __attribute__((warn_unused_result));
+void *conf_extend(struct conf_pool *pool, const void *old, size_t n, size_t size) __attribute__((warn_unused_result));
 /* A terminated copy of n bytes. */
-char *conf_copy(struct conf_pool *pool, const char *p, size_t n)
-    __attribute__((warn_unused_result));
+char *conf_copy(struct conf_pool *pool, const char *p, size_t n) __attribute__((warn_unused_result));
 /* Formatted text; "out of memory" as static text when there is none, so that it can stand in a message. */
-const char *conf_text(struct conf_pool *pool, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+const char *conf_text(struct conf_pool *pool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void conf_pool_done(struct conf_pool *pool);
 
 #endif

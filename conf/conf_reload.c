@@ -11,8 +11,7 @@
 typedef void (*say_fn)(void *arg, const char *key, const char *kept, const char *refused);
 
 /* Where the old value came from, in the memory of the fresh configuration. */
-static int keep_origin(struct conf_loaded *fresh, const struct conf_setting **to,
-                       const struct conf_setting *from)
+static int keep_origin(struct conf_loaded *fresh, const struct conf_setting **to, const struct conf_setting *from)
 {
     struct conf_setting *copy = NULL;
     if (from) {
@@ -28,8 +27,7 @@ static int keep_origin(struct conf_loaded *fresh, const struct conf_setting **to
 }
 
 /* The old value, made again in the memory of the fresh configuration. */
-static int keep(struct conf_loaded *fresh, const struct conf_instance *in,
-                const struct conf_key *key, const char *text)
+static int keep(struct conf_loaded *fresh, const struct conf_instance *in, const struct conf_key *key, const char *text)
 {
     union conf_value value = { 0 };
     if (*text || key->def)
@@ -40,8 +38,7 @@ static int keep(struct conf_loaded *fresh, const struct conf_instance *in,
 }
 
 static int keep_if_changed(struct conf_loaded *fresh, const struct conf_instance *now,
-                           const struct conf_instance *before, const struct conf_key *key,
-                           say_fn say, void *arg)
+                           const struct conf_instance *before, const struct conf_key *key, say_fn say, void *arg)
 {
     char *a = conf_value_text(key, conf_instance_value(before, key));
     char *b = conf_value_text(key, conf_instance_value(now, key));
@@ -58,8 +55,7 @@ static int keep_if_changed(struct conf_loaded *fresh, const struct conf_instance
 }
 
 /* The sections that there is one of come first, in the same order, in every loaded configuration. */
-int conf_keep_restart_keys(struct conf_loaded *fresh, const struct conf_loaded *old, say_fn say,
-                           void *arg)
+int conf_keep_restart_keys(struct conf_loaded *fresh, const struct conf_loaded *old, say_fn say, void *arg)
 {
     for (size_t i = 0; i < fresh->n && !fresh->v[i].prefix; i++) {
         fatal_unless(fresh->v[i].section == old->v[i].section);

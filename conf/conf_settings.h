@@ -33,8 +33,7 @@ struct conf_settings {
 
 void conf_settings_init(struct conf_settings *list, struct conf_pool *pool);
 /* Copies all text of `s`. 0, or -1: out of memory. */
-int conf_settings_add(struct conf_settings *list, const struct conf_setting *s)
-    __attribute__((warn_unused_result));
+int conf_settings_add(struct conf_settings *list, const struct conf_setting *s) __attribute__((warn_unused_result));
 
 /* Where a setting was made, for people: "/etc/tine.ini:3", "environment TINE_APP_LOOP", "command line -w". */
 struct conf_place {

@@ -9,9 +9,10 @@ enum { RELOAD = true, RESTART = false, NOW = false, LATER = true };
 
 #define SECTION(member, ini, many, help) static const struct conf_key member##_keys[] = {
 #define KEY(member, name, TYPE, def, least, most, reload, status, help) \
-    { #name, CONF_TYPE_##TYPE, def, least, most, reload, status, help,  \
-      offsetof(struct conf_##member, name) },
-#define END(member) };
+    { #name, CONF_TYPE_##TYPE, def, least, most, reload, status, help, offsetof(struct conf_##member, name) },
+#define END(member) \
+    }               \
+    ;
 #include "conf/conf_keys.def"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -21,15 +22,22 @@ enum { RELOAD = true, RESTART = false, NOW = false, LATER = true };
 #define MANY_MANY true
 
 const struct conf_section conf_sections[] = {
-#define SECTION(member, ini, many, help)                                                 \
-    { ini, MANY_##many, false, help, member##_keys, COUNT(member##_keys),                \
-      OFFSET_##many(member), sizeof(struct conf_##member) },
+#define SECTION(member, ini, many, help) \
+    { ini,                               \
+      MANY_##many,                       \
+      false,                             \
+      help,                              \
+      member##_keys,                     \
+      COUNT(member##_keys),              \
+      OFFSET_##many(member),             \
+      sizeof(struct conf_##member) },
 #define KEY(...)
 #define END(member)
 #include "conf/conf_keys.def"
     { "mount", true, false,
       "Another application under a path prefix: [mount:/prefix], with the keys of [app] and its own values for module, "
-      "interface, lifespan, root_path and threads. All applications of a worker share its interpreter and its loop: what "
+      "interface, lifespan, root_path and threads. All applications of a worker share its interpreter and its loop: "
+      "what "
       "concerns these is set under [app] alone.",
       app_keys, COUNT(app_keys), 0, sizeof(struct conf_app) },
 };

@@ -47,14 +47,11 @@ static const struct {
     [CONF_TYPE_NETS] = { "list of networks", NULL, sizeof(struct conf_nets) },
     [CONF_TYPE_LOGLEVEL] = { "debug, info, warning, error or critical", loglevels, sizeof(int) },
     [CONF_TYPE_ACCEPT] = { "shared or reuseport", accepts, sizeof(enum conf_accept) },
-    [CONF_TYPE_INTERFACE] = { "auto, asgi, asgi2 or wsgi", interfaces,
-                              sizeof(enum conf_interface) },
-    [CONF_TYPE_LOOP] = { "tine, asyncio, uvloop, trio, curio or gevent", loops,
-                         sizeof(enum conf_loop) },
+    [CONF_TYPE_INTERFACE] = { "auto, asgi, asgi2 or wsgi", interfaces, sizeof(enum conf_interface) },
+    [CONF_TYPE_LOOP] = { "tine, asyncio, uvloop, trio, curio or gevent", loops, sizeof(enum conf_loop) },
     [CONF_TYPE_INTERPRETER] = { "auto, sub or main", interpreters, sizeof(enum conf_interpreter) },
     [CONF_TYPE_LIFESPAN] = { "auto, on or off", lifespans, sizeof(enum conf_lifespan) },
-    [CONF_TYPE_WS_ENGINE] = { "auto, libwebsockets or wslay", ws_engines,
-                              sizeof(enum conf_ws_engine) },
+    [CONF_TYPE_WS_ENGINE] = { "auto, libwebsockets or wslay", ws_engines, sizeof(enum conf_ws_engine) },
     [CONF_TYPE_CERT_REQS] = { "none, optional or required", cert_reqs, sizeof(enum conf_cert_reqs) },
     [CONF_TYPE_TLS_VERSION] = { "1.2 or 1.3", tls_versions, sizeof(enum conf_tls_version) },
 };
@@ -74,8 +71,7 @@ const char *conf_type_doc(enum conf_type type)
     return types[type].doc;
 }
 
-static const char *parse_bool(struct conf_pool *pool, const struct conf_key *key, const char *text,
-                              bool *ret)
+static const char *parse_bool(struct conf_pool *pool, const struct conf_key *key, const char *text, bool *ret)
 {
     static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -104,8 +100,7 @@ static unsigned cores(unsigned most)
     return 1;
 }
 
-static const char *parse_workers(struct conf_pool *pool, const struct conf_key *key,
-                                 const char *text, unsigned *ret)
+static const char *parse_workers(struct conf_pool *pool, const struct conf_key *key, const char *text, unsigned *ret)
 {
     if (strcasecmp(text, "auto") == 0) {
         *ret = cores((unsigned)conf_most(key));
@@ -114,8 +109,7 @@ static const char *parse_workers(struct conf_pool *pool, const struct conf_key *
     return conf_uint_parse(pool, key, "auto or a whole number", text, ret);
 }
 
-static const char *parse_string(struct conf_pool *pool, const struct conf_key *key,
-                                const char *text, char **ret)
+static const char *parse_string(struct conf_pool *pool, const struct conf_key *key, const char *text, char **ret)
 {
     if (!*text && !(key->def && !*key->def)) {
         *ret = NULL;
@@ -128,8 +122,7 @@ static const char *parse_string(struct conf_pool *pool, const struct conf_key *k
     return NULL;
 }
 
-static const char *parse_logdest(struct conf_pool *pool, const struct conf_key *key,
-                                 const char *text, char **ret)
+static const char *parse_logdest(struct conf_pool *pool, const struct conf_key *key, const char *text, char **ret)
 {
     bool none = !*text || strcasecmp(text, "none") == 0;
     if (none && key->def)
@@ -137,8 +130,7 @@ static const char *parse_logdest(struct conf_pool *pool, const struct conf_key *
     return parse_string(pool, key, none ? "" : text, ret);
 }
 
-static const char *parse_logformat(struct conf_pool *pool, const struct conf_key *key,
-                                   const char *text, char **ret)
+static const char *parse_logformat(struct conf_pool *pool, const struct conf_key *key, const char *text, char **ret)
 {
     struct log_format format;
     const char *why;
@@ -151,8 +143,7 @@ static const char *parse_logformat(struct conf_pool *pool, const struct conf_key
     return parse_string(pool, key, text, ret);
 }
 
-static const char *parse_word(struct conf_pool *pool, const struct conf_key *key, const char *text,
-                              int *ret)
+static const char *parse_word(struct conf_pool *pool, const struct conf_key *key, const char *text, int *ret)
 {
     const char *const *words = types[key->type].words;
     size_t n = 0;
@@ -181,8 +172,7 @@ static const char *list_add(struct conf_pool *pool, const char *text, struct con
     return NULL;
 }
 
-static const char *element_add(struct conf_pool *pool, enum conf_type type, const char *text,
-                               void *value)
+static const char *element_add(struct conf_pool *pool, enum conf_type type, const char *text, void *value)
 {
     if (type == CONF_TYPE_BINDS)
         return conf_bind_add(pool, text, value);
@@ -198,8 +188,7 @@ static size_t list_length(enum conf_type type, const union conf_value *value)
     return type == CONF_TYPE_NETS ? value->nets.n : value->list.n;
 }
 
-static const char *parse_list(struct conf_pool *pool, const struct conf_key *key, const char *text,
-                              void *value)
+static const char *parse_list(struct conf_pool *pool, const struct conf_key *key, const char *text, void *value)
 {
     union conf_value longer;
     memcpy(&longer, value, types[key->type].size);
@@ -210,8 +199,7 @@ static const char *parse_list(struct conf_pool *pool, const struct conf_key *key
         if (s.n == 0)
             continue;
         const char *element = conf_copy(pool, s.p, s.n);
-        const char *why =
-            element ? element_add(pool, key->type, element, &longer) : "out of memory";
+        const char *why = element ? element_add(pool, key->type, element, &longer) : "out of memory";
         if (why)
             return why;
         if (list_length(key->type, &longer) > MOST_ELEMENTS)
@@ -223,8 +211,7 @@ static const char *parse_list(struct conf_pool *pool, const struct conf_key *key
     return NULL;
 }
 
-const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key, const char *text,
-                             void *value)
+const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, void *value)
 {
     switch (key->type) {
     case CONF_TYPE_BOOL:

@@ -34,8 +34,8 @@ union conf_value {
 _Static_assert(sizeof(union conf_value) == sizeof(struct conf_nets), "{ 0 } does not clear a conf_value");
 
 /* Parses into *value; list types add to what is there. NULL, or what is wrong (in the pool), *value as it was. */
-const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key, const char *text,
-                             void *value) __attribute__((warn_unused_result));
+const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, void *value)
+    __attribute__((warn_unused_result));
 /* Text that parses to the same value; nothing for one that is not set. */
 void conf_value_print(const struct conf_key *key, const void *value, FILE *out);
 /* The same in memory to be freed; NULL: out of memory. */

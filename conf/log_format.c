@@ -11,17 +11,17 @@ static const struct {
     const char *name;
     enum log_atom_kind kind;
 } atoms[] = {
-    { "h", LOG_ATOM_H_REMOTE },     { "l", LOG_ATOM_L },
-    { "u", LOG_ATOM_U_USER },       { "t", LOG_ATOM_T_TIME },
-    { "r", LOG_ATOM_R_LINE },       { "m", LOG_ATOM_M_METHOD },
-    { "U", LOG_ATOM_U_PATH },       { "q", LOG_ATOM_Q_QUERY },
-    { "H", LOG_ATOM_H_PROTOCOL },   { "s", LOG_ATOM_S_STATUS },
-    { "B", LOG_ATOM_B_LENGTH },     { "b", LOG_ATOM_B_LENGTH_OR_DASH },
-    { "f", LOG_ATOM_F_REFERER },    { "a", LOG_ATOM_A_AGENT },
-    { "T", LOG_ATOM_T_SECONDS },    { "M", LOG_ATOM_M_MS },
-    { "D", LOG_ATOM_D_US },         { "L", LOG_ATOM_L_DECIMAL },
-    { "p", LOG_ATOM_P_PID },        { "R", LOG_ATOM_R_LINE_QUERY },
-    { "S", LOG_ATOM_S_SCHEME },     { "st", LOG_ATOM_ST_PHRASE },
+    { "h", LOG_ATOM_H_REMOTE },       { "l", LOG_ATOM_L },
+    { "u", LOG_ATOM_U_USER },         { "t", LOG_ATOM_T_TIME },
+    { "r", LOG_ATOM_R_LINE },         { "m", LOG_ATOM_M_METHOD },
+    { "U", LOG_ATOM_U_PATH },         { "q", LOG_ATOM_Q_QUERY },
+    { "H", LOG_ATOM_H_PROTOCOL },     { "s", LOG_ATOM_S_STATUS },
+    { "B", LOG_ATOM_B_LENGTH },       { "b", LOG_ATOM_B_LENGTH_OR_DASH },
+    { "f", LOG_ATOM_F_REFERER },      { "a", LOG_ATOM_A_AGENT },
+    { "T", LOG_ATOM_T_SECONDS },      { "M", LOG_ATOM_M_MS },
+    { "D", LOG_ATOM_D_US },           { "L", LOG_ATOM_L_DECIMAL },
+    { "p", LOG_ATOM_P_PID },          { "R", LOG_ATOM_R_LINE_QUERY },
+    { "S", LOG_ATOM_S_SCHEME },       { "st", LOG_ATOM_ST_PHRASE },
     { "Uq", LOG_ATOM_UQ_PATH_QUERY },
 };
 
@@ -78,8 +78,7 @@ static const char *add_field(struct log_format *f, struct span in)
     const char *kind = memchr(kinds, brace[1], 3);
     if (!kind)
         return "expected i, o or e behind {name}";
-    static const enum log_atom_kind of[] = { LOG_ATOM_IN_FIELD, LOG_ATOM_OUT_FIELD,
-                                             LOG_ATOM_ENVIRON };
+    static const enum log_atom_kind of[] = { LOG_ATOM_IN_FIELD, LOG_ATOM_OUT_FIELD, LOG_ATOM_ENVIRON };
     const char *why = add(f, of[kind - kinds], name);
     if (why || *kind == 'e')
         return why;

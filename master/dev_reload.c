@@ -67,14 +67,12 @@ static bool is_wanted(const struct dev_reload *dev, const char *path)
 /* What is not the application's: hidden, compiled, installed. */
 static bool enters(void *arg, const char *dir, const char *name)
 {
-    static const char *const others[] = { "__pycache__", "node_modules", "site-packages",
-                                          "dist-packages" };
+    static const char *const others[] = { "__pycache__", "node_modules", "site-packages", "dist-packages" };
     char path[PATH_MAX];
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         if (strcmp(name, others[i]) == 0)
             return false;
-    if (name[0] == '.' || (size_t)snprintf(path, sizeof(path), "%s/%s/pyvenv.cfg", dir, name) >=
-                              sizeof(path))
+    if (name[0] == '.' || (size_t)snprintf(path, sizeof(path), "%s/%s/pyvenv.cfg", dir, name) >= sizeof(path))
         return false;
     return access(path, F_OK) < 0;
 }
@@ -130,8 +128,7 @@ static const struct file_watch_ops ops = { .enters = enters, .happened = happene
 /* `path` seen from the working folder, without a slash at its end. false: too long. */
 static bool absolute(const struct dev_reload *dev, const char *path, char to[PATH_MAX])
 {
-    int n = path[0] == '/' ? snprintf(to, PATH_MAX, "%s", path)
-                           : snprintf(to, PATH_MAX, "%s/%s", dev->here, path);
+    int n = path[0] == '/' ? snprintf(to, PATH_MAX, "%s", path) : snprintf(to, PATH_MAX, "%s/%s", dev->here, path);
     if (n < 0 || n >= PATH_MAX)
         return false;
     while (n > 1 && to[n - 1] == '/')
@@ -229,8 +226,7 @@ static int watch_all(struct dev_reload *dev)
 static void say_what(const struct dev_reload *dev)
 {
     int fault = file_watch_fault(dev->watch);
-    log_info("server.reload: watching %zu folders for changes; for development only",
-             file_watch_count(dev->watch));
+    log_info("server.reload: watching %zu folders for changes; for development only", file_watch_count(dev->watch));
     if (fault == ENOSPC)
         log_warning("server.reload: not every folder is watched: fs.inotify.max_user_watches is too "
                     "low");

@@ -22,8 +22,8 @@
 
 static int print_version(void)
 {
-    printf("tine %s\nlibevent %s (built with %s)\ninih %s\n", PACKAGE_VERSION, event_get_version(),
-           LIBEVENT_VERSION, INIH_VERSION);
+    printf("tine %s\nlibevent %s (built with %s)\ninih %s\n", PACKAGE_VERSION, event_get_version(), LIBEVENT_VERSION,
+           INIH_VERSION);
     worker_print_versions(stdout);
     return fflush(stdout) == 0 ? MASTER_EXIT_OK : MASTER_EXIT_SYSTEM;
 }
@@ -74,8 +74,7 @@ static int run(struct master *master, struct listen_passed *passed)
     int status = MASTER_EXIT_SYSTEM;
     struct listeners handed = { 0 };
     upgrade_take_sockets(&master->upgrade, &handed);
-    int opened =
-        listeners_open(&master->current->listeners, &handed, master->conf, &master->privs, passed);
+    int opened = listeners_open(&master->current->listeners, &handed, master->conf, &master->privs, passed);
     listeners_replace(&handed, &master->current->listeners);
     if (opened == 0)
         status = master_run(master);
@@ -98,15 +97,12 @@ static int go_to_background(struct master *master)
     return daemon_start(&master->daemon);
 }
 
-static int serve(const struct conf_cli *cli, struct generation *first,
-                 const struct proctitle *title, struct upgrade *upgrade)
+static int serve(const struct conf_cli *cli, struct generation *first, const struct proctitle *title,
+                 struct upgrade *upgrade)
 {
-    struct master master = { .cli = cli,
-                             .current = first,
-                             .conf = first->conf,
-                             .title = *title,
-                             .upgrade = *upgrade,
-                             .notify = { .fd = -1 } };
+    struct master master = {
+        .cli = cli, .current = first, .conf = first->conf, .title = *title, .upgrade = *upgrade, .notify = { .fd = -1 }
+    };
     *upgrade = (struct upgrade){ .fd = -1, .herald_fd = -1 };
     struct listen_passed passed;
     listen_take_passed(&passed);
@@ -163,8 +159,7 @@ int main(int argc, char **argv)
     if (cli.action == CONF_CLI_VERSION)
         status = print_version();
     else if (cli.action == CONF_CLI_HELP)
-        status = fputs(conf_cli_help, stdout) < 0 || fflush(stdout) != 0 ? MASTER_EXIT_SYSTEM
-                                                                         : MASTER_EXIT_OK;
+        status = fputs(conf_cli_help, stdout) < 0 || fflush(stdout) != 0 ? MASTER_EXIT_SYSTEM : MASTER_EXIT_OK;
     else if (cli.action == CONF_CLI_IMPORT)
         status = import_gunicorn(cli.import);
     else

@@ -144,8 +144,7 @@ static void on_leave_timer(int fd, short what, void *arg)
 /* Serves on for drain_delay, while those who ask whether it is ready hear that it is not. */
 static void begin_leave(struct master *master, uint64_t ms)
 {
-    struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
-                          .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+    struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
     master->state = MASTER_LEAVING;
     reload_cancel(master);
     evtimer_add(&master->leave_timer, &tv);
@@ -175,8 +174,7 @@ void master_stop(struct master *master, bool quick)
     else
         begin_stop(master, quick);
     /* Who hears it may count on the workers having been told. */
-    notify_send(&master->notify, "STOPPING=1\nSTATUS=%s",
-                quick ? "stopping" : "stopping gracefully");
+    notify_send(&master->notify, "STOPPING=1\nSTATUS=%s", quick ? "stopping" : "stopping gracefully");
 }
 
 void master_worker_gone(struct master *master)
@@ -263,8 +261,7 @@ static void on_tick(int fd, short what, void *arg)
 
 static int start_timers(struct master *master)
 {
-    const struct timeval tick = { .tv_sec = WATCHDOG_TICK_MS / 1000,
-                                  .tv_usec = WATCHDOG_TICK_MS % 1000 * 1000 };
+    const struct timeval tick = { .tv_sec = WATCHDOG_TICK_MS / 1000, .tv_usec = WATCHDOG_TICK_MS % 1000 * 1000 };
     master->watchdog.looked_ns = clock_ns();
     evtimer_assign(&master->leave_timer, master->base, on_leave_timer, master);
     event_assign(&master->tick, master->base, -1, EV_PERSIST, on_tick, master);
@@ -284,8 +281,8 @@ static int init(struct master *master)
     master->scoreboard = scoreboard_new(SLOTS_MAX);
     master->tickets = tickets_new();
     if (!master->base || !master->scoreboard || !master->tickets || slots_init(&master->slots, master) < 0 ||
-        signals_init(&master->signals, master) < 0 || start_timers(master) < 0 ||
-        upgrade_start(master) < 0 || dev_reload_start(master) < 0) {
+        signals_init(&master->signals, master) < 0 || start_timers(master) < 0 || upgrade_start(master) < 0 ||
+        dev_reload_start(master) < 0) {
         log_critical("out of memory or descriptors: %s", strerror(errno));
         return -1;
     }
@@ -317,15 +314,15 @@ static void done(struct master *master)
 
 static void log_banner(const struct master *master)
 {
-    log_info("tine %s, pid %d, %u worker%s", PACKAGE_VERSION, (int)getpid(),
-             master->current->target, master->current->target == 1 ? "" : "s");
+    log_info("tine %s, pid %d, %u worker%s", PACKAGE_VERSION, (int)getpid(), master->current->target,
+             master->current->target == 1 ? "" : "s");
     const struct listeners *listeners = &master->current->listeners;
     for (size_t i = 0; i < listeners->n; i++) {
         const struct listener *l = &listeners->v[i];
         if (l->seat)
             continue;
-        log_info("%s %s%s%s%s", i < listeners->n_serving ? "listening on" : "metrics and status on",
-                 l->text, l->tls ? " tls" : "", l->h2c ? " h2c" : "", l->proxy ? " proxy" : "");
+        log_info("%s %s%s%s%s", i < listeners->n_serving ? "listening on" : "metrics and status on", l->text,
+                 l->tls ? " tls" : "", l->h2c ? " h2c" : "", l->proxy ? " proxy" : "");
     }
 }
 

@@ -51,8 +51,7 @@ static void end_failed(struct master *master, char *error)
     reload->ended_at = time(NULL);
     reload->last_failed = true;
     set_error(reload, error);
-    log_error("reload failed: %s", master->paused ? "there are no workers still"
-                                                  : "the old workers go on");
+    log_error("reload failed: %s", master->paused ? "there are no workers still" : "the old workers go on");
     tell_end(master);
 }
 
@@ -60,8 +59,8 @@ static void end_failed(struct master *master, char *error)
 
 static void on_kept(void *arg, const char *key, const char *kept, const char *refused)
 {
-    log_warning("reload: %s stays %s until a restart, and does not become %s", key,
-                *kept ? kept : "unset", *refused ? refused : "unset");
+    log_warning("reload: %s stays %s until a restart, and does not become %s", key, *kept ? kept : "unset",
+                *refused ? refused : "unset");
 }
 
 /* What TTIN and TTOU made of it stays unless the configuration changes its mind. */
@@ -86,8 +85,7 @@ static struct generation *load(struct master *master, char **ret_error)
         *ret_error = strdup("out of memory");
         return NULL;
     }
-    struct generation *next =
-        generation_new(loaded, master->reload.done + master->reload.failed + 2);
+    struct generation *next = generation_new(loaded, master->reload.done + master->reload.failed + 2);
     if (next)
         keep_target(current, next);
     return next;
@@ -97,8 +95,7 @@ static struct generation *load(struct master *master, char **ret_error)
 static int open_listeners(struct master *master, struct generation *next)
 {
     struct listen_passed none = { 0 };
-    return listeners_open(&next->listeners, &master->current->listeners, next->conf,
-                          &master->privs, &none);
+    return listeners_open(&next->listeners, &master->current->listeners, next->conf, &master->privs, &none);
 }
 
 /* --- the steps --- */
@@ -111,14 +108,13 @@ static void begin(struct master *master)
     reload->begun++;
     master->state = MASTER_RELOADING;
     log_info("reloading");
-    notify_send(&master->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading",
-                clock_ns() / 1000);
+    notify_send(&master->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading", clock_ns() / 1000);
     struct generation *next = load(master, &error);
     if (!next) {
         end_failed(master, error);
         return;
     }
-    const char *what = open_listeners(master, next) < 0            ? "a bind"
+    const char *what = open_listeners(master, next) < 0          ? "a bind"
                        : control_prepare(master, next->conf) < 0 ? "control.socket"
                                                                  : NULL;
     if (what) {
@@ -147,8 +143,7 @@ static void commit(struct master *master)
     struct reload *reload = &master->reload;
     struct generation *old = master->current, *next = reload->next;
     const struct conf_log *before = &old->conf->log, *now = &next->conf->log;
-    bool log_changed =
-        before->loglevel != now->loglevel || strcmp(before->errorlog, now->errorlog) != 0;
+    bool log_changed = before->loglevel != now->loglevel || strcmp(before->errorlog, now->errorlog) != 0;
     reload->next = NULL;
     reload->done++;
     reload->ended_at = time(NULL);
@@ -221,8 +216,7 @@ void reload_request(struct master *master)
     if (master->state == MASTER_STOPPING || master->state == MASTER_LEAVING)
         return;
     if (master->state != MASTER_RUNNING && !master->reload.wanted)
-        log_info("reload follows when the present %s is over",
-                 master->state == MASTER_STARTING ? "start" : "reload");
+        log_info("reload follows when the present %s is over", master->state == MASTER_STARTING ? "start" : "reload");
     master->reload.wanted = true;
     reload_try(master);
 }

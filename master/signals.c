@@ -67,10 +67,9 @@ static const struct {
     int signo;
     void (*handle)(int signo, struct master *master);
 } table[] = {
-    { SIGTERM, on_term },    { SIGINT, on_quick },  { SIGQUIT, on_quick },
-    { SIGCHLD, on_child },   { SIGTTIN, on_more },  { SIGTTOU, on_less },
-    { SIGUSR1, on_reopen },  { SIGHUP, on_reload }, { SIGUSR2, on_upgrade },
-    { SIGWINCH, on_window },
+    { SIGTERM, on_term },    { SIGINT, on_quick },    { SIGQUIT, on_quick },  { SIGCHLD, on_child },
+    { SIGTTIN, on_more },    { SIGTTOU, on_less },    { SIGUSR1, on_reopen }, { SIGHUP, on_reload },
+    { SIGUSR2, on_upgrade }, { SIGWINCH, on_window },
 };
 
 _Static_assert(sizeof(table) / sizeof(table[0]) <= SIGNALS_MAX, "struct signals is too small");
@@ -87,8 +86,7 @@ int signals_init(struct signals *signals, struct master *master)
     signals->n = 0;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct event *e = &signals->event[i];
-        if (evsignal_assign(e, master->base, table[i].signo, on_signal, master) < 0 ||
-            evsignal_add(e, NULL) < 0)
+        if (evsignal_assign(e, master->base, table[i].signo, on_signal, master) < 0 || evsignal_add(e, NULL) < 0)
             return -1;
         signals->n++;
     }

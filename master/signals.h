@@ -14,8 +14,7 @@ struct signals {
 };
 
 /* 0, or -1: out of resources. */
-int signals_init(struct signals *signals, struct master *master)
-    __attribute__((warn_unused_result));
+int signals_init(struct signals *signals, struct master *master) __attribute__((warn_unused_result));
 void signals_done(struct signals *signals);
 
 #endif

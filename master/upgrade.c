@@ -40,8 +40,8 @@ static void take_channel(struct upgrade *upgrade, const char *from)
 {
     int pid = 0, fd = -1, end = 0;
     // NOLINTNEXTLINE(cert-err34-c): a number out of range is no descriptor and no process
-    bool good = sscanf(from, "%d:%d%n", &pid, &fd, &end) == 2 && !from[end] && pid > 0 &&
-                fd > STDERR_FILENO && fd_set_cloexec(fd) == 0 && fd_set_nonblocking(fd) == 0;
+    bool good = sscanf(from, "%d:%d%n", &pid, &fd, &end) == 2 && !from[end] && pid > 0 && fd > STDERR_FILENO &&
+                fd_set_cloexec(fd) == 0 && fd_set_nonblocking(fd) == 0;
     if (!good)
         return;
     upgrade->state = UPGRADE_HEIR;
@@ -68,8 +68,8 @@ void upgrade_take_sockets(struct upgrade *upgrade, struct listeners *listeners)
         return;
     listeners_take_over(listeners, upgrade->sockets);
     listeners->shared = upgrade->state == UPGRADE_HEIR;
-    log_info("upgrade: %zu socket%s handed over by the old binary (pid %d)", listeners->n,
-             listeners->n == 1 ? "" : "s", (int)upgrade->other);
+    log_info("upgrade: %zu socket%s handed over by the old binary (pid %d)", listeners->n, listeners->n == 1 ? "" : "s",
+             (int)upgrade->other);
     free(upgrade->sockets);
     upgrade->sockets = NULL;
 }
@@ -148,8 +148,7 @@ int upgrade_start(struct master *master)
     if (upgrade->state != UPGRADE_HEIR)
         return 0;
     master->notify.quiet = true;
-    event_assign(&upgrade->heard, master->base, upgrade->fd, EV_READ | EV_PERSIST, on_old_heard,
-                 master);
+    event_assign(&upgrade->heard, master->base, upgrade->fd, EV_READ | EV_PERSIST, on_old_heard, master);
     return event_add(&upgrade->heard, NULL);
 }
 
@@ -192,15 +191,14 @@ static void on_new_heard(int fd, short what, void *arg)
 static void on_timer(int fd, short what, void *arg)
 {
     const struct master *master = arg;
-    log_error("upgrade: the new binary (pid %d) was not %s in time: killing it",
-              (int)master->upgrade.other, master->state == MASTER_STOPPING ? "gone" : "ready");
+    log_error("upgrade: the new binary (pid %d) was not %s in time: killing it", (int)master->upgrade.other,
+              master->state == MASTER_STOPPING ? "gone" : "ready");
     kill(master->upgrade.other, SIGKILL);
 }
 
 static void arm(struct upgrade *upgrade, uint64_t ms)
 {
-    struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
-                          .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+    struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
     evtimer_add(&upgrade->timer, &tv);
 }
 
@@ -237,11 +235,9 @@ void upgrade_request(struct master *master)
     struct upgrade *upgrade = &master->upgrade;
     reap_children(master); /* it may be gone, and its SIGCHLD be handled behind this */
     if (upgrade->state == UPGRADE_HEIR)
-        log_warning("SIGUSR2: the old binary (pid %d) is still there: end it first",
-                    (int)upgrade->other);
+        log_warning("SIGUSR2: the old binary (pid %d) is still there: end it first", (int)upgrade->other);
     else if (upgrade->state != UPGRADE_ALONE)
-        log_warning("SIGUSR2: an upgrade is under way: the new binary has pid %d",
-                    (int)upgrade->other);
+        log_warning("SIGUSR2: an upgrade is under way: the new binary has pid %d", (int)upgrade->other);
     else if (master->state != MASTER_RUNNING)
         log_warning("SIGUSR2: only a service that runs, and does not reload, can be upgraded");
     else if (!upgrade->program)
@@ -250,8 +246,7 @@ void upgrade_request(struct master *master)
         upgrade->state = UPGRADE_BOOTING;
         set_shared(master, true);
         arm(upgrade, master->conf->server.boot_timeout + BOOT_EXTRA_MS);
-        log_info("SIGUSR2: started %s as the new binary (pid %d)", upgrade->program,
-                 (int)upgrade->other);
+        log_info("SIGUSR2: started %s as the new binary (pid %d)", upgrade->program, (int)upgrade->other);
     }
 }
 
@@ -291,15 +286,14 @@ bool upgrade_child_gone(struct master *master, pid_t pid, int status)
     reap_words(status, words);
     bool stopping = master->state == MASTER_STOPPING; /* and so was the new one told */
     log_at(stopping || (status == 0 && was_ready) ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
-           "upgrade: the new binary (pid %d) %s%s%s", (int)pid, words,
-           was_ready ? "" : " before it was ready", stopping ? "" : ": this one goes on");
+           "upgrade: the new binary (pid %d) %s%s%s", (int)pid, words, was_ready ? "" : " before it was ready",
+           stopping ? "" : ": this one goes on");
     close_channel(upgrade);
     upgrade->state = UPGRADE_ALONE;
     upgrade->other = 0;
     resume(master, was_ready);
     if (!was_ready && !stopping)
-        notify_send(&master->notify, "STATUS=the upgrade failed: the new binary %s before it was ready",
-                    words);
+        notify_send(&master->notify, "STATUS=the upgrade failed: the new binary %s before it was ready", words);
     return true;
 }
 

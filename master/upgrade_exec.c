@@ -26,8 +26,7 @@ static char *try_program(const char *dir, size_t n_dir, const char *name)
     char path[PATH_MAX], here[PATH_MAX];
     struct stat st;
     int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)n_dir, dir, n_dir ? "/" : "", name);
-    if (n < 0 || n >= (int)sizeof(path) || access(path, X_OK) < 0 || stat(path, &st) < 0 ||
-        !S_ISREG(st.st_mode))
+    if (n < 0 || n >= (int)sizeof(path) || access(path, X_OK) < 0 || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
         return NULL;
     if (path[0] == '/')
         return strdup(path);

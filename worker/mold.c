@@ -28,7 +28,7 @@ struct mold {
     const char *name;
     struct worker worker; /* none: only what loading the application asks for */
     struct worker_app *app; /* NULL: nothing is answered by Python */
-    struct ipc_msg msg;     /* the order that is obeyed */
+    struct ipc_msg msg; /* the order that is obeyed */
 };
 
 /* --- the application --- */

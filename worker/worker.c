@@ -97,8 +97,7 @@ void worker_serve(struct worker *w)
 {
     if (w->state != WORKER_BOOTING) /* told to stop meanwhile */
         return;
-    w->acceptor = acceptor_new(&w->net, w->heritage->listeners, w->heritage->n_listeners,
-                               w->heritage->scoreboard);
+    w->acceptor = acceptor_new(&w->net, w->heritage->listeners, w->heritage->n_listeners, w->heritage->scoreboard);
     if (!w->acceptor) {
         worker_fail(w, WORKER_EXIT_BOOT, strerror(errno));
         return;
@@ -189,9 +188,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     struct worker *w = arg;
     switch (w->state) {
     case WORKER_DRAINING:
-        log_warning(
-            "graceful_timeout is over with %u connections and %u requests left: cutting them",
-            w->net.n_conns, w->app ? worker_app_running(w->app) : 0);
+        log_warning("graceful_timeout is over with %u connections and %u requests left: cutting them", w->net.n_conns,
+                    w->app ? worker_app_running(w->app) : 0);
         cancel(w);
         break;
     case WORKER_CANCELLING:
@@ -289,8 +287,7 @@ static int start_net(struct worker *w)
     const struct conf_log *log = &w->conf->log;
     const char *name = w->conf->server.proc_name;
     if (log->accesslog &&
-        !(w->access_log = access_log_open(log->accesslog, log->access_log_format,
-                                           name ? name : "tine"))) {
+        !(w->access_log = access_log_open(log->accesslog, log->access_log_format, name ? name : "tine"))) {
         log_error("cannot open the access log %s: %s", log->accesslog, strerror(errno));
         return -1;
     }

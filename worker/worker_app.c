@@ -23,8 +23,7 @@ struct worker_app {
     struct worker *worker;
     struct interp interp;
     struct pyloop *loop;
-    struct pytasks
-        *early; /* runs nothing: asyncio.current_task() is ours before the application imports it */
+    struct pytasks *early; /* runs nothing: asyncio.current_task() is ours before the application imports it */
     struct mounts *mounts;
     struct step_watch *watch; /* NULL: not yet, not any more, or off */
 };
@@ -264,14 +263,13 @@ void worker_app_free(struct worker_app *a)
 
 void worker_print_versions(FILE *out)
 {
-    const char *runs_with =
-        Py_GetVersion(); /* "3.11.2 (main, ...)": static, needs no interpreter */
+    const char *runs_with = Py_GetVersion(); /* "3.11.2 (main, ...)": static, needs no interpreter */
     tls_print_version(out);
 #if TINE_HTTP2
     fprintf(out, "nghttp2 %s\n", h2_version());
 #endif
-    fprintf(out, "http-parser %s\nPython %.*s (built with %s)\n", h1_parse_version(),
-            (int)strcspn(runs_with, " "), runs_with, PY_VERSION);
+    fprintf(out, "http-parser %s\nPython %.*s (built with %s)\n", h1_parse_version(), (int)strcspn(runs_with, " "),
+            runs_with, PY_VERSION);
     for (int c = CODING_GZIP; c < N_CODINGS; c++) {
         const struct codec *codec = codec_of((enum coding)c);
         char version[32];

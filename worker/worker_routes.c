@@ -42,8 +42,7 @@ static struct handler *application(struct worker *w, const struct conf_app *app)
 {
     if (!app->module)
         return builtin_not_found();
-    struct handler *h =
-        !strcmp(app->module, CONF_BUILTIN_HELLO) ? builtin_hello() : worker_app_handler(w->app, app);
+    struct handler *h = !strcmp(app->module, CONF_BUILTIN_HELLO) ? builtin_hello() : worker_app_handler(w->app, app);
     return w->admission ? admission_gate(w->admission, h) : h;
 }
 
@@ -61,8 +60,7 @@ static int add_mounts(struct worker *w)
 int worker_routes_new(struct worker *w)
 {
     const struct conf *conf = w->conf;
-    if (admission_is_needed(&conf->http) &&
-        !(w->admission = admission_new(w->base, &conf->http, w->net.score)))
+    if (admission_is_needed(&conf->http) && !(w->admission = admission_new(w->base, &conf->http, w->net.score)))
         return no_memory(w);
     if (!(w->net.handler = application(w, &conf->app)))
         return no_memory(w);

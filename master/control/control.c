@@ -112,8 +112,8 @@ static int watch(struct master *master)
     struct control *control = &master->control;
     if (!control->listeners.n)
         return 0;
-    return event_assign(&control->acceptable, master->base, control->listeners.v[0].fd,
-                        EV_READ | EV_PERSIST, on_acceptable, master) < 0 ||
+    return event_assign(&control->acceptable, master->base, control->listeners.v[0].fd, EV_READ | EV_PERSIST,
+                        on_acceptable, master) < 0 ||
                    event_add(&control->acceptable, NULL) < 0
                ? -1
                : 0;
@@ -158,8 +158,8 @@ void control_take_over(struct master *master)
     if (!path || master->control.listeners.n)
         return;
     struct stat st;
-    if (master->upgrade.state == UPGRADE_HEIR && path[0] != '@' && lstat(path, &st) == 0 &&
-        S_ISSOCK(st.st_mode) && unlink(path) < 0)
+    if (master->upgrade.state == UPGRADE_HEIR && path[0] != '@' && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        unlink(path) < 0)
         log_error("control.socket %s: %s", path, strerror(errno));
     if (open_and_watch(master) < 0)
         log_error("control.socket: tinectl does not reach this binary");
@@ -282,15 +282,15 @@ static void answer_reload(struct control_client *client)
 void control_reload_ended(struct master *master)
 {
     struct control_client *client;
-    TAILQ_FOREACH(client, &master->control.clients, link)
-    if (client->waits == CONTROL_WAIT_RELOAD && client->reload <= master->reload.begun)
-        answer_reload(client);
+    TAILQ_FOREACH (client, &master->control.clients, link)
+        if (client->waits == CONTROL_WAIT_RELOAD && client->reload <= master->reload.begun)
+            answer_reload(client);
 }
 
 void control_reload_cancelled(struct master *master)
 {
     struct control_client *client;
-    TAILQ_FOREACH(client, &master->control.clients, link)
-    if (client->waits == CONTROL_WAIT_RELOAD)
-        control_answer_error(client, "the service stops");
+    TAILQ_FOREACH (client, &master->control.clients, link)
+        if (client->waits == CONTROL_WAIT_RELOAD)
+            control_answer_error(client, "the service stops");
 }

@@ -63,8 +63,7 @@ void control_take_over(struct master *master);
 void control_take_back(struct master *master);
 
 /* The steps of a reload. What cannot be opened fails it: 0, or -1 logged. */
-int control_prepare(struct master *master, const struct conf *next)
-    __attribute__((warn_unused_result));
+int control_prepare(struct master *master, const struct conf *next) __attribute__((warn_unused_result));
 void control_commit(struct master *master);
 void control_rollback(struct master *master);
 /* Tells those that waited for the reload number reload.begun, or one before. */

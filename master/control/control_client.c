@@ -114,8 +114,7 @@ void control_client_answer(struct control_client *client, struct buf *line)
 {
     struct evbuffer *output = bufferevent_get_output(client->io);
     client->waits = CONTROL_WAIT_NOTHING;
-    if (evbuffer_add(output, line->p + line->start, buf_len(line)) < 0 ||
-        evbuffer_add(output, "\n", 1) < 0) {
+    if (evbuffer_add(output, line->p + line->start, buf_len(line)) < 0 || evbuffer_add(output, "\n", 1) < 0) {
         log_error("control: out of memory for an answer");
         client->last = true;
     }
@@ -144,8 +143,7 @@ void control_client_leave(struct control_client *client)
     int fd = bufferevent_getfd(client->io);
     bool closes = client->waits != CONTROL_WAIT_STOP;
     if (has_unsent(client) && evbuffer_write(bufferevent_get_output(client->io), fd) < 0)
-        log_debug("control: the last answer to process %d is lost: %s", (int)client->pid,
-                  strerror(errno));
+        log_debug("control: the last answer to process %d is lost: %s", (int)client->pid, strerror(errno));
     forget(client);
     if (closes)
         close(fd);

@@ -66,8 +66,7 @@ static void answer_ok(struct control_client *client)
 
 static void log_order(const struct control_client *client, const char *order)
 {
-    log_info("control socket: %s (asked by process %d of user %u)", order, (int)client->pid,
-             (unsigned)client->uid);
+    log_info("control socket: %s (asked by process %d of user %u)", order, (int)client->pid, (unsigned)client->uid);
 }
 
 /* --- questions --- */
@@ -215,11 +214,10 @@ static void do_reopen(struct control_client *client, const struct control_reques
 
 void control_do(struct control_client *client, const struct control_request *request)
 {
-    static void (*const table[CONTROL_N_COMMANDS])(struct control_client *,
-                                                   const struct control_request *) = {
-        [CONTROL_STATUS] = do_status, [CONTROL_WORKERS] = do_workers, [CONTROL_TOP] = do_top,
-        [CONTROL_RELOAD] = do_reload, [CONTROL_SCALE] = do_scale,     [CONTROL_STOP] = do_stop,
-        [CONTROL_REOPEN] = do_reopen, [CONTROL_STACKS] = do_stacks,   [CONTROL_CONFIG] = do_config,
+    static void (*const table[CONTROL_N_COMMANDS])(struct control_client *, const struct control_request *) = {
+        [CONTROL_STATUS] = do_status,   [CONTROL_WORKERS] = do_workers, [CONTROL_TOP] = do_top,
+        [CONTROL_RELOAD] = do_reload,   [CONTROL_SCALE] = do_scale,     [CONTROL_STOP] = do_stop,
+        [CONTROL_REOPEN] = do_reopen,   [CONTROL_STACKS] = do_stacks,   [CONTROL_CONFIG] = do_config,
         [CONTROL_METRICS] = do_metrics,
     };
     table[request->command](client, request);

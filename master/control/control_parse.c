@@ -13,7 +13,7 @@ static const struct {
     enum argument argument;
     bool optional;
 } table[CONTROL_N_COMMANDS] = {
-#define CONTROL_COMMAND(name, word, argument, optional)                                            \
+#define CONTROL_COMMAND(name, word, argument, optional) \
     [CONTROL_##name] = { { word, sizeof(word) - 1 }, ARGUMENT_##argument, optional },
 #include "master/control/control_commands.def"
 };
@@ -60,8 +60,7 @@ const char *control_parse(const char *line, size_t n, struct control_request *re
         request.command = (enum control_command)i;
         const char *why = NULL;
         if (blank)
-            why = parse_argument(table[i].argument, (struct span){ blank + 1, n - word.n - 1 },
-                                 &request);
+            why = parse_argument(table[i].argument, (struct span){ blank + 1, n - word.n - 1 }, &request);
         else if (table[i].argument != ARGUMENT_NONE && !table[i].optional)
             why = "this command needs an argument";
         if (!why)

@@ -21,7 +21,6 @@ struct control_request {
 };
 
 /* `line` without its end. NULL: *ret is filled; else what is wrong, in words for people. */
-const char *control_parse(const char *line, size_t n, struct control_request *ret)
-    __attribute__((warn_unused_result));
+const char *control_parse(const char *line, size_t n, struct control_request *ret) __attribute__((warn_unused_result));
 
 #endif

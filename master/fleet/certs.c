@@ -28,7 +28,7 @@
 #define FILE_MOST (1u << 20)
 #define WARN_DAYS 14
 #define DAY_S (24L * 3600)
-#define LOOK_MS 500ul  /* and as much again for each */
+#define LOOK_MS 500ul /* and as much again for each */
 #define LOOK_FILES 100 /* files that there are */
 
 /* What is done with each file: noted for the stamp, or read as well. */
@@ -251,7 +251,8 @@ static void warn_of_expiry(struct master *master, struct certs *certs)
     certs->warn_ms = clock_ms() + DAY_S * 1000;
     strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S GMT", gmtime_r(&end, &tm));
     if (end <= now)
-        log_error("tls: %.*s: the certificate ended at %s: clients refuse it", SCORE_LINE, score->tls_expires_path, text);
+        log_error("tls: %.*s: the certificate ended at %s: clients refuse it", SCORE_LINE, score->tls_expires_path,
+                  text);
     else
         log_warning("tls: %.*s: the certificate ends at %s, in %lld days", SCORE_LINE, score->tls_expires_path, text,
                     (long long)(end - now) / DAY_S);

@@ -13,11 +13,11 @@ struct vault;
 /* Of one generation. */
 struct certs {
     struct vault *vault; /* NULL: nothing listens with TLS */
-    uint64_t stamp;      /* of the files that were read last */
-    uint64_t seen;       /* of the files at the last look; they must stay as they are from one look to the next */
-    uint64_t look_ms;    /* when to look again */
-    int64_t warned;      /* the end of the certificate that was warned of last */
-    uint64_t warn_ms;    /* when to warn of it again */
+    uint64_t stamp; /* of the files that were read last */
+    uint64_t seen; /* of the files at the last look; they must stay as they are from one look to the next */
+    uint64_t look_ms; /* when to look again */
+    int64_t warned; /* the end of the certificate that was warned of last */
+    uint64_t warn_ms; /* when to warn of it again */
 };
 
 /* Reads all files. 0, or -1: *ret_why is what is wrong, to be freed (NULL: out of memory). */

@@ -26,10 +26,10 @@
 #define BACKOFF_MOST_MS 30000
 
 enum mold_state {
-    MOLD_NONE,     /* no process; one is due (timer) */
+    MOLD_NONE, /* no process; one is due (timer) */
     MOLD_STARTING, /* loads the application; timer: boot_timeout */
-    MOLD_READY,    /* timer: an order is with it */
-    MOLD_KILLED,   /* not reaped yet; generation is NULL if it is not to come back */
+    MOLD_READY, /* timer: an order is with it */
+    MOLD_KILLED, /* not reaped yet; generation is NULL if it is not to come back */
 };
 
 struct mold_order {
@@ -48,7 +48,7 @@ struct mold {
     pid_t pid;
     int fd;
     struct event ipc, timer;
-    bool told;      /* its failure has been logged in its own words */
+    bool told; /* its failure has been logged in its own words */
     bool was_ready; /* once */
     unsigned backoff_ms;
     uint32_t next_number;
@@ -242,14 +242,14 @@ static void on_ipc(int fd, short what, void *arg)
 void molds_listen(struct master *master)
 {
     struct mold *m;
-    LIST_FOREACH(m, &master->molds.all, link)
+    LIST_FOREACH (m, &master->molds.all, link)
         read_messages(m);
 }
 
 void molds_tell(struct master *master, enum ipc_type type)
 {
     struct mold *m;
-    LIST_FOREACH(m, &master->molds.all, link)
+    LIST_FOREACH (m, &master->molds.all, link)
         if (m->fd >= 0 && ipc_send(m->fd, type, NULL, 0) < 0)
             log_debug("mold (pid %d) does not take %s: %s", (int)m->pid, ipc_name(type), strerror(errno));
 }
@@ -271,7 +271,8 @@ static int start(struct mold *m)
     }
     m->told = m->sent = false;
     m->state = MOLD_STARTING;
-    if (event_assign(&m->ipc, master->base, m->fd, EV_READ | EV_PERSIST, on_ipc, m) < 0 || event_add(&m->ipc, NULL) < 0) {
+    if (event_assign(&m->ipc, master->base, m->fd, EV_READ | EV_PERSIST, on_ipc, m) < 0 ||
+        event_add(&m->ipc, NULL) < 0) {
         log_error("mold (pid %d): cannot listen to it", (int)m->pid);
         kill(m->pid, SIGKILL);
         m->state = MOLD_KILLED;
@@ -433,7 +434,7 @@ static void reap(struct mold *m, int status)
 static bool reap_stray(struct master *master, pid_t pid)
 {
     struct mold_stray *stray;
-    LIST_FOREACH(stray, &master->molds.strays, link) {
+    LIST_FOREACH (stray, &master->molds.strays, link) {
         if (stray->pid != pid)
             continue;
         LIST_REMOVE(stray, link);
@@ -447,7 +448,7 @@ static bool reap_stray(struct master *master, pid_t pid)
 bool molds_reap(struct master *master, pid_t pid, int status)
 {
     struct mold *m;
-    LIST_FOREACH(m, &master->molds.all, link) {
+    LIST_FOREACH (m, &master->molds.all, link) {
         if (m->pid != pid)
             continue;
         reap(m, status);
@@ -459,7 +460,7 @@ bool molds_reap(struct master *master, pid_t pid, int status)
 bool molds_alive(const struct master *master)
 {
     struct mold *m;
-    LIST_FOREACH(m, &master->molds.all, link)
+    LIST_FOREACH (m, &master->molds.all, link)
         if (m->pid)
             return true;
     return LIST_FIRST(&master->molds.strays) != NULL;

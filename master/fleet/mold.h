@@ -21,7 +21,7 @@ LIST_HEAD(mold_strays, mold_stray);
 
 /* In struct master. */
 struct molds {
-    struct mold_list all;      /* those that end, too */
+    struct mold_list all; /* those that end, too */
     struct mold_strays strays; /* workers that nobody wants any more, killed and not reaped yet */
 };
 

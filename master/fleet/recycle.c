@@ -91,8 +91,7 @@ void recycle_look(struct master *master)
         if (conf->max_worker_lifetime && now - slot->ready_ms >= conf->max_worker_lifetime)
             snprintf(why, sizeof(why), "server.max_worker_lifetime is over");
         else if (memory > conf->max_worker_memory)
-            snprintf(why, sizeof(why), "it has %" PRIu64 " MB (server.max_worker_memory)",
-                     memory >> 20);
+            snprintf(why, sizeof(why), "it has %" PRIu64 " MB (server.max_worker_memory)", memory >> 20);
         if (*why)
             recycle_ask(slot, why);
     }

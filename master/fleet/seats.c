@@ -30,8 +30,7 @@ static bool may_have_seats(const struct listener *l)
 {
     int on = 0;
     socklen_t n = sizeof(on);
-    return l->addr.ss_family != AF_UNIX &&
-           getsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, &n) == 0 && on;
+    return l->addr.ss_family != AF_UNIX && getsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, &n) == 0 && on;
 }
 
 /* Another socket on the same address, or -1 with errno. */
@@ -43,10 +42,8 @@ static int open_seat(const struct listener *l, unsigned backlog)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ||
-        (l->addr.ss_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
-        bind(fd, (const struct sockaddr *)&l->addr, l->addr_len) < 0 ||
-        listen(fd, (int)backlog) < 0)
+        (l->addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+        bind(fd, (const struct sockaddr *)&l->addr, l->addr_len) < 0 || listen(fd, (int)backlog) < 0)
         fd_close(&fd);
     return fd;
 }
@@ -82,24 +79,19 @@ static unsigned number(struct listeners *listeners, size_t first, unsigned seats
     return n;
 }
 
-int seats_open(struct listeners *listeners, const struct listeners *before,
-               const struct conf_server *conf)
+int seats_open(struct listeners *listeners, const struct listeners *before, const struct conf_server *conf)
 {
     size_t n_binds = listeners->n;
     for (size_t i = 0; i < n_binds; i++) {
-        if (conf->accept != CONF_ACCEPT_REUSEPORT || !may_have_seats(&listeners->v[i]) ||
-            !is_first(listeners, i))
+        if (conf->accept != CONF_ACCEPT_REUSEPORT || !may_have_seats(&listeners->v[i]) || !is_first(listeners, i))
             continue;
         unsigned n = number(listeners, i, 0);
         for (; n < conf->workers && !is_open_in(before, &listeners->v[i]); n++) {
             const struct listener *l = &listeners->v[i];
-            const struct conf_bind bind = {
-                .text = l->bind, .tls = l->tls, .h2c = l->h2c, .proxy = l->proxy
-            };
+            const struct conf_bind bind = { .text = l->bind, .tls = l->tls, .h2c = l->h2c, .proxy = l->proxy };
             int fd = open_seat(l, conf->backlog);
             if (fd < 0) {
-                log_critical("bind %s: socket %u of server.accept = reuseport: %s", bind.text,
-                             n + 1, strerror(errno));
+                log_critical("bind %s: socket %u of server.accept = reuseport: %s", bind.text, n + 1, strerror(errno));
                 return -1;
             }
             if (listeners_add(listeners, &bind, fd) < 0)
@@ -116,8 +108,8 @@ static bool is_taken(const struct master *master, const struct slot *by, unsigne
 {
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
         const struct slot *slot = &master->slots.v[i];
-        if (slot == by || slot->generation != by->generation || slot->state == SLOT_EMPTY ||
-            slot->leaves || slot->recycle)
+        if (slot == by || slot->generation != by->generation || slot->state == SLOT_EMPTY || slot->leaves ||
+            slot->recycle)
             continue;
         if (atomic_load_explicit(&master->scoreboard->slot[i].seat, memory_order_relaxed) == seat)
             return true;
@@ -134,8 +126,7 @@ void seats_give(const struct master *master, const struct slot *slot)
         seat++;
     atomic_store_explicit(&master->scoreboard->slot[slot->index].seat, seat, memory_order_relaxed);
     if (!atomic_load_explicit(&master->scoreboard->common->seated, memory_order_relaxed))
-        atomic_store_explicit(&master->scoreboard->common->seated, slot->generation->target,
-                              memory_order_relaxed);
+        atomic_store_explicit(&master->scoreboard->common->seated, slot->generation->target, memory_order_relaxed);
 }
 
 void seats_follow(struct master *master)

@@ -15,8 +15,8 @@ struct slot;
 /* Opens the seats of each TCP address that is new, and numbers those of all. An address that is
  * open in `before` (NULL: none) keeps as many as it has: connections to a new seat would wait for
  * workers that boot, and be lost when they fail. 0, or -1 logged. */
-int seats_open(struct listeners *listeners, const struct listeners *before,
-               const struct conf_server *conf) __attribute__((warn_unused_result));
+int seats_open(struct listeners *listeners, const struct listeners *before, const struct conf_server *conf)
+    __attribute__((warn_unused_result));
 /* A worker is to be started in the slot: writes to the scoreboard which seat it gets. */
 void seats_give(const struct master *master, const struct slot *slot);
 /* Tells the workers how many they are, if that has changed. Once a tick, and when the number was

@@ -65,8 +65,8 @@ void slots_done(struct slots *slots)
 void slot_set_state(struct slot *slot, enum slot_state state)
 {
     fatal_unless(state_next[slot->state] & 1u << state);
-    log_debug("worker %u (pid %d): %s -> %s", slot->index + 1, (int)slot->pid,
-              state_names[slot->state], state_names[state]);
+    log_debug("worker %u (pid %d): %s -> %s", slot->index + 1, (int)slot->pid, state_names[slot->state],
+              state_names[state]);
     slot->state = state;
 }
 

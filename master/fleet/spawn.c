@@ -222,8 +222,7 @@ static int listen_to(struct slot *slot)
     struct event_base *base = slot->master->base;
     const short what = EV_READ | EV_PERSIST;
     if (event_assign(&slot->stacks, base, slot->stacks_fd, what, on_slot_stacks, slot) < 0 ||
-        event_assign(&slot->ipc, base, slot->ipc_fd, what, on_slot_ipc, slot) < 0 ||
-        event_add(&slot->ipc, NULL) < 0)
+        event_assign(&slot->ipc, base, slot->ipc_fd, what, on_slot_ipc, slot) < 0 || event_add(&slot->ipc, NULL) < 0)
         return -1;
     return event_add(&slot->stacks, NULL);
 }
@@ -261,8 +260,8 @@ int spawn_worker(struct master *master, struct slot *slot)
     scoreboard_clear(master->scoreboard, slot->index);
     seats_give(master, slot);
     slot->main_interpreter = generation->main_interpreter || app->interpreter == CONF_INTERPRETER_MAIN;
-    pid_t pid = fork_quietly(master, &(struct birth){ generation, slot, channels.ipc[1],
-                                                      channels.stacks[1], getpid() });
+    pid_t pid =
+        fork_quietly(master, &(struct birth){ generation, slot, channels.ipc[1], channels.stacks[1], getpid() });
     spawn_channels_close(&channels, 1);
     if (pid < 0) {
         log_error("worker %u: fork: %s", slot->index + 1, strerror(errno));

@@ -43,8 +43,7 @@ static void log_text(struct slot *slot)
     char first[80];
     if (!buf_len(&slot->stacks_text))
         return;
-    snprintf(first, sizeof(first), "worker %u (pid %d): stacks of its threads:", slot->index + 1,
-             (int)slot->pid);
+    snprintf(first, sizeof(first), "worker %u (pid %d): stacks of its threads:", slot->index + 1, (int)slot->pid);
     struct span text = buf_span(&slot->stacks_text);
     log_block(LOG_LEVEL_ERROR, first, text.p, text.n);
     buf_release(&slot->stacks_text);
@@ -198,9 +197,9 @@ static int start(struct master *master, struct control_client *client)
 static void start_next(struct master *master)
 {
     struct control_client *client;
-    TAILQ_FOREACH(client, &master->control.clients, link)
-    if (client->waits == CONTROL_WAIT_STACKS && start(master, client) == 0)
-        return;
+    TAILQ_FOREACH (client, &master->control.clients, link)
+        if (client->waits == CONTROL_WAIT_STACKS && start(master, client) == 0)
+            return;
 }
 
 void stacks_ask(struct master *master, struct control_client *client, unsigned pid)

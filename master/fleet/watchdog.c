@@ -25,8 +25,7 @@
 static uint64_t silence_ms(const struct slot *slot, uint64_t now)
 {
     const struct master *master = slot->master;
-    uint64_t beat = atomic_load_explicit(&master->scoreboard->slot[slot->index].heartbeat_ns,
-                                         memory_order_relaxed);
+    uint64_t beat = atomic_load_explicit(&master->scoreboard->slot[slot->index].heartbeat_ns, memory_order_relaxed);
     uint64_t ready = slot->ready_ms * NS_PER_MS;
     if (beat < ready)
         beat = ready;
@@ -41,9 +40,9 @@ static void log_requests(const struct slot *slot, uint64_t now)
     struct score_request found[SCORE_REQUESTS];
     unsigned n = score_read_requests(score, found);
     for (unsigned i = 0; i < n; i++)
-        log_error("worker %u (pid %d) has held a request of %s for %.1f s: %s", slot->index + 1,
-                  (int)slot->pid, *found[i].client ? found[i].client : "a local client",
-                  (double)(now - found[i].started_ns) / 1e9, found[i].line);
+        log_error("worker %u (pid %d) has held a request of %s for %.1f s: %s", slot->index + 1, (int)slot->pid,
+                  *found[i].client ? found[i].client : "a local client", (double)(now - found[i].started_ns) / 1e9,
+                  found[i].line);
     unsigned all = atomic_load_explicit(&score->inflight, memory_order_relaxed);
     if (all > n)
         log_error("worker %u (pid %d) holds %u more", slot->index + 1, (int)slot->pid, all - n);
@@ -70,8 +69,7 @@ static bool is_watched(const struct slot *slot)
 static void tell_manager(struct master *master, unsigned well, uint64_t now)
 {
     uint64_t every = master->notify.watchdog_us * 1000 / 3;
-    bool excused =
-        master->paused || master->state == MASTER_STARTING || master->state == MASTER_STOPPING;
+    bool excused = master->paused || master->state == MASTER_STARTING || master->state == MASTER_STOPPING;
     if (!every || now - master->watchdog.told_ns < every || (!well && !excused))
         return;
     master->watchdog.told_ns = now;

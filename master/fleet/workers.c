@@ -35,8 +35,7 @@ static bool is_wanted(const struct slot *slot)
     const struct master *master = slot->master;
     const struct generation *generation = slot->generation;
     return master->state != MASTER_STOPPING && !slot->leaves &&
-           ((generation == master->current && !master->paused) ||
-            generation == master->reload.next);
+           ((generation == master->current && !master->paused) || generation == master->reload.next);
 }
 
 static bool is_next(const struct slot *slot)
@@ -121,17 +120,15 @@ static void on_slot_timer(int fd, short what, void *arg)
         return;
     case SLOT_STARTING:
         if (slot->ipc_fd >= 0) {
-            log_error(
-                "worker %u (pid %d) was not ready after %.3g s (server.boot_timeout): killing it",
-                slot->index + 1, (int)slot->pid, (double)conf_of(slot)->boot_timeout / 1000.0);
+            log_error("worker %u (pid %d) was not ready after %.3g s (server.boot_timeout): killing it",
+                      slot->index + 1, (int)slot->pid, (double)conf_of(slot)->boot_timeout / 1000.0);
             break;
         }
         /* fall through */
     case SLOT_READY:
         if (slot->hung)
             break;
-        log_error("worker %u (pid %d) closed its channel and lives on: killing it", slot->index + 1,
-                  (int)slot->pid);
+        log_error("worker %u (pid %d) closed its channel and lives on: killing it", slot->index + 1, (int)slot->pid);
         break;
     case SLOT_DRAINING:
         if (slot->hasty) {
@@ -139,8 +136,7 @@ static void on_slot_timer(int fd, short what, void *arg)
             worker_stop(slot, true);
             return;
         }
-        log_warning("worker %u (pid %d) did not end in time: killing it", slot->index + 1,
-                    (int)slot->pid);
+        log_warning("worker %u (pid %d) did not end in time: killing it", slot->index + 1, (int)slot->pid);
         break;
     case SLOT_KILLED:
         return;
@@ -152,8 +148,7 @@ void slot_arm(struct slot *slot, uint64_t ms)
 {
     if (!event_initialized(&slot->timer))
         evtimer_assign(&slot->timer, slot->master->base, on_slot_timer, slot);
-    struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
-                          .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+    struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
     evtimer_add(&slot->timer, &tv);
 }
 
@@ -164,8 +159,7 @@ static void tell(struct slot *slot, enum ipc_type type)
 {
     if (slot->ipc_fd < 0 || ipc_send(slot->ipc_fd, type, NULL, 0) == 0)
         return;
-    log_debug("worker %u (pid %d) does not take %s: %m", slot->index + 1, (int)slot->pid,
-              ipc_name(type));
+    log_debug("worker %u (pid %d) does not take %s: %m", slot->index + 1, (int)slot->pid, ipc_name(type));
     if (type == IPC_DRAIN || type == IPC_QUIT)
         privs_signal(&slot->master->privs, slot->pid, type == IPC_DRAIN ? SIGTERM : SIGQUIT);
 }
@@ -189,12 +183,11 @@ void worker_stop(struct slot *slot, bool quick)
     tell(slot, quick ? IPC_QUIT : IPC_DRAIN);
     if (slot->state != SLOT_DRAINING)
         slot_set_state(slot, SLOT_DRAINING);
-    slot->hasty = !starting && !quick && conf_of(slot)->reload &&
-                  slot->master->state != MASTER_STOPPING;
+    slot->hasty = !starting && !quick && conf_of(slot)->reload && slot->master->state != MASTER_STOPPING;
     slot_arm(slot, starting      ? STARTING_MS
                    : quick       ? QUICK_MS
                    : slot->hasty ? HASTE_MS
-                            : conf_of(slot)->graceful_timeout + GRACE_MS);
+                                 : conf_of(slot)->graceful_timeout + GRACE_MS);
 }
 
 /* Stops it, or gives it back if it is only due. */
@@ -273,8 +266,7 @@ static void on_ready(struct slot *slot)
 static void on_failed(struct slot *slot, const struct ipc_msg *msg)
 {
     char first[80];
-    snprintf(first, sizeof(first), "worker %u (pid %d) failed to start:", slot->index + 1,
-             (int)slot->pid);
+    snprintf(first, sizeof(first), "worker %u (pid %d) failed to start:", slot->index + 1, (int)slot->pid);
     log_block(LOG_LEVEL_ERROR, first, msg->payload, msg->n);
     slot->failed = true;
     if (is_next(slot))
@@ -326,8 +318,7 @@ static void on_message(struct slot *slot, const struct ipc_msg *msg)
         on_draining(slot);
         break;
     default:
-        log_warning("worker %u (pid %d) sent %s", slot->index + 1, (int)slot->pid,
-                    ipc_name(msg->type));
+        log_warning("worker %u (pid %d) sent %s", slot->index + 1, (int)slot->pid, ipc_name(msg->type));
     }
 }
 
@@ -372,8 +363,7 @@ static enum death judge(const struct slot *slot, int status)
         return DEATH_ASKED;
     if (slot->ready_ms)
         return DEATH_CRASH;
-    bool may_be_main =
-        slot->generation->conf->app.interpreter == CONF_INTERPRETER_AUTO && !slot->main_interpreter;
+    bool may_be_main = slot->generation->conf->app.interpreter == CONF_INTERPRETER_AUTO && !slot->main_interpreter;
     if (may_be_main && WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_NEED_MAIN)
         return DEATH_NEED_MAIN;
     return DEATH_BOOT;

@@ -32,27 +32,22 @@ static char *address_text(const struct sockaddr_storage *addr, socklen_t n)
         if (len <= 0)
             return strdup("unix:");
         bool abstract = !un->sun_path[0];
-        return asprintf(&text, "unix:%s%.*s", abstract ? "@" : "", len - abstract,
-                        un->sun_path + abstract) < 0
-                   ? NULL
-                   : text;
+        return asprintf(&text, "unix:%s%.*s", abstract ? "@" : "", len - abstract, un->sun_path + abstract) < 0 ? NULL
+                                                                                                                : text;
     }
     int rc = getnameinfo((const struct sockaddr *)addr, n, host, sizeof(host), port, sizeof(port),
                          NI_NUMERICHOST | NI_NUMERICSERV);
     if (rc != 0)
         return strdup("?");
     bool six = addr->ss_family == AF_INET6;
-    return asprintf(&text, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port) < 0 ? NULL
-                                                                                        : text;
+    return asprintf(&text, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port) < 0 ? NULL : text;
 }
 
 int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int fd)
 {
-    struct listener l = { .fd = fd,
-                          .tls = bind->tls,
-                          .h2c = bind->h2c,
-                          .proxy = bind->proxy,
-                          .addr_len = sizeof(l.addr) };
+    struct listener l = {
+        .fd = fd, .tls = bind->tls, .h2c = bind->h2c, .proxy = bind->proxy, .addr_len = sizeof(l.addr)
+    };
     struct listener *v = NULL;
     if (fd_set_nonblocking(fd) < 0 || fd_set_cloexec(fd) < 0 ||
         getsockname(fd, (struct sockaddr *)&l.addr, &l.addr_len) < 0) {
@@ -79,8 +74,7 @@ failed:
 }
 
 /* Another descriptor of a socket that is open already. 0, or -1 logged. */
-static int add_again(struct listeners *listeners, const struct conf_bind *bind,
-                     const struct listener *open)
+static int add_again(struct listeners *listeners, const struct conf_bind *bind, const struct listener *open)
 {
     int fd = fcntl(open->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (fd < 0) {
@@ -92,8 +86,7 @@ static int add_again(struct listeners *listeners, const struct conf_bind *bind,
 
 /* Takes over what `before` opened for the same bind. How many, or -1 logged. A socket file that
  * somebody removed leads nobody to its socket any more: that is made again. */
-static int keep_bind(struct listeners *listeners, const struct listeners *before,
-                     const struct conf_bind *bind)
+static int keep_bind(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind)
 {
     int kept = 0;
     if (bind->kind == CONF_BIND_UNIX && !listen_unix_is_there(bind))
@@ -109,13 +102,12 @@ static int keep_bind(struct listeners *listeners, const struct listeners *before
 }
 
 /* Takes over what `before` opened on the same address, whatever the bind was called. How many, or -1 logged. */
-static int keep_address(struct listeners *listeners, const struct listeners *before,
-                        const struct conf_bind *bind, const struct addrinfo *ai)
+static int keep_address(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind,
+                        const struct addrinfo *ai)
 {
     int kept = 0;
     for (size_t i = 0; before && i < before->n; i++) {
-        if (before->v[i].addr_len != ai->ai_addrlen ||
-            memcmp(&before->v[i].addr, ai->ai_addr, ai->ai_addrlen) != 0)
+        if (before->v[i].addr_len != ai->ai_addrlen || memcmp(&before->v[i].addr, ai->ai_addr, ai->ai_addrlen) != 0)
             continue;
         if (add_again(listeners, bind, &before->v[i]) < 0)
             return -1;
@@ -127,16 +119,14 @@ static int keep_address(struct listeners *listeners, const struct listeners *bef
 static bool listens_on(const struct listeners *listeners, const char *path)
 {
     for (size_t i = 0; i < listeners->n; i++)
-        if (strncmp(listeners->v[i].text, "unix:", 5) == 0 &&
-            strcmp(listeners->v[i].text + 5, path) == 0)
+        if (strncmp(listeners->v[i].text, "unix:", 5) == 0 && strcmp(listeners->v[i].text + 5, path) == 0)
             return true;
     return false;
 }
 
 void listeners_replace(struct listeners *before, struct listeners *after)
 {
-    struct listen_file *files =
-        realloc(after->files, (after->n_files + before->n_files + 1) * sizeof(*files));
+    struct listen_file *files = realloc(after->files, (after->n_files + before->n_files + 1) * sizeof(*files));
     if (files)
         after->files = files;
     size_t left = 0;
@@ -157,8 +147,7 @@ void listeners_replace(struct listeners *before, struct listeners *after)
 static void remove_file(const struct listen_file *f)
 {
     struct stat st;
-    if (f->maker == getpid() && lstat(f->path, &st) == 0 && st.st_dev == f->dev &&
-        st.st_ino == f->ino)
+    if (f->maker == getpid() && lstat(f->path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino)
         unlink(f->path);
 }
 
@@ -217,29 +206,25 @@ static int open_tcp(const struct addrinfo *ai, const struct conf_server *conf)
     if (fd < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        (ai->ai_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+        (ai->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
         bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
         /* Only now: another server on this address must be found out. */
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shares, sizeof(shares)) < 0 ||
-        listen(fd, (int)conf->backlog) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shares, sizeof(shares)) < 0 || listen(fd, (int)conf->backlog) < 0)
         fd_close(&fd);
     return fd;
 }
 
 /* Why it failed, and a hint where the reason alone does not help. */
-static void log_bind_failed(const struct conf_bind *bind, const struct addrinfo *ai,
-                            enum log_level level)
+static void log_bind_failed(const struct conf_bind *bind, const struct addrinfo *ai, enum log_level level)
 {
     int why = errno;
     struct sockaddr_storage addr = { 0 };
     memcpy(&addr, ai->ai_addr, ai->ai_addrlen);
     char *text = address_text(&addr, ai->ai_addrlen);
     bool same = text && strcmp(text, bind->text) == 0;
-    const char *hint = why == EACCES && bind->port < 1024
-                           ? " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
-                       : why == EADDRNOTAVAIL ? " (no interface of this machine has it)"
-                                              : "";
+    const char *hint = why == EACCES && bind->port < 1024 ? " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
+                       : why == EADDRNOTAVAIL             ? " (no interface of this machine has it)"
+                                                          : "";
     log_at(level, "bind %s%s%s%s: %s%s", bind->text, same ? "" : " (",
            same   ? ""
            : text ? text
@@ -259,15 +244,13 @@ static bool family_is_missing(int error)
 static bool seen_before(const struct addrinfo *first, const struct addrinfo *ai)
 {
     for (; first != ai; first = first->ai_next)
-        if (first->ai_addrlen == ai->ai_addrlen &&
-            memcmp(first->ai_addr, ai->ai_addr, ai->ai_addrlen) == 0)
+        if (first->ai_addrlen == ai->ai_addrlen && memcmp(first->ai_addr, ai->ai_addr, ai->ai_addrlen) == 0)
             return true;
     return false;
 }
 
-static int open_addresses(struct listeners *listeners, const struct listeners *before,
-                          const struct conf_bind *bind, const struct conf_server *conf,
-                          const struct addrinfo *first)
+static int open_addresses(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind,
+                          const struct conf_server *conf, const struct addrinfo *first)
 {
     size_t n_before = listeners->n;
     const struct addrinfo *skipped = NULL;
@@ -305,19 +288,17 @@ static int open_addresses(struct listeners *listeners, const struct listeners *b
     return 0;
 }
 
-static int listen_tcp(struct listeners *listeners, const struct listeners *before,
-                      const struct conf_bind *bind, const struct conf_server *conf)
+static int listen_tcp(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind,
+                      const struct conf_server *conf)
 {
-    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
     struct addrinfo *found = NULL;
     char port[8];
     snprintf(port, sizeof(port), "%u", bind->port);
     bool any = !bind->host || !bind->host[0] || strcmp(bind->host, "*") == 0;
     int rc = getaddrinfo(any ? NULL : bind->host, port, &hints, &found);
     if (rc != 0) {
-        log_critical("bind %s: %s", bind->text,
-                     rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+        log_critical("bind %s: %s", bind->text, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return -1;
     }
     rc = open_addresses(listeners, before, bind, conf, found);
@@ -325,9 +306,8 @@ static int listen_tcp(struct listeners *listeners, const struct listeners *befor
     return rc;
 }
 
-static int open_bind(struct listeners *listeners, const struct listeners *before,
-                     const struct conf_bind *bind, const struct conf_server *conf,
-                     const struct privs *privs, struct listen_passed *passed)
+static int open_bind(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind,
+                     const struct conf_server *conf, const struct privs *privs, struct listen_passed *passed)
 {
     switch (bind->kind) {
     case CONF_BIND_TCP:
@@ -342,9 +322,8 @@ static int open_bind(struct listeners *listeners, const struct listeners *before
     return -1;
 }
 
-static int open_binds(struct listeners *listeners, const struct listeners *before,
-                      const struct conf_binds *binds, const struct conf_server *conf,
-                      const struct privs *privs, struct listen_passed *passed)
+static int open_binds(struct listeners *listeners, const struct listeners *before, const struct conf_binds *binds,
+                      const struct conf_server *conf, const struct privs *privs, struct listen_passed *passed)
 {
     for (size_t i = 0; i < binds->n; i++) {
         const struct conf_bind *bind = &binds->v[i];
@@ -355,8 +334,8 @@ static int open_binds(struct listeners *listeners, const struct listeners *befor
     return 0;
 }
 
-int listeners_open(struct listeners *listeners, const struct listeners *before,
-                   const struct conf *conf, const struct privs *privs, struct listen_passed *passed)
+int listeners_open(struct listeners *listeners, const struct listeners *before, const struct conf *conf,
+                   const struct privs *privs, struct listen_passed *passed)
 {
     const struct conf_server *server = &conf->server;
     if (open_binds(listeners, before, &server->bind, server, privs, passed) < 0 ||

@@ -47,9 +47,8 @@ void listen_passed_done(struct listen_passed *passed);
  * becomes a second descriptor of the same socket: no connection in its queue is lost when either is
  * closed. 0, or -1 logged with the address and the reason; what was opened stays for
  * listeners_close(). */
-int listeners_open(struct listeners *listeners, const struct listeners *before,
-                   const struct conf *conf, const struct privs *privs, struct listen_passed *passed)
-    __attribute__((warn_unused_result));
+int listeners_open(struct listeners *listeners, const struct listeners *before, const struct conf *conf,
+                   const struct privs *privs, struct listen_passed *passed) __attribute__((warn_unused_result));
 /* `after` takes the place of `before`: gets the socket files that it still listens on (all of them
  * if they are shared); then `before` is closed. */
 void listeners_replace(struct listeners *before, struct listeners *after);
@@ -74,8 +73,8 @@ void listeners_take_over(struct listeners *listeners, const char *text);
 /* Adds a listening descriptor; its address is read from the kernel. Takes fd in any case. 0, or -1
  * logged. */
 int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int fd);
-int listen_unix(struct listeners *listeners, const struct conf_bind *bind,
-                const struct conf_server *conf, const struct privs *privs);
+int listen_unix(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,
+                const struct privs *privs);
 /* The file of a bind of ours is there. */
 bool listen_unix_is_there(const struct conf_bind *bind);
 /* Remembers a socket file as ours. 0, or -1 with errno. */
@@ -83,11 +82,9 @@ int listen_unix_own(struct listeners *listeners, const char *path);
 /* What is wrong with it as a listening stream socket; NULL: nothing. */
 const char *listen_fd_fault(int fd);
 /* A descriptor that is one of `before` is ours already, not handed down: refused. */
-int listen_fd(struct listeners *listeners, const struct listeners *before,
-              const struct conf_bind *bind);
+int listen_fd(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind);
 /* A socket that stays open and is never accepted from would let its clients wait for ever. */
 void listen_passed_close_unused(const struct listeners *listeners, struct listen_passed *passed);
-int listen_systemd(struct listeners *listeners, const struct conf_bind *bind,
-                   struct listen_passed *passed);
+int listen_systemd(struct listeners *listeners, const struct conf_bind *bind, struct listen_passed *passed);
 
 #endif

@@ -54,9 +54,7 @@ static void take_one(struct listeners *listeners, char *text)
     errno = 0;
     long fd = strtol(text, &end, 10);
     bool number = !errno && end != text && *end == '=' && fd > STDERR_FILENO && fd <= INT_MAX;
-    const char *fault = !number                   ? "is no number"
-                        : has_fd(listeners, fd) ? "is there twice"
-                                                : listen_fd_fault((int)fd);
+    const char *fault = !number ? "is no number" : has_fd(listeners, fd) ? "is there twice" : listen_fd_fault((int)fd);
     if (fault) {
         log_warning("a socket handed over as \"%s\" is not used: its descriptor %s", text, fault);
         return;

@@ -55,9 +55,7 @@ const char *listen_fd_fault(int fd)
     int type = 0, listens = 0, domain = 0;
     socklen_t n = sizeof(int);
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
-        return errno == EBADF      ? "is not open"
-               : errno == ENOTSOCK ? "is not a socket"
-                                   : strerror(errno);
+        return errno == EBADF ? "is not open" : errno == ENOTSOCK ? "is not a socket" : strerror(errno);
     if (type != SOCK_STREAM)
         return "is not a stream socket";
     n = sizeof(int);
@@ -78,11 +76,9 @@ static bool is_used(const struct listeners *listeners, int fd)
     return false;
 }
 
-int listen_fd(struct listeners *listeners, const struct listeners *before,
-              const struct conf_bind *bind)
+int listen_fd(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind)
 {
-    const char *wrong =
-        before && is_used(before, bind->fd) ? "belongs to another bind" : listen_fd_fault(bind->fd);
+    const char *wrong = before && is_used(before, bind->fd) ? "belongs to another bind" : listen_fd_fault(bind->fd);
     if (wrong) {
         log_critical("bind %s: descriptor %d %s", bind->text, bind->fd, wrong);
         return -1;
@@ -106,12 +102,10 @@ static int name_at(const char *names, int i, const char **ret)
     return names ? (int)strcspn(names, ":") : 1;
 }
 
-int listen_systemd(struct listeners *listeners, const struct conf_bind *bind,
-                   struct listen_passed *passed)
+int listen_systemd(struct listeners *listeners, const struct conf_bind *bind, struct listen_passed *passed)
 {
     if (!passed->n) {
-        log_critical("bind %s: no sockets were passed (LISTEN_FDS is not set for this process)",
-                     bind->text);
+        log_critical("bind %s: no sockets were passed (LISTEN_FDS is not set for this process)", bind->text);
         return -1;
     }
     if (passed->used) {
@@ -130,8 +124,7 @@ int listen_systemd(struct listeners *listeners, const struct conf_bind *bind,
         }
         if (listeners_add(listeners, bind, fd) < 0)
             return -1;
-        log_debug("bind %s: descriptor %d (%.*s) is %s", bind->text, fd, n, name,
-                  listeners->v[listeners->n - 1].text);
+        log_debug("bind %s: descriptor %d (%.*s) is %s", bind->text, fd, n, name, listeners->v[listeners->n - 1].text);
     }
     return 0;
 }
@@ -146,7 +139,6 @@ void listen_passed_close_unused(const struct listeners *listeners, struct listen
         }
     }
     if (unused)
-        log_warning("%d sockets were passed by LISTEN_FDS and are not used: no bind says systemd",
-                    unused);
+        log_warning("%d sockets were passed by LISTEN_FDS and are not used: no bind says systemd", unused);
     passed->n = 0;
 }

@@ -49,13 +49,12 @@ static int clear_stale(const struct conf_bind *bind, const struct sockaddr_un *a
         return -1;
     }
     if (why != ECONNREFUSED) {
-        log_critical("bind %s: the socket is there and cannot be tried: %s", bind->text,
-                     strerror(why));
+        log_critical("bind %s: the socket is there and cannot be tried: %s", bind->text, strerror(why));
         return -1;
     }
     if (unlink(bind->path) < 0 && errno != ENOENT) {
-        log_critical("bind %s: a dead server left the socket, and it cannot be removed: %s",
-                     bind->text, strerror(errno));
+        log_critical("bind %s: a dead server left the socket, and it cannot be removed: %s", bind->text,
+                     strerror(errno));
         return -1;
     }
     log_info("bind %s: removed the socket that a dead server left", bind->text);
@@ -84,8 +83,7 @@ int listen_unix_own(struct listeners *listeners, const char *path)
     struct stat st;
     if (lstat(path, &st) < 0)
         return -1;
-    struct listen_file *files =
-        realloc(listeners->files, (listeners->n_files + 1) * sizeof(*files));
+    struct listen_file *files = realloc(listeners->files, (listeners->n_files + 1) * sizeof(*files));
     if (!files)
         return -1;
     listeners->files = files;
@@ -111,9 +109,8 @@ static int give(const struct listen_file *file, const struct privs *privs)
     return rc;
 }
 
-static int make_file(struct listeners *listeners, const struct conf_bind *bind,
-                     const struct conf_server *conf, const struct privs *privs, int fd,
-                     const struct sockaddr_un *addr, socklen_t n)
+static int make_file(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,
+                     const struct privs *privs, int fd, const struct sockaddr_un *addr, socklen_t n)
 {
     if (bind_with_mode(fd, addr, n, conf->socket_mode) < 0)
         return -1;
@@ -126,15 +123,15 @@ static int make_file(struct listeners *listeners, const struct conf_bind *bind,
     return privs->drop ? give(&listeners->files[listeners->n_files - 1], privs) : 0;
 }
 
-int listen_unix(struct listeners *listeners, const struct conf_bind *bind,
-                const struct conf_server *conf, const struct privs *privs)
+int listen_unix(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,
+                const struct privs *privs)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
     size_t n = strlen(bind->path);
     bool abstract = bind->path[0] == '@';
     if (n >= sizeof(addr.sun_path)) {
-        log_critical("bind %s: the path is longer than the %zu bytes that a Unix socket can have",
-                     bind->text, sizeof(addr.sun_path) - 1);
+        log_critical("bind %s: the path is longer than the %zu bytes that a Unix socket can have", bind->text,
+                     sizeof(addr.sun_path) - 1);
         return -1;
     }
     memcpy(addr.sun_path, bind->path, n);

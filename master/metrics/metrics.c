@@ -73,8 +73,7 @@ static void listen_again(struct metrics *metrics, size_t n)
 static bool another_speaks(const struct master *master)
 {
     const struct upgrade *upgrade = &master->upgrade;
-    return upgrade->state == UPGRADE_BESIDE ||
-           (upgrade->state == UPGRADE_HEIR && !master->started);
+    return upgrade->state == UPGRADE_BESIDE || (upgrade->state == UPGRADE_HEIR && !master->started);
 }
 
 void metrics_follow(struct master *master)

@@ -87,7 +87,8 @@ struct bufferevent *metrics_clients_open(struct event_base *base, void *arg)
     struct client *client = malloc(sizeof(*client));
     if (!client)
         return NULL;
-    *client = (struct client){ .stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE), .since_ms = clock_ms() };
+    *client =
+        (struct client){ .stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE), .since_ms = clock_ms() };
     if (!client->stream) {
         free(client);
         return NULL;
@@ -106,7 +107,7 @@ struct bufferevent *metrics_clients_open(struct event_base *base, void *arg)
 void metrics_clients_touch(struct metrics_clients *clients, const struct bufferevent *stream)
 {
     struct client *client;
-    TAILQ_FOREACH(client, &clients->by_age, link) {
+    TAILQ_FOREACH (client, &clients->by_age, link) {
         if (client->stream != stream)
             continue;
         TAILQ_REMOVE(&clients->by_age, client, link);

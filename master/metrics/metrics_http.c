@@ -94,8 +94,8 @@ static void say(struct evhttp_request *req, int status, const char *reason, cons
 
 static const char *field(const struct evhttp_request *req, const char *name)
 {
-    const char *value = evhttp_find_header(
-        evhttp_request_get_input_headers((struct evhttp_request *)(uintptr_t)req), name);
+    const char *value =
+        evhttp_find_header(evhttp_request_get_input_headers((struct evhttp_request *)(uintptr_t)req), name);
     return value ? value : "";
 }
 
@@ -218,8 +218,7 @@ static void on_request(struct evhttp_request *req, void *arg)
     struct metrics_http *http = arg;
     enum evhttp_cmd_type method = evhttp_request_get_command(req);
     const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
-    metrics_clients_touch(http->clients,
-                          evhttp_connection_get_bufferevent(evhttp_request_get_connection(req)));
+    metrics_clients_touch(http->clients, evhttp_connection_get_bufferevent(evhttp_request_get_connection(req)));
     if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
         add_field(req, "Allow", "GET, HEAD");
         say(req, HTTP_BADMETHOD, "Method Not Allowed", "only GET and HEAD");

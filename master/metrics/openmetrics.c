@@ -30,8 +30,7 @@ const char *openmetrics_type(enum openmetrics_format format)
 /* --- families and samples --- */
 
 /* Begins a family; `unit` is the ending of its name, or "". */
-static void family(struct writer *w, enum kind kind, const char *name, const char *unit,
-                   const char *help)
+static void family(struct writer *w, enum kind kind, const char *name, const char *unit, const char *help)
 {
     static const char *const types[] = { "counter", "gauge", "histogram", "info" };
     static const char *const suffixes[] = { "_total", "", "", "_info" };
@@ -48,8 +47,7 @@ static void family(struct writer *w, enum kind kind, const char *name, const cha
 /* `labels` without braces, "": none. */
 static void name_sample(const struct writer *w, const char *labels)
 {
-    fprintf(w->out, "%s%s%s%s%s ", w->family, w->suffix, *labels ? "{" : "", labels,
-            *labels ? "}" : "");
+    fprintf(w->out, "%s%s%s%s%s ", w->family, w->suffix, *labels ? "{" : "", labels, *labels ? "}" : "");
 }
 
 static void sample(const struct writer *w, const char *labels, uint64_t value)
@@ -64,8 +62,7 @@ static void sample_seconds(const struct writer *w, const char *labels, double va
     fprintf(w->out, "%.6f\n", value);
 }
 
-static void single(struct writer *w, enum kind kind, const char *name, const char *help,
-                   uint64_t value)
+static void single(struct writer *w, enum kind kind, const char *name, const char *help, uint64_t value)
 {
     family(w, kind, name, "", help);
     sample(w, "", value);
@@ -101,8 +98,7 @@ static void write_states(struct writer *w, const struct snapshot *snapshot)
 
 static void write_worker_counts(struct writer *w, const struct snapshot *snapshot)
 {
-    static const char *const names[] = { "waiting",  "starting", "ready",
-                                         "draining", "killed",   "hung" };
+    static const char *const names[] = { "waiting", "starting", "ready", "draining", "killed", "hung" };
     char labels[64];
     family(w, GAUGE, "tine_workers", "", "Workers of all generations, by state.");
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -111,8 +107,7 @@ static void write_worker_counts(struct writer *w, const struct snapshot *snapsho
             n += strcmp(names[i], snapshot_worker_state(&snapshot->workers[j])) == 0;
         sample(w, label(labels, sizeof(labels), "state", names[i]), n);
     }
-    single(w, GAUGE, "tine_workers_wanted", "Workers that the service is to have.",
-           snapshot->workers_wanted);
+    single(w, GAUGE, "tine_workers_wanted", "Workers that the service is to have.", snapshot->workers_wanted);
 }
 
 static void write_tally(struct writer *w, const struct snapshot *snapshot)
@@ -125,13 +120,12 @@ static void write_tally(struct writer *w, const struct snapshot *snapshot)
     sample(w, "reason=\"boot\"", tally->boot_failures);
     sample(w, "reason=\"crash\"", tally->crashed);
     sample(w, "reason=\"hang\"", tally->hung);
-    single(w, COUNTER, "tine_worker_recycles",
-           "Workers replaced because they had served long enough.", tally->recycled);
+    single(w, COUNTER, "tine_worker_recycles", "Workers replaced because they had served long enough.",
+           tally->recycled);
     family(w, COUNTER, "tine_reloads", "", "Reloads, by outcome.");
     sample(w, "outcome=\"done\"", snapshot->reloads_done);
     sample(w, "outcome=\"failed\"", snapshot->reloads_failed);
-    single(w, GAUGE, "tine_generation", "Number of the generation that serves.",
-           snapshot->generation);
+    single(w, GAUGE, "tine_generation", "Number of the generation that serves.", snapshot->generation);
 }
 
 static double seconds_of(const struct rusage *usage)
@@ -159,8 +153,7 @@ static void write_service(struct writer *w, const struct snapshot *snapshot)
     char labels[128];
     family(w, INFO, "tine_build", "", "Version of the server.");
     sample(w, label(labels, sizeof(labels), "version", snapshot->version), 1);
-    family(w, GAUGE, "tine_start_time_seconds", "seconds",
-           "When the master was started, in seconds since 1970.");
+    family(w, GAUGE, "tine_start_time_seconds", "seconds", "When the master was started, in seconds since 1970.");
     sample(w, "", (uint64_t)snapshot->started_at);
     single(w, GAUGE, "tine_ready", "1 while /readyz says 200.", !readiness_fault(snapshot->master));
     write_states(w, snapshot);
@@ -197,33 +190,31 @@ static void write_latency(struct writer *w, const struct histogram_sum *latency)
         const char *le;
         uint64_t us;
     } bounds[] = {
-        { "0.0001", 100 },   { "0.00025", 250 },  { "0.0005", 500 },   { "0.001", 1000 },
-        { "0.0025", 2500 },  { "0.005", 5000 },   { "0.01", 10000 },   { "0.025", 25000 },
-        { "0.05", 50000 },   { "0.1", 100000 },   { "0.25", 250000 },  { "0.5", 500000 },
-        { "1.0", 1000000 },  { "2.5", 2500000 },  { "5.0", 5000000 },  { "10.0", 10000000 },
-        { "25.0", 25000000 }, { "50.0", 50000000 }, { "100.0", 100000000 },
+        { "0.0001", 100 },    { "0.00025", 250 },   { "0.0005", 500 },    { "0.001", 1000 },      { "0.0025", 2500 },
+        { "0.005", 5000 },    { "0.01", 10000 },    { "0.025", 25000 },   { "0.05", 50000 },      { "0.1", 100000 },
+        { "0.25", 250000 },   { "0.5", 500000 },    { "1.0", 1000000 },   { "2.5", 2500000 },     { "5.0", 5000000 },
+        { "10.0", 10000000 }, { "25.0", 25000000 }, { "50.0", 50000000 }, { "100.0", 100000000 },
     };
     const char *name = "tine_request_duration_seconds";
     uint64_t total = histogram_total(latency);
-    family(w, HISTOGRAM, name, "seconds",
-           "Time from the end of a request's head to the end of its response.");
+    family(w, HISTOGRAM, name, "seconds", "Time from the end of a request's head to the end of its response.");
     for (size_t i = 0; i < sizeof(bounds) / sizeof(*bounds); i++)
         fprintf(w->out, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", name, bounds[i].le,
                 histogram_at_most(latency, bounds[i].us * 1000));
-    fprintf(w->out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_count %" PRIu64 "\n%s_sum %.9f\n", name,
-            total, name, total, name, (double)latency->sum_ns / 1e9);
+    fprintf(w->out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_count %" PRIu64 "\n%s_sum %.9f\n", name, total, name, total,
+            name, (double)latency->sum_ns / 1e9);
 }
 
 /* One family per run of rows with the same name. */
 static void write_figures(struct writer *w, const struct score_sums *sums)
 {
     const char *last = "";
-#define FIGURE(kind, field, name, labels, unit, help)  \
-    if ((name)[0]) {                                   \
-        if (strcmp(last, name) != 0)                   \
-            family(w, kind, name, unit, help);         \
-        sample(w, labels, sums->field);                \
-        last = name;                                   \
+#define FIGURE(kind, field, name, labels, unit, help) \
+    if ((name)[0]) {                                  \
+        if (strcmp(last, name) != 0)                  \
+            family(w, kind, name, unit, help);        \
+        sample(w, labels, sums->field);               \
+        last = name;                                  \
     }
 #define SCORE_COUNTER(field, name, labels, unit, help) FIGURE(COUNTER, field, name, labels, unit, help)
 #define SCORE_GAUGE(field, name, labels, help) FIGURE(GAUGE, field, name, labels, "", help)
@@ -243,8 +234,7 @@ static void write_routes(struct writer *w, const struct score_sums *sums)
            "Steps of an event loop longer than app.blocking_warning, by where in the application.");
     for (unsigned i = 0; i < sums->n_routes; i++)
         if (sums->route[i].blocked)
-            sample(w, label(labels, sizeof(labels), "route", sums->route[i].name),
-                   sums->route[i].blocked);
+            sample(w, label(labels, sizeof(labels), "route", sums->route[i].name), sums->route[i].blocked);
     family(w, COUNTER, "tine_route_blocking_seconds", "seconds", "The time that those steps took.");
     for (unsigned i = 0; i < sums->n_routes; i++)
         if (sums->route[i].blocked)
@@ -254,8 +244,7 @@ static void write_routes(struct writer *w, const struct score_sums *sums)
            "Requests longer than log.slow_request, by where in the application.");
     for (unsigned i = 0; i < sums->n_routes; i++)
         if (sums->route[i].slow)
-            sample(w, label(labels, sizeof(labels), "route", sums->route[i].name),
-                   sums->route[i].slow);
+            sample(w, label(labels, sizeof(labels), "route", sums->route[i].name), sums->route[i].slow);
 }
 
 /* --- workers --- */
@@ -267,11 +256,11 @@ static void sample_of(struct writer *w, const struct snapshot_worker *worker, ui
     sample(w, labels, value);
 }
 
-#define EACH_WORKER(w, snapshot, value)                           \
-    for (size_t i = 0; i < (snapshot)->n_workers; i++) {          \
+#define EACH_WORKER(w, snapshot, value)                             \
+    for (size_t i = 0; i < (snapshot)->n_workers; i++) {            \
         const struct snapshot_worker *it = &(snapshot)->workers[i]; \
-        if (it->pid)                                              \
-            sample_of(w, it, value);                              \
+        if (it->pid)                                                \
+            sample_of(w, it, value);                                \
     }
 
 static void write_workers(struct writer *w, const struct snapshot *snapshot)
@@ -284,13 +273,11 @@ static void write_workers(struct writer *w, const struct snapshot *snapshot)
     EACH_WORKER(w, snapshot, it->memory_bytes)
     family(w, GAUGE, "tine_worker_age_seconds", "seconds", "Time since this worker was started.");
     EACH_WORKER(w, snapshot, it->age_ms / 1000)
-    family(w, GAUGE, "tine_worker_silent_seconds", "seconds",
-           "Time since the event loop of this worker last turned.");
+    family(w, GAUGE, "tine_worker_silent_seconds", "seconds", "Time since the event loop of this worker last turned.");
     EACH_WORKER(w, snapshot, it->silent_ms / 1000)
 }
 
-void openmetrics_write(FILE *out, enum openmetrics_format format,
-                       const struct snapshot *snapshot)
+void openmetrics_write(FILE *out, enum openmetrics_format format, const struct snapshot *snapshot)
 {
     struct writer w = { .out = out, .format = format };
     const struct score_sums *sums = &snapshot->sums;

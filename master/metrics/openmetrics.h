@@ -13,7 +13,6 @@ enum openmetrics_format {
 
 const char *openmetrics_type(enum openmetrics_format format);
 /* Errors are left in `out`. */
-void openmetrics_write(FILE *out, enum openmetrics_format format,
-                       const struct snapshot *snapshot);
+void openmetrics_write(FILE *out, enum openmetrics_format format, const struct snapshot *snapshot);
 
 #endif

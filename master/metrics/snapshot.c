@@ -66,8 +66,7 @@ static void take_held(struct snapshot_worker *worker, const struct score *score,
     }
 }
 
-static void take_score(struct snapshot_worker *worker, const struct slot *slot,
-                       const struct score *score, uint64_t now)
+static void take_score(struct snapshot_worker *worker, const struct slot *slot, const struct score *score, uint64_t now)
 {
     uint64_t beat = atomic_load_explicit(&score->heartbeat_ns, memory_order_relaxed);
     if (slot->state == SLOT_READY && beat && now > beat)
@@ -85,8 +84,8 @@ static void take_score(struct snapshot_worker *worker, const struct slot *slot,
     take_held(worker, score, now);
 }
 
-static void take_worker(struct snapshot_worker *worker, const struct master *master,
-                        const struct slot *slot, uint64_t now)
+static void take_worker(struct snapshot_worker *worker, const struct master *master, const struct slot *slot,
+                        uint64_t now)
 {
     *worker = (struct snapshot_worker){ .number = slot->index + 1,
                                         .pid = slot->pid,
@@ -167,9 +166,8 @@ void snapshot_done(struct snapshot *snapshot)
 const char *snapshot_master_state(const struct snapshot *snapshot)
 {
     static const char *const names[] = {
-        [MASTER_STARTING] = "starting",   [MASTER_RUNNING] = "running",
-        [MASTER_RELOADING] = "reloading", [MASTER_LEAVING] = "leaving",
-        [MASTER_STOPPING] = "stopping",
+        [MASTER_STARTING] = "starting", [MASTER_RUNNING] = "running",   [MASTER_RELOADING] = "reloading",
+        [MASTER_LEAVING] = "leaving",   [MASTER_STOPPING] = "stopping",
     };
     return names[snapshot->state];
 }

@@ -70,8 +70,7 @@ struct snapshot {
 };
 
 /* 0, or -1: out of memory. */
-int snapshot_take(const struct master *master, struct snapshot *ret)
-    __attribute__((warn_unused_result));
+int snapshot_take(const struct master *master, struct snapshot *ret) __attribute__((warn_unused_result));
 void snapshot_done(struct snapshot *snapshot);
 
 /* "starting", "running", "reloading", "leaving", "stopping" */

@@ -34,8 +34,7 @@ static int connect_to(const char *address)
     if (fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) < 0)
         fd_close(&fd);
     if (fd < 0)
-        log_error("metrics.statsd %s: %s", address,
-                  rc && rc != EAI_SYSTEM ? gai_strerror(rc) : strerror(errno));
+        log_error("metrics.statsd %s: %s", address, rc && rc != EAI_SYSTEM ? gai_strerror(rc) : strerror(errno));
     if (rc == 0)
         freeaddrinfo(found);
     free(name);

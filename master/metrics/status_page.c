@@ -196,16 +196,17 @@ static void write_plots(FILE *out, const struct history *history)
 /* A square each: hundreds of them are seen at a glance. */
 static void write_map(FILE *out, const struct snapshot *snapshot)
 {
-    fputs("<div class=\"legend\"><span><i class=\"ready\"></i>idle</span><span><i class=\"busy\"></i>has requests</span>"
-          "<span><i class=\"starting\"></i>starting or draining</span><span><i class=\"hung\"></i>hung or killed</span>"
-          "<span><i class=\"waiting\"></i>waits to be started</span></div>\n<div class=\"map\">",
-          out);
+    fputs(
+        "<div class=\"legend\"><span><i class=\"ready\"></i>idle</span><span><i class=\"busy\"></i>has requests</span>"
+        "<span><i class=\"starting\"></i>starting or draining</span><span><i class=\"hung\"></i>hung or killed</span>"
+        "<span><i class=\"waiting\"></i>waits to be started</span></div>\n<div class=\"map\">",
+        out);
     for (size_t i = 0; i < snapshot->n_workers; i++) {
         const struct snapshot_worker *worker = &snapshot->workers[i];
         const char *state = snapshot_worker_state(worker);
         bool busy = worker->inflight && strcmp(state, "ready") == 0;
-        fprintf(out, "<i class=\"%s\" title=\"worker %u: %s, %u in flight\"></i>", busy ? "busy" : state, worker->number,
-                state, worker->inflight);
+        fprintf(out, "<i class=\"%s\" title=\"worker %u: %s, %u in flight\"></i>", busy ? "busy" : state,
+                worker->number, state, worker->inflight);
     }
     fputs("</div>\n", out);
 }
@@ -244,7 +245,8 @@ static void write_workers(FILE *out, const struct snapshot *snapshot)
 {
     fputs("<h2>Workers</h2>\n", out);
     write_map(out, snapshot);
-    fputs("<div class=\"box\"><table>\n<thead><tr><th>No.</th><th>Process</th><th class=\"l\">State</th><th>Generation</th>"
+    fputs("<div class=\"box\"><table>\n<thead><tr><th>No.</th><th>Process</th><th "
+          "class=\"l\">State</th><th>Generation</th>"
           "<th>Age</th><th>Connections</th><th>In flight</th><th>Requests</th><th>CPU</th><th>Memory</th>"
           "<th class=\"l\">Longest request</th></tr></thead>\n<tbody>\n",
           out);
@@ -282,8 +284,7 @@ static void write_part(FILE *out, const struct snapshot *snapshot, const struct 
     write_routes(out, &snapshot->sums);
 }
 
-void status_page_write(FILE *out, const struct snapshot *snapshot, const struct history *history,
-                       const char *nonce)
+void status_page_write(FILE *out, const struct snapshot *snapshot, const struct history *history, const char *nonce)
 {
     if (!nonce) {
         write_part(out, snapshot, history);

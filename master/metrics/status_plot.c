@@ -44,8 +44,8 @@ void status_plot_write(FILE *out, const struct history *history, const char *tit
         fprintf(out, "<span class=\"key %s\">%s</span>", lines[k].css, lines[k].name);
     fputs("</figcaption><div class=\"plot\"><span class=\"top\">", out);
     show(out, top);
-    fprintf(out, "</span><svg viewBox=\"0 0 %g %g\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"%s\">", WIDTH,
-            HEIGHT, title);
+    fprintf(out, "</span><svg viewBox=\"0 0 %g %g\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"%s\">",
+            WIDTH, HEIGHT, title);
     for (unsigned i = 0; i <= 4; i++)
         fprintf(out, "<line class=\"grid\" x1=\"0\" x2=\"%g\" y1=\"%g\" y2=\"%g\"/>", WIDTH, HEIGHT * i / 4,
                 HEIGHT * i / 4);

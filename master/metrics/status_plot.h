@@ -14,7 +14,6 @@ struct status_line {
 
 /* `show` writes a value of the plot in its unit; the scale ends at `least` or above. */
 void status_plot_write(FILE *out, const struct history *history, const char *title, const struct status_line *lines,
-                       unsigned n, double least,
-                       void (*show)(FILE *out, double value));
+                       unsigned n, double least, void (*show)(FILE *out, double value));
 
 #endif

@@ -47,6 +47,5 @@ void apply_title(const struct master *master)
     if (name)
         proctitle_set(&master->title, "%s: master", name);
     else
-        proctitle_set(&master->title, "tine: master [%s]",
-                      conf_app_name(conf));
+        proctitle_set(&master->title, "tine: master [%s]", conf_app_name(conf));
 }

@@ -19,9 +19,9 @@
 
 #include "common/fdutil.h"
 
-#define EVENTS                                                                                     \
-    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ONLYDIR |           \
-     IN_DONT_FOLLOW | IN_EXCL_UNLINK)
+#define EVENTS                                                                                            \
+    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ONLYDIR | IN_DONT_FOLLOW | \
+     IN_EXCL_UNLINK)
 
 struct root {
     char *dir;
@@ -109,8 +109,7 @@ static void walk_folder(struct file_watch *watch, const char *dir, bool tree, bo
     while (stream && (entry = readdir(stream)) != NULL) {
         const char *name = entry->d_name;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-            (size_t)snprintf(path, sizeof(path), "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, name) >=
-                sizeof(path))
+            (size_t)snprintf(path, sizeof(path), "%s/%s", strcmp(dir, "/") == 0 ? "" : dir, name) >= sizeof(path))
             continue;
         if (is_folder(entry, path)) {
             if (tree && watch->ops->enters(watch->arg, dir, name))
@@ -184,8 +183,7 @@ static bool take_event(struct file_watch *watch, const struct inotify_event *e)
     if (e->mask & IN_ISDIR)
         return folder && e->len && watch->ops->enters(watch->arg, folder->dir, e->name);
     char path[PATH_MAX];
-    if (!folder || !e->len ||
-        (size_t)snprintf(path, sizeof(path), "%s/%s", folder->dir, e->name) >= sizeof(path))
+    if (!folder || !e->len || (size_t)snprintf(path, sizeof(path), "%s/%s", folder->dir, e->name) >= sizeof(path))
         return false;
     if (e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO) || (e->mask & IN_CREATE && is_complete(path)))
         watch->ops->happened(watch->arg, FILE_CHANGED, path);
@@ -209,8 +207,7 @@ static void on_readable(int fd, short what, void *arg)
         walk_all(watch);
 }
 
-struct file_watch *file_watch_new(struct event_base *base, const struct file_watch_ops *ops,
-                                  void *arg)
+struct file_watch *file_watch_new(struct event_base *base, const struct file_watch_ops *ops, void *arg)
 {
     struct file_watch *watch = calloc(1, sizeof(*watch));
     if (!watch)
@@ -218,8 +215,7 @@ struct file_watch *file_watch_new(struct event_base *base, const struct file_wat
     *watch = (struct file_watch){ .ops = ops, .arg = arg };
     watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (watch->fd >= 0 &&
-        event_assign(&watch->readable, base, watch->fd, EV_READ | EV_PERSIST, on_readable, watch) ==
-            0 &&
+        event_assign(&watch->readable, base, watch->fd, EV_READ | EV_PERSIST, on_readable, watch) == 0 &&
         event_add(&watch->readable, NULL) == 0)
         return watch;
     int saved = errno;

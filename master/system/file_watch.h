@@ -30,14 +30,12 @@ struct file_watch_ops {
 };
 
 /* NULL with errno. */
-struct file_watch *file_watch_new(struct event_base *base, const struct file_watch_ops *ops,
-                                  void *arg);
+struct file_watch *file_watch_new(struct event_base *base, const struct file_watch_ops *ops, void *arg);
 /* NULL: nothing. */
 void file_watch_free(struct file_watch *watch);
 /* Watches a folder, or the tree that begins there; absolute. It may be missing, and is looked for
  * again whenever some folder changes. 0, or -1: out of memory. */
-int file_watch_add(struct file_watch *watch, const char *dir, bool tree)
-    __attribute__((warn_unused_result));
+int file_watch_add(struct file_watch *watch, const char *dir, bool tree) __attribute__((warn_unused_result));
 /* Why not everything is watched that should be, as an errno (ENOSPC: the kernel's limit; E2BIG:
  * FILE_WATCH_MOST); 0: everything is. */
 int file_watch_fault(const struct file_watch *watch);

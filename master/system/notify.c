@@ -80,7 +80,6 @@ void notify_send(const struct notify *notify, const char *format, ...)
     if (n < 0)
         return;
     size_t len = (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
-    if (sendto(notify->fd, text, len, MSG_NOSIGNAL, (const struct sockaddr *)&notify->addr,
-               notify->addr_len) < 0)
+    if (sendto(notify->fd, text, len, MSG_NOSIGNAL, (const struct sockaddr *)&notify->addr, notify->addr_len) < 0)
         log_debug("notify: %m");
 }

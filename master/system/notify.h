@@ -23,7 +23,6 @@ void notify_close(struct notify *notify);
 /* Puts into the environment what notify_open() of another program takes out. 0, or -1: out of memory. */
 int notify_hand_over(const struct notify *notify) __attribute__((warn_unused_result));
 /* Assignments separated by newlines. Never blocks; what cannot be sent is lost. */
-void notify_send(const struct notify *notify, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void notify_send(const struct notify *notify, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -78,8 +78,7 @@ static int take_away_stale(const char *path)
         return 1;
     if (pid < 0) {
         log_critical("pidfile %s: %s", path,
-                     errno == EINVAL
-                         ? "exists and does not hold a process id: remove it or name another"
+                     errno == EINVAL  ? "exists and does not hold a process id: remove it or name another"
                      : errno == ELOOP ? "is a symbolic link, which a pidfile never is: remove it or name another"
                                       : strerror(errno));
         return -1;
@@ -89,8 +88,7 @@ static int take_away_stale(const char *path)
         return -1;
     }
     if (pid != getpid())
-        log_warning("pidfile %s was left by process %d, which is gone: replacing it", path,
-                    (int)pid);
+        log_warning("pidfile %s was left by process %d, which is gone: replacing it", path, (int)pid);
     if (unlink(path) < 0 && errno != ENOENT) {
         log_critical("pidfile %s: %s", path, strerror(errno));
         return -1;

@@ -107,8 +107,7 @@ int privs_resolve(struct privs *privs, const struct conf_server *conf)
     if (geteuid() != 0) {
         if (privs->uid == geteuid() && privs->gid == getegid())
             return 0;
-        log_critical("server.%s: only root can run workers as somebody else",
-                     conf->user ? "user" : "group");
+        log_critical("server.%s: only root can run workers as somebody else", conf->user ? "user" : "group");
         return -1;
     }
     if (resolve_groups(privs, name) < 0)
@@ -162,11 +161,9 @@ int privs_drop(const struct privs *privs)
 {
     if (!privs->drop)
         return 0;
-    if (setgroups((size_t)privs->n_groups, privs->groups) < 0 ||
-        setresgid(privs->gid, privs->gid, privs->gid) < 0 ||
+    if (setgroups((size_t)privs->n_groups, privs->groups) < 0 || setresgid(privs->gid, privs->gid, privs->gid) < 0 ||
         setresuid(privs->uid, privs->uid, privs->uid) < 0) {
-        log_critical("cannot become user %u, group %u: %s", privs->uid, privs->gid,
-                     strerror(errno));
+        log_critical("cannot become user %u, group %u: %s", privs->uid, privs->gid, strerror(errno));
         return -1;
     }
     if (!is_whom_it_should_be(privs) ||

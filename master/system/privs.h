@@ -18,8 +18,7 @@ struct privs {
 };
 
 /* 0, or -1: logged. */
-int privs_resolve(struct privs *privs, const struct conf_server *conf)
-    __attribute__((warn_unused_result));
+int privs_resolve(struct privs *privs, const struct conf_server *conf) __attribute__((warn_unused_result));
 void privs_done(struct privs *privs);
 /* In the child. Checks that there is no way back, and that no capability is left. 0, or -1: logged. */
 int privs_drop(const struct privs *privs) __attribute__((warn_unused_result));

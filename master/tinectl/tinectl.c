@@ -22,29 +22,28 @@ enum tinectl_exit {
 
 #define ANSWER_S 30
 
-static const char help[] =
-    "Usage: tinectl [-s SOCKET | -c FILE] [-j] COMMAND\n"
-    "\n"
-    "Talks to a running tine over its control socket.\n"
-    "\n"
-    "  status          how the service is\n"
-    "  workers         a line for each worker\n"
-    "  top             the same, live; q ends it\n"
-    "  reload          reload configuration and code, and wait for the outcome\n"
-    "  scale N         make it N workers\n"
-    "  stop [quick]    stop gracefully, or at once, and wait for the end\n"
-    "  reopen          open log files again\n"
-    "  stacks [PID]    Python stacks of all workers, or of one\n"
-    "  config          the configuration in effect\n"
-    "  metrics         every figure, as /metrics has it\n"
-    "\n"
-    "  -s SOCKET       the socket; else TINE_CONTROL, [control] socket in ./tine.ini,\n"
-    "                  /run/tine/control.sock\n"
-    "  -c FILE         take the socket from this configuration file\n"
-    "  -j              print the answer as JSON\n"
-    "  --help, --version\n"
-    "\n"
-    "Exit status: 0 done, 1 the server refused or failed, 2 no server answers.\n";
+static const char help[] = "Usage: tinectl [-s SOCKET | -c FILE] [-j] COMMAND\n"
+                           "\n"
+                           "Talks to a running tine over its control socket.\n"
+                           "\n"
+                           "  status          how the service is\n"
+                           "  workers         a line for each worker\n"
+                           "  top             the same, live; q ends it\n"
+                           "  reload          reload configuration and code, and wait for the outcome\n"
+                           "  scale N         make it N workers\n"
+                           "  stop [quick]    stop gracefully, or at once, and wait for the end\n"
+                           "  reopen          open log files again\n"
+                           "  stacks [PID]    Python stacks of all workers, or of one\n"
+                           "  config          the configuration in effect\n"
+                           "  metrics         every figure, as /metrics has it\n"
+                           "\n"
+                           "  -s SOCKET       the socket; else TINE_CONTROL, [control] socket in ./tine.ini,\n"
+                           "                  /run/tine/control.sock\n"
+                           "  -c FILE         take the socket from this configuration file\n"
+                           "  -j              print the answer as JSON\n"
+                           "  --help, --version\n"
+                           "\n"
+                           "Exit status: 0 done, 1 the server refused or failed, 2 no server answers.\n";
 
 struct options {
     const char *socket, *file;
@@ -66,16 +65,15 @@ static int read_command(struct options *options, char **words, int n)
 {
     const char *why = n < 1 ? "a command is missing" : n > 2 ? "there are too many words" : NULL;
     if (!why) {
-        int length = snprintf(options->line, sizeof(options->line), "%s%s%s", words[0],
-                              n > 1 ? " " : "", n > 1 ? words[1] : "");
+        int length =
+            snprintf(options->line, sizeof(options->line), "%s%s%s", words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
         why = length < (int)sizeof(options->line)
                   ? control_parse(options->line, strlen(options->line), &options->request)
                   : "the line is too long";
     }
     if (!why)
         return 0;
-    fprintf(stderr, "tinectl: %s%s%s\nTry tinectl --help.\n", n > 0 ? words[0] : "",
-            n > 0 ? ": " : "", why);
+    fprintf(stderr, "tinectl: %s%s%s\nTry tinectl --help.\n", n > 0 ? words[0] : "", n > 0 ? ": " : "", why);
     return -1;
 }
 
@@ -112,8 +110,7 @@ static int read_options(struct options *options, int argc, char **argv)
 
 /* --- answers --- */
 
-static void show_done(const struct show *show, const struct options *options,
-                      const struct json *answer)
+static void show_done(const struct show *show, const struct options *options, const struct json *answer)
 {
     switch (options->request.command) {
     case CONTROL_RELOAD:
@@ -135,8 +132,7 @@ static void show_done(const struct show *show, const struct options *options,
     }
 }
 
-static void show_answer(const struct show *show, const struct options *options,
-                        const struct json *answer)
+static void show_answer(const struct show *show, const struct options *options, const struct json *answer)
 {
     switch (options->request.command) {
     case CONTROL_STATUS:
@@ -157,20 +153,17 @@ static void show_answer(const struct show *show, const struct options *options,
     }
 }
 
-static void show_refusal(const struct show *show, const struct options *options,
-                         const struct json *answer)
+static void show_refusal(const struct show *show, const struct options *options, const struct json *answer)
 {
     struct show errors = *show;
     errors.out = stderr;
-    fprintf(stderr, "tinectl: %s%s", options->line,
-            options->request.command == CONTROL_RELOAD ? " failed:\n" : ": ");
+    fprintf(stderr, "tinectl: %s%s", options->line, options->request.command == CONTROL_RELOAD ? " failed:\n" : ": ");
     show_text(&errors, json_get_text(answer, "error", "the answer is not what was expected"));
 }
 
 static int act(const struct show *show, const struct options *options, int fd)
 {
-    bool waits =
-        options->request.command == CONTROL_RELOAD || options->request.command == CONTROL_STOP;
+    bool waits = options->request.command == CONTROL_RELOAD || options->request.command == CONTROL_STOP;
     size_t n = 0;
     const char *why = NULL;
     char *line = talk_ask(fd, options->line, waits ? 0 : ANSWER_S, &n, &why);
@@ -205,8 +198,7 @@ int main(int argc, char **argv)
     free(path);
     if (fd < 0)
         return TINECTL_SILENT;
-    const struct show show = { .out = stdout,
-                               .colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") };
+    const struct show show = { .out = stdout, .colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") };
     if (options.request.command == CONTROL_TOP && !options.json)
         status = top_run(&show, fd) < 0 ? TINECTL_SILENT : TINECTL_OK;
     else

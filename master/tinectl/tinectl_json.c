@@ -69,8 +69,7 @@ static char *put_escaped(struct reader *r, char *to)
         int32_t low = read_unit(r);
         if (low < 0)
             return NULL;
-        c = low >= 0xdc00 && low < 0xe000 ? 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00)
-                                          : 0xfffd;
+        c = low >= 0xdc00 && low < 0xe000 ? 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00) : 0xfffd;
     }
     if (c == 0 || (c >= 0xd800 && c < 0xe000))
         c = 0xfffd;

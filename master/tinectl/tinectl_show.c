@@ -54,8 +54,7 @@ static void put_coloured(const struct show *show, enum show_colour colour, const
 
 static void put_name(const struct show *show, const char *name)
 {
-    fprintf(show->out, "%s%-12s%s ", show_colour(show, SHOW_TITLE), name,
-            show_colour(show, SHOW_PLAIN));
+    fprintf(show->out, "%s%-12s%s ", show_colour(show, SHOW_TITLE), name, show_colour(show, SHOW_PLAIN));
 }
 
 /* --- status --- */
@@ -91,8 +90,7 @@ static void put_reload(const struct show *show, const struct json *reload)
     const char *last = json_get_text(reload, "last", "none");
     const char *error = json_get_text(reload, "error", NULL);
     put_name(show, "reloads");
-    fprintf(show->out, "%.0f done, %.0f failed", json_get_number(reload, "done"),
-            json_get_number(reload, "failed"));
+    fprintf(show->out, "%.0f done, %.0f failed", json_get_number(reload, "done"), json_get_number(reload, "failed"));
     if (strcmp(last, "none") != 0) {
         fputs("; the last one ", show->out);
         put_coloured(show, show_state_colour(last), last);
@@ -113,8 +111,7 @@ void show_status(const struct show *show, const struct json *answer)
     double alive = json_get_number(answer, "workers_alive");
     show_duration(uptime, json_get_number(answer, "uptime"));
     put_name(show, "tine");
-    fprintf(show->out, "%s, pid %.0f, ", json_get_text(answer, "version", "?"),
-            json_get_number(answer, "pid"));
+    fprintf(show->out, "%s, pid %.0f, ", json_get_text(answer, "version", "?"), json_get_number(answer, "pid"));
     put_coloured(show, show_state_colour(state), state);
     fprintf(show->out, ", up %s, generation %.0f\n", uptime, json_get_number(answer, "generation"));
     put_name(show, "application");
@@ -127,9 +124,8 @@ void show_status(const struct show *show, const struct json *answer)
         fprintf(show->out, ", %.0f processes", alive);
     fputs(json_get_bool(answer, "paused") ? ", ended until the next reload\n" : "\n", show->out);
     put_name(show, "requests");
-    fprintf(show->out, "%.0f answered, %.0f with 5xx, %.0f in flight\n",
-            json_get_number(answer, "requests"), json_get_number(answer, "errors"),
-            json_get_number(answer, "inflight"));
+    fprintf(show->out, "%.0f answered, %.0f with 5xx, %.0f in flight\n", json_get_number(answer, "requests"),
+            json_get_number(answer, "errors"), json_get_number(answer, "inflight"));
     put_name(show, "connections");
     fprintf(show->out, "%.0f open\n", json_get_number(answer, "connections"));
     put_reload(show, json_get(answer, "reload"));
@@ -148,8 +144,7 @@ static void add_worker(struct show_table *table, const struct json *worker)
     show_bytes(memory, json_get_number(worker, "memory"));
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "worker"));
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "pid"));
-    show_table_cell(table, show_state_colour(state), "%s%s", state,
-                    json_get_bool(worker, "recycle") ? "*" : "");
+    show_table_cell(table, show_state_colour(state), "%s%s", state, json_get_bool(worker, "recycle") ? "*" : "");
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "generation"));
     show_table_cell(table, SHOW_PLAIN, "%s", age);
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "connections"));
@@ -166,10 +161,9 @@ static void add_worker(struct show_table *table, const struct json *worker)
 void show_workers(const struct show *show, const struct json *answer)
 {
     static const struct show_column columns[] = {
-        { "WORKER", true }, { "PID", true },  { "STATE", false }, { "GEN", true },
-        { "AGE", true },    { "CONN", true }, { "BUSY", true },   { "REQUESTS", true },
-        { "5XX", true },    { "P50", true },  { "P99", true },    { "CPU", true },
-        { "MEMORY", true },
+        { "WORKER", true }, { "PID", true },  { "STATE", false },   { "GEN", true }, { "AGE", true },
+        { "CONN", true },   { "BUSY", true }, { "REQUESTS", true }, { "5XX", true }, { "P50", true },
+        { "P99", true },    { "CPU", true },  { "MEMORY", true },
     };
     const struct json *workers = json_get(answer, "workers");
     struct show_table *table = show_table_new(columns, sizeof(columns) / sizeof(*columns));
@@ -187,11 +181,9 @@ void show_stacks(const struct show *show, const struct json *answer)
     for (const struct json *one = stacks ? stacks->first : NULL; one; one = one->next) {
         const char *text = json_get_text(one, "text", NULL);
         fputs(show_colour(show, SHOW_TITLE), show->out);
-        fprintf(show->out, "worker %.0f (pid %.0f)%s\n", json_get_number(one, "worker"),
-                json_get_number(one, "pid"), show_colour(show, SHOW_PLAIN));
-        show_text(show,
-                  text ? text
-                       : "no answer: it has not started Python, is stopped, or runs no Python");
+        fprintf(show->out, "worker %.0f (pid %.0f)%s\n", json_get_number(one, "worker"), json_get_number(one, "pid"),
+                show_colour(show, SHOW_PLAIN));
+        show_text(show, text ? text : "no answer: it has not started Python, is stopped, or runs no Python");
         if (one->next)
             putc('\n', show->out);
     }

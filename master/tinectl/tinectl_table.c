@@ -129,8 +129,8 @@ static size_t length_of(const char *text)
     return n;
 }
 
-static void print_row(const struct show *show, const struct show_table *table,
-                      const struct cell *row, const size_t *widths)
+static void print_row(const struct show *show, const struct show_table *table, const struct cell *row,
+                      const size_t *widths)
 {
     for (size_t i = 0; i < table->n_columns; i++) {
         size_t length = length_of(row[i].text);

@@ -78,8 +78,7 @@ static char *from_file(const char *file)
     scan(in, &path, &folder);
     fclose(in);
     char *whole = NULL;
-    if (path && folder && path[0] != '/' && path[0] != '@' &&
-        asprintf(&whole, "%s/%s", folder, path) >= 0) {
+    if (path && folder && path[0] != '/' && path[0] != '@' && asprintf(&whole, "%s/%s", folder, path) >= 0) {
         free(path);
         path = whole;
     }
@@ -118,9 +117,8 @@ int talk_connect(const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, size) == 0)
         return fd;
-    const char *hint = errno == ENOENT
-                           ? " (is control.socket set, and the server running? -s names "
-                             "another socket)"
+    const char *hint = errno == ENOENT         ? " (is control.socket set, and the server running? -s names "
+                                                 "another socket)"
                        : errno == ECONNREFUSED ? " (the server that made it is gone)"
                                                : "";
     fprintf(stderr, "tinectl: %s: %s%s\n", path, strerror(errno), hint);

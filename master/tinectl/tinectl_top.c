@@ -74,8 +74,7 @@ static double seconds_between(const struct top *top)
 }
 
 /* How much the figure has grown in a second; what is new began at 0. */
-static double rate(const struct top *top, const struct json *before, const struct json *now,
-                   const char *key)
+static double rate(const struct top *top, const struct json *before, const struct json *now, const char *key)
 {
     double seconds = seconds_between(top);
     double grown = json_get_number(now, key) - json_get_number(before, key);
@@ -88,8 +87,7 @@ static void add_latencies(struct histogram_sum *to, const struct json *worker, b
     const struct json *pairs = json_get(worker, "latency");
     const struct json *at = pairs ? pairs->first : NULL;
     for (; at && at->next; at = at->next->next) {
-        if (!(at->number >= 0 && at->number < HISTOGRAM_BUCKETS && at->next->number >= 0 &&
-              at->next->number < 1e18))
+        if (!(at->number >= 0 && at->number < HISTOGRAM_BUCKETS && at->next->number >= 0 && at->next->number < 1e18))
             continue;
         uint64_t count = (uint64_t)at->next->number, *bucket = &to->count[(size_t)at->number];
         *bucket = !take ? *bucket + count : *bucket > count ? *bucket - count : 0;
@@ -127,8 +125,7 @@ static void add_worker(const struct top *top, struct show_table *table, const st
     show_bytes(memory, json_get_number(worker, "memory"));
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "worker"));
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "pid"));
-    show_table_cell(table, show_state_colour(state), "%s%s", state,
-                    json_get_bool(worker, "recycle") ? "*" : "");
+    show_table_cell(table, show_state_colour(state), "%s%s", state, json_get_bool(worker, "recycle") ? "*" : "");
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "generation"));
     show_table_cell(table, SHOW_PLAIN, "%s", age);
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "connections"));
@@ -150,25 +147,22 @@ static void put_head(const struct top *top, const struct histogram_sum *recent)
     show_duration(up, json_get_number(a, "uptime"));
     show_latency(p50, (double)histogram_quantile(recent, 0.5) / 1e6);
     show_latency(p99, (double)histogram_quantile(recent, 0.99) / 1e6);
-    fprintf(show->out, "tine %s  pid %.0f  up %s  %s%s%s  generation %.0f\n",
-            json_get_text(a, "version", "?"), json_get_number(a, "pid"), up,
-            show_colour(show, show_state_colour(state)), state, show_colour(show, SHOW_PLAIN),
-            json_get_number(a, "generation"));
+    fprintf(show->out, "tine %s  pid %.0f  up %s  %s%s%s  generation %.0f\n", json_get_text(a, "version", "?"),
+            json_get_number(a, "pid"), up, show_colour(show, show_state_colour(state)), state,
+            show_colour(show, SHOW_PLAIN), json_get_number(a, "generation"));
     fprintf(show->out, "workers %.0f of %.0f ready  connections %.0f  in flight %.0f\n",
             json_get_number(a, "workers_ready"), json_get_number(a, "workers_wanted"),
             json_get_number(a, "connections"), json_get_number(a, "inflight"));
-    fprintf(show->out, "requests/s %.0f  5xx/s %.0f  p50 %s  p99 %s\n\n",
-            rate(top, top->last.answer, a, "requests"), rate(top, top->last.answer, a, "errors"),
-            p50, p99);
+    fprintf(show->out, "requests/s %.0f  5xx/s %.0f  p50 %s  p99 %s\n\n", rate(top, top->last.answer, a, "requests"),
+            rate(top, top->last.answer, a, "errors"), p50, p99);
 }
 
 static void draw(const struct top *top)
 {
     static const struct show_column columns[] = {
-        { "WORKER", true },   { "PID", true },  { "STATE", false }, { "GEN", true },
-        { "AGE", true },      { "CONN", true }, { "BUSY", true },   { "REQ/S", true },
-        { "P50", true },      { "P99", true },  { "CPU", true },    { "MEMORY", true },
-        { "CURRENT", false },
+        { "WORKER", true }, { "PID", true },    { "STATE", false },   { "GEN", true }, { "AGE", true },
+        { "CONN", true },   { "BUSY", true },   { "REQ/S", true },    { "P50", true }, { "P99", true },
+        { "CPU", true },    { "MEMORY", true }, { "CURRENT", false },
     };
     struct histogram_sum recent = { 0 };
     const struct json *workers = json_get(top->now.answer, "workers");
@@ -246,8 +240,7 @@ static int open_screen(struct top *top)
     sigaddset(&set, SIGQUIT);
     sigaddset(&set, SIGTSTP);
     sigaddset(&set, SIGWINCH);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
-        (top->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0) {
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || (top->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0) {
         fprintf(stderr, "tinectl: signals: %s\n", strerror(errno));
         return -1;
     }

@@ -33,8 +33,7 @@
 #define HEAD_MAX 14
 #define CONTROL_MAX 125
 #define OPEN_SECONDS 60 /* a server that has not opened all connections by then cannot */
-#define OFFER \
-    "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+#define OFFER "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
 
 static const unsigned char mask[4] = { 0x11, 0x22, 0x33, 0x44 };
 
@@ -115,7 +114,7 @@ static size_t put_frame(char *to, unsigned first_byte, const char *payload, size
 /* Text that deflates like what people send: a third or so is left. */
 static void make_text(char *text, size_t n)
 {
-    static const char *const words[] = { "\"name\": ", "\"price\": ", "\"items\": [", "true, ",
+    static const char *const words[] = { "\"name\": ",   "\"price\": ", "\"items\": [", "true, ",
                                          "\"Volume\", ", "}, {",        "null, " };
     uint32_t state = 2463534242u;
     for (size_t at = 0; at < n;) {

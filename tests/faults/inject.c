@@ -67,19 +67,19 @@ static bool no_python_object(void)
     return true;
 }
 
-#define WRAP(type, name, params, args, fails_, value)                                              \
-    type __real_##name params;                                                                     \
-    type __wrap_##name params;                                                                     \
-    type __wrap_##name params                                                                      \
-    {                                                                                              \
-        return fails_ ? value : __real_##name args;                                                \
+#define WRAP(type, name, params, args, fails_, value) \
+    type __real_##name params;                        \
+    type __wrap_##name params;                        \
+    type __wrap_##name params                         \
+    {                                                 \
+        return fails_ ? value : __real_##name args;   \
     }
 #define WRAP_ALLOC(type, name, params, args) WRAP(type, name, params, args, fails(FAULT_ALLOC, ENOMEM), NULL)
 /* Not by the linker: python.h sends the callers here, those above the loop. */
-#define MAKE(type, name, params, args, value)                                                      \
-    type fault_##name params                                                                       \
-    {                                                                                              \
-        return no_python_object() ? value : name args;                                             \
+#define MAKE(type, name, params, args, value)          \
+    type fault_##name params                           \
+    {                                                  \
+        return no_python_object() ? value : name args; \
     }
 #define WRAP_READ(name, params, args) WRAP(ssize_t, name, params, args, fails(FAULT_READ, ECONNRESET), -1)
 #define WRAP_WRITE(name, params, args) WRAP(ssize_t, name, params, args, may_break(fd) && fails(FAULT_WRITE, EPIPE), -1)
@@ -96,11 +96,11 @@ WRAP_ALLOC(void *, PyMem_RawCalloc, (size_t n, size_t size), (n, size))
 WRAP_ALLOC(void *, PyMem_RawRealloc, (void *p, size_t n), (p, n))
 WRAP_ALLOC(void *, PyMem_Malloc, (size_t n), (n))
 WRAP_ALLOC(struct event *, event_new,
-           (struct event_base *b, evutil_socket_t fd, short what, event_callback_fn f, void *arg),
+           (struct event_base * b, evutil_socket_t fd, short what, event_callback_fn f, void *arg),
            (b, fd, what, f, arg))
 
 MAKE(PyObject *, PyDict_New, (void), (), NULL)
-MAKE(PyObject *, PyDict_Copy, (PyObject *o), (o), NULL)
+MAKE(PyObject *, PyDict_Copy, (PyObject * o), (o), NULL)
 MAKE(PyObject *, PyList_New, (Py_ssize_t n), (n), NULL)
 MAKE(PyObject *, PyTuple_New, (Py_ssize_t n), (n), NULL)
 MAKE(PyObject *, PyBytes_FromString, (const char *s), (s), NULL)
@@ -111,21 +111,21 @@ MAKE(PyObject *, PyUnicode_DecodeUTF8, (const char *s, Py_ssize_t n, const char 
 MAKE(PyObject *, PyUnicode_New, (Py_ssize_t n, Py_UCS4 max), (n, max), NULL)
 MAKE(PyObject *, PyLong_FromSsize_t, (Py_ssize_t n), (n), NULL)
 MAKE(PyObject *, PyLong_FromSize_t, (size_t n), (n), NULL)
-MAKE(PyObject *, PyContext_Copy, (PyObject *o), (o), NULL)
-MAKE(PyObject *, _PyObject_New, (PyTypeObject *t), (t), NULL)
-MAKE(PyObject *, _PyObject_GC_New, (PyTypeObject *t), (t), NULL)
-MAKE(PyObject *, PyCMethod_New, (PyMethodDef *d, PyObject *self, PyObject *module, PyTypeObject *t),
+MAKE(PyObject *, PyContext_Copy, (PyObject * o), (o), NULL)
+MAKE(PyObject *, _PyObject_New, (PyTypeObject * t), (t), NULL)
+MAKE(PyObject *, _PyObject_GC_New, (PyTypeObject * t), (t), NULL)
+MAKE(PyObject *, PyCMethod_New, (PyMethodDef * d, PyObject *self, PyObject *module, PyTypeObject *t),
      (d, self, module, t), NULL)
-MAKE(PyObject *, PyObject_Vectorcall, (PyObject *o, PyObject *const *v, size_t n, PyObject *names),
-     (o, v, n, names), NULL)
-MAKE(PyObject *, PyObject_CallOneArg, (PyObject *o, PyObject *arg), (o, arg), NULL)
-MAKE(PyObject *, PyObject_CallNoArgs, (PyObject *o), (o), NULL)
-MAKE(int, PyDict_SetItem, (PyObject *d, PyObject *k, PyObject *v), (d, k, v), -1)
-MAKE(int, PyList_Append, (PyObject *l, PyObject *o), (l, o), -1)
+MAKE(PyObject *, PyObject_Vectorcall, (PyObject * o, PyObject *const *v, size_t n, PyObject *names), (o, v, n, names),
+     NULL)
+MAKE(PyObject *, PyObject_CallOneArg, (PyObject * o, PyObject *arg), (o, arg), NULL)
+MAKE(PyObject *, PyObject_CallNoArgs, (PyObject * o), (o), NULL)
+MAKE(int, PyDict_SetItem, (PyObject * d, PyObject *k, PyObject *v), (d, k, v), -1)
+MAKE(int, PyList_Append, (PyObject * l, PyObject *o), (l, o), -1)
 
-WRAP(int, event_add, (struct event *e, const struct timeval *t), (e, t), fails(FAULT_EVENT, ENOMEM), -1)
-WRAP(int, accept4, (int fd, struct sockaddr *a, socklen_t *n, int flags),
-     (fd, a, n, flags), fails(FAULT_ACCEPT, EMFILE), -1)
+WRAP(int, event_add, (struct event * e, const struct timeval *t), (e, t), fails(FAULT_EVENT, ENOMEM), -1)
+WRAP(int, accept4, (int fd, struct sockaddr *a, socklen_t *n, int flags), (fd, a, n, flags),
+     fails(FAULT_ACCEPT, EMFILE), -1)
 WRAP(pid_t, fork, (void), (), fails(FAULT_PROCESS, EAGAIN), -1)
 
 WRAP_READ(read, (int fd, void *p, size_t n), (fd, p, n))

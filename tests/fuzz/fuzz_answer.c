@@ -13,7 +13,12 @@ const char *const fuzz_corpora[] = { NULL };
 
 /* What the application answers: the first byte of the input says how. */
 enum option {
-    OPTION_HEAD = 1, OPTION_PIECES = 2, OPTION_TRAILERS = 4, OPTION_INTERIM = 8, OPTION_OLD = 16, OPTION_EMPTY = 32,
+    OPTION_HEAD = 1,
+    OPTION_PIECES = 2,
+    OPTION_TRAILERS = 4,
+    OPTION_INTERIM = 8,
+    OPTION_OLD = 16,
+    OPTION_EMPTY = 32,
 };
 
 static struct rig rig;
@@ -24,7 +29,9 @@ static enum resp_result started, interim;
 
 static void on_request(struct handler *h, struct req *r)
 {
-    struct resp_head head = { .status = options & OPTION_EMPTY ? 204 : 200, .fields = fields, .n_fields = n_fields,
+    struct resp_head head = { .status = options & OPTION_EMPTY ? 204 : 200,
+                              .fields = fields,
+                              .n_fields = n_fields,
                               .trailers = options & OPTION_TRAILERS };
     if (options & OPTION_INTERIM)
         interim = resp_interim(r, 103, fields, n_fields);
@@ -98,7 +105,8 @@ static void must_end_chunks(struct span s)
         unsigned long size = strtoul(line.p, NULL, 16);
         if (!size)
             break;
-        MUST(s.n >= size + 2 && n + size <= strlen(BODY) && !memcmp(s.p, &BODY[n], size) && !memcmp(s.p + size, "\r\n", 2));
+        MUST(s.n >= size + 2 && n + size <= strlen(BODY) && !memcmp(s.p, &BODY[n], size) &&
+             !memcmp(s.p + size, "\r\n", 2));
         s.p += size + 2;
         s.n -= size + 2;
         n += size;
@@ -135,8 +143,9 @@ static void must_be_one_answer(struct span s)
 
 static void start(void)
 {
-    static const struct handler_ops ops = { .name = "fuzz", .on_request = on_request, .on_drained = on_nothing,
-                                            .on_peer_eof = on_nothing, .on_end = on_end };
+    static const struct handler_ops ops = {
+        .name = "fuzz", .on_request = on_request, .on_drained = on_nothing, .on_peer_eof = on_nothing, .on_end = on_end
+    };
     static struct handler handler = { &ops };
     rig_init(&rig, &handler);
     rig.conf.http.server_header = rig.conf.http.date_header = true;

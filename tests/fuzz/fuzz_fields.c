@@ -72,7 +72,9 @@ static void type(struct span value)
 {
     static char *listed[] = { "default", "+own", "image/*", "application/x" };
     struct conf_list types = { listed, 4 };
-    struct resp_field fields[] = { { SPAN("Vary"), value }, { SPAN("Cache-Control"), value }, { SPAN("ETag"), value },
+    struct resp_field fields[] = { { SPAN("Vary"), value },
+                                   { SPAN("Cache-Control"), value },
+                                   { SPAN("ETag"), value },
                                    { SPAN("Content-Type"), value } };
     struct resp_head head = { .status = 200, .fields = fields, .n_fields = 4 };
     struct compress_facts facts = compress_read_head(&head);
@@ -88,8 +90,22 @@ static void type(struct span value)
 
 /* Some bytes stand for a piece that means something, so that random bytes make likely values. */
 static const char *const pieces[] = {
-    "gzip", "br", "zstd", "identity", "*", ";q=", "0.5", "bytes=", "0-", "-5", ", ", "\"etag\"", "W/",
-    "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
+    "gzip",
+    "br",
+    "zstd",
+    "identity",
+    "*",
+    ";q=",
+    "0.5",
+    "bytes=",
+    "0-",
+    "-5",
+    ", ",
+    "\"etag\"",
+    "W/",
+    "Sun, 06 Nov 1994 08:49:37 GMT",
+    "Sunday, 06-Nov-94 08:49:37 GMT",
+    "Sun Nov  6 08:49:37 1994",
 };
 
 static size_t add_field(char *to, const uint8_t *p, size_t n)

@@ -19,8 +19,8 @@ static const char *const names[] = {
 
 /* Half of the byte values stand for a piece that means something, so that random bytes make likely values. */
 static const char *const pieces[] = {
-    "for=", "proto=", "host=", "1.2.3.4", "127.0.0.2", "[::1]", "\"", ",", ";", ", ", ":80", "https", "unknown", "_x", "=",
-    "a.example",
+    "for=", "proto=", "host=", "1.2.3.4", "127.0.0.2", "[::1]", "\"", ",",
+    ";",    ", ",     ":80",   "https",   "unknown",   "_x",    "=",  "a.example",
 };
 
 /* Appends one field; bytes that the guard would refuse become "?". */

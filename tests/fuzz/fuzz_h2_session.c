@@ -236,7 +236,7 @@ static void read_frames(struct outcome *o, const uint8_t *p, size_t n)
 static struct conn *connection(void)
 {
     struct conn *c;
-    TAILQ_FOREACH(c, &rig.net.conns, all) {
+    TAILQ_FOREACH (c, &rig.net.conns, all) {
         if (c->proto == &proto_h2 && c->state == CONN_OPEN)
             return c;
     }
@@ -251,7 +251,7 @@ static void check_bounds(void)
     size_t streams = 0, unread = 0;
     if (!h || h->state == H2_CLOSED)
         return;
-    TAILQ_FOREACH(s, &h->streams, all) {
+    TAILQ_FOREACH (s, &h->streams, all) {
         streams++;
         unread += buf_len(&s->req.body);
         MUST(buf_len(&s->head) <= H2_HEAD_BOMB * rig.conf.http.limit_request_head * 2);
@@ -276,7 +276,7 @@ static void answer_held(void)
 static void abort_all(void)
 {
     struct conn *c;
-    TAILQ_FOREACH(c, &rig.net.conns, all)
+    TAILQ_FOREACH (c, &rig.net.conns, all)
         conn_abort(c, false);
     rig_pump(&rig);
 }

@@ -18,7 +18,8 @@ static void receive(int from, int to, struct span packet)
     bool known = packet.n && (unsigned char)packet.p[0] < IPC_N_TYPES;
     MUST(result == (known ? 1 : -1));
     if (known) {
-        MUST(msg.type == (enum ipc_type)packet.p[0] && msg.n == packet.n - 1 && !memcmp(msg.payload, packet.p + 1, msg.n));
+        MUST(msg.type == (enum ipc_type)packet.p[0] && msg.n == packet.n - 1 &&
+             !memcmp(msg.payload, packet.p + 1, msg.n));
         MUST(msg.payload[msg.n] == '\0' && *ipc_name(msg.type) != '?');
     }
     MUST(packet.n % 2 || (fds[0] == -1 && fds[1] == -1));

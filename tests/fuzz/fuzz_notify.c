@@ -33,7 +33,8 @@ static void try(const char *path)
     const char *handed = getenv("NOTIFY_SOCKET");
     MUST(!!handed == (first.fd >= 0));
     if (handed)
-        MUST(path && !strcmp(handed, path) && (*path == '/' || *path == '@') && strlen(path) < sizeof first.addr.sun_path);
+        MUST(path && !strcmp(handed, path) && (*path == '/' || *path == '@') &&
+             strlen(path) < sizeof first.addr.sun_path);
     notify_open(&second);
     must_be_taken_out();
     MUST(second.watchdog_us == first.watchdog_us && (second.fd >= 0) == (first.fd >= 0));

@@ -20,7 +20,10 @@ static const char *const prefixes[] = { "/api", "/static", "/api/v1", "/a b", "/
 
 static int digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Every well-formed escape, once. Returns the length. */
@@ -187,7 +190,8 @@ static void target(const uint8_t *data, size_t size)
         if (query.n)
             MUST(query.p[-1] == '?' && query.p + query.n == t.p + t.n);
         if (t.p[0] == '/' || path.p - t.p > 7)
-            MUST(path.p + path.n + (query.n ? 1 + query.n : memchr(path.p, '?', (size_t)(t.p + t.n - path.p)) != NULL) ==
+            MUST(path.p + path.n +
+                     (query.n ? 1 + query.n : memchr(path.p, '?', (size_t)(t.p + t.n - path.p)) != NULL) ==
                  t.p + t.n);
         route(&r);
         file_of(path);

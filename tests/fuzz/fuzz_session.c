@@ -33,7 +33,8 @@ static void answer(struct req *r)
         for (struct span v = req_span(r, r->fields[i].value); v.n; v.p++, v.n--)
             sum = sum * 31 + (unsigned char)*v.p;
     int n = snprintf(line, sizeof line, " %u %llu %u", r->n_fields, (unsigned long long)r->body_received, sum);
-    MUST(!buf_add(&text, method.p, method.n) && !buf_add(&text, target.p, target.n) && !buf_add(&text, line, (size_t)n));
+    MUST(!buf_add(&text, method.p, method.n) && !buf_add(&text, target.p, target.n) &&
+         !buf_add(&text, line, (size_t)n));
     req_body_take(r, body.n);
     struct resp_head head = { .status = 200 };
     if (resp_start(r, &head) == RESP_SENT)
@@ -104,7 +105,11 @@ static void must_be_answers(struct span s)
 static void start(void)
 {
     static const struct handler_ops ops = {
-        .name = "fuzz", .on_request = on_request, .on_body = answer, .on_drained = on_nothing, .on_peer_eof = on_nothing,
+        .name = "fuzz",
+        .on_request = on_request,
+        .on_body = answer,
+        .on_drained = on_nothing,
+        .on_peer_eof = on_nothing,
         .on_end = on_end,
     };
     static struct handler handler = { &ops };

@@ -32,8 +32,8 @@ static struct ws_deflate *made(struct ws_deflate_pool *pool, const struct ws_def
 }
 
 /* Two messages, so that the second meets the context that the first has left. */
-static struct outcome inflate_twice(struct ws_deflate_pool *pool, const struct ws_deflate_params *params, struct span in,
-                                    size_t step)
+static struct outcome inflate_twice(struct ws_deflate_pool *pool, const struct ws_deflate_params *params,
+                                    struct span in, size_t step)
 {
     struct ws_deflate *d = made(pool, params);
     struct outcome o = { .how = WS_INFLATED };
@@ -57,7 +57,8 @@ static struct outcome inflate_twice(struct ws_deflate_pool *pool, const struct w
 }
 
 /* A reference beyond a small window, which a client must not make, is noticed by zlib or not, as its input is cut. */
-static void must_not_depend_on_cuts(struct ws_deflate_pool *pool, const struct ws_deflate_params *params, struct span in)
+static void must_not_depend_on_cuts(struct ws_deflate_pool *pool, const struct ws_deflate_params *params,
+                                    struct span in)
 {
     struct outcome whole = inflate_twice(pool, params, in, in.n ? in.n : 1);
     struct outcome cut = inflate_twice(pool, params, in, in.n ? (unsigned char)in.p[in.n - 1] % 7 + 1 : 1);

@@ -10,8 +10,8 @@
 
 #define LIMIT 4096 /* max_message_size */
 #define QUEUE 3
-#define REQUEST                                                                                                       \
-    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"           \
+#define REQUEST                                                                                               \
+    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" \
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 /* With the largest window, for zlib notices a reference beyond a smaller one or not, as its input is cut. */
 #define OFFER "Sec-WebSocket-Extensions: permessage-deflate\r\n"

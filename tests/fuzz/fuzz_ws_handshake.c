@@ -18,8 +18,22 @@ static const struct h1_limits limits = { 8190, 100, 8190, 65536 };
 
 /* Half of the byte values stand for a piece that means something, so that random bytes make likely values. */
 static const char *const pieces[] = {
-    "Upgrade: ", "Connection: ", "Sec-WebSocket-Key: ", "Sec-WebSocket-Version: ", "Sec-WebSocket-Protocol: ",
-    "websocket", "keep-alive", "13", "8", ",", ", ", "dGhlIHNhbXBsZSBub25jZQ==", "\r\n", "h2c", "chat", "=",
+    "Upgrade: ",
+    "Connection: ",
+    "Sec-WebSocket-Key: ",
+    "Sec-WebSocket-Version: ",
+    "Sec-WebSocket-Protocol: ",
+    "websocket",
+    "keep-alive",
+    "13",
+    "8",
+    ",",
+    ", ",
+    "dGhlIHNhbXBsZSBub25jZQ==",
+    "\r\n",
+    "h2c",
+    "chat",
+    "=",
 };
 
 static unsigned count(const struct req *r, const char *name, struct span *ret)
@@ -84,7 +98,8 @@ static void judge(const char *p, size_t n)
         return;
     char *head = malloc(end - start);
     memcpy(head, p + start, end - start);
-    if (h1_parse_head(&r, head, end - start) == H1_PARSE_OK && !head_rules_judge(&r, 1 << 20) && r.known[FIELD_UPGRADE]) {
+    if (h1_parse_head(&r, head, end - start) == H1_PARSE_OK && !head_rules_judge(&r, 1 << 20) &&
+        r.known[FIELD_UPGRADE]) {
         struct ws_verdict verdict = ws_judge(&r);
         MUST(verdict.ask != WS_REFUSE || ((verdict.status == 400 || verdict.status == 426) && verdict.why));
         if (verdict.ask == WS_ASKED) {

@@ -60,10 +60,10 @@ static int set(struct serve *s, const char *text)
         return -1;
     struct span key = { text, (size_t)(value - text) };
     unsigned long n = strtoul(++value, NULL, 10);
-#define TAKE(name, target)         \
+#define TAKE(name, target)          \
     if (span_eq(key, SPAN(name))) { \
-        target;                    \
-        return 0;                  \
+        target;                     \
+        return 0;                   \
     }
     TAKE("port", s->port = (unsigned)n)
     TAKE("proxy", s->listener.proxy = n != 0)

@@ -48,8 +48,12 @@ static void on_end(struct req *r, enum req_end why)
 }
 
 static const struct handler_ops ops = {
-    .name = "scripted", .on_request = on_request, .on_body = on_body, .on_drained = on_drained,
-    .on_peer_eof = on_peer_eof, .on_end = on_end,
+    .name = "scripted",
+    .on_request = on_request,
+    .on_body = on_body,
+    .on_drained = on_drained,
+    .on_peer_eof = on_peer_eof,
+    .on_end = on_end,
 };
 
 void scripted_init(void)

@@ -57,21 +57,43 @@ static void test_atoms(void)
     request(&r, "GET /a%20b?x=y HTTP/1.1\r\nHost: h\r\nReferer: http://r/\r\nUser-Agent: test/1\r\n"
                 "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\nX-Two: a\r\nX-Two: b\r\n\r\n");
     static const char *const cases[][2] = {
-        { "%(h)s", "192.0.2.7" }, { "%(l)s", "-" }, { "%(u)s", "Aladdin" }, { "%(t)s", "[06/Nov/1994:08:49:37 +0000]" },
-        { "%(r)s", "GET /a%20b?x=y HTTP/1.1" }, { "%(R)s", "GET /a%20b?x=y HTTP/1.1" }, { "%(m)s", "GET" },
-        { "%(U)s", "/a%20b" }, { "%(q)s", "x=y" }, { "%(Uq)s", "/a%20b?x=y" }, { "%(H)s", "HTTP/1.1" },
-        { "%(s)s", "200" }, { "%(st)s", "OK" }, { "%(B)s", "13" }, { "%(b)s", "13" }, { "%(f)s", "http://r/" },
-        { "%(a)s", "test/1" }, { "%(T)s", "1" }, { "%(M)s", "1234" }, { "%(D)s", "1234567" }, { "%(L)s", "1.234567" },
-        { "%(S)s", "http" }, { "%({x-two}i)s", "a, b" }, { "%({X-None}i)s", "-" }, { "%({X-None}o)s", "-" },
-        { "%({TINE_TEST_VARIABLE}e)s", "value" }, { "%({TINE_TEST_NONE}e)s", "-" }, { "a%%b", "a%b" },
+        { "%(h)s", "192.0.2.7" },
+        { "%(l)s", "-" },
+        { "%(u)s", "Aladdin" },
+        { "%(t)s", "[06/Nov/1994:08:49:37 +0000]" },
+        { "%(r)s", "GET /a%20b?x=y HTTP/1.1" },
+        { "%(R)s", "GET /a%20b?x=y HTTP/1.1" },
+        { "%(m)s", "GET" },
+        { "%(U)s", "/a%20b" },
+        { "%(q)s", "x=y" },
+        { "%(Uq)s", "/a%20b?x=y" },
+        { "%(H)s", "HTTP/1.1" },
+        { "%(s)s", "200" },
+        { "%(st)s", "OK" },
+        { "%(B)s", "13" },
+        { "%(b)s", "13" },
+        { "%(f)s", "http://r/" },
+        { "%(a)s", "test/1" },
+        { "%(T)s", "1" },
+        { "%(M)s", "1234" },
+        { "%(D)s", "1234567" },
+        { "%(L)s", "1.234567" },
+        { "%(S)s", "http" },
+        { "%({x-two}i)s", "a, b" },
+        { "%({X-None}i)s", "-" },
+        { "%({X-None}o)s", "-" },
+        { "%({TINE_TEST_VARIABLE}e)s", "value" },
+        { "%({TINE_TEST_NONE}e)s", "-" },
+        { "a%%b", "a%b" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
         expect(cases[i][0], &r, cases[i][1]);
     char pid[32];
     snprintf(pid, sizeof(pid), "<%d>", (int)getpid());
     expect("%(p)s", &r, pid);
-    expect("%(h)s %(l)s %(u)s %(t)s \"%(r)s\" %(s)s %(b)s \"%(f)s\" \"%(a)s\"", &r,
-           "192.0.2.7 - Aladdin [06/Nov/1994:08:49:37 +0000] \"GET /a%20b?x=y HTTP/1.1\" 200 13 \"http://r/\" \"test/1\"");
+    expect(
+        "%(h)s %(l)s %(u)s %(t)s \"%(r)s\" %(s)s %(b)s \"%(f)s\" \"%(a)s\"", &r,
+        "192.0.2.7 - Aladdin [06/Nov/1994:08:49:37 +0000] \"GET /a%20b?x=y HTTP/1.1\" 200 13 \"http://r/\" \"test/1\"");
 
     CHECK(buf_add(&r.logged_fields, "content-type\0text/plain\0set-cookie\0a\0set-cookie\0b\0empty\0\0", 58) == 0);
     expect("%({Content-Type}o)s|%({set-cookie}o)s|%({empty}o)s|%({none}o)s", &r, "text/plain|a, b||-");
@@ -129,7 +151,8 @@ static void test_json(void)
              "\"path\":\"/p\\u0022\",\"query\":\"q\",\"protocol\":\"HTTP/1.1\",\"status\":200,\"length\":13,"
              "\"duration_us\":1234567,\"referer\":null,"
              "\"user_agent\":\"\xc3\xa9 \\u00E9 \\u00ED\\u00A0\\u0080 \xf0\x9f\x90\x8d \\u00C0\\u0080\\u0009\\u005C\","
-             "\"host\":\"h\",\"scheme\":\"http\",\"pid\":%d}", (int)getpid());
+             "\"host\":\"h\",\"scheme\":\"http\",\"pid\":%d}",
+             (int)getpid());
     expect("json", &r, want);
     r.client = NULL;
     char *text = line("json", &r, 4);

@@ -54,8 +54,7 @@ static void check_logged(int fd, const char *expected)
 static void test_escapes(int fd)
 {
     log_info("GET %s", "/\n[2026-01-01 00:00:00 +0000] [1] [INFO] forged\r\x1b[2J\x7f");
-    check_logged(
-        fd, "[INFO] GET /\\x0a[2026-01-01 00:00:00 +0000] [1] [INFO] forged\\x0d\\x1b[2J\\x7f\n");
+    check_logged(fd, "[INFO] GET /\\x0a[2026-01-01 00:00:00 +0000] [1] [INFO] forged\\x0d\\x1b[2J\\x7f\n");
     log_info("%s", "tab\there, \xc3\xa4, \xc2\x9b");
     check_logged(fd, "[INFO] tab\there, \xc3\xa4, \\xc2\\x9b\n");
     log_block(LOG_LEVEL_ERROR, "first", "one\ntwo\x07", 8);
@@ -79,8 +78,7 @@ static void test_escapes(int fd)
     char small[6];
     CHECK(log_escape(small, sizeof(small), "ab\nc", 4, "") == 6);
     CHECK(log_escape(small, 5, "ab\nc", 4, "") == 2); /* never half an escape */
-    CHECK(log_escape(small, sizeof(small), "a\0b", 3, "\n") == 6 &&
-          memcmp(small, "a\\x00b", 6) == 0);
+    CHECK(log_escape(small, sizeof(small), "a\0b", 3, "\n") == 6 && memcmp(small, "a\\x00b", 6) == 0);
 }
 
 static void test_long_lines(int fd)
@@ -183,8 +181,7 @@ static void test_ipc(void)
     CHECK(ipc_pair(fds) == 0);
     CHECK(ipc_recv(fds[0], &msg) == 0);
     CHECK(ipc_send(fds[1], IPC_READY, NULL, 0) == 0);
-    CHECK(ipc_recv(fds[0], &msg) == 1 && msg.type == IPC_READY && msg.n == 0 &&
-          msg.payload[0] == '\0');
+    CHECK(ipc_recv(fds[0], &msg) == 1 && msg.type == IPC_READY && msg.n == 0 && msg.payload[0] == '\0');
     memset(large, 'a', sizeof(large));
     large[99] = 'b';
     large[100] = 'c';
@@ -237,8 +234,7 @@ static void test_scoreboard(void)
         _exit(0);
     }
     CHECK(waitpid(pid, NULL, 0) == pid);
-    CHECK(board->slot[2].requests == 7 && board->slot[2].connections == 1 &&
-          board->slot[1].requests == 0);
+    CHECK(board->slot[2].requests == 7 && board->slot[2].connections == 1 && board->slot[1].requests == 0);
     scoreboard_clear(board, 2);
     CHECK(board->slot[2].requests == 0 && board->slot[2].connections == 0);
     scoreboard_free(board);

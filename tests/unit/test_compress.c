@@ -40,8 +40,8 @@ static enum resp_result print(struct req *r, const struct resp_head *head)
     int at = 0;
     for (size_t i = 0; i < head->n_fields; i++) {
         const struct resp_field *f = &head->fields[i];
-        at += snprintf(lines + at, sizeof lines - (size_t)at, "%.*s: %.*s\n", (int)f->name.n, f->name.p, (int)f->value.n,
-                       f->value.p);
+        at += snprintf(lines + at, sizeof lines - (size_t)at, "%.*s: %.*s\n", (int)f->name.n, f->name.p,
+                       (int)f->value.n, f->value.p);
     }
     return RESP_LATER;
 }
@@ -58,7 +58,7 @@ static void edits(const struct resp_field *fields, size_t n, struct span coding,
 static void test_fields(void)
 {
     const struct resp_field all[] = {
-        { SPAN("Content-Length"), SPAN("7") }, { SPAN("ETag"), SPAN("\"e\"") }, { SPAN("A"), SPAN("b") },
+        { SPAN("Content-Length"), SPAN("7") },    { SPAN("ETag"), SPAN("\"e\"") },  { SPAN("A"), SPAN("b") },
         { SPAN("Accept-Ranges"), SPAN("bytes") }, { SPAN("Vary"), SPAN("Cookie") }, { SPAN("vary"), SPAN("Origin") },
     };
     edits(all, 6, SPAN("gzip"), true,
@@ -111,8 +111,8 @@ static size_t run_all(const struct codec *codec, void *c, struct span from, enum
         at += n;
         fits &= n <= step;
     } while (result == CODEC_MORE && at + step <= ROOM);
-    CHECK_MSG(result == CODEC_DONE && !from.n && fits, "%s: op %d, step %zu, %zu bytes left", coding_name(codec->coding),
-              (int)op, step, from.n);
+    CHECK_MSG(result == CODEC_DONE && !from.n && fits, "%s: op %d, step %zu, %zu bytes left",
+              coding_name(codec->coding), (int)op, step, from.n);
     return at;
 }
 

@@ -151,7 +151,8 @@ static void test_env_section(void)
     CHECK(!strcmp(env("lower"), "1") && !strcmp(env("FROM"), "the $WHO"));
     CHECK(conf && !strcmp(conf->log.errorlog, "$WHO"));
     CHECK(LOAD("-o", "env.A.b=c=d") == 0 && !strcmp(env("A.b"), "c=d"));
-    REFUSES(load_text(APP "[env]\nA = $NOBODY_SET_THIS\n"), "tine.ini:4: env.A: the environment has no NOBODY_SET_THIS");
+    REFUSES(load_text(APP "[env]\nA = $NOBODY_SET_THIS\n"),
+            "tine.ini:4: env.A: the environment has no NOBODY_SET_THIS");
     REFUSES(load_text(APP "[env]\nA = 1\nB = 2\nA = 3\n"), "tine.ini:6: env.A: set twice, first in line 4");
     unsetenv("TINE_ENV_FROM");
 }
@@ -234,10 +235,13 @@ static void test_later(void)
 {
     CHECK(load_text(APP "[server]\ntimeout = 0.5m\nreload = no\n"
                         "max_requests = 0\n[tls]\nalpn = h2,http/1.1\ncertfile =\n") == 0);
-    REFUSES(load_text(APP "[tls]\nkeyfile = x\n"), "tine.ini:4: tls.keyfile: belongs to tls.certfile, which is not set");
+    REFUSES(load_text(APP "[tls]\nkeyfile = x\n"),
+            "tine.ini:4: tls.keyfile: belongs to tls.certfile, which is not set");
     REFUSES(load_text(APP "loop = uvloop\n"), "tine.ini:3: app.loop: loops other than tine are not supported yet");
-    REFUSES(load_text(APP "[log]\nerrorlog = journald\n"), "tine.ini:4: log.errorlog: expected - or a path, got journald");
-    REFUSES(load_text(APP "[log]\naccesslog = syslog:dev/log\n"), "tine.ini:4: log.accesslog: expected the absolute path");
+    REFUSES(load_text(APP "[log]\nerrorlog = journald\n"),
+            "tine.ini:4: log.errorlog: expected - or a path, got journald");
+    REFUSES(load_text(APP "[log]\naccesslog = syslog:dev/log\n"),
+            "tine.ini:4: log.accesslog: expected the absolute path");
     CHECK(load_text(APP "[log]\naccesslog = journald\n") == 0);
     CHECK(load_text(APP "[log]\naccesslog = syslog:/dev/log\n") == 0);
     REFUSES(LOAD("-b", ":1 tls"), "server.bind: the flag tls needs tls.certfile or tls.sni_dir");
@@ -289,10 +293,10 @@ static void test_what_mounts_share(void)
 
 static void test_modules(void)
 {
-    static const char *const right[] = { "a:b", "a.b.c:d.e", "a:make()", "dir/x.py:app", "../x.py", "a.b",
-                                         "builtin:hello", "\xc3\xa9:x", "/a:b/x.py:y" };
-    static const char *const wrong[] = { "a:", ":b", "a/b", "a-b:c", "a..b:c", "a:b()x", "a:b(1)", "a b:c", "1a:b",
-                                         "x.py:", "a:b:c", ".a:b" };
+    static const char *const right[] = { "a:b", "a.b.c:d.e",     "a:make()",   "dir/x.py:app", "../x.py",
+                                         "a.b", "builtin:hello", "\xc3\xa9:x", "/a:b/x.py:y" };
+    static const char *const wrong[] = { "a:",     ":b",    "a/b",  "a-b:c", "a..b:c", "a:b()x",
+                                         "a:b(1)", "a b:c", "1a:b", "x.py:", "a:b:c",  ".a:b" };
     unlink("tine.ini");
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
         CHECK_MSG(LOAD((char *)right[i]) == 0, "%s: %s", right[i], errors);
@@ -317,7 +321,8 @@ static void test_command_line(void)
     REFUSES(LOAD("a:b", "-o", "server.workers"), "expected SECTION.KEY=VALUE");
     REFUSES(LOAD("a:b", "-o", "server.=1"), "expected SECTION.KEY=VALUE");
     REFUSES(LOAD("a:b", "-o", ".workers=1"), "expected SECTION.KEY=VALUE");
-    REFUSES(LOAD("a:b", "-o", "server.wokers=1"), "command line -o: server.wokers: unknown key; did you mean \"workers\"?");
+    REFUSES(LOAD("a:b", "-o", "server.wokers=1"),
+            "command line -o: server.wokers: unknown key; did you mean \"workers\"?");
     REFUSES(LOAD("a:b", "-w", "0"), "command line -w: server.workers: ");
     CHECK(LOAD("a:b", "-t") == 0 && cli.action == CONF_CLI_CHECK);
     CHECK(LOAD("-T") == 0 && cli.action == CONF_CLI_DUMP);
@@ -419,8 +424,9 @@ static void test_reload(void)
 /* A large file, all of it names that must be told apart. */
 static void test_many_names(void)
 {
-    static const char *const pieces[][3] = {
-        { "[env]\n", "A", "=\n" }, { "", "[mount:/", "]\n" }, { "", "[server]\nbind=:", "\n" } };
+    static const char *const pieces[][3] = { { "[env]\n", "A", "=\n" },
+                                             { "", "[mount:/", "]\n" },
+                                             { "", "[server]\nbind=:", "\n" } };
     char *text = malloc(1u << 18);
     for (size_t i = 0; i < 3; i++) {
         char *end = stpcpy(text, pieces[i][0]);

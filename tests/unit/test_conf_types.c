@@ -32,8 +32,8 @@ static const char *through(const struct conf_key *key, const char *text, const c
 static void expect(struct conf_key key, const char *text, const char *printed)
 {
     const char *why, *got = through(&key, text, &why);
-    CHECK_MSG(got && strcmp(got, printed) == 0, "\"%s\" gave %s (%s), expected %s", text,
-              got ? got : "nothing", why ? why : "", printed);
+    CHECK_MSG(got && strcmp(got, printed) == 0, "\"%s\" gave %s (%s), expected %s", text, got ? got : "nothing",
+              why ? why : "", printed);
     const char *again = got ? through(&key, got, &why) : NULL;
     CHECK_MSG(again && strcmp(again, got) == 0, "\"%s\" does not come back", text);
 }
@@ -42,8 +42,7 @@ static void expect(struct conf_key key, const char *text, const char *printed)
 static void refuse(struct conf_key key, const char *text, const char *words)
 {
     const char *why, *got = through(&key, text, &why);
-    CHECK_MSG(!got && strstr(why, words), "\"%s\" gave %s, %s", text, got ? got : "nothing",
-              why ? why : "no message");
+    CHECK_MSG(!got && strstr(why, words), "\"%s\" gave %s, %s", text, got ? got : "nothing", why ? why : "no message");
 }
 
 static void test_numbers(void)
@@ -52,8 +51,9 @@ static void test_numbers(void)
     expect(n, "64", "64");
     expect(n, "65535", "65535");
     expect(n, "0064", "64");
-    static const char *const wrong[] = { "", "63", "65536", "-64", "+64", "64k", "6 4", "0x40", "64.0",
-                                         "99999999999999999999999999", "4294967360" };
+    static const char *const wrong[] = { "",          "63",  "65536", "-64",  "+64",
+                                         "64k",       "6 4", "0x40",  "64.0", "99999999999999999999999999",
+                                         "4294967360" };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         refuse(n, wrong[i], "expected a whole number from 64 to 65535, got");
     expect(key_of(CONF_TYPE_UINT, 0, 0), "2147483647", "2147483647");
@@ -178,24 +178,54 @@ static void test_binds(void)
     expect(b, "", ""); /* one that may be left out */
     b.def = ":1";
     static const char *const right[] = {
-        "127.0.0.1:8000", "0.0.0.0:0", "localhost:65535", "my-host.example:80", ":8000", "*:8000",
-        "[::1]:8000", "[::]:80", "[fe80::1%eth0]:80", "unix:/run/x.sock", "unix:relative.sock",
-        "unix:@abstract", "fd://3", "systemd", "systemd proxy", "127.0.0.1:1 tls h2c proxy",
+        "127.0.0.1:8000",
+        "0.0.0.0:0",
+        "localhost:65535",
+        "my-host.example:80",
+        ":8000",
+        "*:8000",
+        "[::1]:8000",
+        "[::]:80",
+        "[fe80::1%eth0]:80",
+        "unix:/run/x.sock",
+        "unix:relative.sock",
+        "unix:@abstract",
+        "fd://3",
+        "systemd",
+        "systemd proxy",
+        "127.0.0.1:1 tls h2c proxy",
     };
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
         expect(b, right[i], right[i]);
     expect(b, " :1,unix:/x  proxy ,\tfd://4", ":1, unix:/x proxy, fd://4");
     static const char *const wrong[][2] = {
-        { "", "at least one address" }, { " , ", "at least one address" },
-        { "8000", "write 127.0.0.1:8000" }, { "::1", "in brackets" }, { "::1:80", "in brackets" },
-        { "[::1", "no ]" }, { "[::1]80", "a port" }, { "[127.0.0.1]:80", "[v6]:port" },
-        { "[::1%]:80", "[v6]:port" }, { "host:", "a port from 0 to 65535" }, { "host:65536", "a port" },
-        { "host:http", "a port" }, { "host:-1", "a port" }, { "host:+1", "a port" },
-        { "256.0.0.1:80", "host:port" }, { "1.2.3:80", "host:port" }, { "ho st:80", "flags" },
-        { "/run/x.sock", "unix:/path" }, { "http://x:80", "host:port" }, { "unix:", "a path" },
-        { "unix:@", "a path" }, { "fd://", "a descriptor" }, { "fd://x", "a descriptor" },
-        { "fd://-1", "a descriptor" }, { "fd://99999999999", "a descriptor" },
-        { "127.0.0.1:1 ssl", "flags tls, h2c or proxy" }, { "127.0.0.1:1 prox", "did you mean \"proxy\"?" },
+        { "", "at least one address" },
+        { " , ", "at least one address" },
+        { "8000", "write 127.0.0.1:8000" },
+        { "::1", "in brackets" },
+        { "::1:80", "in brackets" },
+        { "[::1", "no ]" },
+        { "[::1]80", "a port" },
+        { "[127.0.0.1]:80", "[v6]:port" },
+        { "[::1%]:80", "[v6]:port" },
+        { "host:", "a port from 0 to 65535" },
+        { "host:65536", "a port" },
+        { "host:http", "a port" },
+        { "host:-1", "a port" },
+        { "host:+1", "a port" },
+        { "256.0.0.1:80", "host:port" },
+        { "1.2.3:80", "host:port" },
+        { "ho st:80", "flags" },
+        { "/run/x.sock", "unix:/path" },
+        { "http://x:80", "host:port" },
+        { "unix:", "a path" },
+        { "unix:@", "a path" },
+        { "fd://", "a descriptor" },
+        { "fd://x", "a descriptor" },
+        { "fd://-1", "a descriptor" },
+        { "fd://99999999999", "a descriptor" },
+        { "127.0.0.1:1 ssl", "flags tls, h2c or proxy" },
+        { "127.0.0.1:1 prox", "did you mean \"proxy\"?" },
         { "-x:80", "host:port" },
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
@@ -255,10 +285,12 @@ static void test_nets(void)
     refuse(key, "localhost", "expected an address");
     struct conf_nets nets = { 0 };
     CHECK(!conf_value_parse(&pool, &key, "10.0.0.0/9, 192.0.2.7, 2001:db8::/33, 172.16.0.0/12", &nets));
-    static const char *const in[] = { "10.0.0.1", "10.127.255.255", "192.0.2.7", "::ffff:10.1.2.3",
-                                      "2001:db8:7fff::1", "172.31.255.255" };
-    static const char *const out[] = { "10.128.0.0", "11.0.0.0", "192.0.2.6", "192.0.2.8", "unix", "::1",
-                                       "::ffff:10.128.0.0", "2001:db8:8000::", "::10.0.0.1", "172.32.0.0" };
+    static const char *const in[] = { "10.0.0.1",        "10.127.255.255",   "192.0.2.7",
+                                      "::ffff:10.1.2.3", "2001:db8:7fff::1", "172.31.255.255" };
+    static const char *const out[] = {
+        "10.128.0.0", "11.0.0.0",          "192.0.2.6",       "192.0.2.8",  "unix",
+        "::1",        "::ffff:10.128.0.0", "2001:db8:8000::", "::10.0.0.1", "172.32.0.0"
+    };
     for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++)
         CHECK_MSG(matches(&nets, in[i]), "%s", in[i]);
     for (size_t i = 0; i < sizeof(out) / sizeof(out[0]); i++)

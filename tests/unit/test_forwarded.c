@@ -86,8 +86,23 @@ static void test_x_for(void)
     expect("X-Forwarded-For: 1.2.3.4, unknown\r\n", NULL, false, NULL);
     expect("X-Forwarded-For: 1.2.3.4, unknown, 10.0.0.2\r\n", "10.0.0.2 0", false, NULL);
     static const char *const junk[] = {
-        "", "x", "1.2.3", "1.2.3.4.5", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:65536", "1.2.3.4:123456", "[fe80::1", "[fe80::1]x",
-        "fe80::1%eth0", "[1.2.3.4]", "\"1.2.3.4\"", "01.2.3.4", "[", "]", ":80",
+        "",
+        "x",
+        "1.2.3",
+        "1.2.3.4.5",
+        "1.2.3.4:",
+        "1.2.3.4:x",
+        "1.2.3.4:65536",
+        "1.2.3.4:123456",
+        "[fe80::1",
+        "[fe80::1]x",
+        "fe80::1%eth0",
+        "[1.2.3.4]",
+        "\"1.2.3.4\"",
+        "01.2.3.4",
+        "[",
+        "]",
+        ":80",
     };
     for (size_t i = 0; i < sizeof(junk) / sizeof(*junk); i++) {
         char text[100];
@@ -150,21 +165,33 @@ static void test_forwarded(void)
     expect("Forwarded: ,, for=1.2.3.4;; ,\r\n", "1.2.3.4 0", false, NULL);
     expect("Forwarded: ext=\"a,b;for=6.6.6.6\";for=1.2.3.4\r\n", "1.2.3.4 0", false, NULL);
     /* Forwarded wins */
-    expect("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=1.2.3.4\r\n", "1.2.3.4 0", false, NULL);
+    expect("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=1.2.3.4\r\n", "1.2.3.4 0", false,
+           NULL);
 }
 
 static void test_malformed(void)
 {
     static const char *const bad[] = {
-        "for", "for=", "=1.2.3.4", "for=1.2.3.4 x", "for=[fe80::1]", "for=\"1.2.3.4", "for=1.2.3.4;for=5.6.7.8",
-        "for = 1.2.3.4", "for=\"1.2.\\3.4\"", "proto=https;for=\"", "for=1.2.3.4;proto=https;x", "@=1, proto=https",
+        "for",
+        "for=",
+        "=1.2.3.4",
+        "for=1.2.3.4 x",
+        "for=[fe80::1]",
+        "for=\"1.2.3.4",
+        "for=1.2.3.4;for=5.6.7.8",
+        "for = 1.2.3.4",
+        "for=\"1.2.\\3.4\"",
+        "proto=https;for=\"",
+        "for=1.2.3.4;proto=https;x",
+        "@=1, proto=https",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         char text[200];
         snprintf(text, sizeof(text), "Forwarded: %s\r\n", bad[i]);
         expect(text, NULL, false, NULL);
         /* to the left of what the proxy wrote, it harms nobody; X-Forwarded-For does not stand in */
-        snprintf(text, sizeof(text), "X-Forwarded-For: 6.6.6.6\r\nForwarded: %s\r\nForwarded: for=10.0.0.2\r\n", bad[i]);
+        snprintf(text, sizeof(text), "X-Forwarded-For: 6.6.6.6\r\nForwarded: %s\r\nForwarded: for=10.0.0.2\r\n",
+                 bad[i]);
         expect(text, "10.0.0.2 0", false, NULL);
     }
 }

@@ -33,7 +33,8 @@ static void test_lengths(void)
 static void test_bad_answers(void)
 {
     struct peer p = held(GET("/hold"));
-    struct resp_field f[] = { { SPAN("x"), SPAN("a\r\nb: c") }, { SPAN("x y"), SPAN("") },
+    struct resp_field f[] = { { SPAN("x"), SPAN("a\r\nb: c") },
+                              { SPAN("x y"), SPAN("") },
                               { SPAN("content-length"), SPAN("-1") } };
     for (int i = 0; i < 3; i++) {
         struct resp_head head = { .status = 200, .fields = &f[i], .n_fields = 1 };
@@ -44,7 +45,8 @@ static void test_bad_answers(void)
     resp_error(seen.req, 500);
     CHECK(seen.ends == 1 && seen.end == REQ_END_COMPLETE);
     peer_read_all(&p);
-    CHECK(peer_has(&p, "HTTP/1.1 500 Internal Server Error\r\n") && peer_has(&p, "500 Internal Server Error\n") && p.eof);
+    CHECK(peer_has(&p, "HTTP/1.1 500 Internal Server Error\r\n") && peer_has(&p, "500 Internal Server Error\n") &&
+          p.eof);
     peer_close(&p);
 }
 

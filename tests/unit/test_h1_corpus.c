@@ -25,7 +25,7 @@ struct outcome {
 static unsigned guard_status(enum h1_guard_result result)
 {
     static const unsigned status[] = {
-        [H1_GUARD_OK] = 200, [H1_GUARD_MORE] = 0, [H1_GUARD_BAD] = 400, [H1_GUARD_LINE_TOO_LONG] = 414,
+        [H1_GUARD_OK] = 200,     [H1_GUARD_MORE] = 0,      [H1_GUARD_BAD] = 400,      [H1_GUARD_LINE_TOO_LONG] = 414,
         [H1_GUARD_FIELDS] = 431, [H1_GUARD_VERSION] = 505, [H1_GUARD_H2_PREFACE] = 2,
     };
     return status[result];
@@ -136,11 +136,8 @@ static const struct {
 } exceptions[] = {
     { "ver-1.2", 505 },            /* RFC 9110 15.6.6 allows it */
     { "method-lower", 501 },       /* methods that http-parser does not know */
-    { "method-unknown", 501 },
-    { "method-QUERY", 501 },
-    { "tgt-connect", 501 },        /* no proxy */
-    { "tgt-connect-body", 501 },
-    { "ck-size-zeros", 400 },      /* 22 digits: at most 16 are read */
+    { "method-unknown", 501 },   { "method-QUERY", 501 },  { "tgt-connect", 501 },        /* no proxy */
+    { "tgt-connect-body", 501 }, { "ck-size-zeros", 400 },      /* 22 digits: at most 16 are read */
 };
 
 static void judge_accept(const struct corpus_case *c)

@@ -11,8 +11,13 @@
 static const struct h1_limits limits = { 200, 10, 100, 600 };
 
 static const char *const names[] = {
-    [H1_GUARD_OK] = "OK", [H1_GUARD_MORE] = "MORE", [H1_GUARD_BAD] = "BAD", [H1_GUARD_LINE_TOO_LONG] = "LINE_TOO_LONG",
-    [H1_GUARD_FIELDS] = "FIELDS", [H1_GUARD_VERSION] = "VERSION", [H1_GUARD_H2_PREFACE] = "H2_PREFACE",
+    [H1_GUARD_OK] = "OK",
+    [H1_GUARD_MORE] = "MORE",
+    [H1_GUARD_BAD] = "BAD",
+    [H1_GUARD_LINE_TOO_LONG] = "LINE_TOO_LONG",
+    [H1_GUARD_FIELDS] = "FIELDS",
+    [H1_GUARD_VERSION] = "VERSION",
+    [H1_GUARD_H2_PREFACE] = "H2_PREFACE",
 };
 
 struct verdict {
@@ -131,8 +136,8 @@ static void test_fields(void)
 /* tchar, RFC 9110 5.6.2; spelled out apart from the code's table. */
 static bool is_tchar(int c)
 {
-    return c && ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                 strchr("!#$%&'*+-.^_`|~", c));
+    return c &&
+           ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static bool is_value_byte(int c)
@@ -260,15 +265,9 @@ static void test_trailers(void)
         enum h1_guard_result want;
         size_t end;
     } cases[] = {
-        { "\r\n", H1_GUARD_OK, 2 },
-        { "\r\nGET", H1_GUARD_OK, 2 },
-        { "X: 1\r\n\r\nGET", H1_GUARD_OK, 8 },
-        { "X: 1\r\n", H1_GUARD_MORE, 0 },
-        { "", H1_GUARD_MORE, 0 },
-        { "\rX", H1_GUARD_BAD, 0 },
-        { "\n", H1_GUARD_BAD, 0 },
-        { "X: 1\n\n", H1_GUARD_BAD, 0 },
-        { " X: 1\r\n\r\n", H1_GUARD_BAD, 0 },
+        { "\r\n", H1_GUARD_OK, 2 },       { "\r\nGET", H1_GUARD_OK, 2 },   { "X: 1\r\n\r\nGET", H1_GUARD_OK, 8 },
+        { "X: 1\r\n", H1_GUARD_MORE, 0 }, { "", H1_GUARD_MORE, 0 },        { "\rX", H1_GUARD_BAD, 0 },
+        { "\n", H1_GUARD_BAD, 0 },        { "X: 1\n\n", H1_GUARD_BAD, 0 }, { " X: 1\r\n\r\n", H1_GUARD_BAD, 0 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct h1_scan scan = { 0 };

@@ -5,7 +5,8 @@
 static void test_spans(void)
 {
     struct req r;
-    head_make(&r, "\r\nPOST /a?b HTTP/1.1\r\nHOST: \t x \t\r\nX-Empty:\r\nX-Blank: \r\nA: 1\r\na:2\r\nA: \xe9 b\r\n\r\n");
+    head_make(&r,
+              "\r\nPOST /a?b HTTP/1.1\r\nHOST: \t x \t\r\nX-Empty:\r\nX-Blank: \r\nA: 1\r\na:2\r\nA: \xe9 b\r\n\r\n");
     CHECK(is(req_span(&r, r.method), "POST") && is(req_span(&r, r.target), "/a?b") && r.version == HTTP_1_1);
     CHECK(r.n_fields == 6 && !r.is_head && !r.head_owned);
     static const char *const want[][2] = {
@@ -27,13 +28,21 @@ static void test_known(void)
         const char *name;
         enum known_field which;
     } names[] = {
-        { "Host", FIELD_HOST }, { "Content-Length", FIELD_CONTENT_LENGTH },
-        { "Transfer-Encoding", FIELD_TRANSFER_ENCODING }, { "Connection", FIELD_CONNECTION },
-        { "Expect", FIELD_EXPECT }, { "Upgrade", FIELD_UPGRADE }, { "TE", FIELD_TE },
-        { "Forwarded", FIELD_FORWARDED }, { "X-Forwarded-For", FIELD_X_FORWARDED_FOR },
-        { "X-Forwarded-Proto", FIELD_X_FORWARDED_PROTO }, { "X-Forwarded-Host", FIELD_X_FORWARDED_HOST },
-        { "X-Forwarded-Port", FIELD_X_FORWARDED_PORT }, { "Referer", FIELD_REFERER },
-        { "User-Agent", FIELD_USER_AGENT }, { "Authorization", FIELD_AUTHORIZATION },
+        { "Host", FIELD_HOST },
+        { "Content-Length", FIELD_CONTENT_LENGTH },
+        { "Transfer-Encoding", FIELD_TRANSFER_ENCODING },
+        { "Connection", FIELD_CONNECTION },
+        { "Expect", FIELD_EXPECT },
+        { "Upgrade", FIELD_UPGRADE },
+        { "TE", FIELD_TE },
+        { "Forwarded", FIELD_FORWARDED },
+        { "X-Forwarded-For", FIELD_X_FORWARDED_FOR },
+        { "X-Forwarded-Proto", FIELD_X_FORWARDED_PROTO },
+        { "X-Forwarded-Host", FIELD_X_FORWARDED_HOST },
+        { "X-Forwarded-Port", FIELD_X_FORWARDED_PORT },
+        { "Referer", FIELD_REFERER },
+        { "User-Agent", FIELD_USER_AGENT },
+        { "Authorization", FIELD_AUTHORIZATION },
     };
     _Static_assert(sizeof(names) / sizeof(*names) == N_KNOWN_FIELDS, "each known field is tested");
     for (size_t i = 0; i < N_KNOWN_FIELDS; i++) {

@@ -50,7 +50,11 @@ static void on_end(struct req *r, enum req_end why)
 }
 
 static const struct handler_ops ops = {
-    .name = "split", .on_request = on_request, .on_body = answer, .on_drained = on_nothing, .on_peer_eof = on_nothing,
+    .name = "split",
+    .on_request = on_request,
+    .on_body = answer,
+    .on_drained = on_nothing,
+    .on_peer_eof = on_nothing,
     .on_end = on_end,
 };
 
@@ -99,7 +103,8 @@ static bool same(const struct outcome *a, const struct outcome *b)
            (!buf_len(&a->got) || memcmp(a->got.p + a->got.start, b->got.p + b->got.start, buf_len(&a->got)) == 0);
 }
 
-static bool try_cut(struct rig *rig, const struct corpus_case *c, const struct outcome *whole, size_t first, size_t step)
+static bool try_cut(struct rig *rig, const struct corpus_case *c, const struct outcome *whole, size_t first,
+                    size_t step)
 {
     struct outcome cut = feed(rig, c->raw, c->n, first, step);
     bool ok = same(whole, &cut);
@@ -116,7 +121,7 @@ static void try_case(struct rig *rig, const struct corpus_case *c)
 {
     struct outcome whole = feed(rig, c->raw, c->n, c->n, c->n);
     bool ok = try_cut(rig, c, &whole, c->n > 4096 ? c->n - 4096 : 1, 1);
-    for (size_t at = 1; ok && at < c->n; at += c->n > EVERY_CUT && at > 64 && at + 64 < c->n ? 61 : 1)
+    for (size_t at = 1; ok && at<c->n; at += c->n> EVERY_CUT && at > 64 && at + 64 < c->n ? 61 : 1)
         ok = try_cut(rig, c, &whole, at, c->n);
     CHECK_MSG(ok, "%s", c->id);
     if (strcmp(c->verdict, "reject") == 0 && !c->needs_setting)

@@ -9,23 +9,22 @@
 
 /* SETTINGS, HEADERS, DATA of 3, PRIORITY, RST_STREAM, an unknown one of 2, a short PRIORITY, empty DATA, DATA of 2 with
  * 4 bytes of padding, DATA that says it has more padding than there is, DATA too short to say how much. */
-static const char input[] = PREFACE
-    "\0\0\0\4\0\0\0\0\0"
-    "\0\0\2\1\4\0\0\0\1\x82\x84"
-    "\0\0\3\0\0\0\0\0\1abc"
-    "\0\0\5\2\0\0\0\0\3\x80\0\0\3\x10"
-    "\0\0\4\3\0\0\0\0\1\0\0\0\x08"
-    "\0\0\2\x42\0\0\0\0\0xy"
-    "\0\0\2\2\0\0\0\0\5zz"
-    "\0\0\0\0\1\x80\0\0\7"
-    "\0\0\7\0\x08\0\0\0\11\4ab\0\0\0\0"
-    "\0\0\2\0\x08\0\0\0\11\xff\0"
-    "\0\0\0\0\x08\0\0\0\11";
+static const char input[] = PREFACE "\0\0\0\4\0\0\0\0\0"
+                                    "\0\0\2\1\4\0\0\0\1\x82\x84"
+                                    "\0\0\3\0\0\0\0\0\1abc"
+                                    "\0\0\5\2\0\0\0\0\3\x80\0\0\3\x10"
+                                    "\0\0\4\3\0\0\0\0\1\0\0\0\x08"
+                                    "\0\0\2\x42\0\0\0\0\0xy"
+                                    "\0\0\2\2\0\0\0\0\5zz"
+                                    "\0\0\0\0\1\x80\0\0\7"
+                                    "\0\0\7\0\x08\0\0\0\11\4ab\0\0\0\0"
+                                    "\0\0\2\0\x08\0\0\0\11\xff\0"
+                                    "\0\0\0\0\x08\0\0\0\11";
 
 static const struct h2_walked expected[] = {
-    { 4, 0, 0, 0, 0, 0 },   { 1, 4, 1, 2, 0, 0 },    { 0, 0, 1, 3, 0, 0 }, { 2, 0, 3, 5, 0, 3 },
-    { 3, 0, 1, 4, 0, 0 },   { 0x42, 0, 0, 2, 0, 0 }, { 2, 0, 5, 2, 0, 0 }, { 0, 1, 7, 0, 0, 0 },
-    { 0, 8, 9, 7, 5, 0 },   { 0, 8, 9, 2, 2, 0 },    { 0, 8, 9, 0, 0, 0 },
+    { 4, 0, 0, 0, 0, 0 }, { 1, 4, 1, 2, 0, 0 },    { 0, 0, 1, 3, 0, 0 }, { 2, 0, 3, 5, 0, 3 },
+    { 3, 0, 1, 4, 0, 0 }, { 0x42, 0, 0, 2, 0, 0 }, { 2, 0, 5, 2, 0, 0 }, { 0, 1, 7, 0, 0, 0 },
+    { 0, 8, 9, 7, 5, 0 }, { 0, 8, 9, 2, 2, 0 },    { 0, 8, 9, 0, 0, 0 },
 };
 
 #define N_EXPECTED (sizeof expected / sizeof expected[0])
@@ -42,8 +41,8 @@ static void walk_cut(size_t piece)
         size_t n = all - at < piece ? all - at : piece;
         while (h2_walk_next(&w, &p, &n, &got)) {
             const struct h2_walked *e = &expected[found++ % N_EXPECTED];
-            same &= got.type == e->type && got.flags == e->flags && got.stream == e->stream && got.length == e->length &&
-                    got.padding == e->padding && got.depends == e->depends;
+            same &= got.type == e->type && got.flags == e->flags && got.stream == e->stream &&
+                    got.length == e->length && got.padding == e->padding && got.depends == e->depends;
         }
         same &= n == 0;
     }

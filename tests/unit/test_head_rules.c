@@ -14,7 +14,7 @@ static void make(struct req *r, char *text, enum http_version version)
     size_t line = strcspn(text, "\n"), method = strcspn(text, " ");
     r->method = (struct piece){ 0, (uint32_t)method };
     r->target = (struct piece){ (uint32_t)method + 1, (uint32_t)(line - method - 1) };
-    for (size_t at = line + 1; text[at]; ) {
+    for (size_t at = line + 1; text[at];) {
         size_t n = strcspn(text + at, "\n"), name = strcspn(text + at, ":");
         struct field *f = &r->fields[r->n_fields++];
         f->name = (struct piece){ (uint32_t)at, (uint32_t)name };
@@ -52,12 +52,27 @@ static void test_host(void)
     h11("host-repeated", "GET /\nhost:a\nhost:a\n");
     judge(HTTP_1_0, "host-repeated", "GET /\nhost:a\nhost:b\n");
     static const char *const valid[] = {
-        "", "a", "a.example", "a.example.", "a_b", "1.2.3.4", "1.2.3.4:80", "a:", "a:0", "a:65535", "[::1]", "[::1]:80",
-        "[2001:db8::1.2.3.4]:8443", "%41", "0.0.0.0=5000", "~-!$&'()*+;=",
+        "",
+        "a",
+        "a.example",
+        "a.example.",
+        "a_b",
+        "1.2.3.4",
+        "1.2.3.4:80",
+        "a:",
+        "a:0",
+        "a:65535",
+        "[::1]",
+        "[::1]:80",
+        "[2001:db8::1.2.3.4]:8443",
+        "%41",
+        "0.0.0.0=5000",
+        "~-!$&'()*+;=",
     };
     static const char *const invalid[] = {
-        "a b", "a, b", "a,b", "a/b", "a?b", "a#b", "u@a", "a:b", "a:65536", "a:000080", "a:-1", "a:80:80", ":80", "[::1",
-        "[]", "[::1]x", "[::g]", "[::1%25lo]", "[v1.x]", "::1", "%4", "%zz", "a\"b", "a<b>", "a\\b", "caf\xc3\xa9", "[",
+        "a b",      "a, b", "a,b",     "a/b", "a?b",  "a#b",  "u@a",    "a:b",         "a:65536",
+        "a:000080", "a:-1", "a:80:80", ":80", "[::1", "[]",   "[::1]x", "[::g]",       "[::1%25lo]",
+        "[v1.x]",   "::1",  "%4",      "%zz", "a\"b", "a<b>", "a\\b",   "caf\xc3\xa9", "[",
     };
     for (size_t i = 0; i < sizeof(valid) / sizeof(*valid); i++)
         CHECK_MSG(head_rules_valid_host(span_of(valid[i])), "%s", valid[i]);
@@ -74,7 +89,8 @@ static void split(const char *text, const char *path, const char *query, const c
     char *copy = strdup(text);
     make(&r, copy, HTTP_1_1);
     CHECK_MSG(!head_rules_judge(&r, 0) && is(req_span(&r, r.path), path) && is(req_span(&r, r.query), query) &&
-              is(req_known(&r, FIELD_HOST), host), "%s", text);
+                  is(req_known(&r, FIELD_HOST), host),
+              "%s", text);
     free(r.fields);
     free(copy);
 }
@@ -125,8 +141,8 @@ static void test_coding(void)
     h11("coding-with-length", "POST /\nhost:a\ncontent-length:3\ntransfer-encoding:\n");
     h11("coding-repeated", "POST /\nhost:a\ntransfer-encoding:chunked\ntransfer-encoding:chunked\n");
     static const char *const not_last[] = {
-        "", "identity", "chunked, gzip", "xchunked", "chunkedx", "\"chunked\"", "chunked;a=b", "chunked,",
-        "chunked chunked",
+        "",         "identity",        "chunked, gzip", "xchunked", "chunkedx", "\"chunked\"", "chunked;a=b",
+        "chunked,", "chunked chunked",
     };
     static const char *const unknown[] = { "gzip, chunked", "chunked, chunked", ", chunked", "identity,chunked" };
     char text[200];
@@ -148,8 +164,20 @@ static void test_length(void)
     h11("body-too-large", "POST /\nhost:a\ncontent-length:999999999999999999\n");
     h11("length-repeated", "POST /\nhost:a\ncontent-length:5\ncontent-length:5\n");
     static const char *const invalid[] = {
-        "", "+5", "-5", "-0", "0x5", "1 0", "5, 5", "5,5", "1e3", "5_0", "0000000000000000005", "18446744073709551621",
-        "5\x0b", "\xd9\xa1",
+        "",
+        "+5",
+        "-5",
+        "-0",
+        "0x5",
+        "1 0",
+        "5, 5",
+        "5,5",
+        "1e3",
+        "5_0",
+        "0000000000000000005",
+        "18446744073709551621",
+        "5\x0b",
+        "\xd9\xa1",
     };
     for (size_t i = 0; i < sizeof(invalid) / sizeof(*invalid); i++) {
         char text[200];
@@ -166,7 +194,8 @@ static void framing(const char *text, enum http_version version, int64_t length,
     r.expect_continue = true;
     CHECK(!head_rules_judge(&r, 0));
     CHECK_MSG(r.content_length == length && r.chunked == chunked && r.body_complete == complete &&
-              r.expect_continue == !complete, "%s", text);
+                  r.expect_continue == !complete,
+              "%s", text);
     free(r.fields);
     free(copy);
 }

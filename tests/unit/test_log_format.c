@@ -18,7 +18,8 @@ static void expect(const char *text, size_t n, const enum log_atom_kind *kinds, 
     for (size_t i = 0; i < f.n && i < n; i++) {
         CHECK_MSG(f.v[i].kind == kinds[i], "%s: atom %zu", text, i);
         CHECK_MSG(texts[i] ? f.v[i].text && !strcmp(f.v[i].text, texts[i]) && f.v[i].n == strlen(texts[i])
-                           : !f.v[i].text, "%s: text of atom %zu", text, i);
+                           : !f.v[i].text,
+                  "%s: text of atom %zu", text, i);
     }
     log_format_done(&f);
 }
@@ -49,8 +50,8 @@ static void test_atoms(void)
 
 static void test_whole_set(void)
 {
-    static const char *const names[] = { "h", "l", "u", "t", "r", "m", "U", "q", "H", "s", "B", "b", "f", "a", "T",
-                                         "M", "D", "L", "p", "R", "S", "st", "Uq" };
+    static const char *const names[] = { "h", "l", "u", "t", "r", "m", "U", "q", "H", "s",  "B", "b",
+                                         "f", "a", "T", "M", "D", "L", "p", "R", "S", "st", "Uq" };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char text[16];
         struct log_format f;

@@ -128,13 +128,14 @@ static void test_v2(void)
 
     CHECK(v2(0x21, 0x31, 216, 0, &h) == 232 && !h.local);
     const struct sockaddr_un *un = (struct sockaddr_un *)&h.dst;
-    CHECK(un->sun_family == AF_UNIX && (unsigned char)un->sun_path[0] == 109 && (unsigned char)un->sun_path[107] == 216);
+    CHECK(un->sun_family == AF_UNIX && (unsigned char)un->sun_path[0] == 109 &&
+          (unsigned char)un->sun_path[107] == 216);
 
     CHECK(v2(0x21, 0x11, 12 + 30, 3, &h) == 58 && !h.local); /* TLVs */
-    CHECK(v2(0x20, 0x00, 0, 3, &h) == 16 && h.local);        /* LOCAL */
-    CHECK(v2(0x20, 0xff, 7, 0, &h) == 23 && h.local);        /* its block is skipped unread */
-    CHECK(v2(0x21, 0x00, 0, 0, &h) == 16 && h.local);        /* UNSPEC */
-    CHECK(v2(0x21, 0x12, 12, 0, &h) == 28 && h.local);       /* datagrams */
+    CHECK(v2(0x20, 0x00, 0, 3, &h) == 16 && h.local); /* LOCAL */
+    CHECK(v2(0x20, 0xff, 7, 0, &h) == 23 && h.local); /* its block is skipped unread */
+    CHECK(v2(0x21, 0x00, 0, 0, &h) == 16 && h.local); /* UNSPEC */
+    CHECK(v2(0x21, 0x12, 12, 0, &h) == 28 && h.local); /* datagrams */
     CHECK(v2(0x21, 0x11, 4080, 0, &h) == 4096);
 
     CHECK(v2(0x21, 0x11, 4081, 0, &h) == -1);

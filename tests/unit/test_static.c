@@ -192,8 +192,8 @@ static void test_fences(void)
     static_root_close(&root);
     CHECK(static_root_open(&root, "none") < 0 && errno == ENOENT);
     CHECK(static_root_open(&root, "secret") < 0 && errno == ENOTDIR);
-    static const char *const made[] = { "www/magic", "www/abs", "www/din", "www/out", "www/in", "www/d/f", "www/f",
-                                        "secret", "www/d", "www" };
+    static const char *const made[] = { "www/magic", "www/abs", "www/din", "www/out", "www/in",
+                                        "www/d/f",   "www/f",   "secret",  "www/d",   "www" };
     for (size_t i = 0; i < sizeof made / sizeof made[0]; i++)
         CHECK(remove(made[i]) == 0);
     CHECK(chdir("/") == 0 && rmdir(top) == 0);

@@ -19,7 +19,8 @@ static bool same(const char *path)
 {
     struct stat a, b;
     int x = trusted_open(path, WRITE, 0600), y = open(path, O_RDONLY | O_CLOEXEC);
-    bool is = x >= 0 && y >= 0 && fstat(x, &a) == 0 && fstat(y, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+    bool is =
+        x >= 0 && y >= 0 && fstat(x, &a) == 0 && fstat(y, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
     fd_close(&x);
     fd_close(&y);
     return is;
@@ -87,7 +88,8 @@ static void test_of_somebody(void)
     link_to("d", "their-d", SOMEBODY);
     link_to("their-d", "ours", 0);
     link_to("nothing", "their-new", SOMEBODY);
-    CHECK(fails("theirs", EACCES) && fails("their-d/x", EACCES) && fails("ours/x", EACCES) && fails("d/up/theirs", EACCES));
+    CHECK(fails("theirs", EACCES) && fails("their-d/x", EACCES) && fails("ours/x", EACCES) &&
+          fails("d/up/theirs", EACCES));
     CHECK(fails("their-new", EACCES) && access("nothing", F_OK) < 0);
     link_to("/proc/self/fd/2", "their-proc", SOMEBODY);
     CHECK(fails("their-proc", EACCES));

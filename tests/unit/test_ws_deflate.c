@@ -97,8 +97,8 @@ static void test_params(void)
     CHECK(ws_deflate_negotiate(NULL, SPAN("permessage-deflate"), &p, field, &n));
     CHECK(p.server_max_window_bits == WS_DEFLATE_WINDOW && p.client_max_window_bits == 15);
     CHECK(!p.server_no_context_takeover && !p.client_no_context_takeover);
-    CHECK(ws_deflate_negotiate(NULL, SPAN("permessage-deflate; client_max_window_bits=10; server_no_context_takeover"), &p,
-                               field, &n));
+    CHECK(ws_deflate_negotiate(NULL, SPAN("permessage-deflate; client_max_window_bits=10; server_no_context_takeover"),
+                               &p, field, &n));
     CHECK(p.client_max_window_bits == 10 && p.server_no_context_takeover);
 }
 
@@ -121,7 +121,8 @@ static const char with_window[] = "permessage-deflate; client_max_window_bits";
 static const char without_context[] =
     "permessage-deflate; client_max_window_bits; client_no_context_takeover; server_no_context_takeover";
 
-static enum ws_inflated inflate_some(struct ws_deflate *d, const void *p, size_t n, bool last, struct buf *to, size_t limit)
+static enum ws_inflated inflate_some(struct ws_deflate *d, const void *p, size_t n, bool last, struct buf *to,
+                                     size_t limit)
 {
     char *copy = malloc(n ? n : 1); /* so that the sanitizer sees a step too far */
     memcpy(copy, p, n);
@@ -146,16 +147,16 @@ static void test_examples(void)
 
     struct ws_deflate *d = connect_with(pool, with_window);
     check_inflates(d, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7, hello); /* 7.2.3.1 */
-    check_inflates(d, "\xf2\x00\x11\x00\x00", 5, hello);         /* 7.2.3.2: refers to the one before */
+    check_inflates(d, "\xf2\x00\x11\x00\x00", 5, hello); /* 7.2.3.2: refers to the one before */
     ws_deflate_free(d);
 
     d = connect_with(pool, without_context);
     check_inflates(d, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7, hello);
     check_inflates(d, "\xf2\x48\xcd\xc9\xc9\x07\x00", 7, hello);
-    check_inflates(d, "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", 11, hello);                /* 7.2.3.3 */
-    check_inflates(d, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 8, hello);                             /* 7.2.3.4 */
-    check_inflates(d, "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", 13, hello);        /* 7.2.3.5 */
-    check_inflates(d, "\x00", 1, SPAN(""));                                                      /* 7.2.3.6 */
+    check_inflates(d, "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", 11, hello); /* 7.2.3.3 */
+    check_inflates(d, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 8, hello); /* 7.2.3.4 */
+    check_inflates(d, "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", 13, hello); /* 7.2.3.5 */
+    check_inflates(d, "\x00", 1, SPAN("")); /* 7.2.3.6 */
     check_inflates(d, "\x02\x00", 2, SPAN(""));
     CHECK(ws_deflate_compress(d, SPAN(""), &out) == 0 && out.n == 1 && out.p[0] == 0);
     ws_deflate_free(d);
@@ -198,13 +199,13 @@ static void check_bad(const void *p, size_t n)
 
 static void test_bad(void)
 {
-    check_bad("", 0);                                       /* no block at all */
-    check_bad("\x06", 1);                                   /* block type 3 */
-    check_bad("\xf2\x48\xcd\xc9\xc9", 5);                   /* cut off */
+    check_bad("", 0); /* no block at all */
+    check_bad("\x06", 1); /* block type 3 */
+    check_bad("\xf2\x48\xcd\xc9\xc9", 5); /* cut off */
     check_bad("\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff", 11); /* the tail was not taken away */
-    check_bad("\xf2\x00\x11\x00\x00", 5);                   /* refers to what never was */
-    check_bad("\xf3\x48\xcd\xc9\xc9\x07\x00\x07", 8);       /* no block behind a final one */
-    check_bad("\x00\x05\x00\xff\xff", 5);                   /* lengths that do not agree */
+    check_bad("\xf2\x00\x11\x00\x00", 5); /* refers to what never was */
+    check_bad("\xf3\x48\xcd\xc9\xc9\x07\x00\x07", 8); /* no block behind a final one */
+    check_bad("\x00\x05\x00\xff\xff", 5); /* lengths that do not agree */
 }
 
 /* --- the other side --- */
@@ -268,8 +269,7 @@ static bool peer_inflates(struct peer *p, struct span compressed, struct span ex
 /* Words out of a few, so that it compresses and refers far back; n bytes, other ones for each seed. */
 static struct span text(char *to, size_t n, uint32_t seed)
 {
-    static const char *const words[] = { "alpha ",   "beta ",  "gamma ", "delta ",
-                                         "epsilon ", "\xc3\xa4 ", "\1\2 " };
+    static const char *const words[] = { "alpha ", "beta ", "gamma ", "delta ", "epsilon ", "\xc3\xa4 ", "\1\2 " };
     for (size_t at = 0; at < n; at++) {
         seed = seed * 1664525u + 1013904223u;
         const char *word = words[(seed >> 20) % 7];
@@ -281,7 +281,9 @@ static struct span text(char *to, size_t n, uint32_t seed)
     return (struct span){ to, n };
 }
 
-static const size_t sizes[] = { 1, 2, 5, 95, 96, 97, 500, 4095, 4096, 4097, 40000, 65536, 200000, 0, 7, 1000000, 3, 4000 };
+static const size_t sizes[] = {
+    1, 2, 5, 95, 96, 97, 500, 4095, 4096, 4097, 40000, 65536, 200000, 0, 7, 1000000, 3, 4000
+};
 #define LARGEST 1000000
 
 /* Both ways, in pieces of each kind, one connection after another and all at once. */
@@ -413,7 +415,8 @@ static void test_budget(void)
         d[i] = connect_with(pool, "permessage-deflate");
     CHECK(ws_deflate_negotiate(pool, span_of(with_window), &params, field, &n));
     CHECK(params.client_no_context_takeover && !params.server_no_context_takeover);
-    CHECK_MSG(strcmp(field, "permessage-deflate; client_no_context_takeover; client_max_window_bits=12") == 0, "%s", field);
+    CHECK_MSG(strcmp(field, "permessage-deflate; client_no_context_takeover; client_max_window_bits=12") == 0, "%s",
+              field);
     ws_deflate_free(d[0]);
     CHECK(ws_deflate_negotiate(pool, span_of(with_window), &params, field, &n) && !params.client_no_context_takeover);
     for (int i = 1; i < ALL; i++)
@@ -437,7 +440,8 @@ static void test_memory(void)
         d[i] = connect_with(pool, with_window);
         peer_init(&p, 12, 12, true);
         size_t n = peer_compress(&p, in, packed, sizeof packed);
-        if (inflate_some(d[i], packed, n, true, &to, NO_LIMIT) != WS_INFLATED || ws_deflate_compress(d[i], in, &out) < 0)
+        if (inflate_some(d[i], packed, n, true, &to, NO_LIMIT) != WS_INFLATED ||
+            ws_deflate_compress(d[i], in, &out) < 0)
             abort();
         buf_release(&to);
         peer_done(&p);

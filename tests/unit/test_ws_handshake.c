@@ -79,7 +79,8 @@ static void test_sha1(void)
 {
     char many[640];
     sha1_is(SPAN("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
-    sha1_is(SPAN("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
+    sha1_is(SPAN("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
     for (int i = 0; i < 10; i++)
         memcpy(many + 64 * i, "0123456701234567012345670123456701234567012345670123456701234567", 64);
     sha1_is((struct span){ many, sizeof many }, "dea356a2cddd90c7a7ecedc5ebb563934f460452");

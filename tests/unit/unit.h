@@ -7,16 +7,16 @@
 static unsigned unit_passed, unit_failed;
 
 /* Counts one check; a failed one is printed with a printf-style remark and the test goes on. */
-#define CHECK_MSG(ok, ...)                                              \
-    do {                                                                \
-        if (ok) {                                                       \
-            unit_passed++;                                              \
-        } else {                                                        \
-            unit_failed++;                                              \
-            printf("%s:%d: %s: ", __FILE__, __LINE__, #ok);             \
-            printf(__VA_ARGS__);                                        \
-            putchar('\n');                                              \
-        }                                                               \
+#define CHECK_MSG(ok, ...)                                  \
+    do {                                                    \
+        if (ok) {                                           \
+            unit_passed++;                                  \
+        } else {                                            \
+            unit_failed++;                                  \
+            printf("%s:%d: %s: ", __FILE__, __LINE__, #ok); \
+            printf(__VA_ARGS__);                            \
+            putchar('\n');                                  \
+        }                                                   \
     } while (0)
 
 #define CHECK(ok) CHECK_MSG(ok, "%s", "failed")

@@ -38,13 +38,11 @@ static const char *interface_configured(enum conf_interface which)
 }
 
 /* The interface for `object`; NULL: exception set. */
-static const struct interface_ops *choose(const struct conf_app *conf, PyObject *loader,
-                                          PyObject *object)
+static const struct interface_ops *choose(const struct conf_app *conf, PyObject *loader, PyObject *object)
 {
     const struct interface_ops *ops = NULL;
     const char *name = interface_configured(conf->interface);
-    PyObject *kind =
-        name ? PyUnicode_FromString(name) : PyObject_CallMethod(loader, "detect", "O", object);
+    PyObject *kind = name ? PyUnicode_FromString(name) : PyObject_CallMethod(loader, "detect", "O", object);
     if (kind && PyUnicode_Check(kind)) {
         ops = interface_named(PyUnicode_AsUTF8(kind));
     } else if (kind) {

@@ -17,8 +17,8 @@
 
 static int names_init(struct asgi_names *names)
 {
-#define NAME(member, text)                                                                         \
-    if (!(names->member = PyUnicode_InternFromString(text)))                                       \
+#define NAME(member, text)                                   \
+    if (!(names->member = PyUnicode_InternFromString(text))) \
         return -1;
 #include "worker/asgi/asgi_names.def"
     return 0;
@@ -58,14 +58,12 @@ static int asgi_init(struct asgi *asgi)
     if (!(asgi->awaitables = awaitables_new()))
         return -1;
     PyObject *exceptions = PyImport_ImportModule("asyncio.exceptions");
-    asgi->cancelled_error =
-        exceptions ? PyObject_GetAttrString(exceptions, "CancelledError") : NULL;
+    asgi->cancelled_error = exceptions ? PyObject_GetAttrString(exceptions, "CancelledError") : NULL;
     Py_XDECREF(exceptions);
     if (!asgi->cancelled_error)
         return -1;
     asgi->gone_error = PyErr_NewExceptionWithDoc(
-        "tine.ClientDisconnected", "send() was called after the client had disconnected.",
-        PyExc_ConnectionError, NULL);
+        "tine.ClientDisconnected", "send() was called after the client had disconnected.", PyExc_ConnectionError, NULL);
     return asgi->gone_error ? 0 : -1;
 }
 
@@ -123,8 +121,7 @@ static void on_started(void *arg, enum interface_start result, const char *why)
     s.done(s.arg, result, why);
 }
 
-static void asgi_start(struct handler *h, void (*done)(void *, enum interface_start, const char *),
-                       void *arg)
+static void asgi_start(struct handler *h, void (*done)(void *, enum interface_start, const char *), void *arg)
 {
     struct starting *s = malloc(sizeof *s);
     if (!s) {
@@ -149,8 +146,7 @@ static unsigned asgi_running(struct handler *h)
 static void asgi_cancel(struct handler *h)
 {
     struct asgi *asgi = (struct asgi *)h;
-    pytasks_cancel_all(asgi->env.tasks,
-                       (PyObject *)asgi->lifespan); /* which has its shut-down before it */
+    pytasks_cancel_all(asgi->env.tasks, (PyObject *)asgi->lifespan); /* which has its shut-down before it */
 }
 
 const struct interface_ops interface_asgi = {

@@ -5,8 +5,7 @@
 #include <structmember.h>
 
 struct wrapper {
-    PyObject_HEAD
-    vectorcallfunc call_me;
+    PyObject_HEAD vectorcallfunc call_me;
     PyObject *application;
 };
 
@@ -52,16 +51,14 @@ static PyMemberDef wrapper_members[] = {
 };
 
 static PyType_Slot wrapper_slots[] = {
-    { Py_tp_dealloc, wrapper_dealloc },   { Py_tp_traverse, wrapper_traverse },
-    { Py_tp_clear, wrapper_clear },       { Py_tp_call, PyVectorcall_Call },
-    { Py_tp_members, wrapper_members },   { 0 },
+    { Py_tp_dealloc, wrapper_dealloc }, { Py_tp_traverse, wrapper_traverse }, { Py_tp_clear, wrapper_clear },
+    { Py_tp_call, PyVectorcall_Call },  { Py_tp_members, wrapper_members },   { 0 },
 };
 
 static PyType_Spec wrapper_spec = {
     .name = "tine.ASGI2",
     .basicsize = sizeof(struct wrapper),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = wrapper_slots,
 };
 

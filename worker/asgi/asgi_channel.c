@@ -216,8 +216,7 @@ static PyObject *step_throw(PyObject *o, PyObject *const *args, Py_ssize_t n)
         return NULL;
     }
     step_over((struct step *)o);
-    PyObject *type = args[0], *value = n > 1 ? args[1] : Py_None,
-             *traceback = n > 2 ? args[2] : Py_None;
+    PyObject *type = args[0], *value = n > 1 ? args[1] : Py_None, *traceback = n > 2 ? args[2] : Py_None;
     if (PyExceptionInstance_Check(type)) {
         value = type;
         type = (PyObject *)Py_TYPE(type);
@@ -318,8 +317,7 @@ static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, Py
     return raise_later(asgi);
 }
 
-static PyObject *callable_new(struct channel *c, struct free_list *list, PyTypeObject *type,
-                              vectorcallfunc call)
+static PyObject *callable_new(struct channel *c, struct free_list *list, PyTypeObject *type, vectorcallfunc call)
 {
     struct callable *o = (struct callable *)free_list_new(list, type);
     if (!o)
@@ -360,13 +358,10 @@ static PyType_Slot callable_slots[] = {
     { 0 },
 };
 
-#define CALLABLE_FLAGS                                                                             \
-    (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_VECTORCALL)
+#define CALLABLE_FLAGS (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_VECTORCALL)
 
-static PyType_Spec receive_spec = { "tine.receive", sizeof(struct callable), 0, CALLABLE_FLAGS,
-                                    callable_slots };
-static PyType_Spec send_spec = { "tine.send", sizeof(struct callable), 0, CALLABLE_FLAGS,
-                                 callable_slots };
+static PyType_Spec receive_spec = { "tine.receive", sizeof(struct callable), 0, CALLABLE_FLAGS, callable_slots };
+static PyType_Spec send_spec = { "tine.send", sizeof(struct callable), 0, CALLABLE_FLAGS, callable_slots };
 
 /* --- types --- */
 
@@ -390,8 +385,7 @@ static int register_coroutine(PyTypeObject *type)
 
 /* Copies `from`.`attribute` to the type, so that iscoroutinefunction(receive) is true; absent in
  * some versions. */
-static int copy_marker(PyTypeObject *type, const char *module, const char *attribute,
-                       const char *as)
+static int copy_marker(PyTypeObject *type, const char *module, const char *attribute, const char *as)
 {
     PyObject *from = PyImport_ImportModule(module);
     if (!from)

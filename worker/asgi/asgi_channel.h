@@ -31,8 +31,7 @@ struct channel_ops {
 
 /* Head of each kind's object. */
 struct channel {
-    PyObject_HEAD
-    struct asgi *asgi;
+    PyObject_HEAD struct asgi *asgi;
     const struct channel_ops *ops;
     PyObject *waiter;  /* future of the one that waits, or NULL */
     PyObject *waiters; /* list of futures when there are more */

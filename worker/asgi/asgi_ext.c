@@ -77,8 +77,7 @@ static long long optional_size(PyObject *message, PyObject *key)
 
 /* Where to begin and how much to send: from the message, else from the file's position to its end.
  */
-static int file_range(PyObject *message, const struct asgi_names *names, int fd, off_t *ret_at,
-                      size_t *ret_n)
+static int file_range(PyObject *message, const struct asgi_names *names, int fd, off_t *ret_at, size_t *ret_n)
 {
     struct stat st;
     long long at = optional_size(message, names->offset), n = optional_size(message, names->count);
@@ -133,9 +132,8 @@ enum channel_result asgi_ext_early_hint(struct exchange *x, PyObject *message)
     PyObject *links = PyDict_GetItemWithError(message, x->channel.asgi->names.links);
     if (x->stage != EXCHANGE_HEAD || !links) {
         if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_RuntimeError,
-                            links ? "http.response.early_hint was sent after http.response.start"
-                                  : "http.response.early_hint needs \"links\"");
+            PyErr_SetString(PyExc_RuntimeError, links ? "http.response.early_hint was sent after http.response.start"
+                                                      : "http.response.early_hint needs \"links\"");
         return CHANNEL_ERROR;
     }
     PyObject *list = PySequence_List(links);
@@ -164,9 +162,8 @@ enum channel_result asgi_ext_trailers(struct exchange *x, PyObject *message)
 {
     const struct asgi_names *names = &x->channel.asgi->names;
     if (x->stage != EXCHANGE_TRAILERS) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        x->trailers ? "http.response.trailers was sent before the end of the body"
-                                    : "http.response.start did not announce trailers");
+        PyErr_SetString(PyExc_RuntimeError, x->trailers ? "http.response.trailers was sent before the end of the body"
+                                                        : "http.response.start did not announce trailers");
         return CHANNEL_ERROR;
     }
     PyObject *more_trailers = PyDict_GetItemWithError(message, names->more_trailers);
@@ -174,8 +171,7 @@ enum channel_result asgi_ext_trailers(struct exchange *x, PyObject *message)
     struct resp_field small[8], *fields;
     size_t n;
     PyObject *keep;
-    if (more < 0 || asgi_fields(PyDict_GetItemWithError(message, names->headers), small, 8,
-                                    &fields, &n, &keep) < 0)
+    if (more < 0 || asgi_fields(PyDict_GetItemWithError(message, names->headers), small, 8, &fields, &n, &keep) < 0)
         return CHANNEL_ERROR;
     enum resp_result result = x->req ? resp_trailers(x->req, fields, n, more) : RESP_GONE;
     if (fields != small)

@@ -23,13 +23,12 @@ static int pair_spans(PyObject *pair, struct resp_field *f)
         name = PyList_GET_ITEM(pair, 0);
         value = PyList_GET_ITEM(pair, 1);
     } else {
-        PyErr_SetString(PyExc_TypeError,
-                        "each header must be a [name, value] of two bytes objects");
+        PyErr_SetString(PyExc_TypeError, "each header must be a [name, value] of two bytes objects");
         return -1;
     }
     if (!PyBytes_Check(name) || !PyBytes_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "header names and values must be bytes, not %s and %s",
-                     Py_TYPE(name)->tp_name, Py_TYPE(value)->tp_name);
+        PyErr_Format(PyExc_TypeError, "header names and values must be bytes, not %s and %s", Py_TYPE(name)->tp_name,
+                     Py_TYPE(value)->tp_name);
         return -1;
     }
     f->name = (struct span){ PyBytes_AS_STRING(name), (size_t)PyBytes_GET_SIZE(name) };
@@ -45,12 +44,10 @@ static int pairs_exact(PyObject *keep)
         PyObject *pair = PyList_GET_ITEM(keep, i);
         if (PyTuple_CheckExact(pair) || PyList_CheckExact(pair))
             continue;
-        PyObject *tuple =
-            PyBytes_Check(pair) || PyUnicode_Check(pair) ? NULL : PySequence_Tuple(pair);
+        PyObject *tuple = PyBytes_Check(pair) || PyUnicode_Check(pair) ? NULL : PySequence_Tuple(pair);
         if (!tuple) {
             if (!PyErr_Occurred())
-                PyErr_SetString(PyExc_TypeError,
-                                "each header must be a [name, value] of two bytes objects");
+                PyErr_SetString(PyExc_TypeError, "each header must be a [name, value] of two bytes objects");
             return -1;
         }
         if (PyList_SetItem(keep, i, tuple) < 0)
@@ -76,8 +73,8 @@ static PyObject *fields_list(PyObject *headers)
     return list;
 }
 
-int asgi_fields(PyObject *headers, struct resp_field *small, size_t small_n,
-                struct resp_field **ret_fields, size_t *ret_n, PyObject **ret_keep)
+int asgi_fields(PyObject *headers, struct resp_field *small, size_t small_n, struct resp_field **ret_fields,
+                size_t *ret_n, PyObject **ret_keep)
 {
     *ret_fields = small;
     *ret_n = 0;

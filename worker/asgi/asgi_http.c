@@ -32,10 +32,8 @@ static PyObject *message_request(const struct asgi *asgi, struct span body, bool
 {
     const struct asgi_names *n = &asgi->names;
     PyObject *m = PyDict_New();
-    PyObject *bytes = body.n ? PyBytes_FromStringAndSize(body.p, (Py_ssize_t)body.n)
-                             : Py_NewRef(asgi->empty_bytes);
-    if (m && (!bytes || PyDict_SetItem(m, n->type, n->http_request) < 0 ||
-              PyDict_SetItem(m, n->body, bytes) < 0 ||
+    PyObject *bytes = body.n ? PyBytes_FromStringAndSize(body.p, (Py_ssize_t)body.n) : Py_NewRef(asgi->empty_bytes);
+    if (m && (!bytes || PyDict_SetItem(m, n->type, n->http_request) < 0 || PyDict_SetItem(m, n->body, bytes) < 0 ||
               PyDict_SetItem(m, n->more_body, more ? Py_True : Py_False) < 0))
         Py_CLEAR(m);
     Py_XDECREF(bytes);
@@ -99,8 +97,7 @@ enum channel_result exchange_result(struct exchange *x, int result)
         PyErr_SetString(x->channel.asgi->gone_error, "the client has disconnected");
         return CHANNEL_ERROR;
     case RESP_BAD_FIELD:
-        PyErr_SetString(PyExc_ValueError,
-                        "header name is not a token, or its value has a control character");
+        PyErr_SetString(PyExc_ValueError, "header name is not a token, or its value has a control character");
         return CHANNEL_ERROR;
     case RESP_BAD_STATUS:
         PyErr_SetString(PyExc_ValueError, "\"status\" must be from 200 to 999");
@@ -141,14 +138,12 @@ static enum channel_result send_start(struct exchange *x, PyObject *message)
     if (asgi_fields(headers, small, 32, &fields, &n_fields, &keep) < 0)
         return CHANNEL_ERROR;
     enum resp_result result = RESP_GONE;
-    if (x->req &&
-        x->stage == EXCHANGE_HEAD) /* the iterable was the application's code: look again */
-        result = resp_start(
-            x->req, &(struct resp_head){ .status = code < 0 || code > 999 ? 0 : (unsigned)code,
-                                         .fields = fields,
-                                         .n_fields = n_fields,
-                                         .trailers = trailers,
-                                         .dynamic = true });
+    if (x->req && x->stage == EXCHANGE_HEAD) /* the iterable was the application's code: look again */
+        result = resp_start(x->req, &(struct resp_head){ .status = code < 0 || code > 999 ? 0 : (unsigned)code,
+                                                         .fields = fields,
+                                                         .n_fields = n_fields,
+                                                         .trailers = trailers,
+                                                         .dynamic = true });
     if (fields != small)
         PyMem_Free(fields);
     Py_XDECREF(keep);
@@ -248,8 +243,7 @@ static enum channel_result exchange_send(struct channel *c, PyObject *type, PyOb
     if (x->stage == EXCHANGE_COMPLETE || !x->req)
         return CHANNEL_DONE; /* "any further messages will be ignored" */
     if (x->file || x->file_fd >= 0) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the send() of a file must be awaited before the next message");
+        PyErr_SetString(PyExc_RuntimeError, "the send() of a file must be awaited before the next message");
         return CHANNEL_ERROR;
     }
     enum message_kind kind = kind_of(c->asgi, type);
@@ -283,8 +277,7 @@ static struct exchange *exchange_new(struct asgi *asgi, struct req *r)
     if (!x)
         return NULL;
     channel_init(&x->channel, asgi, &exchange_ops);
-    memset((char *)x + offsetof(struct exchange, req), 0,
-           sizeof *x - offsetof(struct exchange, req));
+    memset((char *)x + offsetof(struct exchange, req), 0, sizeof *x - offsetof(struct exchange, req));
     x->req = r;
     x->file_fd = -1;
     return x;

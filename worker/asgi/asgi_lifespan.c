@@ -89,16 +89,14 @@ static void startup_failed(struct channel *c, PyObject *message)
     struct lifespan *l = (struct lifespan *)c;
     char *text = failure_text(c, message);
     l->stage = LIFESPAN_OVER;
-    started(l, INTERFACE_START_FAILED,
-            text && *text ? text : "the application sent lifespan.startup.failed");
+    started(l, INTERFACE_START_FAILED, text && *text ? text : "the application sent lifespan.startup.failed");
     free(text);
 }
 
 static void shutdown_failed(struct channel *c, PyObject *message)
 {
     char *text = failure_text(c, message);
-    log_block(LOG_LEVEL_ERROR, "Application shutdown failed", text ? text : "",
-              text ? strlen(text) : 0);
+    log_block(LOG_LEVEL_ERROR, "Application shutdown failed", text ? text : "", text ? strlen(text) : 0);
     free(text);
     stopped((struct lifespan *)c);
 }
@@ -118,8 +116,7 @@ static enum channel_result lifespan_send(struct channel *c, PyObject *type, PyOb
     } else if (channel_is(type, n->lifespan_shutdown_failed) && l->stage == LIFESPAN_STOPPING) {
         shutdown_failed(c, message);
     } else {
-        PyErr_Format(PyExc_RuntimeError, "unexpected message \"%U\" at this stage of the lifespan",
-                     type);
+        PyErr_Format(PyExc_RuntimeError, "unexpected message \"%U\" at this stage of the lifespan", type);
         return CHANNEL_ERROR;
     }
     return CHANNEL_DONE;
@@ -151,8 +148,7 @@ static void ended_early(struct lifespan *l, PyObject *exception)
     }
     if (asgi->env.app->lifespan == CONF_LIFESPAN_ON) {
         char *text = exception ? pyerr_format(exception) : NULL;
-        started(l, INTERFACE_START_FAILED,
-                text ? text : "the application returned before lifespan.startup.complete");
+        started(l, INTERFACE_START_FAILED, text ? text : "the application returned before lifespan.startup.complete");
         free(text);
         return;
     }
@@ -175,8 +171,7 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
         }
         started(l, INTERFACE_START_FAILED, "stopped while it started");
     }
-    bool left =
-        exception && PyErr_GivenExceptionMatches(exception, l->channel.asgi->cancelled_error);
+    bool left = exception && PyErr_GivenExceptionMatches(exception, l->channel.asgi->cancelled_error);
     if (exception && !left && was != LIFESPAN_OVER)
         pyerr_log_exception(LOG_LEVEL_ERROR, "Exception in the application's lifespan", exception);
     stopped(l);
@@ -219,8 +214,8 @@ static struct lifespan *lifespan_new(struct asgi *asgi)
 
 static int call_app(struct asgi *asgi, struct lifespan *l)
 {
-    PyObject *scope = Py_BuildValue("{sOs{ssss}sO}", "type", asgi->names.lifespan, "asgi",
-                                    "version", asgi->version, "spec_version", "2.0", "state", asgi->state);
+    PyObject *scope = Py_BuildValue("{sOs{ssss}sO}", "type", asgi->names.lifespan, "asgi", "version", asgi->version,
+                                    "spec_version", "2.0", "state", asgi->state);
     PyObject *receive = channel_receive_new(&l->channel), *send = channel_send_new(&l->channel);
     int r = -1;
     if (scope && receive && send) {
@@ -234,8 +229,7 @@ static int call_app(struct asgi *asgi, struct lifespan *l)
     return r;
 }
 
-void asgi_lifespan_start(struct asgi *asgi,
-                         void (*done)(void *, enum interface_start, const char *), void *arg)
+void asgi_lifespan_start(struct asgi *asgi, void (*done)(void *, enum interface_start, const char *), void *arg)
 {
     if (asgi->env.app->lifespan == CONF_LIFESPAN_OFF) {
         done(arg, INTERFACE_STARTED, NULL);

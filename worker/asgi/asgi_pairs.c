@@ -44,8 +44,8 @@ static PyObject *name_of(struct asgi_pairs *p, struct span name, uint64_t hash)
 /* By the name, in lower case: Authorization, Cookie, X-Api-Key, X-CSRF-Token, X-Session-Id and the like. */
 static bool may_be_secret(struct span name)
 {
-    static const struct span words[] = { { "auth", 4 }, { "cookie", 6 }, { "token", 5 }, { "key", 3 },
-                                         { "secret", 6 }, { "session", 7 }, { "pass", 4 }, { "cert", 4 } };
+    static const struct span words[] = { { "auth", 4 },   { "cookie", 6 },  { "token", 5 }, { "key", 3 },
+                                         { "secret", 6 }, { "session", 7 }, { "pass", 4 },  { "cert", 4 } };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (memmem(name.p, name.n, words[i].p, words[i].n))
             return true;

@@ -42,8 +42,7 @@ static const char *utf8(PyObject *text)
 static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
 {
     const struct asgi_names *names = &asgi->names;
-    PyObject *const keys[] = { names->method, names->raw_path, names->query_string,
-                               names->http_version };
+    PyObject *const keys[] = { names->method, names->raw_path, names->query_string, names->http_version };
     PyObject *texts[4], *client = NULL;
     const char *host = "";
     int port = 0;
@@ -83,8 +82,7 @@ static void report_value(struct asgi *asgi, PyObject *scope, PyObject *value)
 {
     char line[APP_DESCRIPTION];
     describe(asgi, scope, line, sizeof line);
-    log_error("ASGI application returned a value of type %.100s instead of None: %s",
-              Py_TYPE(value)->tp_name, line);
+    log_error("ASGI application returned a value of type %.100s instead of None: %s", Py_TYPE(value)->tp_name, line);
 }
 
 void asgi_report_value(struct exchange *x, PyObject *value)

@@ -18,8 +18,7 @@ static PyObject *extensions_new(bool interim)
     PyObject *d = PyDict_New();
     static const char *const names[] = { "http.response.pathsend", "http.response.zerocopysend",
                                          "http.response.trailers", "http.response.early_hint" };
-    size_t n =
-        interim ? 4 : 2; /* trailers need chunked, early hints 1xx answers: not in HTTP/1.0 */
+    size_t n = interim ? 4 : 2; /* trailers need chunked, early hints 1xx answers: not in HTTP/1.0 */
     for (size_t i = 0; d && i < n; i++) {
         PyObject *empty = PyDict_New();
         if (!empty || PyDict_SetItemString(d, names[i], empty) < 0)
@@ -36,11 +35,10 @@ static PyObject *template_new(const struct asgi *asgi)
     PyObject *where = PyUnicode_FromFormat("%s%s", root, asgi->env.prefix);
     if (!where)
         return NULL;
-    PyObject *d = Py_BuildValue(
-        "{OO OO OO OO OO OO OO ON OO OO OO OO}", /* order as in the specification */
-        n->type, n->http, n->asgi, Py_None, n->http_version, n->version_1_1, n->server, Py_None,
-        n->client, Py_None, n->scheme, n->http, n->method, n->GET, n->root_path, where, n->path,
-        Py_None, n->raw_path, Py_None, n->query_string, asgi->empty_bytes, n->headers, Py_None);
+    PyObject *d = Py_BuildValue("{OO OO OO OO OO OO OO ON OO OO OO OO}", /* order as in the specification */
+                                n->type, n->http, n->asgi, Py_None, n->http_version, n->version_1_1, n->server, Py_None,
+                                n->client, Py_None, n->scheme, n->http, n->method, n->GET, n->root_path, where, n->path,
+                                Py_None, n->raw_path, Py_None, n->query_string, asgi->empty_bytes, n->headers, Py_None);
     if (d && asgi->state && PyDict_SetItem(d, n->state, Py_None) < 0)
         Py_CLEAR(d);
     if (d && PyDict_SetItem(d, n->extensions, Py_None) < 0)
@@ -54,8 +52,7 @@ static PyObject *template_websocket_new(const struct asgi *asgi)
     const struct asgi_names *n = &asgi->names;
     PyObject *d = PyDict_Copy(asgi->template_http);
     if (d && (PyDict_DelItem(d, n->method) < 0 || PyDict_SetItem(d, n->type, n->websocket) < 0 ||
-              PyDict_SetItem(d, n->scheme, n->ws) < 0 ||
-              PyDict_SetItem(d, n->subprotocols, Py_None) < 0))
+              PyDict_SetItem(d, n->scheme, n->ws) < 0 || PyDict_SetItem(d, n->subprotocols, Py_None) < 0))
         Py_CLEAR(d);
     return d;
 }
@@ -70,15 +67,12 @@ int asgi_scope_init(struct asgi *asgi)
         return -1;
     if (!(asgi->asgi_version = Py_BuildValue("{ssss}", "version", asgi->version, "spec_version", "2.5")))
         return -1;
-    if (!(asgi->extensions = extensions_new(true)) ||
-        !(asgi->extensions_1_0 = extensions_new(false)))
+    if (!(asgi->extensions = extensions_new(true)) || !(asgi->extensions_1_0 = extensions_new(false)))
         return -1;
     if (!(asgi->extensions_websocket = Py_BuildValue("{s{}}", "websocket.http.response")))
         return -1;
-    return (asgi->template_http = template_new(asgi)) &&
-                   (asgi->template_websocket = template_websocket_new(asgi))
-               ? 0
-               : -1;
+    return (asgi->template_http = template_new(asgi)) && (asgi->template_websocket = template_websocket_new(asgi)) ? 0
+                                                                                                                   : -1;
 }
 
 void asgi_scope_done(struct asgi *asgi)
@@ -174,9 +168,7 @@ static int set_addresses(struct asgi *asgi, PyObject *scope, struct req *r)
         return -1;
     if (!names->server && !(names->server = endpoint_tuple(r->server, true)))
         return -1;
-    return set_unless_none(scope, n->client, names->client) < 0
-               ? -1
-               : set_unless_none(scope, n->server, names->server);
+    return set_unless_none(scope, n->client, names->client) < 0 ? -1 : set_unless_none(scope, n->server, names->server);
 }
 
 /* --- extensions --- */
@@ -268,8 +260,7 @@ static PyObject *method_name(const struct asgi *asgi, struct span m)
     const struct asgi_names *n = &asgi->names;
     PyObject *known[] = { n->GET, n->POST, n->HEAD, n->PUT, n->DELETE, n->PATCH, n->OPTIONS };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if ((size_t)PyUnicode_GET_LENGTH(known[i]) == m.n &&
-            !memcmp(PyUnicode_1BYTE_DATA(known[i]), m.p, m.n))
+        if ((size_t)PyUnicode_GET_LENGTH(known[i]) == m.n && !memcmp(PyUnicode_1BYTE_DATA(known[i]), m.p, m.n))
             return Py_NewRef(known[i]);
     PyObject *name = PyUnicode_DecodeLatin1(m.p, (Py_ssize_t)m.n, NULL);
     PyObject *upper = name ? PyObject_CallMethod(name, "upper", NULL) : NULL;
@@ -300,8 +291,7 @@ static int set_version(struct asgi *asgi, PyObject *scope, struct req *r)
     const struct asgi_names *n = &asgi->names;
     PyObject *extensions = r->version == HTTP_1_0 ? asgi->extensions_1_0 : asgi->extensions;
     if (r->version != HTTP_1_1 &&
-        PyDict_SetItem(scope, n->http_version,
-                       r->version == HTTP_2 ? n->version_2 : n->version_1_0) < 0)
+        PyDict_SetItem(scope, n->http_version, r->version == HTTP_2 ? n->version_2 : n->version_1_0) < 0)
         return -1;
     if (r->https && PyDict_SetItem(scope, n->scheme, n->https) < 0)
         return -1;
@@ -315,9 +305,9 @@ PyObject *asgi_scope_http(struct asgi *asgi, struct req *r)
     if (!scope)
         return NULL;
     struct span method = req_span(r, r->method);
-    if (set_new(scope, n->asgi, PyDict_Copy(asgi->asgi_version)) < 0 ||
-        set_version(asgi, scope, r) < 0 || set_addresses(asgi, scope, r) < 0 ||
-        set_target(asgi, scope, r) < 0 || set_new(scope, n->headers, field_list(asgi, r)) < 0)
+    if (set_new(scope, n->asgi, PyDict_Copy(asgi->asgi_version)) < 0 || set_version(asgi, scope, r) < 0 ||
+        set_addresses(asgi, scope, r) < 0 || set_target(asgi, scope, r) < 0 ||
+        set_new(scope, n->headers, field_list(asgi, r)) < 0)
         goto fail;
     if (!span_eq(method, SPAN("GET")) && set_new(scope, n->method, method_name(asgi, method)) < 0)
         goto fail;

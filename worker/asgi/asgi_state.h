@@ -35,8 +35,7 @@ struct asgi {
     struct awaitables *awaitables;
 
     struct asgi_names names;
-    PyTypeObject *receive_type, *send_type, *step_type, *exchange_type, *lifespan_type,
-        *websocket_type;
+    PyTypeObject *receive_type, *send_type, *step_type, *exchange_type, *lifespan_type, *websocket_type;
     struct free_list receives, sends, steps, exchanges;
 
     /* scope */
@@ -48,15 +47,15 @@ struct asgi {
     PyObject *empty_bytes;
     PyObject *root_path, *root_path_bytes; /* app.root_path, which paths begin with; NULL if it is "" */
     struct asgi_pairs pairs;
-    PyObject *tls_cert;         /* the server's certificate that the latest connection of TLS was shown; NULL: none yet */
+    PyObject *tls_cert; /* the server's certificate that the latest connection of TLS was shown; NULL: none yet */
     uint64_t tls_cert_id;
     PyObject *seen_start, *seen_body; /* the latest "http.response.start" and "...body" that are not ours */
 
-    PyObject *state;            /* lifespan state, NULL without lifespan */
-    struct channel *lifespan;   /* the lifespan exchange, NULL if none */
-    PyObject *asgi_version;     /* copied into each scope */
-    PyObject *cancelled_error;  /* asyncio.CancelledError */
-    PyObject *gone_error;       /* exception class raised by send() after a disconnect, an OSError */
+    PyObject *state; /* lifespan state, NULL without lifespan */
+    struct channel *lifespan; /* the lifespan exchange, NULL if none */
+    PyObject *asgi_version; /* copied into each scope */
+    PyObject *cancelled_error; /* asyncio.CancelledError */
+    PyObject *gone_error; /* exception class raised by send() after a disconnect, an OSError */
 };
 
 /* Object of `type` from the list or the heap, refcount 1, fields behind the header not touched. NULL: exception set. */

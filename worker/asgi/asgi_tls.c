@@ -58,8 +58,8 @@ PyObject *asgi_tls_new(struct asgi *asgi, const struct conn *c)
     tls_info(c, &info);
     PyObject *cert = server_cert(asgi, &info), *chain = NULL, *name = NULL, *d = NULL;
     if (cert && (chain = client_chain(c, info.has_client_cert)) && (name = client_name(c, info.has_client_cert)))
-        d = Py_BuildValue("{sO sO sO sO sI sI}", "server_cert", cert, "client_cert_chain", chain, "client_cert_name", name,
-                          "client_cert_error", Py_None, "tls_version", info.version, "cipher_suite", info.cipher);
+        d = Py_BuildValue("{sO sO sO sO sI sI}", "server_cert", cert, "client_cert_chain", chain, "client_cert_name",
+                          name, "client_cert_error", Py_None, "tls_version", info.version, "cipher_suite", info.cipher);
     Py_XDECREF(chain);
     Py_XDECREF(name);
     return d;

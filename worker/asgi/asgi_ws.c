@@ -54,12 +54,10 @@ void websocket_drop_queue(struct websocket *w)
 }
 
 /* {"type": type, key: value}; key may be NULL, value is stolen and may be NULL (exception set). */
-static enum channel_result tell(struct websocket *w, PyObject *type, PyObject *key, PyObject *value,
-                                PyObject **ret)
+static enum channel_result tell(struct websocket *w, PyObject *type, PyObject *key, PyObject *value, PyObject **ret)
 {
     PyObject *m = key && !value ? NULL : PyDict_New();
-    if (m && (PyDict_SetItem(m, w->channel.asgi->names.type, type) < 0 ||
-              (key && PyDict_SetItem(m, key, value) < 0)))
+    if (m && (PyDict_SetItem(m, w->channel.asgi->names.type, type) < 0 || (key && PyDict_SetItem(m, key, value) < 0)))
         Py_CLEAR(m);
     Py_XDECREF(value);
     *ret = m;
@@ -72,8 +70,7 @@ static enum channel_result tell_message(struct websocket *w, PyObject **ret)
     struct entry e = queue_take(w);
     if (w->ws)
         ws_taken(w->ws, e.n);
-    return tell(w, n->websocket_receive, PyUnicode_Check(e.payload) ? n->text : n->bytes, e.payload,
-                ret);
+    return tell(w, n->websocket_receive, PyUnicode_Check(e.payload) ? n->text : n->bytes, e.payload, ret);
 }
 
 static enum channel_result tell_disconnect(struct websocket *w, PyObject **ret)
@@ -210,8 +207,7 @@ static struct websocket *websocket_new(struct asgi *asgi, struct req *r)
     if (!w)
         return NULL;
     channel_init(&w->channel, asgi, &websocket_channel_ops);
-    memset((char *)w + offsetof(struct websocket, req), 0,
-           sizeof *w - offsetof(struct websocket, req));
+    memset((char *)w + offsetof(struct websocket, req), 0, sizeof *w - offsetof(struct websocket, req));
     w->req = r;
     return w;
 }

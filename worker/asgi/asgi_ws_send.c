@@ -83,14 +83,12 @@ static enum channel_result send_accept(struct websocket *w, PyObject *message)
     enum channel_result r = CHANNEL_ERROR;
     if (w->stage != WEBSOCKET_CONNECTING)
         return misuse("websocket.accept was sent after the WebSocket was accepted or refused");
-    if ((!headers && PyErr_Occurred()) ||
-        asgi_fields(headers, small, 16, &fields, &a.n_fields, &keep) < 0)
+    if ((!headers && PyErr_Occurred()) || asgi_fields(headers, small, 16, &fields, &a.n_fields, &keep) < 0)
         return CHANNEL_ERROR;
     a.fields = fields;
     if (text_span(message, n->subprotocol, &a.subprotocol) < 0)
         goto out;
-    if (!w->req ||
-        w->stage != WEBSOCKET_CONNECTING) { /* walking the fields ran the application's code */
+    if (!w->req || w->stage != WEBSOCKET_CONNECTING) { /* walking the fields ran the application's code */
         r = websocket_say_gone(w);
         goto out;
     }
@@ -124,9 +122,7 @@ static enum channel_result send_buffer(struct websocket *w, PyObject *bytes)
 {
     Py_buffer view;
     if (PyBytes_Check(bytes))
-        return send_span(
-            w, WS_BINARY,
-            (struct span){ PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes) });
+        return send_span(w, WS_BINARY, (struct span){ PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes) });
     if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
         return CHANNEL_ERROR;
     enum channel_result r = send_span(w, WS_BINARY, (struct span){ view.buf, (size_t)view.len });
@@ -211,8 +207,7 @@ static enum channel_result send_denial_start(struct websocket *w, PyObject *mess
     PyObject *keep, *status = item(message, n->status), *headers = item(message, n->headers);
     if (!status || !PyLong_Check(status)) {
         if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError,
-                            "websocket.http.response.start needs \"status\", an int");
+            PyErr_SetString(PyExc_TypeError, "websocket.http.response.start needs \"status\", an int");
         return CHANNEL_ERROR;
     }
     long code = PyLong_AsLong(status);
@@ -222,10 +217,9 @@ static enum channel_result send_denial_start(struct websocket *w, PyObject *mess
         return CHANNEL_ERROR;
     enum resp_result result = RESP_GONE;
     if (w->req && w->stage == WEBSOCKET_CONNECTING) /* the iterable was the application's code */
-        result = resp_start(
-            w->req, &(struct resp_head){ .status = code < 0 || code > 999 ? 0 : (unsigned)code,
-                                         .fields = fields,
-                                         .n_fields = n_fields });
+        result = resp_start(w->req, &(struct resp_head){ .status = code < 0 || code > 999 ? 0 : (unsigned)code,
+                                                         .fields = fields,
+                                                         .n_fields = n_fields });
     if (fields != small)
         PyMem_Free(fields);
     Py_XDECREF(keep);
@@ -237,13 +231,12 @@ static enum channel_result send_denial_start(struct websocket *w, PyObject *mess
 static enum channel_result send_denial_body(struct websocket *w, PyObject *message)
 {
     const struct asgi_names *n = &w->channel.asgi->names;
-    Py_buffer view = { .buf = (void *)(uintptr_t) "" };
+    Py_buffer view = { .buf = (void *)(uintptr_t)"" };
     if (w->stage != WEBSOCKET_DENYING)
         return misuse("websocket.http.response.body was sent before websocket.http.response.start");
     int more = asgi_flag(message, n->more_body);
     PyObject *body = item(message, n->body);
-    if (more < 0 || (!body && PyErr_Occurred()) ||
-        (body && PyObject_GetBuffer(body, &view, PyBUF_SIMPLE) < 0))
+    if (more < 0 || (!body && PyErr_Occurred()) || (body && PyObject_GetBuffer(body, &view, PyBUF_SIMPLE) < 0))
         return CHANNEL_ERROR;
     enum resp_result result = RESP_GONE;
     if (w->req) {

@@ -114,7 +114,8 @@ static struct compress_choice *choose(struct compressor *z, const struct req *r,
 static bool is_eligible(const struct compressor *z, const struct req *r, const struct compress_facts *f)
 {
     bool has_whole_body = r->status != 204 && r->status != 205 && r->status != 206 && r->status != 304;
-    return has_whole_body && r->answer_length != 0 && !f->fixed && compress_type_fits(&z->conf->compress_types, f->type);
+    return has_whole_body && r->answer_length != 0 && !f->fixed &&
+           compress_type_fits(&z->conf->compress_types, f->type);
 }
 
 /* The application knows its strong ETag; what the client has was compressed, if it came with the weak form of the same

@@ -18,8 +18,8 @@ struct compress_facts compress_read_head(const struct resp_head *head);
 
 /* A head of the same answer with other fields, for fn: `name` is the content coding, "" for none. `weak`: the ETag
  * becomes weak. Vary gets Accept-Encoding. */
-enum resp_result compress_edit_head(const struct resp_head *head, const struct compress_facts *facts, struct span coding,
-                                    bool weak, struct req *r,
+enum resp_result compress_edit_head(const struct resp_head *head, const struct compress_facts *facts,
+                                    struct span coding, bool weak, struct req *r,
                                     enum resp_result (*fn)(struct req *r, const struct resp_head *head));
 
 /* Whether a list such as those of Vary and Cache-Control has this element, in any case of letters. */

@@ -60,8 +60,8 @@ static enum resp_result go_as_is(struct encoding *e, bool vary)
     struct req *r = e->req;
     r->ops = e->below;
     r->encoding = NULL;
-    enum resp_result result = vary ? compress_edit_head(&e->head, &e->facts, SPAN(""), false, r, resp_begin)
-                                   : resp_begin(r, &e->head);
+    enum resp_result result =
+        vary ? compress_edit_head(&e->head, &e->facts, SPAN(""), false, r, resp_begin) : resp_begin(r, &e->head);
     compress_free(e);
     return result;
 }

@@ -117,8 +117,7 @@ static void start_waiting(struct admission *a)
         return;
     a->starting = true;
     struct req *r;
-    while ((!a->conf->max_inflight || a->n_running < a->conf->max_inflight) &&
-           (r = TAILQ_FIRST(&a->waiting))) {
+    while ((!a->conf->max_inflight || a->n_running < a->conf->max_inflight) && (r = TAILQ_FIRST(&a->waiting))) {
         dequeue(a, r);
         run(a, r);
     }
@@ -142,8 +141,8 @@ static void time_out(struct admission *a, struct req *r)
     }
     score_add64(&a->score->timed_out, 1);
     struct span method = req_span(r, r->method), target = req_span(r, r->target);
-    log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"", (int)method.n,
-                method.p, (int)(target.n < 400 ? target.n : 400), target.p);
+    log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"", (int)method.n, method.p,
+                (int)(target.n < 400 ? target.n : 400), target.p);
     resp_own(r); /* the handler forgets it before the answer is cut */
     inner_of(r)->ops->on_end(r, REQ_END_REQUEST_TIMEOUT);
     if (r->state < REQ_STARTED)

@@ -16,10 +16,10 @@ enum req_end {
     REQ_END_COMPLETE,     /* the whole answer was given to the kernel, or waits in a buffer below the high mark */
     REQ_END_CLIENT_GONE,  /* reset, EOF inside the body, write time-out, or req_abandon() */
     REQ_END_BODY_TIMEOUT, /* the body stopped coming; the connection is closed (408 was sent if nothing had been) */
-    REQ_END_BODY_BAD,     /* chunk framing was wrong, or the body passed limit_request_body (400/413 sent if possible) */
+    REQ_END_BODY_BAD, /* chunk framing was wrong, or the body passed limit_request_body (400/413 sent if possible) */
     REQ_END_REQUEST_TIMEOUT, /* http.request_timeout: answered for the handler, whose work should be cancelled */
-    REQ_END_ABORTED,      /* resp_abort() was called */
-    REQ_END_SHUTDOWN,     /* the worker stops now */
+    REQ_END_ABORTED, /* resp_abort() was called */
+    REQ_END_SHUTDOWN, /* the worker stops now */
 };
 
 struct handler_ops {

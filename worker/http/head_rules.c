@@ -15,12 +15,31 @@
 #define MAX_LENGTH_DIGITS 18 /* below 2^63, without a check for overflow */
 
 enum rule {
-    HOST_MISSING, HOST_REPEATED, HOST_INVALID,
-    TARGET_FORM, TARGET_BYTE, TARGET_ESCAPE, TARGET_SCHEME, TARGET_AUTHORITY, TARGET_USERINFO, CONNECT,
+    HOST_MISSING,
+    HOST_REPEATED,
+    HOST_INVALID,
+    TARGET_FORM,
+    TARGET_BYTE,
+    TARGET_ESCAPE,
+    TARGET_SCHEME,
+    TARGET_AUTHORITY,
+    TARGET_USERINFO,
+    CONNECT,
     METHOD_INVALID,
-    CODING_VERSION, CODING_WITH_LENGTH, CODING_REPEATED, CODING_NOT_LAST, CODING_UNKNOWN,
-    LENGTH_REPEATED, LENGTH_INVALID, BODY_TOO_LARGE,
-    TYPE_REPEATED, FRAMING_LOOKALIKE, SCHEME_CONTRADICTORY, EXPECTATION, CONNECTION_FIELD, TE_INVALID,
+    CODING_VERSION,
+    CODING_WITH_LENGTH,
+    CODING_REPEATED,
+    CODING_NOT_LAST,
+    CODING_UNKNOWN,
+    LENGTH_REPEATED,
+    LENGTH_INVALID,
+    BODY_TOO_LARGE,
+    TYPE_REPEATED,
+    FRAMING_LOOKALIKE,
+    SCHEME_CONTRADICTORY,
+    EXPECTATION,
+    CONNECTION_FIELD,
+    TE_INVALID,
     N_RULES
 };
 
@@ -71,9 +90,9 @@ const struct refusal *head_rules_named(const char *name)
 
 int head_rules_known(struct span name)
 {
-#define IS(text, field) \
+#define IS(text, field)                              \
     if (memcmp(name.p, text, sizeof(text) - 1) == 0) \
-        return field
+    return field
     switch (name.n) {
     case 2:
         IS("te", FIELD_TE);

@@ -27,8 +27,9 @@ static inline enum own_field own_field_of(struct span name)
     case 7:
         return span_ieq(name, SPAN("upgrade")) ? OWN_UPGRADE : OWN_NONE;
     case 10:
-        return span_ieq(name, SPAN("connection")) ? OWN_CONNECTION
-               : span_ieq(name, SPAN("keep-alive")) ? OWN_HOP_BY_HOP : OWN_NONE;
+        return span_ieq(name, SPAN("connection"))   ? OWN_CONNECTION
+               : span_ieq(name, SPAN("keep-alive")) ? OWN_HOP_BY_HOP
+                                                    : OWN_NONE;
     case 14:
         return span_ieq(name, SPAN("content-length")) ? OWN_CONTENT_LENGTH : OWN_NONE;
     case 16:

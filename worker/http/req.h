@@ -37,9 +37,21 @@ enum http_version { HTTP_1_0, HTTP_1_1, HTTP_2 };
 
 /* Fields that the server itself looks at; req->known[] has the index of the first one of each + 1, 0 = absent. */
 enum known_field {
-    FIELD_HOST, FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING, FIELD_CONNECTION, FIELD_EXPECT, FIELD_UPGRADE, FIELD_TE,
-    FIELD_FORWARDED, FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_PROTO, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PORT,
-    FIELD_REFERER, FIELD_USER_AGENT, FIELD_AUTHORIZATION,
+    FIELD_HOST,
+    FIELD_CONTENT_LENGTH,
+    FIELD_TRANSFER_ENCODING,
+    FIELD_CONNECTION,
+    FIELD_EXPECT,
+    FIELD_UPGRADE,
+    FIELD_TE,
+    FIELD_FORWARDED,
+    FIELD_X_FORWARDED_FOR,
+    FIELD_X_FORWARDED_PROTO,
+    FIELD_X_FORWARDED_HOST,
+    FIELD_X_FORWARDED_PORT,
+    FIELD_REFERER,
+    FIELD_USER_AGENT,
+    FIELD_AUTHORIZATION,
     N_KNOWN_FIELDS
 };
 
@@ -76,51 +88,51 @@ struct req {
     struct piece target;     /* as received */
     struct piece path;       /* absolute path part of the target, not decoded; "*" for OPTIONS * */
     struct piece query;      /* behind '?', may be empty */
-    struct piece protocol;   /* HTTP/2, method CONNECT: what is to be spoken (RFC 8441), "websocket"; n = 0: not that */
+    struct piece protocol; /* HTTP/2, method CONNECT: what is to be spoken (RFC 8441), "websocket"; n = 0: not that */
     struct field *fields;
     uint32_t n_fields, cap_fields;
     uint16_t known[N_KNOWN_FIELDS];
-    bool keep_alive;         /* decided at the end of the head, cleared when the answer closes */
-    bool expect_continue;    /* 100-continue asked for and not sent yet */
-    bool is_head;            /* method HEAD */
-    bool te_trailers;        /* TE: trailers */
+    bool keep_alive; /* decided at the end of the head, cleared when the answer closes */
+    bool expect_continue; /* 100-continue asked for and not sent yet */
+    bool is_head; /* method HEAD */
+    bool te_trailers; /* TE: trailers */
 
     /* who and where; after PROXY protocol and trusted forwarded fields */
     const struct endpoint *client; /* NULL = Unix socket; into the connection, or own_client */
     const struct endpoint *server;
-    struct endpoint *own_client;   /* set by forwarded; freed with the request */
-    bool https;                    /* scheme */
+    struct endpoint *own_client; /* set by forwarded; freed with the request */
+    bool https; /* scheme */
 
     /* body */
-    struct buf body;               /* received and not yet taken */
-    uint64_t body_received;        /* bytes so far, without framing */
-    int64_t content_length;        /* -1 = none */
+    struct buf body; /* received and not yet taken */
+    uint64_t body_received; /* bytes so far, without framing */
+    int64_t content_length; /* -1 = none */
     bool chunked;
-    bool body_complete;            /* all of it was received */
-    bool body_lost;                /* the client went away before it was complete */
+    bool body_complete; /* all of it was received */
+    bool body_lost; /* the client went away before it was complete */
 
     /* answer */
     enum req_state state;
-    uint16_t status;               /* 0 = none yet */
-    uint64_t sent_body;            /* body bytes of the answer, without framing */
-    int64_t answer_length;         /* Content-Length of the answer; -1 = none given */
-    bool answer_empty;             /* no body bytes on the wire: HEAD, 204, 304 */
-    bool answer_trailers;          /* resp_trailers() calls will follow the body */
-    bool lends;                    /* the handler's word for the present resp_body(): see RESP_LEND_MIN */
-    bool answer_unbound;           /* more body was given than fits: end at once, whatever waits to be sent */
-    uint64_t started_ns;           /* clock_ns() at the end of the head */
-    uint64_t begun_ns;             /* when the handler began with it after a wait; 0: at once, as far as known */
-    uint64_t answered_ns;          /* of resp_start(), noted only if log.slow_request is set; else 0 */
-    struct encoding *encoding;     /* compress.h; NULL: the answer goes out as it is */
-    struct buf logged_fields;      /* fields of the answer, "name\0value\0", kept only if the access log asks */
+    uint16_t status; /* 0 = none yet */
+    uint64_t sent_body; /* body bytes of the answer, without framing */
+    int64_t answer_length; /* Content-Length of the answer; -1 = none given */
+    bool answer_empty; /* no body bytes on the wire: HEAD, 204, 304 */
+    bool answer_trailers; /* resp_trailers() calls will follow the body */
+    bool lends; /* the handler's word for the present resp_body(): see RESP_LEND_MIN */
+    bool answer_unbound; /* more body was given than fits: end at once, whatever waits to be sent */
+    uint64_t started_ns; /* clock_ns() at the end of the head */
+    uint64_t begun_ns; /* when the handler began with it after a wait; 0: at once, as far as known */
+    uint64_t answered_ns; /* of resp_start(), noted only if log.slow_request is set; else 0 */
+    struct encoding *encoding; /* compress.h; NULL: the answer goes out as it is */
+    struct buf logged_fields; /* fields of the answer, "name\0value\0", kept only if the access log asks */
 
     struct conn *conn;
     const struct listener *listener;
-    const struct resp_ops *ops;    /* how h1 or h2 sends the answer */
-    void *proto;                   /* h1_conn or h2_stream */
+    const struct resp_ops *ops; /* how h1 or h2 sends the answer */
+    void *proto; /* h1_conn or h2_stream */
     struct handler *handler;
     struct req_turn turn;
-    void *user;                    /* the handler's own */
+    void *user; /* the handler's own */
 };
 
 static inline struct span req_span(const struct req *r, struct piece at)

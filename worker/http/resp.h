@@ -21,11 +21,11 @@ struct req;
 
 enum resp_result {
     RESP_SENT,      /* taken; go on */
-    RESP_LATER,     /* taken, but the buffer is above its high mark: wait for on_drained (or on_end if it was the last) */
-    RESP_GONE,      /* the client is gone, nothing was taken; on_end was or will be called */
+    RESP_LATER, /* taken, but the buffer is above its high mark: wait for on_drained (or on_end if it was the last) */
+    RESP_GONE, /* the client is gone, nothing was taken; on_end was or will be called */
     RESP_BAD_FIELD, /* resp_start, resp_trailers: a field name is no token or a value has a control character; nothing sent */
-    RESP_BAD_STATUS,/* resp_start: not 200..999; nothing sent */
-    RESP_TOO_LONG,  /* more body than Content-Length: what fits was sent, then the connection closes; on_end was called */
+    RESP_BAD_STATUS, /* resp_start: not 200..999; nothing sent */
+    RESP_TOO_LONG, /* more body than Content-Length: what fits was sent, then the connection closes; on_end was called */
     RESP_TOO_SHORT, /* less body than Content-Length at the end: the connection is cut; on_end was called */
     RESP_NO_MEMORY, /* the connection is cut; on_end was called */
 };
@@ -39,7 +39,7 @@ struct resp_head {
     const struct resp_field *fields;
     size_t n_fields;
     bool trailers; /* resp_trailers() calls follow the body */
-    bool dynamic;  /* made by an application: may be compressed, see compress.h */
+    bool dynamic; /* made by an application: may be compressed, see compress.h */
 };
 
 /* Once per request. Fields connection: close, content-length, date, server are honoured; transfer-encoding and other
@@ -73,7 +73,8 @@ enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_
  * head->fields are checked as by resp_start(). Only before resp_start() and with the whole body received (asserted).
  * RESP_SENT or RESP_LATER: done, *ret_conn is that connection. RESP_GONE: on_end was or will be called. Otherwise nothing was sent. */
 enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
-                              const struct proto_ops *proto, void *proto_data, struct conn **ret_conn) __attribute__((warn_unused_result));
+                              const struct proto_ops *proto, void *proto_data, struct conn **ret_conn)
+    __attribute__((warn_unused_result));
 
 /* A short plain-text answer by the server itself with Connection: close; only before resp_start() (asserted).
  * on_end(REQ_END_COMPLETE) is called. */
@@ -121,10 +122,10 @@ struct resp_ops {
                                 const struct proto_ops *proto, void *proto_data, struct conn **ret_conn);
     void (*abort)(struct req *r);
     void (*flush)(struct req *r); /* resp_flush() */
-    void (*own)(struct req *r);   /* resp_own() */
+    void (*own)(struct req *r); /* resp_own() */
     void (*want_body)(struct req *r); /* req_body_want() */
     void (*took_body)(struct req *r); /* after req_body_take(): the queue has room again */
-    void (*abandon)(struct req *r);   /* req_abandon() */
+    void (*abandon)(struct req *r); /* req_abandon() */
 };
 
 /* Reason phrase of a status, "" if unknown (IANA HTTP Status Code Registry). */

@@ -93,8 +93,20 @@ static bool ext_may_end(enum ext_state state)
 /* Trailer fields that say something about framing, routing, the connection or who is asking: they come too late to be
  * obeyed, and a peer that merges them would (RFC 9110 6.5.1). */
 static const char *const forbidden[] = {
-    "transfer-encoding", "content-length", "host", "connection", "te", "trailer", "upgrade", "expect",
-    "content-encoding", "content-range", "authorization", "proxy-authorization", "cookie", "max-forwards",
+    "transfer-encoding",
+    "content-length",
+    "host",
+    "connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "content-encoding",
+    "content-range",
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "max-forwards",
 };
 
 static bool is_forbidden(const char *name, size_t n)

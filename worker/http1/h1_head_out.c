@@ -192,8 +192,7 @@ static bool body_forces_close(const struct req *r, bool whole)
 {
     if (r->body_complete)
         return false;
-    return r->expect_continue ||
-           (whole && r->content_length > (int64_t)r->body_received + (int64_t)H1_DRAIN_MAX);
+    return r->expect_continue || (whole && r->content_length > (int64_t)r->body_received + (int64_t)H1_DRAIN_MAX);
 }
 
 static char *put_own_fields(struct h1_req *hr, char *w)

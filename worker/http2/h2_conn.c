@@ -33,7 +33,7 @@ static void close_now(struct h2_conn *h)
     struct h2_stream *s;
     h->state = H2_CLOSED;
     conn_close(h->conn);
-    TAILQ_FOREACH(s, &h->streams, all)
+    TAILQ_FOREACH (s, &h->streams, all)
         h2_stream_lost(s, REQ_END_CLIENT_GONE);
 }
 
@@ -266,7 +266,7 @@ static void h2_gone(struct conn *c, enum conn_end why)
         return;
     nghttp2_session_del(h->session);
     h->session = NULL;
-    TAILQ_FOREACH(s, &h->streams, all)
+    TAILQ_FOREACH (s, &h->streams, all)
         h2_stream_lost(s, why == CONN_END_SHUTDOWN ? REQ_END_SHUTDOWN : REQ_END_CLIENT_GONE);
     while ((s = TAILQ_FIRST(&h->streams)))
         h2_stream_free(s);

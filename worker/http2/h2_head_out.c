@@ -142,15 +142,18 @@ int h2_interim_submit(struct h2_stream *s, unsigned status, const struct resp_fi
         return -1;
     char *p = (char *)(nv + n + 1);
     int len = sprintf(p, "%u", status);
-    nv[k++] = (nghttp2_nv){ .name = (uint8_t *)(uintptr_t) ":status", .namelen = 7, .value = (uint8_t *)p,
-                            .valuelen = (size_t)len };
+    nv[k++] = (nghttp2_nv){
+        .name = (uint8_t *)(uintptr_t)":status", .namelen = 7, .value = (uint8_t *)p, .valuelen = (size_t)len
+    };
     p += len;
     for (size_t i = 0; i < n; i++) {
         struct span value = span_trim(fields[i].value);
         if (own_field_of(fields[i].name) != OWN_NONE)
             continue;
-        nv[k++] = (nghttp2_nv){ .name = (uint8_t *)p, .namelen = fields[i].name.n,
-                                .value = (uint8_t *)(uintptr_t)value.p, .valuelen = value.n };
+        nv[k++] = (nghttp2_nv){ .name = (uint8_t *)p,
+                                .namelen = fields[i].name.n,
+                                .value = (uint8_t *)(uintptr_t)value.p,
+                                .valuelen = value.n };
         p = put_lower(p, fields[i].name);
     }
     int failed = nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, s->id, NULL, nv, k, NULL);

@@ -13,7 +13,7 @@
 #define FAULTS 100, 20
 #define EARNED 4
 #define EARNED_MOST 100000 /* DATA may be far ahead of those who read it */
-#define WORTH 256    /* bytes of DATA */
+#define WORTH 256 /* bytes of DATA */
 #define SETTINGS_COST 5 /* all streams may have to be looked at */
 #define DATA_HEAD 9
 #define MAX_OVERHEAD_RATIO 4

@@ -202,7 +202,7 @@ static void watch_stalled(struct h2_conn *h)
 {
     struct net *net = h->conn->net;
     struct h2_stream *s;
-    TAILQ_FOREACH(s, &h->streams, all) {
+    TAILQ_FOREACH (s, &h->streams, all) {
         if (!s->pending || s->stalling || s->closed)
             continue;
         s->stalling = true;

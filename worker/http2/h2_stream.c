@@ -122,7 +122,9 @@ void h2_stream_free(struct h2_stream *s)
         h2_stream_memory_free(s);
         return;
     }
-    struct h2_stream kept = { .req = s->req, .head = s->head, .out = s->out, .nv_room = s->nv_room, .nv_cap = s->nv_cap };
+    struct h2_stream kept = {
+        .req = s->req, .head = s->head, .out = s->out, .nv_room = s->nv_room, .nv_cap = s->nv_cap
+    };
     *s = kept;
     SLIST_INSERT_HEAD(&sh->free, s, free);
     sh->n_free++;

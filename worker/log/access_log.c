@@ -37,14 +37,14 @@ enum sink { SINK_FILE, SINK_STREAM, SINK_SOCKET, SINK_DAEMON };
 
 struct access_log {
     struct log_format format;
-    char *path;        /* NULL: standard output, or the daemon */
+    char *path; /* NULL: standard output, or the daemon */
     struct log_daemon *daemon;
     int fd;
-    bool owned;        /* fd is ours to close */
+    bool owned; /* fd is ours to close */
     enum sink sink;
-    struct buf out;    /* lines; after a short write the first may have lost its beginning */
+    struct buf out; /* lines; after a short write the first may have lost its beginning */
     uint64_t dropped, told; /* lines lost: all, and those that the error log has */
-    bool broken;       /* that it cannot be written to was told */
+    bool broken; /* that it cannot be written to was told */
     struct access_time time;
 };
 
@@ -213,8 +213,7 @@ static size_t write_some(struct access_log *log, struct span s)
         s.n = whole_lines(s, PIPE_BUF);
     }
     do
-        n = log->sink == SINK_SOCKET ? send(log->fd, s.p, s.n, MSG_DONTWAIT | MSG_NOSIGNAL)
-                                     : write(log->fd, s.p, s.n);
+        n = log->sink == SINK_SOCKET ? send(log->fd, s.p, s.n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(log->fd, s.p, s.n);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN)
         tell_broken(log, strerror(errno));

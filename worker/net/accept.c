@@ -154,8 +154,16 @@ static void stand_aside(struct acceptor *a)
 static bool is_peer_error(int error)
 {
     switch (error) {
-    case ECONNABORTED: case EINTR: case EPROTO: case EPERM: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN: case ENONET:
-    case EHOSTUNREACH: case ENETUNREACH:
+    case ECONNABORTED:
+    case EINTR:
+    case EPROTO:
+    case EPERM:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
         return true;
     default:
         return false;
@@ -339,7 +347,8 @@ static void set_options(int fd, unsigned keepalive_ms)
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
 }
 
-struct acceptor *acceptor_new(struct net *net, const struct listener *listeners, size_t n, const struct scoreboard *board)
+struct acceptor *acceptor_new(struct net *net, const struct listener *listeners, size_t n,
+                              const struct scoreboard *board)
 {
     struct acceptor *a = calloc(1, sizeof *a + n * sizeof a->doors[0]);
     if (!a)

@@ -106,7 +106,7 @@ void net_shutdown(struct net *net)
 {
     struct conn *c;
     net->draining = true;
-    TAILQ_FOREACH(c, &net->conns, all) {
+    TAILQ_FOREACH (c, &net->conns, all) {
         if (c->state == CONN_OPEN)
             c->proto->on_shutdown(c);
     }
@@ -124,7 +124,7 @@ void net_done(struct net *net)
 {
     struct conn *c;
     net->draining = true;
-    TAILQ_FOREACH(c, &net->conns, all)
+    TAILQ_FOREACH (c, &net->conns, all)
         conn_die(c, CONN_END_SHUTDOWN);
     sweep(net);
     assert(TAILQ_EMPTY(&net->conns));

@@ -44,7 +44,7 @@ enum conn_state {
     CONN_OPEN,
     CONN_FLUSHING,  /* close when the output is sent */
     CONN_LINGERING, /* sending side ended; input is thrown away for a while so that the peer can read our last answer */
-    CONN_DEAD       /* queued for the sweep */
+    CONN_DEAD /* queued for the sweep */
 };
 
 enum conn_write { CONN_SENT, CONN_LATER, CONN_GONE };
@@ -67,29 +67,29 @@ struct conn {
     const struct listener *listener;
 
     struct event read_event, write_event;
-    unsigned n_left;     /* applications that work on for requests that are lost: conn_count_left() */
-    bool paused;         /* by conn_pause() */
-    bool readable;       /* an event came while reading was paused, or reading stopped before the socket was empty */
-    bool peer_hup;       /* the peer's end was seen coming: read until it */
+    unsigned n_left; /* applications that work on for requests that are lost: conn_count_left() */
+    bool paused; /* by conn_pause() */
+    bool readable; /* an event came while reading was paused, or reading stopped before the socket was empty */
+    bool peer_hup; /* the peer's end was seen coming: read until it */
     bool peer_eof;
-    bool wrote;          /* the socket took bytes since the last read: an error on it would have shown */
-    bool linger;         /* set by the protocol: input may be left unread when it closes */
-    bool shared;         /* set by the protocol: many requests have it at a time, so none of them may close or take it */
-    bool writing;        /* write_event is added */
-    bool over_high;      /* a write said CONN_LATER: on_drained is owed */
+    bool wrote; /* the socket took bytes since the last read: an error on it would have shown */
+    bool linger; /* set by the protocol: input may be left unread when it closes */
+    bool shared; /* set by the protocol: many requests have it at a time, so none of them may close or take it */
+    bool writing; /* write_event is added */
+    bool over_high; /* a write said CONN_LATER: on_drained is owed */
     bool flush_queued, again_queued;
-    uint8_t doubt_age;   /* 0: not in doubt; 1, 2: in net->doubts[0], [1] */
-    bool sized;          /* its send buffer was looked at: conn_writev_lent() */
-    bool file_short;     /* the file ended before file_left was 0; the connection was aborted */
+    uint8_t doubt_age; /* 0: not in doubt; 1, 2: in net->doubts[0], [1] */
+    bool sized; /* its send buffer was looked at: conn_writev_lent() */
+    bool file_short; /* the file ended before file_left was 0; the connection was aborted */
     uint32_t linger_left; /* bytes that will still be thrown away */
-    uint8_t end;         /* enum conn_end, once dead */
+    uint8_t end; /* enum conn_end, once dead */
 
-    struct buf in;       /* bytes not used by the protocol yet */
-    struct buf out;      /* bytes not taken by the socket yet */
-    struct span lent;    /* the caller's bytes, to be sent behind `out`; n = 0: none */
+    struct buf in; /* bytes not used by the protocol yet */
+    struct buf out; /* bytes not taken by the socket yet */
+    struct span lent; /* the caller's bytes, to be sent behind `out`; n = 0: none */
     char behind[CONN_BEHIND_MAX]; /* to be sent behind `lent` */
     uint8_t n_behind;
-    int file_fd;         /* -1, or a file to be sent behind `out` */
+    int file_fd; /* -1, or a file to be sent behind `out` */
     off_t file_at;
     uint64_t file_left;
     uint64_t deferred_since_ns; /* when the oldest byte of a deferred write came; 0 = none */
@@ -97,9 +97,9 @@ struct conn {
     struct deadline deadline;
     struct deadline write_deadline; /* armed while output waits; write_timeout without progress aborts */
 
-    union conn_addr peer;           /* after PROXY protocol: what it said */
+    union conn_addr peer; /* after PROXY protocol: what it said */
     union conn_addr local;
-    void *user;          /* the handler's own, released by handler_ops.on_conn_close */
+    void *user; /* the handler's own, released by handler_ops.on_conn_close */
     TAILQ_ENTRY(conn) all;
     SLIST_ENTRY(conn) dead, flush, again, doubt;
 };
@@ -109,33 +109,34 @@ struct net {
     struct event_base *base;
     const struct conf *conf;
     struct score *score;
-    struct handler *handler;    /* who answers requests */
+    struct handler *handler; /* who answers requests */
     const struct proto_ops *(*choose_proto)(struct conn *c); /* worker/protocols.c */
     const struct proto_ops *not_tls; /* answers those who do not speak TLS where they must; NULL: they are cut */
-    struct tls *tls;            /* NULL: nothing listens with TLS */
+    struct tls *tls; /* NULL: nothing listens with TLS */
     struct access_log *access_log; /* opaque here, like the next */
     struct compressor *compressor; /* NULL: answers are not compressed */
-    uint64_t slow_ns;           /* log.slow_request; UINT64_MAX: off */
+    uint64_t slow_ns; /* log.slow_request; UINT64_MAX: off */
     struct wheel wheel;
     bool draining;
     unsigned n_conns;
-    char *scratch;              /* shared input buffer */
+    char *scratch; /* shared input buffer */
     size_t scratch_size;
     TAILQ_HEAD(conn_list, conn) conns;
     SLIST_HEAD(conn_dead, conn) dead;
     SLIST_HEAD(conn_flush, conn) flush;
     SLIST_HEAD(conn_again, conn) again; /* to be looked at in the next turn: replay, reading on, writing on */
-    SLIST_HEAD(conn_doubts, conn) doubts[2]; /* read from, maybe with an error behind the bytes: since this call of
+    SLIST_HEAD(conn_doubts, conn)
+    doubts[2]; /* read from, maybe with an error behind the bytes: since this call of
                                               * net_turn(), since the one before */
-    bool doubt_waits;           /* again_event is active for the sake of doubts[1] */
-    struct event again_event;   /* active while `again` is not empty */
-    struct acceptor *acceptor;  /* told when a connection is gone; NULL: none */
-    void *proto_shared;         /* what the protocol keeps once for all connections */
+    bool doubt_waits; /* again_event is active for the sake of doubts[1] */
+    struct event again_event; /* active while `again` is not empty */
+    struct acceptor *acceptor; /* told when a connection is gone; NULL: none */
+    void *proto_shared; /* what the protocol keeps once for all connections */
     void (*proto_shared_free)(void *proto_shared);
     const struct proto_ops *http2; /* who takes over where HTTP/2 begins without TLS; NULL: nobody */
-    void *h2_shared;            /* likewise of HTTP/2, from the first connection on */
+    void *h2_shared; /* likewise of HTTP/2, from the first connection on */
     void (*h2_shared_free)(void *h2_shared);
-    void *ws_shared;            /* likewise of WebSockets, from the first one on */
+    void *ws_shared; /* likewise of WebSockets, from the first one on */
     void (*ws_shared_free)(void *ws_shared);
     void (*on_empty)(void *arg);
     void *on_empty_arg;

@@ -13,9 +13,9 @@ struct event_base;
 #define WHEEL_TICK_MS 256
 
 struct deadline {
-    uint64_t at_ms;   /* clock_ms() when it is due; 0 = not armed */
+    uint64_t at_ms; /* clock_ms() when it is due; 0 = not armed */
     uint64_t slot_tick; /* when its slot comes up */
-    uint32_t slot;    /* + 1; 0 = in no slot */
+    uint32_t slot; /* + 1; 0 = in no slot */
     void (*fn)(struct deadline *d);
     TAILQ_ENTRY(deadline) link;
 };
@@ -23,9 +23,9 @@ struct deadline {
 struct wheel {
     struct event_base *base;
     struct event tick;
-    uint64_t now_ms;  /* of the last tick */
+    uint64_t now_ms; /* of the last tick */
     uint64_t tick_no; /* the last one that was worked off */
-    unsigned armed;   /* entries in slots */
+    unsigned armed; /* entries in slots */
     TAILQ_HEAD(wheel_slot, deadline) slots[WHEEL_SLOTS];
 };
 

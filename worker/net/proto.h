@@ -7,9 +7,9 @@
 struct conn;
 
 enum conn_end {
-    CONN_END_CLOSED,  /* by us, after everything was sent */
+    CONN_END_CLOSED, /* by us, after everything was sent */
     CONN_END_ABORTED, /* by us, at once */
-    CONN_END_RESET,   /* by the peer, or an error on the socket */
+    CONN_END_RESET, /* by the peer, or an error on the socket */
     CONN_END_SHUTDOWN /* the worker stops now */
 };
 

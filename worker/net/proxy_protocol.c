@@ -127,10 +127,8 @@ static const struct {
     unsigned short length;
     void (*take)(const unsigned char *p, struct proxy_header *ret);
 } families[] = {
-    { 0x00, 0, NULL },
-    { 0x11, 12, take_inet },   { 0x12, 12, NULL },
-    { 0x21, 36, take_inet6 },  { 0x22, 36, NULL },
-    { 0x31, 216, take_unix },  { 0x32, 216, NULL },
+    { 0x00, 0, NULL },  { 0x11, 12, take_inet },  { 0x12, 12, NULL },  { 0x21, 36, take_inet6 },
+    { 0x22, 36, NULL }, { 0x31, 216, take_unix }, { 0x32, 216, NULL },
 };
 
 static bool take_addresses(unsigned char code, const unsigned char *p, size_t n, struct proxy_header *ret)

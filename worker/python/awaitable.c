@@ -16,8 +16,7 @@ enum kind {
 };
 
 struct ready {
-    PyObject_HEAD
-    PyObject *value;
+    PyObject_HEAD PyObject *value;
     struct awaitables *owner;
     enum kind kind;
 };

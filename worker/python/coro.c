@@ -87,8 +87,7 @@ PyObject *coro_throw_argument(PyObject *const *args, Py_ssize_t n)
     } else if (PyExceptionClass_Check(type)) {
         exc = instantiate(type, value);
     } else {
-        PyErr_Format(PyExc_TypeError,
-                     "exceptions must be classes or instances deriving from BaseException, not %s",
+        PyErr_Format(PyExc_TypeError, "exceptions must be classes or instances deriving from BaseException, not %s",
                      Py_TYPE(type)->tp_name);
         return NULL;
     }

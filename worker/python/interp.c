@@ -41,8 +41,8 @@ static int why_exception(char **ret_why)
 
 static int why_status(char **ret_why, PyStatus status)
 {
-    return why(ret_why, "Python does not start: %s%s%s", status.func ? status.func : "",
-               status.func ? ": " : "", status.err_msg ? status.err_msg : "no reason given");
+    return why(ret_why, "Python does not start: %s%s%s", status.func ? status.func : "", status.func ? ": " : "",
+               status.err_msg ? status.err_msg : "no reason given");
 }
 
 static bool exists(const char *folder, const char *name)
@@ -190,9 +190,7 @@ static int enter_sub_interpreter(char **ret_why)
     PyThreadState_Clear(initial);
     PyThreadState_Delete(initial);
     if (PyGILState_GetThisThreadState() != ours)
-        return why(
-            ret_why,
-            "this Python does not let go of the main interpreter: set \"interpreter = main\"");
+        return why(ret_why, "this Python does not let go of the main interpreter: set \"interpreter = main\"");
     return 0;
 }
 
@@ -217,16 +215,14 @@ static int prepare(const struct conf_app *conf, bool sub)
 {
     PyObject *module = pystate_run("_tine_interp", interp_py);
     PyObject *path = module ? path_list(conf) : NULL;
-    PyObject *r =
-        path ? PyObject_CallMethod(module, "prepare", "OO", sub ? Py_True : Py_False, path) : NULL;
+    PyObject *r = path ? PyObject_CallMethod(module, "prepare", "OO", sub ? Py_True : Py_False, path) : NULL;
     Py_XDECREF(r);
     Py_XDECREF(path);
     Py_XDECREF(module);
     return r ? 0 : -1;
 }
 
-int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter,
-                 char **ret_why)
+int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
 {
     *ret_why = NULL;
     if (start_python(conf, ret_why))

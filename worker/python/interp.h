@@ -19,8 +19,8 @@ struct interp {
  * importable there. In a sub-interpreter os.fork raises a clear error and multiprocessing starts by
  * spawn. sys.path: chdir ("" is not used; the working directory itself), pythonpath, then Python's.
  * sys.argv = ["tine"]. 0, or -1 with *ret_why allocated by malloc. */
-int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter,
-                 char **ret_why) __attribute__((warn_unused_result));
+int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
+    __attribute__((warn_unused_result));
 
 /* The end of a worker, GIL held: threading._shutdown(), atexit functions, standard streams flushed.
  * The process must _exit() afterwards; interpreters are not finalised (daemon threads would abort

@@ -23,8 +23,8 @@ static int descriptor(struct pyloop *loop, PyObject *file)
         Py_XDECREF(r);
     }
     if (!number) {
-        if (PyErr_ExceptionMatches(PyExc_AttributeError) ||
-            PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError))
+        if (PyErr_ExceptionMatches(PyExc_AttributeError) || PyErr_ExceptionMatches(PyExc_TypeError) ||
+            PyErr_ExceptionMatches(PyExc_ValueError))
             PyErr_Format(PyExc_ValueError, "Invalid file object: %R", file);
         return -1;
     }
@@ -180,8 +180,7 @@ PyObject *loop_remove_watch(struct pyloop *loop, int kind, PyObject *file)
 /* The master speaks to its workers with these, and Tine's own code acts on them. */
 static bool is_server_signal(int number)
 {
-    static const int signals[] = { SIGTERM, SIGINT,  SIGQUIT, SIGHUP,  SIGUSR1,
-                                   SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH };
+    static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH };
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (signals[i] == number)
             return true;
@@ -234,8 +233,7 @@ PyObject *loop_add_signal(struct pyloop *loop, PyObject *const *args, Py_ssize_t
     if (number < 0 || loop_check_closed(loop) || loop_check_thread(loop))
         return NULL;
     if (loop->reserves_signals && is_server_signal(number))
-        return PyErr_Format(PyExc_RuntimeError,
-                            "signal %d belongs to the server: tine handles it for its workers",
+        return PyErr_Format(PyExc_RuntimeError, "signal %d belongs to the server: tine handles it for its workers",
                             number);
     struct signal_watch *w = signal_make(loop, number);
     PyObject *handle = w ? loop_handle_new(loop, NULL, args[1], args + 2, n - 2, NULL) : NULL;

@@ -15,8 +15,7 @@ static Py_ssize_t slot_offset(PyObject *type, const char *name)
     if (!descr)
         return -1;
     Py_ssize_t offset = -1;
-    if (Py_IS_TYPE(descr, &PyMemberDescr_Type) &&
-        ((PyMemberDescrObject *)descr)->d_member->type == T_OBJECT_EX)
+    if (Py_IS_TYPE(descr, &PyMemberDescr_Type) && ((PyMemberDescrObject *)descr)->d_member->type == T_OBJECT_EX)
         offset = ((PyMemberDescrObject *)descr)->d_member->offset;
     else
         PyErr_Format(PyExc_ImportError, "%R has no slot %s", type, name);
@@ -73,21 +72,17 @@ static PyObject *args_tuple(PyObject *const *args, Py_ssize_t n)
 }
 
 /* Through asyncio's __init__, which keeps the stack that made the handle. */
-static PyObject *new_debug(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *args,
-                           PyObject *context)
+static PyObject *new_debug(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *args, PyObject *context)
 {
     PyObject *self = (PyObject *)loop;
     if (!context)
         context = Py_None;
     if (!when)
-        return PyObject_CallFunctionObjArgs((PyObject *)loop->st->handle_type, callback, args, self,
-                                            context, NULL);
-    return PyObject_CallFunctionObjArgs((PyObject *)loop->st->timer_type, when, callback, args,
-                                        self, context, NULL);
+        return PyObject_CallFunctionObjArgs((PyObject *)loop->st->handle_type, callback, args, self, context, NULL);
+    return PyObject_CallFunctionObjArgs((PyObject *)loop->st->timer_type, when, callback, args, self, context, NULL);
 }
 
-static PyObject *new_plain(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *args,
-                           PyObject *context)
+static PyObject *new_plain(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *args, PyObject *context)
 {
     const struct handle_layout *at = &loop->st->layout;
     PyTypeObject *type = when ? loop->st->timer_type : loop->st->handle_type;
@@ -100,8 +95,7 @@ static PyObject *new_plain(struct pyloop *loop, PyObject *when, PyObject *callba
     HANDLE_SLOT(h, at->loop) = Py_NewRef((PyObject *)loop);
     HANDLE_SLOT(h, at->source_traceback) = Py_NewRef(Py_None);
     HANDLE_SLOT(h, at->repr) = Py_NewRef(Py_None);
-    HANDLE_SLOT(h, at->context) =
-        context && context != Py_None ? Py_NewRef(context) : PyContext_CopyCurrent();
+    HANDLE_SLOT(h, at->context) = context && context != Py_None ? Py_NewRef(context) : PyContext_CopyCurrent();
     if (when) {
         HANDLE_SLOT(h, at->when) = Py_NewRef(when);
         HANDLE_SLOT(h, at->scheduled) = Py_NewRef(Py_False);
@@ -111,8 +105,8 @@ static PyObject *new_plain(struct pyloop *loop, PyObject *when, PyObject *callba
     return h;
 }
 
-PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callback,
-                          PyObject *const *args, Py_ssize_t n, PyObject *context)
+PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *const *args, Py_ssize_t n,
+                          PyObject *context)
 {
     PyObject *tuple = args_tuple(args, n);
     if (!tuple)
@@ -168,8 +162,7 @@ static PyObject *call_in(PyObject *context, PyObject *callback, PyObject *args)
 {
     if (PyContext_Enter(context))
         return NULL;
-    PyObject *r = PyObject_Vectorcall(callback, ((PyTupleObject *)args)->ob_item,
-                                      PyTuple_GET_SIZE(args), NULL);
+    PyObject *r = PyObject_Vectorcall(callback, ((PyTupleObject *)args)->ob_item, PyTuple_GET_SIZE(args), NULL);
     if (PyContext_Exit(context))
         Py_CLEAR(r);
     return r;
@@ -177,8 +170,7 @@ static PyObject *call_in(PyObject *context, PyObject *callback, PyObject *args)
 
 /* A context that is not contextvars.Context, or arguments that somebody replaced: as asyncio's
  * Python does it. */
-static PyObject *call_loosely(struct pystate *st, PyObject *context, PyObject *callback,
-                              PyObject *args)
+static PyObject *call_loosely(struct pystate *st, PyObject *context, PyObject *callback, PyObject *args)
 {
     PyObject *run = PyObject_GetAttr(context, st->name_run);
     PyObject *all = PySequence_List(args);
@@ -204,8 +196,8 @@ static int report(struct pyloop *loop, PyObject *handle)
     PyErr_NormalizeException(&type, &exception, &traceback);
     if (traceback)
         PyException_SetTraceback(exception, traceback);
-    PyObject *r = PyObject_CallMethodObjArgs((PyObject *)loop, loop->st->name__callback_failed,
-                                             handle, exception, NULL);
+    PyObject *r =
+        PyObject_CallMethodObjArgs((PyObject *)loop, loop->st->name__callback_failed, handle, exception, NULL);
     Py_XDECREF(type);
     Py_XDECREF(exception);
     Py_XDECREF(traceback);
@@ -216,8 +208,7 @@ static int report(struct pyloop *loop, PyObject *handle)
 int loop_handle_run(struct pyloop *loop, PyObject *handle)
 {
     struct pystate *st = loop->st;
-    if (loop->debug ||
-        (!Py_IS_TYPE(handle, st->handle_type) && !Py_IS_TYPE(handle, st->timer_type))) {
+    if (loop->debug || (!Py_IS_TYPE(handle, st->handle_type) && !Py_IS_TYPE(handle, st->timer_type))) {
         PyObject *r = PyObject_CallMethodOneArg((PyObject *)loop, st->name__run_handle, handle);
         Py_XDECREF(r);
         return r ? 0 : -1;
@@ -231,9 +222,8 @@ int loop_handle_run(struct pyloop *loop, PyObject *handle)
     Py_INCREF(callback);
     Py_INCREF(args);
     Py_INCREF(context);
-    PyObject *r = PyContext_CheckExact(context) && PyTuple_CheckExact(args)
-                      ? call_in(context, callback, args)
-                      : call_loosely(st, context, callback, args);
+    PyObject *r = PyContext_CheckExact(context) && PyTuple_CheckExact(args) ? call_in(context, callback, args)
+                                                                            : call_loosely(st, context, callback, args);
     int result = r ? 0 : report(loop, handle);
     Py_XDECREF(r);
     Py_DECREF(callback);
@@ -270,8 +260,7 @@ int loop_handle_init(PyObject *module, struct pystate *st)
         return -1;
     handle = PyObject_GetAttrString(events, "Handle");
     timer = PyObject_GetAttrString(events, "TimerHandle");
-    if (!handle || !timer || find_slots(st, handle, handle_slots) ||
-        find_slots(st, timer, timer_slots))
+    if (!handle || !timer || find_slots(st, handle, handle_slots) || find_slots(st, timer, timer_slots))
         goto out;
     st->layout.place = ((PyTypeObject *)timer)->tp_basicsize;
     st->handle_type = make_type(module, handle, "_tine.Handle", 0);

@@ -35,8 +35,8 @@ int loop_handle_init(PyObject *module, struct pystate *st);
 
 /* A Handle for callback(*args); `context` may be NULL or None: a copy of the current one. `when`
  * NULL: a Handle, else a TimerHandle. New reference, or NULL with an exception set. */
-PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callback,
-                          PyObject *const *args, Py_ssize_t n, PyObject *context);
+PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *const *args, Py_ssize_t n,
+                          PyObject *context);
 
 /* Marks one of our own handles as cancelled and drops callback and arguments, as Handle.cancel()
  * does. 0 or -1. */

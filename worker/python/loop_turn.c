@@ -182,8 +182,8 @@ static int run_ready(struct pyloop *loop)
 int loop_turn(struct pyloop *loop)
 {
     if (!loop->opened || loop->polling) {
-        PyErr_SetString(PyExc_RuntimeError, loop->opened ? "the event loop is inside a turn already"
-                                                         : "Event loop is closed");
+        PyErr_SetString(PyExc_RuntimeError,
+                        loop->opened ? "the event loop is inside a turn already" : "Event loop is closed");
         return -1;
     }
     timers_arm(loop);

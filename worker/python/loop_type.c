@@ -24,17 +24,15 @@ int loop_check_thread(struct pyloop *loop)
 {
     if (!loop->thread || loop->thread == PyThread_get_thread_ident())
         return 0;
-    PyErr_SetString(
-        PyExc_RuntimeError,
-        "Non-thread-safe operation invoked on an event loop other than the current one");
+    PyErr_SetString(PyExc_RuntimeError,
+                    "Non-thread-safe operation invoked on an event loop other than the current one");
     return -1;
 }
 
 static int check_debug(struct pyloop *loop, PyObject *callback, PyObject *method, bool threadsafe)
 {
     PyObject *self = (PyObject *)loop;
-    PyObject *r = threadsafe ? Py_NewRef(Py_None)
-                             : PyObject_CallMethodNoArgs(self, loop->st->name__check_thread);
+    PyObject *r = threadsafe ? Py_NewRef(Py_None) : PyObject_CallMethodNoArgs(self, loop->st->name__check_thread);
     if (!r)
         return -1;
     Py_DECREF(r);
@@ -43,8 +41,7 @@ static int check_debug(struct pyloop *loop, PyObject *callback, PyObject *method
     return r ? 0 : -1;
 }
 
-static inline int check_call(struct pyloop *loop, PyObject *callback, PyObject *method,
-                             bool threadsafe)
+static inline int check_call(struct pyloop *loop, PyObject *callback, PyObject *method, bool threadsafe)
 {
     if (loop_check_closed(loop))
         return -1;
@@ -52,8 +49,8 @@ static inline int check_call(struct pyloop *loop, PyObject *callback, PyObject *
 }
 
 /* The only keyword is context. 0 with *ret_context borrowed or NULL, or -1. */
-static int parse_context(struct pyloop *loop, PyObject *method, PyObject *const *args, Py_ssize_t n,
-                         Py_ssize_t least, PyObject *kwnames, PyObject **ret_context)
+static int parse_context(struct pyloop *loop, PyObject *method, PyObject *const *args, Py_ssize_t n, Py_ssize_t least,
+                         PyObject *kwnames, PyObject **ret_context)
 {
     *ret_context = NULL;
     if (n < least) {
@@ -63,10 +60,8 @@ static int parse_context(struct pyloop *loop, PyObject *method, PyObject *const 
     }
     for (Py_ssize_t i = 0; kwnames && i < PyTuple_GET_SIZE(kwnames); i++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, i);
-        if (name != loop->st->name_context &&
-            PyUnicode_Compare(name, loop->st->name_context) != 0) {
-            PyErr_Format(PyExc_TypeError, "%U() got an unexpected keyword argument '%U'", method,
-                         name);
+        if (name != loop->st->name_context && PyUnicode_Compare(name, loop->st->name_context) != 0) {
+            PyErr_Format(PyExc_TypeError, "%U() got an unexpected keyword argument '%U'", method, name);
             return -1;
         }
         *ret_context = args[n + i];
@@ -74,8 +69,7 @@ static int parse_context(struct pyloop *loop, PyObject *method, PyObject *const 
     return 0;
 }
 
-static PyObject *queue(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n,
-                       PyObject *context)
+static PyObject *queue(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n, PyObject *context)
 {
     PyObject *handle = loop_handle_new(loop, NULL, callback, args, n, context);
     if (handle && ready_push(loop, Py_NewRef(handle)))
@@ -83,29 +77,25 @@ static PyObject *queue(struct pyloop *loop, PyObject *callback, PyObject *const 
     return handle;
 }
 
-static PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                PyObject *kwnames)
+static PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
     struct pyloop *loop = loop_of(self);
     PyObject *method = loop->st->name_call_soon, *context;
-    if (parse_context(loop, method, args, n, 1, kwnames, &context) ||
-        check_call(loop, args[0], method, false))
+    if (parse_context(loop, method, args, n, 1, kwnames, &context) || check_call(loop, args[0], method, false))
         return NULL;
-    if (__builtin_expect(loop->capture_context != NULL, 0) && context == loop->capture_context &&
-        n == 1 && !loop->captured) {
+    if (__builtin_expect(loop->capture_context != NULL, 0) && context == loop->capture_context && n == 1 &&
+        !loop->captured) {
         loop->captured = Py_NewRef(args[0]);
         Py_RETURN_NONE;
     }
     return queue(loop, args[0], args + 1, n - 1, context);
 }
 
-static PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                           PyObject *kwnames)
+static PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
     struct pyloop *loop = loop_of(self);
     PyObject *method = loop->st->name_call_soon_threadsafe, *context;
-    if (parse_context(loop, method, args, n, 1, kwnames, &context) ||
-        check_call(loop, args[0], method, true))
+    if (parse_context(loop, method, args, n, 1, kwnames, &context) || check_call(loop, args[0], method, true))
         return NULL;
     PyObject *handle = queue(loop, args[0], args + 1, n - 1, context);
     if (handle)
@@ -113,8 +103,7 @@ static PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args
     return handle;
 }
 
-static PyObject *call_at(struct pyloop *loop, PyObject *when, PyObject *const *args, Py_ssize_t n,
-                         PyObject *context)
+static PyObject *call_at(struct pyloop *loop, PyObject *when, PyObject *const *args, Py_ssize_t n, PyObject *context)
 {
     int64_t ns;
     if (timer_when(when, &ns))
@@ -130,8 +119,7 @@ static double now(void)
     return (double)clock_ns() / 1e9;
 }
 
-static PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                                 PyObject *kwnames)
+static PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
     struct pyloop *loop = loop_of(self);
     PyObject *context;
@@ -152,8 +140,7 @@ static PyObject *loop_call_later(PyObject *self, PyObject *const *args, Py_ssize
     return handle;
 }
 
-static PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t n,
-                              PyObject *kwnames)
+static PyObject *loop_call_at(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
     struct pyloop *loop = loop_of(self);
     PyObject *context;
@@ -301,8 +288,7 @@ static const PyMethodDef loop_methods[] = {
     { "_write_to_self", loop_write_to_self, METH_NOARGS, NULL },
     { "_make_self_pipe", loop_nothing, METH_NOARGS, NULL },
     { "_close_self_pipe", loop_nothing, METH_NOARGS, NULL },
-    { "_open", loop_open, METH_O,
-      "Attaches the loop to an event base, or to a new one if given None." },
+    { "_open", loop_open, METH_O, "Attaches the loop to an event base, or to a new one if given None." },
     { "_release", loop_release, METH_NOARGS, "Drops all handles, events and descriptors." },
     { 0 },
 };

@@ -32,8 +32,7 @@ int wake_open(struct pyloop *loop)
     struct wake *w = &loop->wake;
     w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     short what = (short)(EV_READ | EV_PERSIST | (loop->edge ? EV_ET : 0));
-    if (w->fd < 0 || event_assign(&w->event, loop->base, w->fd, what, on_wake, loop) ||
-        event_add(&w->event, NULL)) {
+    if (w->fd < 0 || event_assign(&w->event, loop->base, w->fd, what, on_wake, loop) || event_add(&w->event, NULL)) {
         fd_close(&w->fd);
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;

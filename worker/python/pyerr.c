@@ -42,8 +42,7 @@ static char *utf8(PyObject *text)
 static char *format_by_traceback(PyObject *exception)
 {
     PyObject *module = PyImport_ImportModule("traceback");
-    PyObject *lines =
-        module ? PyObject_CallMethod(module, "format_exception", "O", exception) : NULL;
+    PyObject *lines = module ? PyObject_CallMethod(module, "format_exception", "O", exception) : NULL;
     PyObject *empty = lines ? PyUnicode_FromString("") : NULL;
     PyObject *text = empty ? PyUnicode_Join(empty, lines) : NULL;
     char *s = text ? utf8(text) : NULL;
@@ -189,9 +188,8 @@ static void append_relatives(PyObject *list, PyObject *exception)
             PyList_Append(list, relatives[i]);
         Py_XDECREF(relatives[i]);
     }
-    PyObject *members = PyObject_HasAttrString(exception, "exceptions")
-                            ? PyObject_GetAttrString(exception, "exceptions")
-                            : NULL;
+    PyObject *members =
+        PyObject_HasAttrString(exception, "exceptions") ? PyObject_GetAttrString(exception, "exceptions") : NULL;
     if (members && PyTuple_Check(members))
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(members); i++)
             if (PyExceptionInstance_Check(PyTuple_GET_ITEM(members, i)))

@@ -46,8 +46,8 @@ static void state_free(void *module)
 
 static int names_init(struct pystate *st)
 {
-#define X(name)                                                                                    \
-    if (!(st->name_##name = PyUnicode_InternFromString(#name)))                                    \
+#define X(name)                                                 \
+    if (!(st->name_##name = PyUnicode_InternFromString(#name))) \
         return -1;
     PYSTATE_NAMES(X)
 #undef X
@@ -69,8 +69,7 @@ static int future_init(struct pystate *st)
 static int module_exec(PyObject *module)
 {
     struct pystate *st = PyModule_GetState(module);
-    if (names_init(st) || future_init(st) || loop_handle_init(module, st) ||
-        loop_type_init(module, st))
+    if (names_init(st) || future_init(st) || loop_handle_init(module, st) || loop_type_init(module, st))
         return -1;
     if (PyModule_AddType(module, st->handle_type) || PyModule_AddType(module, st->timer_type) ||
         PyModule_AddType(module, st->base_type))
@@ -98,8 +97,7 @@ static PyObject *module_new_loop(PyObject *module, PyObject *unused)
 }
 
 static const PyMethodDef module_methods[] = {
-    { "new_loop", module_new_loop, METH_NOARGS,
-      "new_loop()\n--\n\nA new event loop with an event base of its own." },
+    { "new_loop", module_new_loop, METH_NOARGS, "new_loop()\n--\n\nA new event loop with an event base of its own." },
     { 0 },
 };
 

@@ -6,20 +6,20 @@
 
 #include <Python.h>
 
-#define PYSTATE_NAMES(X)                                                                           \
-    X(_callback_failed)                                                                            \
-    X(_check_callback)                                                                             \
-    X(_check_thread)                                                                               \
-    X(_run_handle)                                                                                 \
-    X(_cancelled)                                                                                  \
-    X(call_at)                                                                                     \
-    X(call_later)                                                                                  \
-    X(call_soon)                                                                                   \
-    X(call_soon_threadsafe)                                                                        \
-    X(context)                                                                                     \
-    X(fileno)                                                                                      \
-    X(loop)                                                                                        \
-    X(run)                                                                                         \
+#define PYSTATE_NAMES(X)    \
+    X(_callback_failed)     \
+    X(_check_callback)      \
+    X(_check_thread)        \
+    X(_run_handle)          \
+    X(_cancelled)           \
+    X(call_at)              \
+    X(call_later)           \
+    X(call_soon)            \
+    X(call_soon_threadsafe) \
+    X(context)              \
+    X(fileno)               \
+    X(loop)                 \
+    X(run)                  \
     X(run_forever)
 
 /* Offsets of the slots of asyncio.Handle and asyncio.TimerHandle inside their instances. */

@@ -34,8 +34,7 @@ int stacks_enable(int fd)
     PyObject *function = module ? PyObject_GetAttrString(module, "register") : NULL;
     PyObject *args = function ? Py_BuildValue("(i)", SIGUSR2) : NULL;
     PyObject *kwargs =
-        args ? Py_BuildValue("{s:i,s:O,s:O}", "file", fd, "all_threads", Py_True, "chain", Py_False)
-             : NULL;
+        args ? Py_BuildValue("{s:i,s:O,s:O}", "file", fd, "all_threads", Py_True, "chain", Py_False) : NULL;
     PyObject *r = kwargs ? PyObject_Call(function, args, kwargs) : NULL;
     Py_XDECREF(kwargs);
     Py_XDECREF(args);

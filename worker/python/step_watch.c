@@ -23,9 +23,9 @@
 #include "common/log.h"
 
 #define NS_PER_MS 1000000u
-#define DUMP_MS 1000       /* for writing a stack, on a machine that is busy */
+#define DUMP_MS 1000 /* for writing a stack, on a machine that is busy */
 #define DUMP_MAX (64u << 10)
-#define REPORTS_AT_ONCE 5  /* and then one in */
+#define REPORTS_AT_ONCE 5 /* and then one in */
 #define REPORT_EVERY_MS 10000
 
 struct step_watch {
@@ -35,7 +35,7 @@ struct step_watch {
 
     /* written by the loop's thread */
     _Atomic(uint64_t) started_ns; /* of the present step; 0: none */
-    _Atomic(unsigned) number;     /* of the present step */
+    _Atomic(unsigned) number; /* of the present step */
     unsigned depth;
     char what[STEP_WHAT];
 
@@ -45,12 +45,12 @@ struct step_watch {
     pthread_t loop_thread, thread;
     int signo;
     void (*dump)(int signo); /* faulthandler's */
-    int pipe[2];             /* the name of the step, a NUL, what it writes, a NUL */
-    int stop_fd;             /* readable: the watch ends */
-    unsigned seen;           /* number of the last step that was judged */
-    unsigned reports;        /* that may be made now */
-    uint64_t earned_ms;      /* when the last one was earned */
-    unsigned untold;         /* late steps since the last report */
+    int pipe[2]; /* the name of the step, a NUL, what it writes, a NUL */
+    int stop_fd; /* readable: the watch ends */
+    unsigned seen; /* number of the last step that was judged */
+    unsigned reports; /* that may be made now */
+    uint64_t earned_ms; /* when the last one was earned */
+    unsigned untold; /* late steps since the last report */
 };
 
 /* --- the loop's thread --- */
@@ -177,7 +177,8 @@ static bool may_report(struct step_watch *watch)
 {
     uint64_t now = clock_ms(), earned = (now - watch->earned_ms) / REPORT_EVERY_MS;
     if (earned) {
-        watch->reports = earned + watch->reports > REPORTS_AT_ONCE ? REPORTS_AT_ONCE : watch->reports + (unsigned)earned;
+        watch->reports =
+            earned + watch->reports > REPORTS_AT_ONCE ? REPORTS_AT_ONCE : watch->reports + (unsigned)earned;
         watch->earned_ms = now;
     }
     if (!watch->reports) {
@@ -207,7 +208,8 @@ static void report(struct step_watch *watch, unsigned number)
         snprintf(before, sizeof before, "; %u more since the last report", watch->untold);
     watch->untold = 0;
     const char *quote = *what ? "\"" : "", *who = *what ? what : "a task or callback of the application";
-    snprintf(first, sizeof first, "the event loop has been held for %.0f ms (app.blocking_warning) by %s%s%s%s; its stack:",
+    snprintf(first, sizeof first,
+             "the event loop has been held for %.0f ms (app.blocking_warning) by %s%s%s%s; its stack:",
              (double)(clock_coarse_ns() - started) / 1e6, quote, who, quote, before);
     struct span section = section_of(watch, dump);
     log_block(LOG_LEVEL_WARNING, first, section.n ? section.p : "  (none could be taken)\n",

@@ -26,8 +26,7 @@ enum proxy_state {
 
 /* The coroutine of a request as its Task sees it. */
 struct proxy {
-    PyObject_HEAD
-    enum proxy_state state;
+    PyObject_HEAD enum proxy_state state;
     PyObject *origin;   /* what the callable returned: what get_coro() shows */
     PyObject *iterator; /* what is driven: `origin` itself or its __await__() */
     PyObject *callable; /* UNCALLED only, with the tuple `arguments` */
@@ -66,8 +65,7 @@ struct first_step {
 
 /* asyncio's notion of the current Task of a loop, and our part in it: one for all the runners of a loop. */
 struct current {
-    PyObject_HEAD
-    unsigned users;
+    PyObject_HEAD unsigned users;
     struct first_step *step; /* running now */
     PyObject *loop_object;
     PyObject *enter_task, *leave_task, *get_running_loop;
@@ -78,8 +76,7 @@ struct current {
 };
 
 struct pytasks {
-    PyObject_HEAD
-    struct pyloop *loop; /* NULL after pytasks_free() */
+    PyObject_HEAD struct pyloop *loop; /* NULL after pytasks_free() */
     struct current *current;
     PyObject *loop_object;
     pytask_describe_fn *describe; /* NULL: nothing is known */

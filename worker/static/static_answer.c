@@ -122,8 +122,7 @@ static void add_common(const struct static_found *f, struct fields *to)
 }
 
 /* A small file leaves with its head; `at` and `n` are inside of it. False: it has to be sent another way. */
-static bool send_small(struct req *r, struct static_found *f, uint64_t at, uint64_t n,
-                       const struct resp_head *head)
+static bool send_small(struct req *r, struct static_found *f, uint64_t at, uint64_t n, const struct resp_head *head)
 {
     if (n > STATIC_SMALL_FILE || pread(f->fd, f->small, n, (off_t)at) != (ssize_t)n)
         return false;

@@ -134,8 +134,7 @@ static bool clock_time(const char *p, struct tm *tm)
 
 static bool is_weekday(struct span name, bool whole)
 {
-    static const char *const names[] = { "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday",
-                                         "Saturday" };
+    static const char *const names[] = { "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday" };
     for (int i = 0; i < 7; i++)
         if (span_eq(name, whole ? span_of(names[i]) : (struct span){ names[i], 3 }))
             return true;
@@ -158,9 +157,8 @@ static bool rfc850_date(struct span s, time_t now, struct tm *tm)
     if (!comma || !is_weekday((struct span){ s.p, (size_t)(comma - s.p) }, true) || s.p + s.n - comma != 24)
         return false;
     const char *p = comma;
-    if (p[1] != ' ' || !digits(p + 2, 2, &tm->tm_mday) || p[4] != '-' || !month(p + 5, &tm->tm_mon) ||
-        p[8] != '-' || !digits(p + 9, 2, &tm->tm_year) || p[11] != ' ' || !clock_time(p + 12, tm) ||
-        memcmp(p + 20, " GMT", 4) != 0)
+    if (p[1] != ' ' || !digits(p + 2, 2, &tm->tm_mday) || p[4] != '-' || !month(p + 5, &tm->tm_mon) || p[8] != '-' ||
+        !digits(p + 9, 2, &tm->tm_year) || p[11] != ' ' || !clock_time(p + 12, tm) || memcmp(p + 20, " GMT", 4) != 0)
         return false;
     struct tm today;
     gmtime_r(&now, &today);

@@ -12,9 +12,27 @@ struct row {
     struct static_mime mime;
 };
 
-#define TEXT(ending, type) { ending, { { type "; charset=utf-8", sizeof(type "; charset=utf-8") - 1 }, false } }
-#define PLAIN(ending, type) { ending, { { type, sizeof(type) - 1 }, false } }
-#define PACKED(ending, type) { ending, { { type, sizeof(type) - 1 }, true } }
+#define TEXT(ending, type)                                                        \
+    {                                                                             \
+        ending,                                                                   \
+        {                                                                         \
+            { type "; charset=utf-8", sizeof(type "; charset=utf-8") - 1 }, false \
+        }                                                                         \
+    }
+#define PLAIN(ending, type)                   \
+    {                                         \
+        ending,                               \
+        {                                     \
+            { type, sizeof(type) - 1 }, false \
+        }                                     \
+    }
+#define PACKED(ending, type)                 \
+    {                                        \
+        ending,                              \
+        {                                    \
+            { type, sizeof(type) - 1 }, true \
+        }                                    \
+    }
 
 /* In the order of strcmp(). */
 static const struct row rows[] = {

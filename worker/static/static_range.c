@@ -57,8 +57,7 @@ static bool overlaps(const struct static_range *parts, size_t n, const struct st
     return false;
 }
 
-enum static_range_result static_range_parse(struct span value, uint64_t size, struct static_range *parts,
-                                            size_t *ret_n)
+enum static_range_result static_range_parse(struct span value, uint64_t size, struct static_range *parts, size_t *ret_n)
 {
     struct span rest = span_trim(value);
     size_t n = 0, specs = 0;

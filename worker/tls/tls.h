@@ -56,11 +56,11 @@ void tls_turn(struct tls *tls);
 struct span tls_alpn(const struct conn *c);
 
 struct tls_info {
-    unsigned version;         /* 0x0303, 0x0304 */
-    unsigned cipher;          /* its number at IANA */
+    unsigned version; /* 0x0303, 0x0304 */
+    unsigned cipher; /* its number at IANA */
     const char *cipher_name;
-    struct span server_cert;  /* PEM; as long as the connection */
-    uint64_t server_cert_id;  /* the same number: the same certificate */
+    struct span server_cert; /* PEM; as long as the connection */
+    uint64_t server_cert_id; /* the same number: the same certificate */
     bool has_client_cert;
 };
 

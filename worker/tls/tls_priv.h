@@ -21,15 +21,15 @@ struct tls_set;
 struct tls_cert {
     SSL_CTX *ctx;
     struct tls_set *set;
-    char *path;          /* of its file */
-    char *host;          /* lower-case; "" = any; "*.example.org" */
-    char *pem;           /* the certificate itself */
+    char *path; /* of its file */
+    char *host; /* lower-case; "" = any; "*.example.org" */
+    char *pem; /* the certificate itself */
     size_t n_pem;
     uint64_t id;
-    int64_t expires;     /* seconds since 1970 */
+    int64_t expires; /* seconds since 1970 */
     unsigned char *ocsp; /* NULL: none */
     size_t n_ocsp;
-    int64_t ocsp_until;  /* seconds since 1970 */
+    int64_t ocsp_until; /* seconds since 1970 */
 };
 
 /* All certificates of one state of the files; connections count on it. */
@@ -40,7 +40,7 @@ struct tls_set {
     struct tls_cert **hosts; /* sorted by host */
     size_t n_hosts;
     X509_STORE *client_store; /* NULL: client certificates are not asked for */
-    STACK_OF(X509_NAME) *client_names;
+    STACK_OF(X509_NAME) * client_names;
     unsigned char session_context[32]; /* the rules for clients under which a session was made */
 };
 
@@ -49,28 +49,28 @@ struct tls {
     const struct vault *vault;
     const struct tickets *tickets;
     struct tls_set *set;
-    uint32_t version;      /* of the vault, that `set` is made from */
-    uint64_t ids;          /* of certificates, counted up */
+    uint32_t version; /* of the vault, that `set` is made from */
+    uint64_t ids; /* of certificates, counted up */
     unsigned char alpn[32]; /* what is offered, as on the wire */
     unsigned n_alpn;
-    bool ktls;             /* the kernel can seal records */
-    unsigned steps;        /* handshake steps left in this turn */
+    bool ktls; /* the kernel can seal records */
+    unsigned steps; /* handshake steps left in this turn */
     TAILQ_HEAD(, tls_conn) waiting; /* for a turn with steps left, the longest first */
 
     BIO_METHOD *method;
-    BIO *bio;              /* of all connections: it serves the one that is `now` */
+    BIO *bio; /* of all connections: it serves the one that is `now` */
     struct conn *now;
-    bool short_read;       /* the last read took all that the socket had */
+    bool short_read; /* the last read took all that the socket had */
     bool eof;
-    struct buf out;        /* sealed, to be written at the end of the call */
-    char *piece;           /* TLS_GATHER bytes for putting together, and for files */
+    struct buf out; /* sealed, to be written at the end of the call */
+    char *piece; /* TLS_GATHER bytes for putting together, and for files */
 
     EVP_CIPHER *ticket_cipher;
     char ticket_digest[8];
 };
 
 enum tls_state {
-    TLS_NEW,   /* no byte was seen */
+    TLS_NEW, /* no byte was seen */
     TLS_HELLO, /* handshake */
     TLS_OPEN,
     TLS_BROKEN /* nothing more can be said */
@@ -78,14 +78,14 @@ enum tls_state {
 
 struct tls_conn {
     enum tls_state state;
-    bool ktls;        /* the kernel seals what is sent, and OpenSSL writes to the socket itself */
-    bool waits;       /* in tls->waiting */
+    bool ktls; /* the kernel seals what is sent, and OpenSSL writes to the socket itself */
+    bool waits; /* in tls->waiting */
     bool wants_write; /* reading goes on when the socket takes something (ktls, handshake) */
     SSL *ssl;
     struct tls_set *set;
-    struct buf out;   /* sealed bytes that the socket did not take */
-    size_t owed;      /* plain bytes in `out` that the connection was not told of as written: it offers them again */
-    size_t retry;     /* ktls: length of a write that has to be tried again */
+    struct buf out; /* sealed bytes that the socket did not take */
+    size_t owed; /* plain bytes in `out` that the connection was not told of as written: it offers them again */
+    size_t retry; /* ktls: length of a write that has to be tried again */
     uint32_t since_idle; /* plain bytes sent in a row */
     uint64_t sent_ms;
     struct conn *conn;

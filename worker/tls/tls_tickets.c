@@ -40,8 +40,8 @@ static int seal(const struct tls *tls, unsigned char *name, unsigned char *iv, E
 }
 
 /* 1: opened; 2: opened, and the client gets a new one; 0: not one of ours, a full handshake follows. */
-static int open_ticket(const struct tls *tls, const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
-                       EVP_MAC_CTX *mac)
+static int open_ticket(const struct tls *tls, const unsigned char *name, const unsigned char *iv,
+                       EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
 {
     const struct ticket_key *present = tickets_present(tls->tickets), *before = tickets_before(tls->tickets);
     bool fresh = memcmp(name, present->name, sizeof present->name) == 0;

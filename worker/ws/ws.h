@@ -65,7 +65,7 @@ struct ws_user_ops {
 };
 
 struct ws_accept {
-    struct span subprotocol;         /* "" = none; must be one that the client offers */
+    struct span subprotocol; /* "" = none; must be one that the client offers */
     const struct resp_field *fields; /* the application's own, checked as by resp_start() */
     size_t n_fields;
     const struct ws_user_ops *ops;
@@ -73,11 +73,11 @@ struct ws_accept {
 };
 
 enum ws_accepted {
-    WS_OPENED,         /* *ret_ws is open; on_end(REQ_END_COMPLETE) of the request was called */
-    WS_BAD_FIELD,      /* not a field, or one that is the server's to send (Sec-WebSocket-*); nothing was sent */
-    WS_BAD_SUBPROTOCOL,/* not among those offered; nothing was sent */
-    WS_CLIENT_GONE,    /* on_end() was or will be called */
-    WS_NO_MEMORY,      /* nothing was sent: the request can still be answered */
+    WS_OPENED, /* *ret_ws is open; on_end(REQ_END_COMPLETE) of the request was called */
+    WS_BAD_FIELD, /* not a field, or one that is the server's to send (Sec-WebSocket-*); nothing was sent */
+    WS_BAD_SUBPROTOCOL, /* not among those offered; nothing was sent */
+    WS_CLIENT_GONE, /* on_end() was or will be called */
+    WS_NO_MEMORY, /* nothing was sent: the request can still be answered */
 };
 
 /* Answers 101 and opens the session, or leaves the request as it was. */
@@ -87,9 +87,9 @@ enum ws_accepted ws_accept(struct req *r, const struct ws_accept *a, struct ws *
 /* --- an open one --- */
 
 enum ws_sent {
-    WS_SENT,  /* taken; go on */
+    WS_SENT, /* taken; go on */
     WS_LATER, /* taken, but the peer is slow: wait for on_drained or on_close */
-    WS_GONE,  /* nothing was taken: the closing has begun or the connection is lost; on_close was or will be called */
+    WS_GONE, /* nothing was taken: the closing has begun or the connection is lost; on_close was or will be called */
 };
 
 /* One message; the bytes are sent or copied before it returns. Text must be valid UTF-8 (the caller's word). Messages

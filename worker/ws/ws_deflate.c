@@ -11,7 +11,7 @@
  * A larger memory level saves nothing with a window of 12 bits. */
 #define LEVEL 1
 #define MEMORY_LEVEL 4
-#define IDLE_MOST 8             /* streams that are nobody's are kept for the next one */
+#define IDLE_MOST 8 /* streams that are nobody's are kept for the next one */
 #define SCRATCH_MOST (64u << 10) /* a larger one is given back at the next message */
 #define PIECE_LEAST 1024
 #define PIECE_MOST (64u << 10)
@@ -42,11 +42,11 @@ struct ws_deflate_pool {
 struct ws_deflate {
     struct ws_deflate_pool *pool;
     struct stream *stream[2]; /* that hold our context, or are in use */
-    char *window;             /* what the client may refer to when its stream was taken away */
+    char *window; /* what the client may refer to when its stream was taken away */
     unsigned window_n;
     struct ws_deflate_params params;
-    bool reading;             /* in the middle of a message: stream[IN] is in use */
-    bool at_end;              /* behind a final block */
+    bool reading; /* in the middle of a message: stream[IN] is in use */
+    bool at_end; /* behind a final block */
 };
 
 /* --- one stream --- */

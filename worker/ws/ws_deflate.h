@@ -21,9 +21,9 @@
 #include "common/span.h"
 
 #define WS_DEFLATE_BUDGET (16u << 20) /* bytes of windows that clients may refer to, per pool */
-#define WS_DEFLATE_STREAMS 256        /* of each direction, per pool; more only while more messages are half read */
-#define WS_DEFLATE_WINDOW 12          /* bits: the most that we use, and ask for where we may */
-#define WS_DEFLATE_FIELD 160          /* room for the value of the answer's field */
+#define WS_DEFLATE_STREAMS 256 /* of each direction, per pool; more only while more messages are half read */
+#define WS_DEFLATE_WINDOW 12 /* bits: the most that we use, and ask for where we may */
+#define WS_DEFLATE_FIELD 160 /* room for the value of the answer's field */
 /* Shorter messages are better sent plain: a packet's own head weighs more than what could be saved. */
 #define WS_DEFLATE_LEAST 96
 
@@ -61,12 +61,13 @@ void ws_deflate_free(struct ws_deflate *d);
 /* Compresses one whole message (RFC 7692 7.2.1: without the trailing 00 00 ff ff; an empty message becomes one byte, 00).
  * *ret holds until the next call on this pool. 0, or -1: out of memory; *ret is untouched, the context is forgotten, and
  * the message may be sent uncompressed. */
-int ws_deflate_compress(struct ws_deflate *d, struct span message, struct span *ret) __attribute__((warn_unused_result));
+int ws_deflate_compress(struct ws_deflate *d, struct span message, struct span *ret)
+    __attribute__((warn_unused_result));
 
 enum ws_inflated {
     WS_INFLATED,
-    WS_INFLATE_TOO_BIG,  /* more than `limit` bytes would be in *to */
-    WS_INFLATE_BAD,      /* not deflate, or cut off; RFC 7692 names no code: 1007, since the payload is not what it says */
+    WS_INFLATE_TOO_BIG, /* more than `limit` bytes would be in *to */
+    WS_INFLATE_BAD, /* not deflate, or cut off; RFC 7692 names no code: 1007, since the payload is not what it says */
     WS_INFLATE_NO_MEMORY
 };
 

@@ -163,7 +163,8 @@ static size_t write_answer(const struct offer *o, const struct ws_deflate_params
         snprintf(client_bits, sizeof client_bits, "; client_max_window_bits=%u", p->client_max_window_bits);
     return (size_t)snprintf(field, WS_DEFLATE_FIELD, "permessage-deflate%s%s%s%s",
                             p->server_no_context_takeover ? "; server_no_context_takeover" : "",
-                            p->client_no_context_takeover ? "; client_no_context_takeover" : "", server_bits, client_bits);
+                            p->client_no_context_takeover ? "; client_no_context_takeover" : "", server_bits,
+                            client_bits);
 }
 
 bool ws_deflate_negotiate(const struct ws_deflate_pool *pool, struct span offers, struct ws_deflate_params *ret,

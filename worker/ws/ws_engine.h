@@ -97,7 +97,7 @@ struct ws_engine_ops {
 struct ws_piece {
     enum ws_kind kind; /* of the whole message */
     bool first, last;
-    bool compressed;   /* RSV1 of the first frame; the same for all pieces */
+    bool compressed; /* RSV1 of the first frame; the same for all pieces */
     char *p;
     size_t n;
 };

@@ -10,10 +10,10 @@
 #include "conf/conf.h"
 #include "worker/ws/ws_lws.h"
 
-#define ROUNDS 3           /* of libuv in one pump */
-#define LEAST_FDS 65536u   /* libwebsockets clears 16 bytes for every possible descriptor */
+#define ROUNDS 3 /* of libuv in one pump */
+#define LEAST_FDS 65536u /* libwebsockets clears 16 bytes for every possible descriptor */
 #define CLOSING_ROUNDS 1000
-#define WAIT_MS 50         /* until those are looked at again whose 101 the socket did not take */
+#define WAIT_MS 50 /* until those are looked at again whose 101 the socket did not take */
 
 /* --- the pump --- */
 

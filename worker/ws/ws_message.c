@@ -79,8 +79,7 @@ static bool inflate_piece(struct ws *ws, const struct ws_piece *piece)
 static bool collect(struct ws *ws, const struct ws_piece *piece)
 {
     size_t before = buf_len(&ws->message);
-    if (piece->compressed ? !inflate_piece(ws, piece)
-                          : piece->n && buf_add(&ws->message, piece->p, piece->n) < 0)
+    if (piece->compressed ? !inflate_piece(ws, piece) : piece->n && buf_add(&ws->message, piece->p, piece->n) < 0)
         return ws->state == WS_STATE_OPEN ? ws_session_fail(ws, 1011, "out of memory") : false;
     struct span added = { ws->message.p + ws->message.start + before, buf_len(&ws->message) - before };
     if (!text_is_good(ws, piece, added))
@@ -109,7 +108,8 @@ enum ws_sent ws_send(struct ws *ws, enum ws_kind kind, struct span bytes)
     if (ws->state != WS_STATE_OPEN)
         return WS_GONE;
     struct span small;
-    bool compressed = ws->deflate && bytes.n >= WS_DEFLATE_LEAST && ws_deflate_compress(ws->deflate, bytes, &small) == 0;
+    bool compressed =
+        ws->deflate && bytes.n >= WS_DEFLATE_LEAST && ws_deflate_compress(ws->deflate, bytes, &small) == 0;
     enum ws_sent sent = ws->link.engine->send(&ws->link, (enum ws_opcode)kind, compressed, compressed ? small : bytes);
     score_add64(&ws->link.conn->net->score->ws_out, sent != WS_GONE);
     if (sent == WS_LATER)

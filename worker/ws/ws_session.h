@@ -19,12 +19,12 @@ struct ws_worker;
 enum ws_state {
     WS_STATE_OPEN,
     WS_STATE_CLOSING, /* our Close frame was sent, the peer's is to come: nothing else counts any more */
-    WS_STATE_ENDED,   /* the user was told; the connection goes as soon as it can */
+    WS_STATE_ENDED, /* the user was told; the connection goes as soon as it can */
 };
 
 /* Why nothing is read from the socket; bits. */
 enum ws_paused {
-    WS_PAUSED_QUEUE = 1,  /* the user has not taken what was told */
+    WS_PAUSED_QUEUE = 1, /* the user has not taken what was told */
     WS_PAUSED_OUTPUT = 2, /* answers to pings wait for a peer that does not read */
 };
 
@@ -34,17 +34,17 @@ struct ws {
     const struct ws_user_ops *ops;
     void *user;
     struct ws_worker *worker;
-    struct buf message;  /* of the message that comes in pieces, inflated */
+    struct buf message; /* of the message that comes in pieces, inflated */
     struct ws_deflate *deflate; /* NULL: not agreed on */
     size_t untaken_bytes;
-    uint32_t untaken;    /* messages */
-    uint32_t ping;       /* payload of the last one that we sent */
+    uint32_t untaken; /* messages */
+    uint32_t ping; /* payload of the last one that we sent */
     enum ws_state state;
-    uint16_t code;       /* of the Close frame that we sent */
+    uint16_t code; /* of the Close frame that we sent */
     struct ws_utf8 utf8; /* of the text that comes in pieces */
     uint8_t paused;
     bool pong_due;
-    bool later;          /* the user waits for on_drained */
+    bool later; /* the user waits for on_drained */
 };
 
 static inline struct ws *ws_of(struct ws_link *link)

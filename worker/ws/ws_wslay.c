@@ -20,10 +20,10 @@
 /* A wslay context for reading, and where its frame is. */
 struct reader {
     wslay_frame_context_ptr context;
-    const char *p;       /* bytes that it was not given yet */
+    const char *p; /* bytes that it was not given yet */
     size_t n;
-    uint64_t held;       /* bytes that it was given, behind the last whole frame and what was told of the present one */
-    uint64_t left;       /* bytes of the present frame's payload that are to come */
+    uint64_t held; /* bytes that it was given, behind the last whole frame and what was told of the present one */
+    uint64_t left; /* bytes of the present frame's payload that are to come */
     bool in_frame;
     uint8_t opcode, fin; /* of the present frame */
     uint8_t n_control;
@@ -36,7 +36,7 @@ struct pool {
     SLIST_HEAD(, reader) readers;
     unsigned n_readers;
     wslay_frame_context_ptr writer;
-    struct conn *to;        /* whose frame is being written */
+    struct conn *to; /* whose frame is being written */
     enum conn_write result;
     char header[16];
     size_t n_header;
@@ -47,7 +47,7 @@ struct lane {
     struct reader *reader; /* NULL: between frames, nothing kept */
     bool in_message, first, compressed;
     bool paused;
-    bool deaf;             /* the session wants nothing more */
+    bool deaf; /* the session wants nothing more */
     enum ws_kind kind;
 };
 

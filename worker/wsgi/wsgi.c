@@ -234,8 +234,8 @@ static const struct wsgi_pool_ops pool_ops = { .on_over = on_over, .on_turn = on
 
 static int names_init(struct wsgi_names *names)
 {
-#define NAME(member, text)                                                                         \
-    if (!(names->member = PyUnicode_InternFromString(text)))                                       \
+#define NAME(member, text)                                   \
+    if (!(names->member = PyUnicode_InternFromString(text))) \
         return -1;
 #include "worker/wsgi/wsgi_names.def"
     return 0;

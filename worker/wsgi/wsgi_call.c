@@ -28,7 +28,9 @@ struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
     struct wsgi_call *c = malloc(sizeof *c + n_fields + n_head);
     if (!c)
         return NULL;
-    *c = (struct wsgi_call){ .wsgi = wsgi, .req = r, .file_fd = -1, .spool_fd = -1, .changed = PTHREAD_COND_INITIALIZER };
+    *c = (struct wsgi_call){
+        .wsgi = wsgi, .req = r, .file_fd = -1, .spool_fd = -1, .changed = PTHREAD_COND_INITIALIZER
+    };
     c->parcels_end = &c->parcels;
     atomic_init(&c->refs, 2);
     c->fields = (struct field *)(c + 1);

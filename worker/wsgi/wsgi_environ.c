@@ -71,14 +71,13 @@ int wsgi_environ_init(struct wsgi *wsgi, PyObject *errors)
     if (!script)
         return -1;
     wsgi->environ = Py_BuildValue(
-        "{OO OO OO OO OO OO Os Os OO Os Os O(ii) OO OO OO OO OO OO OO}", n->REQUEST_METHOD, n->GET,
-        n->SCRIPT_NAME, script, n->PATH_INFO, n->empty, n->QUERY_STRING, n->empty, n->RAW_URI,
-        n->empty, n->REQUEST_URI, n->empty, n->SERVER_NAME, "localhost", n->SERVER_PORT, "80",
-        n->SERVER_PROTOCOL, n->http_1_1, n->SERVER_SOFTWARE, "tine/" PACKAGE_VERSION,
-        n->REMOTE_ADDR, "", n->wsgi_version, 1, 0, n->wsgi_url_scheme, n->http, n->wsgi_errors,
+        "{OO OO OO OO OO OO Os Os OO Os Os O(ii) OO OO OO OO OO OO OO}", n->REQUEST_METHOD, n->GET, n->SCRIPT_NAME,
+        script, n->PATH_INFO, n->empty, n->QUERY_STRING, n->empty, n->RAW_URI, n->empty, n->REQUEST_URI, n->empty,
+        n->SERVER_NAME, "localhost", n->SERVER_PORT, "80", n->SERVER_PROTOCOL, n->http_1_1, n->SERVER_SOFTWARE,
+        "tine/" PACKAGE_VERSION, n->REMOTE_ADDR, "", n->wsgi_version, 1, 0, n->wsgi_url_scheme, n->http, n->wsgi_errors,
         errors, n->wsgi_multithread, wsgi->threads > 1 ? Py_True : Py_False, n->wsgi_multiprocess,
-        wsgi->env.conf->server.workers > 1 ? Py_True : Py_False, n->wsgi_run_once, Py_False,
-        n->wsgi_input_terminated, Py_True, n->wsgi_file_wrapper, (PyObject *)wsgi->file_type);
+        wsgi->env.conf->server.workers > 1 ? Py_True : Py_False, n->wsgi_run_once, Py_False, n->wsgi_input_terminated,
+        Py_True, n->wsgi_file_wrapper, (PyObject *)wsgi->file_type);
     Py_DECREF(script);
     return wsgi->environ ? leave_room(wsgi->environ) : -1;
 }
@@ -99,8 +98,7 @@ static PyObject *method_name(const struct wsgi_names *n, struct span m)
 {
     PyObject *known[] = { n->GET, n->POST, n->HEAD, n->PUT, n->DELETE, n->PATCH, n->OPTIONS };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if ((size_t)PyUnicode_GET_LENGTH(known[i]) == m.n &&
-            !memcmp(PyUnicode_1BYTE_DATA(known[i]), m.p, m.n))
+        if ((size_t)PyUnicode_GET_LENGTH(known[i]) == m.n && !memcmp(PyUnicode_1BYTE_DATA(known[i]), m.p, m.n))
             return Py_NewRef(known[i]);
     return latin1(m);
 }
@@ -141,12 +139,10 @@ static int set_target(struct wsgi_call *c, PyObject *environ)
 {
     const struct wsgi_names *n = &c->wsgi->names;
     struct span method = wsgi_call_span(c, c->method), path = wsgi_call_span(c, c->path);
-    if (!span_eq(method, SPAN("GET")) &&
-        set_new(environ, n->REQUEST_METHOD, method_name(n, method)) < 0)
+    if (!span_eq(method, SPAN("GET")) && set_new(environ, n->REQUEST_METHOD, method_name(n, method)) < 0)
         return -1;
     PyObject *target = latin1(wsgi_call_span(c, c->target));
-    if (!target || PyDict_SetItem(environ, n->RAW_URI, target) < 0 ||
-        set_new(environ, n->REQUEST_URI, target) < 0)
+    if (!target || PyDict_SetItem(environ, n->RAW_URI, target) < 0 || set_new(environ, n->REQUEST_URI, target) < 0)
         return -1;
     size_t mounted = *c->wsgi->env.prefix ? route_match(span_of(c->wsgi->env.prefix), path) : 0;
     path = (struct span){ path.p + mounted, path.n - mounted };
@@ -160,8 +156,7 @@ static int set_version(struct wsgi_call *c, PyObject *environ)
 {
     const struct wsgi_names *n = &c->wsgi->names;
     if (c->version != HTTP_1_1 &&
-        PyDict_SetItem(environ, n->SERVER_PROTOCOL,
-                       c->version == HTTP_2 ? n->http_2 : n->http_1_0) < 0)
+        PyDict_SetItem(environ, n->SERVER_PROTOCOL, c->version == HTTP_2 ? n->http_2 : n->http_1_0) < 0)
         return -1;
     if (!c->https)
         return 0;
@@ -249,8 +244,7 @@ static int set_client(struct wsgi_call *c, PyObject *environ)
         return -1;
     if (c->client.port < 0)
         return 0;
-    return set_new(environ, wsgi->names.REMOTE_PORT,
-                   latin1(port_text(number, (unsigned)c->client.port)));
+    return set_new(environ, wsgi->names.REMOTE_PORT, latin1(port_text(number, (unsigned)c->client.port)));
 }
 
 /* --- fields --- */
@@ -300,8 +294,7 @@ static PyObject *field_key(struct wsgi *wsgi, struct span name)
 }
 
 /* A field that is there already: joined as RFC 9110 5.3 has it; cookies as RFC 6265 has it. */
-static int join_field(const struct wsgi_names *n, PyObject *environ, PyObject *key, PyObject *before,
-                      PyObject *value)
+static int join_field(const struct wsgi_names *n, PyObject *environ, PyObject *key, PyObject *before, PyObject *value)
 {
     PyObject *pair = PyTuple_Pack(2, before, value);
     PyObject *both = pair ? PyUnicode_Join(key == n->HTTP_COOKIE ? n->semicolon : n->comma, pair) : NULL;

@@ -13,8 +13,7 @@
 #define LINE_MAX_BYTES (32u << 10)
 
 struct errors {
-    PyObject_HEAD
-    struct buf line; /* without end */
+    PyObject_HEAD struct buf line; /* without end */
     pthread_t of;    /* the thread that writes it */
 };
 
@@ -58,8 +57,7 @@ static int add_object(PyObject *self, PyObject *text)
     PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
     if (!bytes)
         return -1;
-    int r = add((struct errors *)self,
-                (struct span){ PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes) });
+    int r = add((struct errors *)self, (struct span){ PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes) });
     Py_DECREF(bytes);
     return r;
 }

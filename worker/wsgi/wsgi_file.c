@@ -14,8 +14,7 @@
 #define BLOCK_SIZE (32 << 10)
 
 struct file {
-    PyObject_HEAD
-    PyObject *file, *read;
+    PyObject_HEAD PyObject *file, *read;
     PyObject *size;
     bool touched; /* iterated: bytes are missing */
 };

@@ -11,8 +11,7 @@
 #define FIRST_SIZE (16u << 10)
 
 struct input {
-    PyObject_HEAD
-    struct wsgi_call *call;
+    PyObject_HEAD struct wsgi_call *call;
 };
 
 /* --- the loop's side --- */
@@ -55,13 +54,11 @@ static void wait_for_bytes(struct wsgi_call *c)
         wsgi_pool_lock(pool);
     }
     wsgi_pool_unlock(pool);
-    Py_BEGIN_ALLOW_THREADS
-    wsgi_pool_lock(pool);
+    Py_BEGIN_ALLOW_THREADS wsgi_pool_lock(pool);
     while (!buf_len(&c->in) && !c->in_ended && !c->gone)
         wsgi_pool_wait(pool, &c->changed);
     wsgi_pool_unlock(pool);
-    Py_END_ALLOW_THREADS
-    wsgi_pool_lock(pool);
+    Py_END_ALLOW_THREADS wsgi_pool_lock(pool);
 }
 
 /* Up to `most` bytes, at least one if there are any, of a line none behind its end. 0 at the end of the body; -1 with
@@ -88,9 +85,8 @@ static Py_ssize_t take(struct wsgi_call *c, char *to, size_t most, bool line)
         wsgi_pool_ask_body(c);
     if (!cut)
         return (Py_ssize_t)n;
-    PyErr_SetString(c->wsgi->gone_error,
-                    broken ? "the client went away before the end of the request's body"
-                           : "the request is over; the rest of its body was thrown away");
+    PyErr_SetString(c->wsgi->gone_error, broken ? "the client went away before the end of the request's body"
+                                                : "the request is over; the rest of its body was thrown away");
     return -1;
 }
 

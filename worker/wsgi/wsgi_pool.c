@@ -37,10 +37,10 @@ struct wsgi_pool {
 
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct wsgi_calls queue;  /* for the threads */
+    struct wsgi_calls queue; /* for the threads */
     struct wsgi_calls outbox; /* with notes or parcels for the loop */
     unsigned most, n_threads, idle;
-    bool waking;              /* a thread was woken and has not looked yet */
+    bool waking; /* a thread was woken and has not looked yet */
 };
 
 void wsgi_pool_lock(struct wsgi_pool *pool)
@@ -149,8 +149,7 @@ static bool must_wait(const struct wsgi_call *c)
 
 static void wait_for_room(struct wsgi_pool *pool, struct wsgi_call *c)
 {
-    Py_BEGIN_ALLOW_THREADS
-    wsgi_pool_lock(pool);
+    Py_BEGIN_ALLOW_THREADS wsgi_pool_lock(pool);
     while (must_wait(c))
         wsgi_pool_wait(pool, &c->changed);
     wsgi_pool_unlock(pool);

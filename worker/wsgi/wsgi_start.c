@@ -15,8 +15,7 @@
 #define NUMBER_ROOM 24
 
 struct start {
-    PyObject_HEAD
-    vectorcallfunc call_me;
+    PyObject_HEAD vectorcallfunc call_me;
     struct wsgi_call *call;
 };
 
@@ -160,15 +159,15 @@ void wsgi_answer_set_length(struct wsgi_answer *a, uint64_t length)
 /* Raises the exception of exc_info again. */
 static void raise_again(PyObject *info)
 {
-    PyObject *type = PyTuple_GET_ITEM(info, 0), *value = PyTuple_GET_ITEM(info, 1), *traceback = PyTuple_GET_ITEM(info, 2);
+    PyObject *type = PyTuple_GET_ITEM(info, 0), *value = PyTuple_GET_ITEM(info, 1),
+             *traceback = PyTuple_GET_ITEM(info, 2);
     PyErr_Restore(Py_NewRef(type), Py_NewRef(value), traceback == Py_None ? NULL : Py_NewRef(traceback));
 }
 
 static int check_exc_info(struct wsgi_call *c, PyObject *info)
 {
     if (info && info != Py_None) {
-        if (!PyTuple_Check(info) || PyTuple_GET_SIZE(info) != 3 ||
-            !PyExceptionClass_Check(PyTuple_GET_ITEM(info, 0))) {
+        if (!PyTuple_Check(info) || PyTuple_GET_SIZE(info) != 3 || !PyExceptionClass_Check(PyTuple_GET_ITEM(info, 0))) {
             PyErr_SetString(PyExc_TypeError, "exc_info must be what sys.exc_info() returned for an exception");
             return -1;
         }
