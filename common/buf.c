@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* buf.c: see buf.h. Grows by doubling; moves the bytes to the front before it grows. */
 #include "common/buf.h"
 

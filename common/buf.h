@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* buf.h: a growable byte queue: bytes are added at the end and taken from the front. Holds no memory while empty and
  * after buf_release(). */
 #ifndef TINE_COMMON_BUF_H

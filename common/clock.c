@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* clock.c: the HTTP date; see clock.h. */
 #include "common/clock.h"
 

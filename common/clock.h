@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* clock.h: time. Durations and deadlines use the monotonic clock; the wall clock is for people only. */
 #ifndef TINE_COMMON_CLOCK_H
 #define TINE_COMMON_CLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fatal.c: see fatal.h. */
 #include "common/fatal.h"
 

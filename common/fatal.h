@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fatal.h: for bugs only: a condition that the program itself guarantees does not hold. Says where
  * and ends the process with a core. Never for what a peer, the application or the system may do. */
 #ifndef TINE_COMMON_FATAL_H

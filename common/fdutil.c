@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fdutil.c: see fdutil.h. */
 #include "common/fdutil.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fdutil.h: small things about file descriptors. */
 #ifndef TINE_COMMON_FDUTIL_H
 #define TINE_COMMON_FDUTIL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* heritage.h: what a fork hands down from master to worker, and the worker's entry. Together with ipc.h the only place
  * where the two meet. */
 #ifndef TINE_COMMON_HERITAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* histogram.c: the readers' side of histogram.h. */
 #include "common/histogram.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* histogram.h: durations counted in buckets: one writer, any number of readers in other processes, no locks. The buckets
  * are linear within a decade (a hundred of 0.1 us below 10 us, then ninety to each decade up to 100 s): a quantile is off
  * by a tenth at most, and every bound with two digits (0.25 ms, 0.1 s) is one of a bucket, so that counting to such a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ipc.c: see ipc.h. On the wire a packet is one byte of type and the payload. */
 #include "common/ipc.h"
 

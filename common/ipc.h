@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ipc.h: messages between master and worker over a SOCK_SEQPACKET pair: one message a packet, never torn, EOF when the
  * other side is gone. Both ends are non-blocking. */
 #ifndef TINE_COMMON_IPC_H

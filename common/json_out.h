@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* json_out.h: writes JSON into a buffer, a value at a time. Commas and nesting are its own
  * business; that each object and array is ended is the caller's. Memory that cannot be had is
  * remembered and told once, by json_end_document(). */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 noinst_LIBRARIES += libtine_common.a
 libtine_common_a_SOURCES = \
 	common/heritage.h \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* log.c: see log.h. Holds the one mutable global of the program: where the log goes and what was
  * dropped.
  *

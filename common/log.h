@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* log.h: the error log of this process. One line or block per call, written at once in one write(2)
  * with the bytes of one call never torn by another process (O_APPEND; at most PIPE_BUF at a time to
  * a pipe). Never blocks on a full pipe: what cannot be written is dropped and counted, and the

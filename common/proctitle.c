@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* proctitle.c: see proctitle.h. */
 #include "common/proctitle.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* scoreboard.c: the mapping behind scoreboard.h, and its readers' sums. */
 #include "common/scoreboard.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* scoreboard.h: one shared anonymous mapping made by the master before it forks; a slot per worker, written by that
  * worker alone (relaxed atomics, no locks) and read by the master. What a dead worker had counted is kept in the sums of
  * the past, so that no total ever goes back.

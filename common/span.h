@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* span.h: a piece of memory owned by somebody else: pointer and length, not terminated. */
 #ifndef TINE_COMMON_SPAN_H
 #define TINE_COMMON_SPAN_H

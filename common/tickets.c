@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tickets.c: see tickets.h. */
 #include "common/tickets.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tickets.h: the keys of TLS session tickets: random bytes that the master makes and all workers of all generations share,
  * so that a client's session can go on at any of them, and across reloads. Rotated in time: whoever learns a key later
  * can only read what was said in the hours when it was in use.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* trusted.c: see trusted.h. Walks the path name by name, so that nothing can be exchanged between the look and the step. */
 #include "common/trusted.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* trusted.h: opening a file for root in a folder that somebody else may write to. */
 #ifndef TINE_COMMON_TRUSTED_H
 #define TINE_COMMON_TRUSTED_H

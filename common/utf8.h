@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* utf8.h: which bytes of a text from outside may be shown as they are (RFC 3629). */
 #ifndef TINE_COMMON_UTF8_H
 #define TINE_COMMON_UTF8_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* vault.c: see vault.h. An entry is a head, host and path with their NULs, and the data, each entry at a multiple of 8. */
 #include "common/vault.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* vault.h: what only the master may read, on its way to the workers: the files of certificates and keys, as bytes. Shared
  * anonymous memory, mapped before the fork, written by the master alone and left out of core dumps.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf.h: the configuration, typed and constant after loading. Made by conf_load(), read by everybody.
  *
  * Each section is a struct and each key a member of the same name (conf_keys.def). Durations are milliseconds, sizes

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_addr.c: see conf_addr.h. Resolves nothing: names are looked up when the master binds. */
 #include "conf/conf_addr.h"
 

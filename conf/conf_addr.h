@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_addr.h: the list types of addresses: where to listen (BINDS) and whom to trust (NETS). */
 #ifndef TINE_CONF_CONF_ADDR_H
 #define TINE_CONF_CONF_ADDR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_apply.c: from settings, which are text, to the typed configuration: finds section and key of each, and gives
  * every key the value of the source that comes first. Knows no rule between two keys. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_check.c: the rules that no single value can tell: what is missing, what contradicts, and what is known but not
  * there yet. Never looks at the system: whether a user exists or a port is free is the master's to find out. */
 #include <config.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_cli.c: see conf_cli.h. Looks at no value: that is done once, for all sources, by the loader. */
 #include "conf/conf_cli.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_cli.h: the command line of tine, taken apart. Settings stay text here; conf_load() types them.
  *
  * Must be called before any chdir(): the folder that the program was started in is remembered, so that a reload finds

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_dump.c: prints a loaded configuration as a file that loads to the same values, each with its origin as a comment.
  * What a file cannot hold is printed as a comment that says so. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_env.c: the environment as a source of settings. Reads it and never changes it. */
 #include <ctype.h>
 #include <stdio.h>

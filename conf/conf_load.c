@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_load.c: see conf_load.h. The only file that includes inih, which splits lines into names and values; it is given
  * one checked line at a time, because by itself it cuts long names and lines short without a word and reports only the
  * first mistake. */

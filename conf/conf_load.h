@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_load.h: from command line, environment and file to one checked, constant configuration.
  *
  * Precedence: command line > environment TINE_SECTION_KEY > file > WEB_CONCURRENCY and PORT > default. Every mistake is

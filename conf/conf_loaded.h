@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_loaded.h: the inside of a loaded configuration, shared by the files that make, check and print it. For nobody
  * else: readers of settings include conf.h. */
 #ifndef TINE_CONF_CONF_LOADED_H

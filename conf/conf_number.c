@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_number.c: see conf_number.h. Never atoi: every digit is looked at, every product checked. */
 #include "conf/conf_number.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_number.h: the types that are numbers: UINT, OCTAL, SIZE, DURATION, and the message that all types share. */
 #ifndef TINE_CONF_CONF_NUMBER_H
 #define TINE_CONF_CONF_NUMBER_H

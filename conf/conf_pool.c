@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_pool.c: see conf_pool.h. Each piece is an allocation of its own, so that tools that watch memory see its end;
  * arrays grow by doubling, recognised by their length. */
 #include "conf/conf_pool.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_pool.h: the memory of one load of the configuration: many small pieces, given back all at once. Never hands out
  * a piece twice and never frees a single one. */
 #ifndef TINE_CONF_CONF_POOL_H

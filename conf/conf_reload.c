@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_reload.c: which keys a reload may change. Compares values as text and puts the old ones back; never touches the
  * old configuration. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_settings.c: see conf_settings.h. Holds text only; knows no key and no type. */
 #include "conf/conf_settings.h"
 

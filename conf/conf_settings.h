@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_settings.h: what was written, where, and what is wrong with it: the text of all sources before it is typed. */
 #ifndef TINE_CONF_CONF_SETTINGS_H
 #define TINE_CONF_CONF_SETTINGS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_suggest.c: see conf_suggest.h. Optimal string alignment over three rows. */
 #include "conf/conf_suggest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_suggest.h: "did you mean": which of the names that we know is nearest to one that we do not. */
 #ifndef TINE_CONF_CONF_SUGGEST_H
 #define TINE_CONF_CONF_SUGGEST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_table.c: see conf_table.h. Nothing but the expansion of conf_keys.def and look-ups in it. */
 #include "conf/conf_table.h"
 

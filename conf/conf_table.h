@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_table.h: conf_keys.def as data: every section and key with type, default, bounds and help. */
 #ifndef TINE_CONF_CONF_TABLE_H
 #define TINE_CONF_CONF_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_types.c: see conf_types.h. Every message says what was expected, in the unit of the key. */
 #include "conf/conf_types.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_types.h: one parser and one printer for each TYPE of conf_keys.def.
  *
  * BOOL      true, false, yes, no, on, off, 1, 0

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* keydoc.c: a tool of the build: writes what people read about the keys from the same rows that the loader uses.
  *
  *   keydoc man TEMPLATE   copies a manual page and puts the list of keys (mdoc) where a line says @KEYS@

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 noinst_LIBRARIES += libtine_conf.a
 libtine_conf_a_CPPFLAGS = $(AM_CPPFLAGS) $(INIH_CFLAGS)
 libtine_conf_a_SOURCES = \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* log_dest.c: see log_dest.h. */
 #include "conf/log_dest.h"
 

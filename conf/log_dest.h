@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* log_dest.h: where the access log goes, from the text of log.accesslog. */
 #ifndef TINE_CONF_LOG_DEST_H
 #define TINE_CONF_LOG_DEST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* log_format.c: see log_format.h. One pass over the text; a table says which atom is which. */
 #include "conf/log_format.h"
 

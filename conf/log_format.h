@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* log_format.h: an access-log format taken apart: literal text and atoms. Checked by conf_check, executed by
  * worker/log/access_log.c. Atoms of gunicorn: h l u t r m U q H s B b f a T M D L p {x}i {x}o {x}e; of hypercorn:
  * R S st Uq. "json" stands for one JSON object per line. */

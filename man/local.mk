@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 dist_man_MANS += man/tine.8 man/tinectl.8 man/tine-internals.7
 
 # tine.ini(5): its list of keys comes from conf_keys.def.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* dev_reload.c: see dev_reload.h. What is watched: Python files below the working folder, below each
  * app.pythonpath and beside an application that is named as a file; the configuration file; and
  * server.reload_extra_files.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* dev_reload.h: server.reload, for development: watches the application's files and reloads when one
  * changes. */
 #ifndef TINE_MASTER_DEV_RELOAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* import_gunicorn.c: see import_gunicorn.h. The file is Python and runs in a child; what comes back is
  * loaded as any configuration is, and a line that is refused becomes a comment with the reason: the
  * result passes tine -t. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* import_gunicorn.h: tine --import-gunicorn FILE. */
 #ifndef TINE_MASTER_IMPORT_GUNICORN_H
 #define TINE_MASTER_IMPORT_GUNICORN_H

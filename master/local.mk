@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # Sources stand in the order of floors: a file calls only what is listed before it.
 master_sources = \
 	master/import_gunicorn.h master/import_gunicorn.c \

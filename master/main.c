@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* main.c: the entry of the program: from the command line to a running master, in the order in
  * which things may fail. Must never start Python: that is a worker's business. */
 #include <config.h>

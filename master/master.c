@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* master.c: see master.h. The states and what moves between them; workers.c handles one worker at a
  * time.
  *

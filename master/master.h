@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* master.h: the service as a whole: STARTING until a first worker is READY, RUNNING, RELOADING while
  * a new generation boots beside the serving one, LEAVING while drain_delay runs, STOPPING.
  * Never blocks, never touches Python or the bytes of a request. */

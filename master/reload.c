@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* reload.c: see reload.h. Must never touch the serving generation before the new one is ready.
  *
  * Old generations drain for up to graceful_timeout; at most OLD_MOST of them do at a time, so that

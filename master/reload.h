@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* reload.h: a reload as a transaction: a new generation boots beside the old, and only when all of
  * its workers are READY does the old one drain. Whatever fails on the way, the old one goes on. */
 #ifndef TINE_MASTER_RELOAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* signals.c: see signals.h. Handlers run in the event loop, never in signal context. */
 #include "master/signals.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* signals.h: from a signal to what the master does. */
 #ifndef TINE_MASTER_SIGNALS_H
 #define TINE_MASTER_SIGNALS_H

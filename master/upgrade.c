@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* upgrade.c: see upgrade.h. The states and what moves between them; the new process itself is made in
  * upgrade_exec.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* upgrade.h: a new binary beside the running one, on the same sockets, without a refused connection.
  *
  * The old master starts the program again that it was started as (by then another file may be there)

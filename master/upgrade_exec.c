@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* upgrade_exec.c: see upgrade_exec.h. The child sets up what the program needs and becomes it; when
  * that fails it says why and ends, which the old master sees. It must never touch the master's event
  * base. */

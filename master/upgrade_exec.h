@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* upgrade_exec.h: from a running master to the process of a new binary. */
 #ifndef TINE_MASTER_UPGRADE_EXEC_H
 #define TINE_MASTER_UPGRADE_EXEC_H

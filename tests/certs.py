@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Certificates for tests, made by the openssl command in a folder that goes away with the process; never committed."""
 
 import atexit

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Fixtures: `serve` shares one running Tine per application and configuration among the tests of a process."""
 
 import json

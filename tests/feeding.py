@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Feeds requests that are cut into pieces to many connections at a time, and gives back every byte that was answered.
 
 A round sends the next piece of each connection of a batch; between rounds a request on a connection of its own is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Attacks on an HTTP/2 server, one client each: the catalogue that tests and the bench share. Standard library only.
 
 An Attack says what is sent first and what then, piece by piece, without end. An Attacker sends it as fast as it is taken

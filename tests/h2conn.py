@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """An HTTP/2 client of raw frames over harness.Conn (RFC 9113): sends whatever it is told, right or wrong, and reads strictly.
 
 Fields are packed by python3-hpack, everything else is bytes. Must never answer by itself but for the acknowledgement of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTP/2 clients that never ask twice, for what load.py is for HTTP/1: each request is sent once and its outcome counted.
 
 ok, status (not 200), lost (the connection ended before its answer did, though GOAWAY had not named it unprocessed), reset-N,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Starts Tine for a test and talks to it over raw sockets; standard library only.
 
 A Server hands its listening sockets down (fd://N), so no port can be lost to somebody else, learns from a READY=1

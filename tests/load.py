@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A client that never asks twice: every request is sent once and its outcome counted, as wrk and the like do not.
 
 ok, status-N, refused, lost (the connection ended before any byte of the answer, on a fresh connection or after a part of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # A server of builtin:hello without master and Python
 noinst_PROGRAMS += tests/unit/h1_serve
 tests_unit_h1_serve_SOURCES = tests/unit/h1_serve.c

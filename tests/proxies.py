@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """nginx and HAProxy in front of a server, unprivileged, on 127.0.0.1, with what they say of each request.
 
 Each gives every request an id of its own, in X-Request-Id, whatever the client says. What a proxy has sent is what its log

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A client connection over TLS with the parser of harness.Conn, by Python's ssl module."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A server whose figures a test reads over its control socket, and limits of processes that it changes; standard library only."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A WebSocket client of raw frames over harness.Conn: sends whatever it is told, right or wrong, and reads strictly (RFC 6455).
 
 Standard library only. Must never answer by itself: no pong, no Close.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* mold.c: a mold: a process that has loaded the application and forks workers. It never accepts, runs no event loop, and
  * does nothing between two orders, so that the memory it shares with its workers stays as it is.
  *

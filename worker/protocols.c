@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* protocols.c: see protocols.h. TLS first where the bind says so; then what ALPN agreed on, else HTTP/1. */
 #include "worker/protocols.h"
 

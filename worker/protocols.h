@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* protocols.h: the only list of protocols: which one speaks on a connection. */
 #ifndef TINE_WORKER_PROTOCOLS_H
 #define TINE_WORKER_PROTOCOLS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* worker.c: the order of birth and death of a worker. Knows the stages; never a byte of a request.
  */
 #include "worker/worker.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* worker.h: one worker process, shared by the files worker*.c alone.
  *
  * BOOTING -> SERVING -> DRAINING -> CANCELLING -> STOPPING -> DONE; only forward, stages may be

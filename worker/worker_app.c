@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* worker_app.c: Python in a worker: interpreter, loop, applications, in the order in which they live
  * and die. */
 #include <Python.h>

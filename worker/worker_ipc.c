@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* worker_ipc.c: what a worker hears: messages from the master, signals, and the silence when the
  * master is gone. */
 #include <event2/event.h>

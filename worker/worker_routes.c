@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* worker_routes.c: who answers which request: static files, mounted applications, that of [app], with the admission in
  * front of the applications. Made before the first request, and constant from then on. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* worker_steps.c: app.blocking_warning: what is made of a step that held the event loop too long. It is counted by its
  * route, whether or not the log had room for its stack. */
 #include <Python.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* worker_tls.c: the certificates of a worker, where something listens with TLS. */
 #include "common/heritage.h"
 #include "worker/http1/h1_conn.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* control.c: see control.h. The socket: its path, its mode, who may connect. Must never let a
  * client hold up the master: everything is non-blocking and bounded. */
 #include "master/control/control.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* control.h: the control socket: a Unix socket on which tinectl asks for figures and gives orders.
  * A client sends a line ("scale 4"), and gets a line of JSON with "ok" in it; then the next line.
  */

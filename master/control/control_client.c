@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* control_client.c: the conversation with one client: lines in, lines of JSON out. One request at a
  * time, and the next is not looked at before the answer has left: so a client that sends without
  * reading fills its own socket and nothing of ours. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* control_commands.c: what each command does and what is answered. Orders go the same way as those
  * of the signals; each is logged with who gave it. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* control_parse.h: a line that a client of the control socket sends, taken apart. */
 #ifndef TINE_MASTER_CONTROL_PARSE_H
 #define TINE_MASTER_CONTROL_PARSE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* certs.c: see certs.h. A change counts once the files stay as they are from one look to the next, so that a certificate
  * and its key, which are two files, are taken up together. */
 #include "master/fleet/certs.h"

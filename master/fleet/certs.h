@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* certs.h: the files of [tls] as bytes, for workers that may not read them: read with the master's rights when a generation
  * is made, and again when they change (tls.watch). Knows nothing of what is in them: workers judge that.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* generation.c: see generation.h. */
 #include "master/fleet/generation.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* generation.h: one configuration and the workers that are started from it. A reload makes a new
  * one beside the old; an old one lives until its last worker is gone. */
 #ifndef TINE_MASTER_GENERATION_H

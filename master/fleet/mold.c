@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* mold.c: see mold.h. One order at a time is with a mold, so that nothing but the last one is in doubt when it ends. */
 #include "master/fleet/mold.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* mold.h: the molds (app.preload_app): one for each generation, a process that has loaded the application and forks the
  * generation's workers, so that they share its memory. A worker that is wanted is an order; its slot is EMPTY until the
  * mold has told its process id. A mold that ends is made anew, and its generation's workers go on meanwhile. */

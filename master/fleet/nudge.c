@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* nudge.c: see nudge.h. Asks the kernel and takes nothing from the queues. */
 #include "master/fleet/nudge.h"
 

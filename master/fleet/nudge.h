@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* nudge.h: a safety net under accepting. The kernel tells one sleeping worker of a new connection;
  * if that one is stopped or dies in this very moment, nobody else hears of it. */
 #ifndef TINE_MASTER_NUDGE_H

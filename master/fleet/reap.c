@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* reap.c: see reap.h. */
 #include "master/fleet/reap.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* reap.h: children that have ended. */
 #ifndef TINE_MASTER_REAP_H
 #define TINE_MASTER_REAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* recycle.c: see recycle.h. Keeps no state but the marks on the slots: which step is due follows
  * from how many workers are wanted, alive and marked, so a death or a reload at any moment leaves
  * nothing to be put right. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* recycle.h: replaces workers that have served long enough, one at a time: the replacement is READY
  * before the old one drains. */
 #ifndef TINE_MASTER_RECYCLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* seats.c: see seats.h. No socket is closed when there are fewer workers: that would reset the
  * connections in its queue. */
 #include "master/fleet/seats.h"

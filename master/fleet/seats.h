@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* seats.h: server.accept = reuseport: each address has as many sockets as there are workers, the
  * seats, among which the kernel spreads connections, and each worker accepts from its own.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* slots.c: see slots.h. */
 #include "master/fleet/slots.h"
 

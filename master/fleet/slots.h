@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* slots.h: the table of workers: which process sits in which slot and how far it is in its life.
  * Holds no policy but the back-off between births. */
 #ifndef TINE_MASTER_SLOTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* spawn.c: see spawn.h. The child keeps the standard streams, the log, the listening sockets and
  * its end of the socketpair, and nothing else of the master's: a descriptor too many would keep a
  * port busy or hide an EOF.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* spawn.h: the birth of a process that runs the application: a worker, or a mold of workers. */
 #ifndef TINE_MASTER_SPAWN_H
 #define TINE_MASTER_SPAWN_H

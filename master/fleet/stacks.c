@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* stacks.c: see stacks.h. The handler in the worker says nothing when it is through: a pause tells.
  * Must never wait for a worker. */
 #include "master/fleet/stacks.h"

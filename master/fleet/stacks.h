@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* stacks.h: the Python stacks of workers. Each worker has a pipe to the master, into which its
  * handler of SIGUSR2 writes them, whatever its loop does. What nobody asked for goes to the log. */
 #ifndef TINE_MASTER_STACKS_H

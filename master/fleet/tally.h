@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tally.h: what the master has done since its start; only grows. */
 #ifndef TINE_MASTER_TALLY_H
 #define TINE_MASTER_TALLY_H

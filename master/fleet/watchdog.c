@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* watchdog.c: see watchdog.h. A silent worker is reported first (its requests from the scoreboard,
  * the stacks of its threads by its own signal handler, which needs neither its loop nor the GIL)
  * and killed a moment later. Boot is not watched: boot_timeout has it, as graceful_timeout has

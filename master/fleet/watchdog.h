@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* watchdog.h: workers whose event loop gives no sign of life, and the sign of life of the service
  * itself for the service manager. */
 #ifndef TINE_MASTER_WATCHDOG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* workers.c: see workers.h. Decides whether a death is wanted, a failure to boot, or a crash, and
  * what follows from it. Must never wait for a worker: messages to it are lost when it does not
  * read, and its timer has the last word. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* workers.h: what the master does to its workers and what it does when something happens to one. */
 #ifndef TINE_MASTER_WORKERS_H
 #define TINE_MASTER_WORKERS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* listen.c: see listen.h; TCP here, Unix sockets in listen_unix.c, inherited ones in
  * listen_passed.c. Must never serve on fewer addresses than were asked for without saying so. */
 #include "master/listen/listen.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* listen.h: the sockets of the service: made or inherited, kept for as long as the configuration
  * names them, handed to every worker. */
 #ifndef TINE_MASTER_LISTEN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* listen_handed.c: sockets that go from one master to the next by an exec: descriptors that stay
  * open, and a text that says which bind each belongs to. Must believe nothing: the text comes from
  * the environment. */

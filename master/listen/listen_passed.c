@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* listen_passed.c: sockets that somebody else opened: fd://N, and systemd's socket activation
  * (sd_listen_fds(3), without libsystemd). Must check what it gets: a wrong descriptor is refused by
  * name, not met later in accept(2). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* listen_unix.c: Unix sockets: files with a mode, left-overs of a dead server, the abstract name
  * space. Must never take a path away from a server that lives, or remove anything that is not a
  * socket. */

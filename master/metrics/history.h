@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* history.h: the last minutes of the service, a sample a second, for the plots of /status. */
 #ifndef TINE_MASTER_HISTORY_H
 #define TINE_MASTER_HISTORY_H

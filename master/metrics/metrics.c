@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* metrics.c: see metrics.h. Exists only while somebody is configured to look; then a sample is taken every second. */
 #include "master/metrics/metrics.h"
 

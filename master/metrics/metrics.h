@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* metrics.h: who looks at the service from outside: the listener of [metrics] bind (/metrics, /healthz, /readyz,
  * /status) and statsd. Both live in the master and ask the workers nothing: they answer while every worker hangs. */
 #ifndef TINE_MASTER_METRICS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* metrics_clients.c: see metrics_clients.h. evhttp tells nobody when it closes a connection: we hold a reference of our
  * own to each stream, and one without callbacks is over. Its descriptor must live as long as its events do, up to our
  * last reference: libevent would take a new descriptor of the same number for watched already, and never hear of it. */

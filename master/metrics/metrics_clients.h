@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* metrics_clients.h: the connections of the metrics listener, bounded in number and in time: a client that sends nothing
  * useful must not keep others from looking. */
 #ifndef TINE_MASTER_METRICS_CLIENTS_H

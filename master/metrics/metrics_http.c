@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* metrics_http.c: see metrics_http.h. Must never wait for anything: it runs in the master's loop. */
 #include "master/metrics/metrics_http.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* metrics_http.h: the listener's HTTP, which is libevent's: its sockets, its clients, what is at which path. */
 #ifndef TINE_MASTER_METRICS_HTTP_H
 #define TINE_MASTER_METRICS_HTTP_H

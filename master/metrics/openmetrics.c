@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* openmetrics.c: see openmetrics.h. Every family is written once, whole, with all of its samples
  * behind it (OpenMetrics 1.0.0, "MetricFamily"); a counter's samples end in _total, and so does its
  * family's name in the older format. The number of series is bounded: by tables, by the workers, by

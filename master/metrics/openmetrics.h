@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* openmetrics.h: the service's figures as text for a scraper. */
 #ifndef TINE_MASTER_OPENMETRICS_H
 #define TINE_MASTER_OPENMETRICS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* readiness.c: see readiness.h. */
 #include "master/metrics/readiness.h"
 

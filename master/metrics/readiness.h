@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* readiness.h: whether requests are welcome here: what a load balancer asks. */
 #ifndef TINE_MASTER_READINESS_H
 #define TINE_MASTER_READINESS_H

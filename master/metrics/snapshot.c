@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* snapshot.c: see snapshot.h. Must never change anything that it looks at. */
 #include "master/metrics/snapshot.h"
 

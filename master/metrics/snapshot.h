@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* snapshot.h: the service at one moment, in plain values, for those who look at it: the control
  * socket, /status, the metrics. Taken from the slots, the scoreboard and /proc; the reader needs
  * neither libevent nor locks. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* statsd.c: see statsd.h. Requests were counted already, so one line says how many there were; durations go as a few
  * timings with a sample rate. */
 #include "master/metrics/statsd.h"

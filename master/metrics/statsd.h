@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* statsd.h: gunicorn's metrics for a statsd server, by UDP, once a second. */
 #ifndef TINE_MASTER_STATSD_H
 #define TINE_MASTER_STATSD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* status_json.c: see status_json.h. Names of figures are those of their fields in score_figures.def. */
 #include "master/metrics/status_json.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* status_json.h: /status for programs. */
 #ifndef TINE_MASTER_STATUS_JSON_H
 #define TINE_MASTER_STATUS_JSON_H

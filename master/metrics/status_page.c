@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* status_page.c: see status_page.h. Everything that a client or the configuration has written goes through put_text(). */
 #include "master/metrics/status_page.h"
 

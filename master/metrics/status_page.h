@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* status_page.h: /status for people: one page, nothing from elsewhere, readable without JavaScript. */
 #ifndef TINE_MASTER_STATUS_PAGE_H
 #define TINE_MASTER_STATUS_PAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 "use strict";
 (function () {
   var main = document.getElementById("main"), timer = 0;

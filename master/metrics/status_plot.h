@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* status_plot.h: the plots of the status page, as SVG drawn here: they are there without JavaScript. */
 #ifndef TINE_MASTER_STATUS_PLOT_H
 #define TINE_MASTER_STATUS_PLOT_H

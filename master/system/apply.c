@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* apply.c: see apply.h. */
 #include "master/system/apply.h"
 

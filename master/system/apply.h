@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* apply.h: what a configuration changes in the master itself. */
 #ifndef TINE_MASTER_APPLY_H
 #define TINE_MASTER_APPLY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* daemon.c: see daemon.h. */
 #include "master/system/daemon.h"
 

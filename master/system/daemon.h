@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* daemon.h: running in the background. The process that was started stays until the service is
  * ready or has failed, and exits with what came of it. */
 #ifndef TINE_MASTER_DAEMON_H

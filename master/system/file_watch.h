@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* file_watch.h: folders whose files are watched by inotify, with all that is below them where asked
  * for. Knows names and changes, and not what they mean.
  *

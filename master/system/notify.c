@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* notify.c: see notify.h. */
 #include "master/system/notify.h"
 

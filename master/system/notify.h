@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* notify.h: tells systemd (or whoever set NOTIFY_SOCKET) how the service is: sd_notify(3) without
  * libsystemd. */
 #ifndef TINE_MASTER_NOTIFY_H

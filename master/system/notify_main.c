@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* notify_main.c: see notify_main.h. */
 #include "master/system/notify_main.h"
 

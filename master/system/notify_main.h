@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* notify_main.h: lets systemd see that its main process has become its own child.
  *
  * When MAINPID names a process that systemd did not start, it remembers that as a stranger: it would

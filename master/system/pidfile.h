@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* pidfile.h: the file that names the running master. */
 #ifndef TINE_MASTER_PIDFILE_H
 #define TINE_MASTER_PIDFILE_H

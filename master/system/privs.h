@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* privs.h: whom the workers run as. Names are resolved once, in the master; a worker only makes the
  * system calls. */
 #ifndef TINE_MASTER_PRIVS_H

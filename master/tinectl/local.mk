@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # A program of its own: no Python, no event loop.
 bin_PROGRAMS += tinectl
 tinectl_SOURCES = \

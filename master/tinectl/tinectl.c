@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tinectl.c: asks a running master over its control socket, and shows what it says. A program of
  * its own, without Python: it must work when nothing else does. */
 #include <config.h>

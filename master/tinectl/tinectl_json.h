@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tinectl_json.h: reads a JSON document (RFC 8259) into a tree. Believes nothing of what it is
  * given: depth and every length are bounded by the text. */
 #ifndef TINE_MASTER_TINECTL_JSON_H

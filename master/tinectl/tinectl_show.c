@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tinectl_show.c: see tinectl_show.h; words and tables are in tinectl_table.c. */
 #include "master/tinectl/tinectl_show.h"
 

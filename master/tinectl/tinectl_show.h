@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tinectl_show.h: answers of the master for people: lines, tables, colours. Whatever comes from
  * requests or from applications is shown without control characters. */
 #ifndef TINE_MASTER_TINECTL_SHOW_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tinectl_table.c: tables and words of tinectl_show.h. */
 #include <stdarg.h>
 #include <stdint.h>

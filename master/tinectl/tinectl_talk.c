@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tinectl_talk.c: see tinectl_talk.h. */
 #include "master/tinectl/tinectl_talk.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tinectl_talk.h: the connection to a master's control socket. */
 #ifndef TINE_MASTER_TINECTL_TALK_H
 #define TINE_MASTER_TINECTL_TALK_H

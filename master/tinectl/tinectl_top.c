@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tinectl_top.c: see tinectl_top.h. Rates and quantiles are those between two looks. Leaves the
  * terminal as it was, whatever ends it. */
 #include "master/tinectl/tinectl_top.h"

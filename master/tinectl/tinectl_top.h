@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tinectl_top.h: the live view. */
 #ifndef TINE_MASTER_TINECTL_TOP_H
 #define TINE_MASTER_TINECTL_TOP_H

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Runs the static analysers over all C of a build directory: gcc -fanalyzer, clang-tidy and cppcheck.
 
 Each file is compiled by nobody here, only read, with the flags that `make` would use (asked for by `make -n`). A file

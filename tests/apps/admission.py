@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Requests that take their time, and say when they begin and when they are cancelled."""
 
 import asyncio

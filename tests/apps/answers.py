@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Well-behaved answers of every shape: one function each, chosen by path."""
 
 from apps.kit import as_json, body, dispatch, query, start, text

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What stands behind a proxy in a test: says in fields of each answer which request it is for, so that an answer to the wrong
 request can be told, and has an echo, a download, a WebSocket and the scope."""
 

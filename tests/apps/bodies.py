@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ways to take a request body, one each, chosen by path."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Reads the whole body, then answers with an empty one: what framed the answer can never hide what it was. A WebSocket is
 accepted and left alone."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Applications that break the rules, one way each, chosen by path. Parts that must be on the wire first are: the client
 reads them and only then sends the byte of request body that lets the application go on."""
 

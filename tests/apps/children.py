@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What a child process of the application inherits: its descriptors, by every way of starting one that closes none."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """ASGI application whose answers can be compressed: the query says what is to be sent.
 
 type, status, length (1: Content-Length), etag, vary, extra ("name:value", several), pieces (the body in so many messages),

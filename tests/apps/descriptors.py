@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Which descriptors above 2 a child process of the application inherits."""
 
 import asyncio

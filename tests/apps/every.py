@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A little of everything that an application does, for tests that make each call on the way fail once."""
 
 import asyncio

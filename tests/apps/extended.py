@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The extensions of ASGI, one use each, chosen by path."""
 
 import os

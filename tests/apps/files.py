@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Holds files open until there are no descriptors left; every answer but that needs none."""
 
 from apps.kit import dispatch, query, text

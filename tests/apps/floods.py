@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What a flood is let loose on: small and large answers, bodies, and work that goes on when its client has gone."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Lets what a client sends reach every log: raises it, answers with it, is slow with it."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What an application notices when its client goes away."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ways to hold the event loop for ever, and to grow; each names its process first. /pid answers at once."""
 
 import asyncio

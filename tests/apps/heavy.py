@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Large bodies both ways, taken and given at the test's pace."""
 
 import asyncio

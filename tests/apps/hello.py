@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Thirteen bytes of text, whatever is asked."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the test applications share: choosing a function by the first part of the path, short forms of messages."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Bodies far larger than a socket takes at once, each made for its answer and let go of by the application."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Lifespans of every kind: attributes of this module, each an application that answers /... with text when it is up.
 
 gate() waits until the test, which listens on the Unix socket TINE_TEST_GATE, lets it through."""

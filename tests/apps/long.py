@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What takes long: requests and streams that end when a file is there or never, WebSockets; each reports how it ended."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Uses of the event loop's API from inside a request, one each, chosen by path; each answers "ok" or raises."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Applications that say which one they are and what they were told of the path; ASGI ones report their lifespans."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """report(): tells the test what the application saw, as a JSON datagram to the harness."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tries to get back what was given up, and says what a program that it starts may do. Answers in JSON."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Answers with the scope that it was called with, as JSON; bytes as latin-1 text, types named."""
 
 from apps.kit import as_json

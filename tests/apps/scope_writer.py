@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Writes into the parts of its scope that applications write into, after looking for such marks of an earlier request."""
 
 from apps.kit import as_json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tells in a field of an empty answer what it was asked, so that nothing of it can be lost or added on the way unseen. The
 body of the answer is empty: what framed it can never hide what it was. A WebSocket is accepted and left alone."""
 

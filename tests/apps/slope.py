@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What test_reference_slope.py asks for again and again, and /counts: what this process holds while nothing else runs."""
 
 import asyncio

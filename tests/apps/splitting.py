@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Every way in which a field can leave an ASGI application: tries what must not leave, counts the refusals, and then answers
 with the count in x-refused and with `fine` in x-fine."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Threads in every way that an application has them, for test_threads.py: `app` for ASGI, `wsgi` for WSGI."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Who is called when: counts the calls that run on one connection at a time; waits where the path says so."""
 
 import asyncio

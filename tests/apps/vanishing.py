@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Counts how calls begin and end, for clients that vanish: every call that began must end, and one that waits for more hears
 that there is none."""
 

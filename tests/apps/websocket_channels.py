@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Channels' WebSockets: /ws sends back what comes, "close" ends it with 4002; /refused is refused."""
 
 from channels.generic.websocket import AsyncWebsocketConsumer

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """WebSocket applications, one behaviour each, chosen by the first part of the path: ws://.../echo ...
 
 `report` remembers, under the name in ?id=, what the application was told, for GET /report?id=NAME to show.

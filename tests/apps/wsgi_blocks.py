@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A WSGI application that takes its time."""
 
 import time

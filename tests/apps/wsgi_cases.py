@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """WSGI applications, one behaviour each, chosen by the first part of the path. What they see goes into reports."""
 
 import io

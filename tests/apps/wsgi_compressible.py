@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """WSGI application for compression: /list, /many (a longer list), /generator (a piece for each /go), /write, /file, /none."""
 
 import tempfile

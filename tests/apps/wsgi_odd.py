@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Applications of odd shapes, for finding out what they are."""
 
 

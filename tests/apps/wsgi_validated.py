@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """wsgiref's validator around an application that uses all that PEP 3333 offers; each fault is an AssertionError."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The applications that every server runs: plain ASGI, and the same as WSGI where a peer speaks only that; WebSockets."""
 import asyncio
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The clients of attacks.py that mean no good, or are just many: one process with an epoll loop that opens connections,
 keeps them as the attack wants and counts those that the server ends; and the probe, which asks as a good client does.
 

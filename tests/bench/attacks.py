@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Measures what many, slow and hostile clients cost Tine and its peers, one worker each: memory, CPU time, and what a good
 client (the probe: a new connection for each request) notices of it. Nothing here passes or fails.
 

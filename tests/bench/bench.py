@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Measures Tine beside whichever peers are installed: one worker each, the same application, interleaved runs.
 
 Prints requests/s, server CPU µs per request, p50/p99 latency, PSS and each server's CPU as a ratio to Tine's and to the

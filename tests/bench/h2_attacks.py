@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """What attacks on HTTP/2 cost a server: each of tests/h2attacks.py from one client at full speed, for some seconds, beside
 other servers. Measures, passes no verdict.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTP/2 for bench.py: the servers that speak it, without TLS (prior knowledge) or with, and load by h2load.
 
 8 connections with 32 streams each. h2load tells no percentiles: what is printed as p50 is the mean, and as p99 the longest.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Draws the medians as an SVG: for each scenario one bar per server, CPU time per request relative to Tine. Bars of more
 than MOST times Tine's are broken, so that the others can be told apart."""
 from xml.sax.saxutils import escape

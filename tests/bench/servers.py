@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The servers that are compared: how each is started with one worker and the same application."""
 import os
 import shutil

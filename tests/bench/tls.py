@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTPS: the servers with a certificate, and what is measured by handshakes instead of requests."""
 import os
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The WebSocket scenarios of bench.py: how each is run by wsload, and what idle connections cost."""
 import subprocess
 import time

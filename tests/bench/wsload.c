@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsload.c: a load generator for WebSocket servers, fast enough that the server is what is measured: one thread, all
  * connections on one loop. Checks only that the answers are whole frames, and as many as were asked for.
  *

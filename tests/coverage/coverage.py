@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Sums up which lines of our C the tests have run, after any of them ran in a build with --enable-coverage.
 
 Prints a table of the folders, the files below the bar, and the total; fails when the total is below the bar. A file that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The page of inject.h from the side of a test: which call of a server built with --enable-fault-injection fails."""
 
 import mmap

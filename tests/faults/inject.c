@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* inject.c: makes the n-th call of a kind fail, where a test asked for it. Linked into tine only by
  * `configure --enable-fault-injection`, in front of the functions by the linker's --wrap; without $TINE_FAULTS (the
  * page's file) it does nothing. Never part of a build that is installed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* inject.h: the page through which a test tells a server built with --enable-fault-injection which call is to fail.
  * tests/faults/faults.py writes the same layout. */
 #ifndef TINE_TESTS_FAULTS_INJECT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* python.h: included in front of every file above the event loop by a build with --enable-fault-injection: calls that
  * make or fill a Python object go by way of inject.c. Not in the loop itself: a callback that cannot be scheduled is
  * lost, there as in asyncio, and what waits for it waits for ever.

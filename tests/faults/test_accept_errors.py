@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """accept(2) fails for as long as the kernel is short of something: whoever is there is served, nothing spins, and who waited is
 served as soon as it is over. Needs a server that was built with --enable-fault-injection."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Every call that can fail, failing once: in a worker over requests and WebSockets, in the master over a reload.
 
 The peer may get an error, or lose its connection; nobody may hang, no process may die, nothing may leak (what the

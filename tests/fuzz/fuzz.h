@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz.h: the entry point of a fuzz target, as libFuzzer calls it, and what every target needs. */
 #ifndef TINE_TESTS_FUZZ_H
 #define TINE_TESTS_FUZZ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_answer.c: answers of an application whose fields have any bytes. Either the answer is refused and nothing of it is
  * sent, or what is sent is one answer: a reader of its own must find the very fields in it, and then the very body. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_body.c: chunked framing over any bytes; the same verdict and the same data however they are cut, and of what is
  * accepted the data and the end that a simple reader sees. A request's head in front of it, as in the corpora, is
  * skipped. */

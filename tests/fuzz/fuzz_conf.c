@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_conf.c: a configuration out of any bytes: a file, and behind a line "--" arguments of the command line, one a line;
  * a line such as "TINE_LOG_LOGLEVEL=info" is put into the environment instead.
  * What loads must print as a file that loads to the same; what does not must say why, a file in printable lines. */

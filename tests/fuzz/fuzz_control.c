@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_control.c: a line to the control socket, and the answer as tinectl reads it, with any bytes. What is understood
  * must be one of the commands with its argument in range; a tree must hold what its text can hold. */
 #include <limits.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_fields.c: fields that choose among answers, with any values: Accept-Encoding, Range, the conditions, Content-Type.
  * Each line of the input becomes a field, its first byte says which. Parts of a file must lie in it and apart from each
  * other, weights in their range, and a date must come back when it is written. */

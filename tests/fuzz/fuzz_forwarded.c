@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_forwarded.c: forwarded fields with any values: each line of the input becomes one, its first byte says which.
  * The client must stay or become a numeric address, and the host must stay valid. */
 #include <arpa/inet.h>

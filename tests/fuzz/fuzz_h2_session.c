@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_h2_session.c: an HTTP/2 connection over any frames, behind a right preface. The first byte of the input says how the
  * client behaves and how the rest is cut. The application is a script that the path chooses from. Nothing that waits may
  * grow without bounds, all that the server sends must be whole frames in order, and whatever the cut, the same requests

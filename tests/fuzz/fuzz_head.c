@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_head.c: guard, parser and rules over any bytes. The guard must say the same however they are cut, and what is
  * accepted must lie inside the head. */
 #include <string.h>

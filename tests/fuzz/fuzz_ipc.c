@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_ipc.c: packets of any bytes on the channel between master and worker, each behind its length. A packet is one
  * message or the end of the channel, never more and never a part; what is sent arrives as it was. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_log.c: a format of the access log, and a line of it for a request whose every value is made of any bytes. It must
  * stay one line of printable ASCII with no quote but the format's own; in JSON, one object that a parser takes. What the
  * error log escapes must hold no control character either. */

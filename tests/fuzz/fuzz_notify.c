@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_notify.c: what a service manager puts into the environment for sd_notify(3): NOTIFY_SOCKET in the first line of the
  * input, WATCHDOG_USEC in the second, WATCHDOG_PID in the third. It is taken out, and what is understood must come back the
  * same when it is handed over to the next program. */

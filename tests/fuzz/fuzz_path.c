@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_path.c: the path of a target with any bytes: its split into path and query, who answers it, and which file it
  * names. A prefix must match where a reader of its own says so; a path that a handler gets must be that handler's in every
  * other reading too; the name of a file must never climb, and must come back when it is encoded. */

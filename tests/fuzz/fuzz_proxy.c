@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_proxy.c: the PROXY header over any bytes, as they are and behind each of the two beginnings. A piece of an
  * accepted header must ask for more. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_session.c: an HTTP/1 connection as the worker has it, over any bytes: heads, bodies, pipelined requests, refusals.
  * The last byte of the input chooses how it is cut a second time. However it is, the answers must be the same, and each
  * must be one that a server may send. */

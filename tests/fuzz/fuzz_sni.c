@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_sni.c: which certificate a name in a ClientHello gets: the one of that very name, else of a wildcard one level above
  * it, else none; in any case of letters and with a dot at its end. The name is the input's first line, those of the
  * certificates are the others. */

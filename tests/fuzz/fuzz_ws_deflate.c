@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_ws_deflate.c: permessage-deflate over any bytes, taken as offers, as what a client has compressed, and as a message
  * to compress. An answer must be one to the client's offer; however a compressed message is cut, the same must come of
  * it, never more than the limit; and what we compress must inflate to itself. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_ws_frames.c: a WebSocket session on the wslay engine, over any bytes. The first byte of the input chooses whether
  * permessage-deflate is agreed on, how the rest is cut, and how late messages are taken; the user answers each message
  * with itself. Whatever the cut, the same messages must be told, the answer must be the same, and all that the server

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_ws_handshake.c: opening handshakes out of any bytes: as a whole head, and as lines put into one that is sound but
  * for them. What is taken for a handshake must be one (RFC 6455 4.2.1), seen by a reader of its own. */
 #include <stdio.h>

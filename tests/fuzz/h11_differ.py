@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Feeds requests, sound and mutated, to Tine's reader of HTTP/1 (h1_read) and to python-h11, and compares.
 
 What Tine accepts, h11 must accept too, with the same method, target, version, fields, body and the same place where the

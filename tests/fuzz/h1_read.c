@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_read.c: reads HTTP/1 as the worker does, with the same pure parts (guard, parser, rules, body), for a comparison
  * with other readers. Standard input: cases, each four bytes of length (big-endian) and its bytes. For each case it
  * writes a line per request that is accepted:

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Writes the inputs that the HTTP/2 fuzz target begins with: tests/fuzz/seeds/h2_session.
 
 Each is one byte of options (fuzz_h2_session.c) and the frames of a client behind its preface; python3-hpack packs fields.

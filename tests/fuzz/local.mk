@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # Fuzz targets: one function over any bytes for each parser and decoder. `make check` replays corpora, seeds and kept cases
 # through replay.c; configured with --enable-fuzzing they are libFuzzer's, for `make fuzz FUZZ_SECONDS=60`. A new target is a
 # name in this list, its three lines below, and lines in seeds/NAME or a corpus that its source names.

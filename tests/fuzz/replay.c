@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* replay.c: main() for a fuzz target where there is no libFuzzer: runs it over the files given, or else over its corpora,
  * the lines of tests/fuzz/seeds/NAME and simple mutations of both, always the same: -m of each, begun from -s; then over
  * what fuzzing once found, the files of tests/fuzz/cases/NAME. A fault aborts; surviving is a pass. */

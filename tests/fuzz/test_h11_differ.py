@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A short comparison with python-h11, always the same; h11_differ.py does longer ones."""
 
 import os

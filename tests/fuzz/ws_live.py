@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Frame fuzz over real sockets: WebSocket sessions made of a seed, against a running server.
 
 A sound session has a known answer, whatever pieces its bytes are cut into. A broken one is a sound one with some bytes

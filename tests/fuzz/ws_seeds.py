@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Writes the corpora that the WebSocket fuzz targets begin with: tests/wire/corpora/ws_*.json, in the form of the others there.
 
 A case of ws_frames.json has one byte of options in front of its frames (fuzz_ws_frames.c).

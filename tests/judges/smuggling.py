@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Requests whose end a proxy and a server might see in different places: bytes in front of a marked request that is sent
 behind each on the same connection. Every body that is not agreed upon holds a request for /smuggled."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The demo application as `./bootstrap run` serves it: every page of it, driven by curl as its own index page says."""
 
 import hashlib

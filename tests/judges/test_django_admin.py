@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A Django project with admin, static files and uploads (Debian's Django), under both interfaces, and mounted: what a person
 does with it in a browser, by an HTTP client that keeps cookies."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Real frameworks as judges: the same notebook written with Starlette, FastAPI, Quart and Django (Debian's packages).
 
 What is expected is what each framework's documentation promises its users; the server is started as a user would, from

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTP/2 judged by others: curl, nghttp, h2load, httpx, h2spec where it is installed, and nginx in front."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """numpy as a judge of interpreters and threads: compiled code that keeps state of its own, and that newer versions refuse
 to load in a sub-interpreter. Entries are small whole numbers, so that a float64 holds each product exactly."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Behind nginx and HAProxy, both sides see the same requests: what the proxy has sent is what the server was asked, in the
 same order on each connection, and every answer goes to the request that it is for. Whatever the client sends."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What a site does all day behind nginx and HAProxy: who is asking, WebSockets, large bodies both ways, HTTP/2 in front, and
 reloads that no client may notice."""
 

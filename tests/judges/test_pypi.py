@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Current frameworks from PyPI as judges, in a virtual environment named by TINE_TEST_VENV (.ci/run makes it).
 
 pydantic 2 is a PyO3 module: newer Pythons refuse it in a sub-interpreter, so interpreter = auto has to find its way.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """WebSocket clients that other people wrote, against every engine: python-websockets and wsproto; and, the other way round,
 frameworks whose WebSockets are the application: Starlette, Quart, and Channels from the virtual environment that
 TINE_TEST_VENV names. Each takes part only where it is installed."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """WSGI frameworks as judges: Flask, Bottle, Falcon, and Django under WSGI (Debian's packages), found out by `auto`."""
 
 import hashlib

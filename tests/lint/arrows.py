@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Tests the include arrows between rooms and the fences of third-party headers that tine-internals(7) draws.
 
 Reads every source file for #include lines and asks no compiler. Must know each folder: a new one without a row in

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Tests with nm that our own objects have no mutable globals, but for the list below with its reasons.
 
 Looks at the object files of the build directory ($TINE_BUILD, or here). A table of constants with pointers is in

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Tests what the compiler and the linker were asked for against what they made: the programs and objects of the build
 directory, read by readelf. Arguments: programs instead of tine and tinectl."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Tests that each header compiles alone, so that the order of includes never matters. Asks the compiler, in parallel."""
 
 import os

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Tests sizes and manners of the C sources: files over 500 lines, functions over 100 lines, lines of code over 124 columns, a
-missing first comment, unfinished business, and paths of a build machine in anything that is committed.
+missing first comment or licence, unfinished business, and paths of a build machine in anything that is committed.
 
 Reads text only. A function is a block that opens with "{" in the first column, which our format guarantees.
 """
@@ -13,10 +14,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FILE_LIMIT = 500
 FUNCTION_LIMIT = 100
-COLUMNS = 124  # the formatter aims at 100; a sentence of a comment may go over
+COLUMNS = 124  # the formatter aims at 120; a sentence of a comment may go over
+LICENSE = "SPDX-License-Identifier: BSD-3-Clause"
+LICENSED = {".c", ".h", ".def", ".py", ".mk", ".am", ".ac", ".css", ".js", ".8", ".7", ".in"}
 MARKS = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
 MACHINE = re.compile(r"/home/\w|/ro" r"ot/\.|/wo" r"rk/|/tmp" r"/wt")
-FENCED_TEXT = {".c", ".h", ".def", ".py", ".mk", ".am", ".ac", ".md", ".ini", ".service", ".socket", ".8", ".5", ".7", ""}
+FENCED_TEXT = {".c", ".h", ".def", ".py", ".mk", ".am", ".ac", ".md", ".ini", ".in", ".css", ".js", ".service", ".socket", ".8", ".5", ".7", ""}
 
 
 def committed():
@@ -49,7 +52,7 @@ def faults_of(path, text):
         for start, length in functions(lines):
             if length > FUNCTION_LIMIT:
                 yield f"line {start}: a function of {length} lines; {FUNCTION_LIMIT} is a fault"
-        if not text.startswith("/* " + path.name + ":"):
+        if not text.startswith(f"/* {LICENSE} */\n/* {path.name}:"):
             yield f"does not begin with a comment '/* {path.name}: what it does'"
     if path.suffix in (".c", ".h"):
         for number, line in enumerate(lines, 1):
@@ -59,6 +62,8 @@ def faults_of(path, text):
                 yield f"line {number}: space at the end"
             if "\t" in line:
                 yield f"line {number}: a tab"
+    if (path.suffix in LICENSED or text.startswith("#!")) and LICENSE not in text[:200]:
+        yield f"has no line '{LICENSE}'"
     for number, line in enumerate(lines, 1):
         if MARKS.search(line):
             yield f"line {number}: unfinished business: {line.strip()}"

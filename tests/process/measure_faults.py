@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Faults at full size, of which the tests have the small ones; run in a build directory. Prints a line for each, and fails when
 something that must hold does not: idle connections and WebSockets by the ten thousand, an upload of ten gigabytes, a hundred
 slow readers of a gigabyte each, reloads ten times a second for half a minute.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Measures what an operator asks first: requests lost by reloads and by kill -9, time to the first answer, memory.
 
     TINE_BINARY=./tine tests/process/measure_reload.py [--reloads 100] [--every 1.0] [--clients 16] [--only NAME]

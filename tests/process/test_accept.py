@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Accepting: connections spread evenly over the workers, one worker wakes for each, and none waits for a worker that
 cannot take it while another one can."""
 

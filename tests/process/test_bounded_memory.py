@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 56 and 57: a worker's memory is bounded by its buffers, whatever clients send or refuse to take."""
 
 import select

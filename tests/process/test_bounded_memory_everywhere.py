@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Memory of a worker is bounded by its buffers in every protocol: bodies that the application does not take or takes slowly,
 answers and files that clients do not read, idle WebSockets. test_bounded_memory.py has the same for plain HTTP/1.1, to the end.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The configuration as people meet it: -t, -T, messages and exit status of the program, the sample file and tine.ini(5)."""
 
 import os

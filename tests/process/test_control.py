@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The control socket and tinectl: every command, who may speak, what clients can do to the master, and what becomes of
 the socket over reloads, upgrades and the end."""
 

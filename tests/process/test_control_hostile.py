@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What clients of the control socket, and whoever may write to its folder, can do to the master: not make it stop looking
 after its workers, not change another file, and not be heard when they are not root or the master's user."""
 

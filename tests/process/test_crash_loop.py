@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Workers of which one after the other crashes: back-off, the port stays open, the healthy ones serve."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Which descriptors each process has: a worker what it needs, a child of the application the standard streams, a new
 binary the listening sockets. With everything on that opens any."""
 

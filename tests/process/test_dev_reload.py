@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """server.reload: a saved file is served a moment later, a broken one is shown and waits for the next save."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Peers that are gone without a word: no FIN, no RST, nothing that TCP would tell by itself. A process that is stopped looks the
 same from here but for its kernel, which goes on acknowledging."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """An application that was taken over, and says anything on the worker's channel to the master, in each of its states: the
 master lives, its log keeps its form, and the service goes on once the application is itself again."""
 

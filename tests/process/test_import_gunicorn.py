@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """tine --import-gunicorn FILE: what is printed passes tine -t, means the same, and names what has no counterpart."""
 
 import os

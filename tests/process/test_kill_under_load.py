@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """kill -9 of a worker or of the master while requests run: who loses what, and what is left behind."""
 
 import os

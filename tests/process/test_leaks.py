@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Descriptors and child processes: none is left behind by requests, errors, vanished clients or the server's end."""
 
 import os

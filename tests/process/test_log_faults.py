@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Logs under adverse conditions: a full disk, a pipe that nobody reads, rotation under load. Serving goes on; what is lost is
 counted, told when the log is written again, and every other line is there, whole and once."""
 

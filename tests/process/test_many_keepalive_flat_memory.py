@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Many requests over keep-alive connections leave memory flat: nothing is kept per request.
 
 100,000 requests; $TINE_TEST_REQUESTS asks for more, such as the million of the acceptance run.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The start of the service: command line, sockets of every kind, pidfile, background, notification, exit codes."""
 
 import contextlib

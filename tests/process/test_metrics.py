@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The metrics listener of the master: what it says, to whom, and that it says it whatever the workers do."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """app.preload_app: the application is loaded once, in a mold, and the workers are forked from it. Whatever happens to one
 of them, the service goes on, and a reload still loads new code."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """No descriptor is left for the next connection, or for the application: whoever is there is served, nothing spins, and all of
 it ends by itself."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rights that are given up: every process that runs the application, what it can get back, whose files are whose, and what
 it can make a master do that is root. Needs root: a user namespace of one user has nobody else to become."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Workers that are replaced after requests, time or memory: the replacement first, one at a time, no request lost."""
 
 import signal

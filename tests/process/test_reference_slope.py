@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Nothing is held for ever: after a warm-up, what the process holds does not grow with what it has done.
 
 Counted are the blocks of Python's allocator and the bytes of malloc(); under a debug build of Python also all references.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """SIGHUP: the new generation takes over without a lost request, or the old one goes on without one."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTP/2 and the end of a worker: GOAWAY twice (RFC 9113 6.8), and no request lost that was not named unprocessed."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Where the bytes of private keys are: read back from the memory of each process. The master keeps the files of the present
 certificates in one mapping that is left out of core dumps, and nothing of the ones before; a worker keeps the keys that it
 signs with, and no file."""

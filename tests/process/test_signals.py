@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What signals do to the master and its workers, and what the death of either does to the other."""
 
 import os

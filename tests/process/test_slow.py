@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """log.slow_request and app.blocking_warning: what takes long is told while it does, or as soon as it is over."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Once through everything: a short run for tools that make a program slow. TINE_TEST_WRAPPER is such a tool's command line."""
 
 import os

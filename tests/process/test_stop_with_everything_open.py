@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """TERM while requests, uploads, streams, server-sent events and WebSockets are under way, over HTTP/1.1 and HTTP/2, with and
 without TLS: they finish, or are cut when graceful_timeout is over; the end is exit status 0 either way."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The unit files, judged by systemd's own tools where they are installed, and socket activation by its launcher."""
 
 import re

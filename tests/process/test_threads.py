@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What runs in more than one thread, all at once and over and over: under ThreadSanitizer this finds races, in any build
 deadlocks and lost wake-ups."""
 

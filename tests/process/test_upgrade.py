@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """SIGUSR2: a new binary beside the old one on the same sockets; whichever is left goes on, and no request is lost.
 
 The program that runs is a copy in the test's folder, so that the test can put another file in its place, as a package

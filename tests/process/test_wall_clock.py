@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The wall clock jumps by an hour: no time-out fires early, none is missing, and what shows the time shows the new one."""
 
 import calendar

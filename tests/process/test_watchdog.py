@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """server.timeout: a worker that gives no sign of life is reported and replaced; one that only works long is not."""
 
 import os

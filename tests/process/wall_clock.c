@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wall_clock.c: preloaded into a server, a wall clock that a test sets: the true one plus the seconds in the file that
  * $TINE_TEST_CLOCK names. Must never touch the monotonic clock. Built by test_wall_clock.py. */
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ready awaitables in the hands of await, asyncio and abuse."""
 
 import asyncio

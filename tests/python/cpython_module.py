@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Runs one module of CPython's own test.test_asyncio with Tine's event loop in place of asyncio's. In pyhost:
 
     pyhost [--main] cpython_module.py MODULE [TEST...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Runs a coroutine function once under loop.create_task() and in each way the task runner has, and compares what it saw."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The public API of an asyncio loop on the worker's loop: networks, TLS, processes, pipes, executors, generators."""
 
 import asyncio

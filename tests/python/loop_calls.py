@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """call_soon(), timers, handles, stop, exceptions, threads: what LoopBase does itself."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """For the loop_*.py scripts: cases are registered with @case and run one after the other on the worker's loop."""
 
 import asyncio

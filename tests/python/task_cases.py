@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Coroutines whose every observation must be the same under the task runner as under loop.create_task()."""
 
 import asyncio

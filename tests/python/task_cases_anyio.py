@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The same comparison for applications on anyio and sniffio (Starlette, FastAPI, httpx)."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the task runner promises beyond being like a Task: ends reported once, bookkeeping, errors, nothing left behind."""
 
 import asyncio

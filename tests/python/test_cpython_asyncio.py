@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """CPython's own tests of asyncio on Tine's event loop. Skipped where Python's tests are not installed (Debian:
 libpython3-testsuite). A test that fails and is not listed here with its reason is a failure."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """How an application's interpreter starts and ends: virtual environments, streams, threads, stacks, refusals."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The event loop: each script of cases, in a sub-interpreter and in the main one."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tine_test.c: the module `_tine_test`: the task runner and the ready awaitables in the hands of Python tests. Linked
  * into the test host only. */
 #include "tests/python/tine_test.h"

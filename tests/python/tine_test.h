@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tine_test.h: how the test host gets the module `_tine_test` in. Tests only. */
 #ifndef TINE_TESTS_TINE_TEST_H
 #define TINE_TESTS_TINE_TEST_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The application of the soak: every answer carries the name of its request and the worker that gave it.
 
 The first part of the path chooses the behaviour, ?id= is the name. With the file $SOAK_BROKEN there it cannot be

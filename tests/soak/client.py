@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A client of the soak: threads of a process of their own that do one task after the other and keep book.
 
 Every answer is held against its request by name. What fails is told to the parent with the connections of the task, when

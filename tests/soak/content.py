@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What server and client of the soak agree on: bytes that follow from a request's name, and their digest."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Memory, descriptors and threads at rest: samples of each process, a straight line through them, and the bounds."""
 
 import os

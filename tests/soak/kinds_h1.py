@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The soak's tasks over HTTP/1.1, in the clear and over TLS. Each gets a client.Client and does one thing with it."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The soak's tasks over HTTP/2: many streams, uploads within the windows, resets, clients that vanish, WebSockets.
 
 In the clear by prior knowledge, and over TLS by ALPN.

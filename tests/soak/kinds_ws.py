@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The soak's WebSocket tasks over HTTP/1.1. Framed gives those over HTTP/2 the same face."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The soak's book: what was asked and answered, what was done to workers, and which failures that explains.
 
 A failure is explained only by the death of a worker that the soak killed, or stopped until the watchdog did: on a connection

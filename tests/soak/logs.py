@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Reads the server's logs while it writes and rotates them: every line of the access log is held against its form, every
 error of the error log against the list of those that the soak brings about."""
 

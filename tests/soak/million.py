@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """A million keep-alive requests against one worker that must leave its memory flat; prints 'N passed, N failed'.
 
 Run in a build directory. Not collected by pytest: it takes the better part of a minute. TINE_SOAK_REQUESTS changes the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The server of the soak: its configuration, what beside it is needed, and the ways to ask it how it is."""
 
 import http.client

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """A mixed load over a real Tine for a given time, while it is reloaded, scaled, killed, stopped and its logs are rotated;
 prints what was done and what memory it took, and 'N passed, N failed'.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the soak does to the server while it serves. Each waits until the server has come through it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The WSGI half of the soak's application, mounted under /wsgi: the same rules for names and worker ids."""
 
 import json

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* corpus.c: see corpus.h. TESTS_DIR comes from the build. */
 #include "tests/unit/corpus.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* corpus.h: reads the corpora of tests/wire/corpora: JSON files of a known, regular shape, one object per case with
  * "id", "raw" (base64) and "rfc" or "expect". Not a JSON parser. */
 #ifndef TINE_TESTS_CORPUS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_serve.c: serves builtin:hello from the net and http layers alone, without master and Python: the floor that the
  * whole server is measured against, and a fast server for tests of the wire.
  *

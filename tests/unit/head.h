@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* head.h: a parsed request from the text of its head, for tests of what comes after the parser. */
 #ifndef TINE_TESTS_HEAD_H
 #define TINE_TESTS_HEAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* pyhost.c: runs a Python script where an application runs: in an interpreter made by interp.c,
  * with the worker's event loop set and named `loop`; `pyloop` holds it for the module _tine_test.
  * What the tests under tests/python are run with.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* rig.c: see rig.h. */
 #include "tests/unit/rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* rig.h: a worker's net without sockets of the network: connections over socket pairs, driven step by step by the test,
  * so that each byte arrives when the test says so. */
 #ifndef TINE_TESTS_RIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* scripted.c: see scripted.h. */
 #include "tests/unit/scripted.h"
 

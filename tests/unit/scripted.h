@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* scripted.h: a handler for tests: answers "ok", or leaves the request to the test where the path is "/hold". One rig and
  * one record of what the handler saw, for one test program. */
 #ifndef TINE_TESTS_SCRIPTED_H

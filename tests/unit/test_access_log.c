@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_access_log.c: what atoms and JSON say, that nothing from a request can forge a line, and that lines are neither
  * lost nor torn by full pipes and rotation. */
 #include <fcntl.h>

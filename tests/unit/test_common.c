@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_common.c: the log under bad conditions, messages between processes, the HTTP date, the
  * scoreboard. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_compress.c: the parts of compression that need no connection: codecs call by call with little room (zlib
  * wants more than six bytes for a flush), media types, and what fields become. */
 #include <stdlib.h>

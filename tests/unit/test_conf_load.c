@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_conf_load.c: command line, environment and file together: precedence, messages, dumps, reloads. Works in a folder
  * of its own with an environment of its own. */
 #include <stdlib.h>

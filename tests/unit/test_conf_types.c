@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_conf_types.c: each type of a configuration value: what it takes, what it refuses, and that what is printed parses
  * to the same again. */
 #include <arpa/inet.h>

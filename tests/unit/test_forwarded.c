@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_forwarded.c: who is believed about client, scheme and host: RFC 7239 and the X-Forwarded fields. */
 #include <arpa/inet.h>
 #include <netinet/in.h>

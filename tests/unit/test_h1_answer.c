@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_h1_answer.c: answers on the wire: framing, lengths, files, trailers, versions, and answers that go wrong. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_h1_body.c: body framing against RFC 9112 6.3 and 7.1, whole and cut everywhere. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_h1_conn.c: what a connection does around requests: their order, back-pressure, time-outs, ends. */
 #include <string.h>
 

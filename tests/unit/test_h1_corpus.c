@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_h1_corpus.c: the whole way of a request's bytes, guard, parser, rules and body framing, over both corpora: what
  * must be refused is not accepted, and the verdict is the same however the bytes are cut. */
 #include <stdlib.h>

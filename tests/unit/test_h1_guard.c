@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_h1_guard.c: the guard against the grammar of RFC 9112 2-5, byte by byte over all 256 values where one stands, and
  * in every cut. */
 #include <stdbool.h>

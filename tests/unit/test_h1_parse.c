@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_h1_parse.c: what a request is made of after the parser: spans, known fields, keep-alive, Expect, TE. */
 #include "tests/unit/head.h"
 #include "tests/unit/unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_h1_split.c: a connection answers the same however the bytes of its requests are cut: every case of both corpora
  * whole, byte by byte, and in two pieces at every position. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_h2_walk.c: frames told apart however the bytes are cut; budgets. */
 #include <string.h>
 

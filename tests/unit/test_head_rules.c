@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_head_rules.c: each refusal with a head that earns it and a near one that does not. Heads are put together field
  * by field, past the parser, which would refuse some of them first: HTTP/2 comes without it. */
 #include "tests/unit/head.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_histogram.c: the buckets of durations, and what the scoreboard makes of them when workers come and go. */
 #include "common/histogram.h"
 

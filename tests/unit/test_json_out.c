@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_json_out.c: commas, nesting, escapes, and what is not UTF-8. */
 #include "common/json_out.h"
 #include "tests/unit/unit.h"

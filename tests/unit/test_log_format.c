@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_log_format.c: access-log formats taken apart. */
 #include <stdlib.h>
 #include <string.h>

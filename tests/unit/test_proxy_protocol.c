@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_proxy_protocol.c: the PROXY protocol against proxy-protocol.txt, sections 2.1 and 2.2, whole and cut everywhere. */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_static.c: the pure parts of static files: paths, ranges, dates, media types, and the walk that stands in for
  * openat2(2) where there is none. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_tls_vault.c: the vault of certificates and the keys of session tickets, between a master and its worker. */
 #include <string.h>
 #include <sys/wait.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_trusted.c: opening a file for root where others may put links. What needs another user's link needs root. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_ws_deflate.c: what is agreed on for permessage-deflate, the examples of RFC 7692, messages against a plain zlib,
  * the limit, and streams that are taken away between messages. */
 #include <malloc.h>

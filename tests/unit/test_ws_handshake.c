@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* test_ws_handshake.c: what is an opening handshake, its proof (RFC 6455 1.3), SHA-1 (RFC 3174 7.3), UTF-8, close codes. */
 #include "tests/unit/head.h"
 #include "tests/unit/unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* unit.h: what a unit test needs: CHECK() counts, unit_done() prints the sum as the runner wants it. */
 #ifndef TINE_TESTS_UNIT_H
 #define TINE_TESTS_UNIT_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The access log: every atom, JSON, lines that no request can forge, rotation, several workers."""
 
 import base64

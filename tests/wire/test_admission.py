@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """max_inflight, max_queue, queue_timeout (503 with Retry-After: RFC 9110 10.2.3, 15.6.4) and request_timeout (504)."""
 
 import random

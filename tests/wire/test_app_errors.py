@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 5, 9, 10, 14-19, 22, 23: what the client and the log get when the application is wrong."""
 
 import pytest

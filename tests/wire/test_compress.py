@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Compression of dynamic answers ([http] compress): which answers, which coding, what happens to their fields, and that
 streams stay streams. Bodies are taken apart by zlib and by Debian's brotli and zstandard modules, never by Tine."""
 

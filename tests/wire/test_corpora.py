@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Two corpora of tricky requests: nothing that must be refused is accepted, and every answer is the same, byte for byte,
 in whatever pieces the request comes, over TCP, over TLS, over a UNIX socket and behind the PROXY protocol.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 50 and 51: the client goes away, and the application hears of it; an application is never blamed for it."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The extensions that row 45 promises: early hints, trailers, pathsend, zerocopysend."""
 
 import pytest

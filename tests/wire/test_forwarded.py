@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Row 42: whom the server believes about client, scheme and host."""
 
 import pytest

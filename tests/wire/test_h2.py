@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTP/2 with prior knowledge: requests and answers as frames (RFC 9113, RFC 9110)."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTP/2: floods, each of them let loose on a worker that serves somebody else meanwhile. Each ends with GOAWAY and costs little
 memory (RFC 9113 10.5)."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTP/2: peers that hold on: requests that do not go on, windows that stay shut, connections that say nothing, work that
 outlives its request. Each costs a place for a time, never more, and others are served meanwhile."""
 

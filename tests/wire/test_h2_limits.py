@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTP/2: what a peer may not do, how long it may take, and how a connection ends (RFC 9113 5.1.1, 6.8, 10.5)."""
 
 import signal

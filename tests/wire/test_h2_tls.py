@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTP/2 over TLS, by ALPN (RFC 9113 3.2)."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """WebSockets over HTTP/2 (RFC 8441): extended CONNECT, and the frames of RFC 6455 inside of DATA."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Which interface an application has: found out, configured, or neither."""
 
 import pytest

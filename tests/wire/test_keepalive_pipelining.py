@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 54, 55, 59 and connections that are used more than once."""
 
 import select

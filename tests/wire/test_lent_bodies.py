@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Large bodies are sent from the application's own memory while the client is slow: no byte may change, move or outlive
 what it was lent for. The sanitizer build shows bytes that are read after they were freed."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 44 and 62-65: life of the application before the first and after the last request."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The time-outs of [http]: each fires, each tells the application what it must know, and none fires while work goes on."""
 
 import select

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The access log in the hands of a log daemon. The tests are the daemon: they bind its socket and read what arrives.
 
 What syslog gets is what syslog(3) sends: RFC 3164 4.1 without the host name, facility daemon (3), severity info (6), so

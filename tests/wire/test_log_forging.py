@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What a peer can say, everywhere it can say it, and whether any of it gets out of its place: one table of texts, one of
 places, and rules that every line of the error log and of each form of the access log keeps. Errors in particular may quote
 what a client sent: an application's exception is a block whose later lines never begin as a record does."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The event loop as applications use it, from inside a request, in the sub-interpreter and in the main one."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """[mount:/prefix]: several applications in a worker, each under its part of the paths, with its own life."""
 
 import json

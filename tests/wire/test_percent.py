@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Paths with escapes of every kind, made at random and always the same: what applications are told is what urllib makes of
 the path, and the path comes back from it."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The PROXY protocol, versions 1 and 2, on a bind flagged proxy (proxy-protocol.txt of HAProxy)."""
 
 import socket

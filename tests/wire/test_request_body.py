@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 46-49, 52, 53 and limit_request_body: how a body reaches the application, or does not."""
 
 import hashlib

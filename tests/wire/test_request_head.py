@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 58, 60 and the strict reading of heads: what is refused, with which status, and that nobody is called for it."""
 
 import pytest

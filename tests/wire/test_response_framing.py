@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 1-8, 11-13, 20, 24, 25, 27, 28: how an answer is framed and which fields it gets."""
 
 import email.utils

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 29-45: what the application is told about a request."""
 
 import pytest

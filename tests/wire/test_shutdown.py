@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Row 61: what a graceful stop does to idle, active and new connections."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """[static:/prefix]: which file, what its head says, conditions and parts as RFC 9110 has them."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTTPS: versions, ALPN, what applications are told, the end of connections, and what is no TLS at all."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Certificates: which one is shown, whose are asked for, how sessions go on, and how new files take the place of old ones."""
 
 import os

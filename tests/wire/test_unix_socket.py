@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Unix sockets: what the scope says (row 41), who is trusted, and that HTTP is the same."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A client that goes away after every byte of what it had to say, with FIN and with RST: the server lives, every call of the
 application that began ends, and no descriptor is left."""
 

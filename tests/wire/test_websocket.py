@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 71 to 76: messages, frames, limits, pings and closing, in the bytes of RFC 6455."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """WebSockets and [http] max_inflight, max_queue and request_timeout: an opening handshake is a request and counts until it is
 accepted or refused; an open WebSocket is a connection and does not."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A short run of tests/fuzz/ws_live.py, always the same, on every engine."""
 
 import sys

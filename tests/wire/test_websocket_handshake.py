@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Rows 66 to 69, 77 and 78: the opening handshake (RFC 6455 4.2) and what an application answers instead of accepting."""
 
 import uuid

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """WSGI (PEP 3333) over the wire, inline (threads = 1) and in the pool: environ, start_response, bodies, failures."""
 
 import json

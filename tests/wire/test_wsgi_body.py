@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Bodies of requests to WSGI applications, slow clients, clients that go away: wsgi.input, early start, close()."""
 
 import json

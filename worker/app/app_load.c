@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* app_load.c: runs app_load.py in a module of its own and picks the interface. Holds the only list
  * of interfaces. */
 #include "worker/app/app_load.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* app_load.h: from "pkg.mod:attr" to a Python object and the interface that fits it. */
 #ifndef TINE_APP_APP_LOAD_H
 #define TINE_APP_APP_LOAD_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Finds the application that [app] module names, and says what kind it is. Run inside the worker's interpreter."""
 import importlib
 import importlib.util

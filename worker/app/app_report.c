@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* app_report.c: see app_report.h. Writes no log itself. */
 #include "worker/app/app_report.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* app_report.h: how the log speaks of a request to an application, the same for every interface. */
 #ifndef TINE_APP_APP_REPORT_H
 #define TINE_APP_APP_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* import_gunicorn.c: runs import_gunicorn.py, which runs a gunicorn.conf.py. For a process that does
  * nothing else: the file may do what it likes to its interpreter. */
 #define PY_SSIZE_T_CLEAN

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # import_gunicorn.py: what a gunicorn.conf.py comes to as a tine.ini. convert() runs the file, adds GUNICORN_CMD_ARGS and
 # returns the text. Values are written as they are meant; whether this Tine takes each is for the caller to check.
 # Must never leave a setting out without a word.

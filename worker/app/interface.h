@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* interface.h: the seam between a loaded application and the ways to call it (ASGI, WSGI). GIL held in every
  * call. The list of interfaces is in app_load.c. */
 #ifndef TINE_APP_INTERFACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* mount.c: see mount.h. Each step of start-up and shut-down begins in a turn of its own: what ends one is a call from
  * inside that application, where the next one must not run. */
 #include "worker/app/mount.h"

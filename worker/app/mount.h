@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* mount.h: the applications of one worker: that of [app] and those of [mount:/prefix], one interpreter and one loop for
  * all of them. Loads them, starts them in order and stops them in reverse. Which request is for which one is
  * http/route.h's. */

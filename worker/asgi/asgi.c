@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi.c: opens and closes ASGI for a worker; the work is done in asgi_http.c and asgi_lifespan.c.
  */
 #include "worker/asgi/asgi.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi.h: ASGI 3 and ASGI 2 as interfaces for applications. */
 #ifndef TINE_ASGI_ASGI_H
 #define TINE_ASGI_ASGI_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi2.c: see asgi2.h. Knows nothing of what is in a scope. */
 #include "worker/asgi/asgi2.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_channel.c: receive(), send() and their awaitable. Knows no event by name. */
 #include "worker/asgi/asgi_channel.h"
 

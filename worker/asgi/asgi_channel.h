@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_channel.h: what an application holds of an exchange: receive(), send() and the waiting of both; the same for
  * http, lifespan and websocket, which fill in struct channel_ops.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_ext.c: see asgi_ext.h. Files go out by sendfile(2); nothing of them is read here. */
 #include "worker/asgi/asgi_ext.h"
 

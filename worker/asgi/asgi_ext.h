@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_ext.h: extensions of the HTTP answer: pathsend, zerocopysend, early hints, trailers
  * (asgiref, specs/extensions.rst). */
 #ifndef TINE_ASGI_ASGI_EXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_fields.c: see asgi_fields.h. An iterable of pairs is the application's code: it is walked before its fields are
  * looked at. Which bytes may stand in a field is resp.c's business. */
 #include "worker/asgi/asgi_fields.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_fields.h: header fields of the application's messages as spans, and flags. */
 #ifndef TINE_ASGI_ASGI_FIELDS_H
 #define TINE_ASGI_ASGI_FIELDS_H

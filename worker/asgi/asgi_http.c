@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_http.c: from request to application and from its messages to an answer. HTTP's own rules are
  * resp.c's. */
 #include "worker/asgi/asgi_http.h"

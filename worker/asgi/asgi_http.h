@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_http.h: one HTTP request and its answer as the application sees them (ASGI HTTP 2.5). */
 #ifndef TINE_ASGI_ASGI_HTTP_H
 #define TINE_ASGI_ASGI_HTTP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_lifespan.c: start-up before the first request, shut-down after the last one. An application
  * that does not know the protocol goes without it (lifespan = auto); one that says startup.failed
  * stops the worker in any case. */

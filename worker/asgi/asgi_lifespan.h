@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_lifespan.h: the lifespan of an application in its worker (ASGI lifespan 2.0). */
 #ifndef TINE_ASGI_ASGI_LIFESPAN_H
 #define TINE_ASGI_ASGI_LIFESPAN_H

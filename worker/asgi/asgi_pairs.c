@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_pairs.c: see asgi_pairs.h. It must never keep what may be a secret: such fields are made anew each time, and are
  * gone with their request. */
 #include "worker/asgi/asgi_pairs.h"

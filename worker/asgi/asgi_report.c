@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_report.c: see asgi_report.h. Takes the request line from the scope: the request itself may
  * be gone. */
 #include "worker/asgi/asgi_report.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_report.h: what the log says of an application that failed: traceback, request line and client. */
 #ifndef TINE_ASGI_ASGI_REPORT_H
 #define TINE_ASGI_ASGI_REPORT_H

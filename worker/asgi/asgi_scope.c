@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_scope.c: fills a copy of a template that has every key in the order of the specification. */
 #include "worker/asgi/asgi_scope.h"
 

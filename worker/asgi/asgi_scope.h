@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_scope.h: the connection scope of a request: http or websocket (ASGI HTTP & WebSocket 2.5). */
 #ifndef TINE_ASGI_ASGI_SCOPE_H
 #define TINE_ASGI_ASGI_SCOPE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_state.h: everything that ASGI keeps per worker: the application, interned names, types, free lists. No statics:
  * each interpreter has its own. */
 #ifndef TINE_ASGI_ASGI_STATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_tls.c: see asgi_tls.h. Client certificates that are not valid end in the handshake, so that client_cert_error is
  * always None. */
 #include "worker/asgi/asgi_tls.h"

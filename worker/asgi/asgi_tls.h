@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_tls.h: the extension "tls" of a scope (asgiref, specs/tls.rst). */
 #ifndef TINE_ASGI_ASGI_TLS_H
 #define TINE_ASGI_ASGI_TLS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_ws.c: the life of a WebSocket and what the application receives; what it sends is
  * asgi_ws_send.c. Frames, pings and the closing handshake are the session's (ws.h). */
 #include "worker/asgi/asgi_ws.h"

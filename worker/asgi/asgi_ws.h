@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_ws.h: a WebSocket as the application sees it (ASGI WebSocket 2.5). */
 #ifndef TINE_ASGI_ASGI_WS_H
 #define TINE_ASGI_ASGI_WS_H

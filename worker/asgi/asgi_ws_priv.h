@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_ws_priv.h: what the two files of the application's WebSocket share (asgi_ws.c, asgi_ws_send.c); nobody else
  * includes it. */
 #ifndef TINE_ASGI_ASGI_WS_PRIV_H

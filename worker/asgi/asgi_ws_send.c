@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_ws_send.c: what the application sends. While the handshake is held the request is answered
  * like any other: 403, the application's own denial; then come frames. */
 #include "worker/asgi/asgi_fields.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* accept_encoding.c: see accept_encoding.h. Reads weights; what is there to be chosen from is others' to know. */
 #include "worker/coding/accept_encoding.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* accept_encoding.h: which content coding an answer gets (RFC 9110 12.5.3). */
 #ifndef TINE_HTTP_ACCEPT_ENCODING_H
 #define TINE_HTTP_ACCEPT_ENCODING_H

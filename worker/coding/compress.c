@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress.c: the policy of compress.h: what is eligible, which coding, how much memory. Never looks at a body. */
 #include "worker/coding/compress.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress.h: content coding of answers that applications make ([http] compress): which answers, which coding, and what
  * happens to their fields.
  *

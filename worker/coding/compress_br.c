@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_br.c: Brotli (RFC 7932) by libbrotlienc, which has no way to use an encoder twice. */
 #include <brotli/encode.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_codec.c: the only list of codecs. */
 #include <config.h>
 

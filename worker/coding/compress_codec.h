@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_codec.h: the codings that this program can make, one row each; a library is known to its own file alone. */
 #ifndef TINE_HTTP_COMPRESS_CODEC_H
 #define TINE_HTTP_COMPRESS_CODEC_H

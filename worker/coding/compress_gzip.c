@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_gzip.c: gzip (RFC 1952) by zlib. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_head.c: see compress_head.h. Knows fields, not codecs. */
 #include "worker/coding/compress_head.h"
 

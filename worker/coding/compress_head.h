@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_head.h: what the fields of an answer say about compressing it, and what they become. */
 #ifndef TINE_HTTP_COMPRESS_HEAD_H
 #define TINE_HTTP_COMPRESS_HEAD_H

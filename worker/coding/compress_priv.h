@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_priv.h: what compress.c and compress_stream.c share; nobody else includes it. */
 #ifndef TINE_HTTP_COMPRESS_PRIV_H
 #define TINE_HTTP_COMPRESS_PRIV_H

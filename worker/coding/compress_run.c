@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_run.c: the body of an answer on its way through a codec. Large bodies go through in pieces, one piece a loop
  * turn for all answers of the worker, and not while the client is slow; what the application sends with more to follow
  * can be read by the client at once.

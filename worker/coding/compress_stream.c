@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_stream.c: an answer that is or may be compressed: to resp.c it is a protocol (resp_ops), to the protocol below
  * it is resp.c. Its head waits for the first body call; how bytes get through a codec is compress_run.c's. */
 #include <assert.h>

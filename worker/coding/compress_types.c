@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_types.c: see compress_types.h. */
 #include "worker/coding/compress_types.h"
 

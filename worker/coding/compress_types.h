@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_types.h: which media types are worth compressing. Pure. */
 #ifndef TINE_HTTP_COMPRESS_TYPES_H
 #define TINE_HTTP_COMPRESS_TYPES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* compress_zstd.c: Zstandard (RFC 8878) by libzstd. */
 #include <stdio.h>
 #include <zstd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* admission.c: two queues in order of time, one of requests that wait and one of those that run, under
  * one timer: each queue has one time-out for all, so the first is always the next that is due. Which application a
  * request is for, its gate knows, which is the request's handler from beginning to end. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* admission.h: how many requests of a worker run at a time, how many wait, and how long each may take:
  * http.max_inflight, max_queue, queue_timeout, request_timeout. One for all applications of the worker, with a handler
  * (a gate) in front of each. Made only where one of these is set, so that it costs nothing otherwise. Counts requests:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* builtin.c: see builtin.h. Echo keeps the pace of the slower side: it takes body bytes only when the output has room. */
 #include "worker/http/builtin.h"
 

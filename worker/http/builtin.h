@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* builtin.h: handlers that need no Python. */
 #ifndef TINE_HTTP_BUILTIN_H
 #define TINE_HTTP_BUILTIN_H

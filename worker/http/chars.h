@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* chars.h: which bytes may stand where, as tables (RFC 9110 5.5, 5.6.2; RFC 3986 2, 3.2.2). */
 #ifndef TINE_HTTP_H1_CHARS_H
 #define TINE_HTTP_H1_CHARS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* error_resp.c: answers by the server itself: a line of text and the end of the connection. */
 #include <assert.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* forwarded.c: see forwarded.h. Reads fields that anybody can write: trust is decided before each step, from the
  * address of whoever wrote the value, never from the value itself.
  */

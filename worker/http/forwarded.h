@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* forwarded.h: believes Forwarded (RFC 7239) and X-Forwarded-For/-Proto/-Host/-Port from trusted peers: sets the
  * request's client, scheme, host and the port of its server. Otherwise leaves everything as it is. The fields stay
  * visible to the application.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* handler.h: who answers a request: asgi, wsgi, static files, built-in. Python-free: the seam between HTTP and the
  * application.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* head_rules.c: every refusal of a request's head, once for HTTP/1 and HTTP/2, as a table with its RFC section.
  *
  * Looks at fields and target as spans; changes only the req. Knows no socket, no parser and no configuration but the

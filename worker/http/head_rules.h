@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* head_rules.h: every refusal of a request's head, once for HTTP/1 and HTTP/2, each with its RFC section. Pure. */
 #ifndef TINE_HTTP_HEAD_RULES_H
 #define TINE_HTTP_HEAD_RULES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* own_fields.h: which fields of an answer are the server's own business, in HTTP/1 and HTTP/2 alike. */
 #ifndef TINE_HTTP_OWN_FIELDS_H
 #define TINE_HTTP_OWN_FIELDS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* percent.h: one percent-encoded byte (RFC 3986 2.1). */
 #ifndef TINE_HTTP_PERCENT_H
 #define TINE_HTTP_PERCENT_H

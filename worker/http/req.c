@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* req.c: see req.h. What a request can do without knowing its protocol. */
 #include "worker/http/req.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* req.h: one request, the same for HTTP/1 and HTTP/2: its head as spans, its body as a bounded queue.
  *
  * Made by h1_conn (or h2_stream), judged by head_rules, rewritten by forwarded, answered by a handler (handler.h)

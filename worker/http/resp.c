@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* resp.c: the rules of an answer that hold for every handler and every protocol: fields are checked, Content-Length is
  * held to, HEAD, 204 and 304 have no body. How bytes are framed and sent is the protocol's (resp_ops). */
 #include "worker/http/resp.h"

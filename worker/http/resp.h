@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* resp.h: how an answer is sent, the same for HTTP/1 and HTTP/2. Rules that hold for every handler live here: fields
  * checked, Content-Length held to, framing chosen, no body for HEAD, 204 and 304.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* route.c: see route.h. Hands a request over before anybody has touched it, and is out of the way from then on: later
  * calls go to the chosen handler directly. Must never look into more than the path. */
 #include "worker/http/route.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* route.h: which handler answers a request: a table of path prefixes in front of the application. Used only when there is
  * more than one handler; with one, net->handler is that one and nothing is looked up.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_body.c: strict framing of request bodies, counted or chunked (RFC 9112 6, 7).
  *
  * Gives runs of data that point into the input; copies nothing, keeps nothing but counters. A fault is final: the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_body.h: strict framing of a request body: counted or chunked (RFC 9112 6, 7). Pure; allocates nothing. */
 #ifndef TINE_HTTP_H1_BODY_H
 #define TINE_HTTP_H1_BODY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_conn.c: HTTP/1 on a connection: which request is next, and when the connection ends. Heads are h1_head.c, bodies
  * h1_in.c, answers h1_out.c. A request is never started from inside a handler's call, except by the input loop that
  * the handler's answer returns to. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_conn.h: HTTP/1.0 and 1.1 on a connection. */
 #ifndef TINE_HTTP_H1_CONN_H
 #define TINE_HTTP_H1_CONN_H

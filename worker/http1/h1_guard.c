@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_guard.c: one strict pass over the raw bytes of a head, so that nothing lenient in http-parser can be reached.
  *
  * A state machine over bytes that can stop anywhere and go on; long runs (target, field value) are skipped sixteen

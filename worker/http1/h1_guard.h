@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_guard.h: the strict pass over the raw bytes of a head, before http-parser may see them (RFC 9112 2-5). Pure. */
 #ifndef TINE_HTTP_H1_GUARD_H
 #define TINE_HTTP_H1_GUARD_H

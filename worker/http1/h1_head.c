@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_head.c: from bytes to a running request: guard, parser, rules, forwarded fields, handler. Every refusal of a head
  * leaves from here. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_head_out.c: see h1_head_out.h. Heads are built in the shared buffer; one that must wait for its body while another
  * answer starts moves to memory of its own. Room is reckoned once, so nothing is checked while bytes are put. */
 #include "worker/http1/h1_head_out.h"

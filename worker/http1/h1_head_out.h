@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_head_out.h: the head of an HTTP/1 answer: built by h1_head_start(), framed by h1_head_finish(). */
 #ifndef TINE_HTTP_H1_HEAD_OUT_H
 #define TINE_HTTP_H1_HEAD_OUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_in.c: the body of a request: from the connection's input into req->body, no further than the handler follows. */
 #include <assert.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_out.c: answers of HTTP/1 on the wire: head, framing, body, file, trailers. What a handler may do was checked by
  * resp.c; here it is only put into bytes. The head waits for the first body call, so that both leave in one write. */
 #include <assert.h>

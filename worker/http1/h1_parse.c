@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_parse.c: runs http-parser over a guarded head and keeps what it found as offsets.
  *
  * The only file that includes http_parser.h. The parser lives on the stack for the one call and never sees a byte

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_parse.h: from the bytes of a guarded head to the spans of a request; the only file that knows http-parser. */
 #ifndef TINE_HTTP_H1_PARSE_H
 #define TINE_HTTP_H1_PARSE_H

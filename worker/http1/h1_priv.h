@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_priv.h: what the files of HTTP/1 share (h1_conn.c, h1_head.c, h1_in.c, h1_out.c); nobody else includes it. */
 #ifndef TINE_HTTP_H1_PRIV_H
 #define TINE_HTTP_H1_PRIV_H

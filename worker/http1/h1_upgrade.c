@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_upgrade.c: a connection leaves HTTP/1 for another protocol (RFC 9110 7.8). */
 #include <assert.h>
 #include <stdlib.h>

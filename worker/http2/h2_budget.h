@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_budget.h: what a peer may ask of us in vain: a bucket of tokens that fills up again with time. Pure. */
 #ifndef TINE_HTTP_H2_BUDGET_H
 #define TINE_HTTP_H2_BUDGET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_conn.c: the life of an HTTP/2 connection: its time-outs, how it is ended politely (RFC 9113 6.8) or not, and the order
  * of work: bytes to nghttp2, then what came to the handlers; at the end of the turn frames, then what went. */
 #include "worker/http2/h2_conn.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_conn.h: HTTP/2 (RFC 9113) on a connection, by nghttp2. */
 #ifndef TINE_HTTP_H2_CONN_H
 #define TINE_HTTP_H2_CONN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_head.c: from the fields that nghttp2 has decoded to a running request: limits, rules, forwarded fields, handler. Every
  * refusal of a head leaves from here. What a malformed message is (RFC 9113 8.1.1) nghttp2 has seen to: it resets the
  * stream and tells us nothing. */

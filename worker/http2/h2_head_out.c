@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_head_out.c: the head of an answer: kept from resp_start() to the first body call, then given to nghttp2 with the
  * server's own fields. The bytes stay in the stream until nghttp2 has made the frame, so it need not copy them. */
 #include <stdio.h>

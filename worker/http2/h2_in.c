@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_in.c: the body of a request: from DATA frames into req->body, within the windows. What the handler has taken is given
  * back to them, so a body that nobody reads stops its own stream, and memory has the windows as its bound. */
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_judge.c: what a peer may not do: frames are looked at before nghttp2 sees them, since it lets pass much that costs us
  * something for nothing (RFC 9113 10.5) and some of what the protocol forbids. The verdict is h->doom: the connection ends
  * with that error. Must never call a handler or make frames: nghttp2 may be at work. */

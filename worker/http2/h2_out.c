@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_out.c: answers: what a handler gives waits at its stream until the turn ends, so that streams leave in the order of
  * their priority and together. Much is sent at once. What a handler may do was checked by resp.c. */
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_priv.h: what the files of HTTP/2 share (h2_*.c); nobody else includes it.
  *
  * nghttp2 keeps the state of frames, streams and windows and decides whose DATA is next. Its callbacks only note what has

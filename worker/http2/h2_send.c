@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_send.c: frames: nghttp2 says whose DATA is next (RFC 9218) and how much the windows allow, the bytes go from where
  * they are to the connection's output in one step. Never makes frames inside itself. */
 #include <errno.h>

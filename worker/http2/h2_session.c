@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_session.c: nghttp2's callbacks: what comes in is noted at its stream. Must never call a handler or make frames:
  * nghttp2 is at work. */
 #include <stdlib.h>

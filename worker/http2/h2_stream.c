@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_stream.c: the life of a stream and of the request on it: made when its head begins, freed when nghttp2 has forgotten
  * it and its request has ended. What was noted while nghttp2 was at work is told to handlers from here. */
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_tunnel.c: a stream that carries another protocol (RFC 8441): a connection inside of it, whose bytes go into DATA
  * frames and come out of them. To that protocol it is a connection like any other. */
 #include <errno.h>

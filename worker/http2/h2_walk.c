@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_walk.c: see h2_walk.h. Frames are not judged, only told apart (RFC 9113 4.1). */
 #include "worker/http2/h2_walk.h"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # Sources stand in the order of floors: a file calls only what is listed before it.
 if HTTP2
 noinst_LIBRARIES += libtine_http2.a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* access_line.c: see access_line.h. One function per atom, in a table; the atoms mean what they mean to gunicorn (and
  * R, S, st, Uq to hypercorn). Writes to its buffer only.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* access_line.h: one line of the access log, from a format and a finished request. Pure but for the two clocks it is
  * given and the environment. What comes from the network cannot end the line or forge a field: bytes outside visible
  * ASCII, quotes and backslashes are written as \xXX, in JSON as its own escapes. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* access_log.c: collects the lines of a loop turn and writes them out without ever waiting.
  *
  * A file gets one write(2) for all of them, at its end (O_APPEND), so lines of several workers do not mix. A pipe or a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* access_log.h: one line per request in gunicorn's atoms or JSON, formatted by a program compiled once from the format.
  *
  * Lines are collected and written as whole lines at the end of a loop turn by access_log_flush(); never torn between

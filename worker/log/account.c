@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* account.c: see account.h. On the path of every request: what is rare is called out of line. */
 #include "worker/log/account.h"
 

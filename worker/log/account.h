@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* account.h: what is noted of a request that is over, the same for every protocol: the worker's counters, the access
  * log, the warning about a slow one. */
 #ifndef TINE_HTTP_ACCOUNT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* log_daemon.c: see log_daemon.h. */
 #include "worker/log/log_daemon.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* log_daemon.h: lines to the log daemon of this machine, a datagram each, without ever waiting for it.
  *
  * syslog gets what glibc's syslog(3) writes to /dev/log (RFC 3164 without the host: "<30>Oct 11 22:14:15 tine[123]: line"),

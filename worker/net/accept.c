@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* accept.c: see accept.h. Listening sockets are watched level-triggered: what one worker leaves in the queue, it or
  * another one takes in its next turn.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* accept.h: takes connections from the listening sockets. Stops at worker_connections and when descriptors or memory
  * run out (EMFILE, ENFILE, ENOBUFS, ENOMEM), without spinning, and recovers by itself. */
 #ifndef TINE_NET_ACCEPT_H

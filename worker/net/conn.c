@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conn.c: life and death of connections: the only place that closes and frees. See conn.h. */
 #include "worker/net/conn.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conn.h: a connection: one socket, its input and output, its deadline. The only place that closes and frees.
  *
  * Input is read into a buffer shared by all connections of the worker; only what the protocol does not use at once is

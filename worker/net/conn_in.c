@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conn_in.c: the reading half of a connection: bytes from the socket to the protocol. Edge-triggered: whoever stops
  * before the socket is empty must set conn->readable and see to it that somebody comes back. */
 #include <errno.h>

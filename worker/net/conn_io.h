@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conn_io.h: what the parts of a connection (conn.c, conn_in.c, conn_out.c) tell each other; nobody else includes it. */
 #ifndef TINE_NET_CONN_IO_H
 #define TINE_NET_CONN_IO_H

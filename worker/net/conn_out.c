@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* conn_out.c: the writing half of a connection: tried at once, kept when the socket is full, written on when it is
  * not. Never waits for writability before it has tried. */
 #include <assert.h>

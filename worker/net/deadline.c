@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* deadline.c: see deadline.h. Entries that were cleared or put off stay where they are until their slot comes up, so
  * that the usual case, a time-out that never happens, costs a store. The timer stops when no entry is left. */
 #include "worker/net/deadline.h"

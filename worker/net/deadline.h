@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* deadline.h: many coarse time-outs under one libevent timer: a wheel of 256 ms slots. Setting a later time than before
  * costs a store; the entry moves when its slot comes up. */
 #ifndef TINE_NET_DEADLINE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* exclusive.c: see exclusive.h. /proc/self/fdinfo/N of an epoll descriptor has a line "tfd: FD events: ... data: ..."
  * for each descriptor that it watches (proc(5)). */
 #include "worker/net/exclusive.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* exclusive.h: makes the kernel wake one sleeping worker for a new connection, and not all of them
  * (EPOLLEXCLUSIVE), for descriptors that libevent watches. libevent cannot ask for it and does not tell its
  * epoll descriptor: that one is found by what the kernel says of ours, so nothing is believed about libevent.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # Sources stand in the order of floors: a file calls only what is listed before it.
 noinst_LIBRARIES += libtine_net.a
 libtine_net_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)

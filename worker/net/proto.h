@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* proto.h: the seam between a connection and the protocol that speaks on it. Tables are listed in worker/protocols.c. */
 #ifndef TINE_NET_PROTO_H
 #define TINE_NET_PROTO_H

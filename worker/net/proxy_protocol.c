@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* proxy_protocol.c: the PROXY protocol, version 1 (one line of text) and 2 (binary), as proxy-protocol.txt has them.
  *
  * Decides nothing about trust: whoever calls it has a listener or a peer that must speak it. A connection whose first

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* proxy_protocol.h: parser of the PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt). Pure. */
 #ifndef TINE_NET_PROXY_PROTOCOL_H
 #define TINE_NET_PROXY_PROTOCOL_H

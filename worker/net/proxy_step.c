@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* proxy_step.c: see proxy_step.h. Takes the header, sets the connection's addresses, makes way for the real protocol.
  * A listener flagged "proxy" takes no connection without a header: otherwise clients could forge one behind it. */
 #include "worker/net/proxy_step.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* share.c: see share.h. Reads what other workers write without any order between them: a figure may be a moment old,
  * and a share is a goal, not a promise. */
 #include "worker/net/share.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* share.h: whether this worker has more connections than its share, by the scoreboard. */
 #ifndef TINE_NET_SHARE_H
 #define TINE_NET_SHARE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tcp.c: the plain transport: bytes go to the socket as they are (TCP and Unix). */
 #include "worker/net/transport.h"
 

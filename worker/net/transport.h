@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* transport.h: the seam under a connection: where its bytes go (tcp; later tls and the tunnel over HTTP/2). */
 #ifndef TINE_NET_TRANSPORT_H
 #define TINE_NET_TRANSPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* awaitable.c: coroutines that are over before they begin: `await x` costs no Future, no Task switch and, from the
  * free list, no allocation. It must never suspend: a result that is not there yet needs a Future. */
 #include "worker/python/awaitable.h"

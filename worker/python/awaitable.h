@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* awaitable.h: awaitables that complete at once, without a Future: what receive() and send() return when they need not
  * wait. Behaves as a coroutine that returns: await, send, throw, close, isinstance(x, collections.abc.Coroutine). */
 #ifndef TINE_PYTHON_AWAITABLE_H

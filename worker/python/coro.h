@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* coro.h: the coroutine protocol as CPython's own coroutines speak it, for C types that act as one. */
 #ifndef TINE_PYTHON_CORO_H
 #define TINE_PYTHON_CORO_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* interp.c: starts CPython and makes the interpreter of the application. Never finalises it: a live
  * daemon thread makes Py_EndInterpreter() abort, so a worker ends by interp_stop() and _exit(). */
 #include "worker/python/interp.h"

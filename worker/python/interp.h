@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* interp.h: CPython inside this process: configured, started in a sub-interpreter (or the main
  * one), ended. Knows neither net nor http. */
 #ifndef TINE_PYTHON_INTERP_H

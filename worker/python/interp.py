@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Run once in a new interpreter, before the application: what a server's interpreter needs.
 
 `sub`: in a sub-interpreter. `path`: folders to put before sys.path.

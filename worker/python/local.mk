@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 noinst_LIBRARIES += libtine_python.a
 libtine_python_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS) \
 	-DTINE_PYTHON_PREFIX='"$(PYTHON_EXEC_PREFIX)"'

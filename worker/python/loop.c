@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop.c: the loop as the rest of the worker sees it (loop.h), and its life: attached to an event
  * base, closed. */
 #include "worker/python/loop.h"

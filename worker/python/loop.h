@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop.h: the asyncio event loop of a worker, on libevent, in C where it is hot. One per
  * interpreter and thread.
  *

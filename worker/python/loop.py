@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The Python half of the worker's event loop.
 
 LoopBase (C) has what every request calls: scheduling, timers, descriptors, signals and one turn of the loop.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop_fd.c: add_reader(), add_writer() and add_signal_handler(): libevent events whose callbacks
  * only make a handle ready; they never run it.
  *

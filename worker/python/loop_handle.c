@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop_handle.c: what call_soon() and call_later() return. The instances are asyncio.Handle's and
  * asyncio.TimerHandle's (their slots, their repr, their comparison); only making, running and
  * cancelling them is done here, because those are on the path of every request. In debug mode

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop_handle.h: Handle and TimerHandle of the loop: subclasses of asyncio's, made and run by C
  * through the slots that asyncio's own classes have, so that every attribute, repr and comparison
  * is asyncio's. */

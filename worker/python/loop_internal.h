@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop_internal.h: the inside of the event loop, shared by loop*.c and by nobody else. */
 #ifndef TINE_PYTHON_LOOP_INTERNAL_H
 #define TINE_PYTHON_LOOP_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop_timer.c: call_later() and call_at(): a heap of handles and one timerfd.
  *
  * A timerfd and not an evtimer: libevent's clock is the coarse one (4 ms, and it fires early), and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop_turn.c: one round of the loop: wait in libevent, move due timers to ready, run what is
  * ready.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop_type.c: LoopBase, the C half of class Loop (loop.py): the methods that every request calls.
  * In debug mode they check what asyncio checks, with asyncio's own code. */
 #include <Python.h>

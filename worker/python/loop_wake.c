@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* loop_wake.c: call_soon_threadsafe(): an eventfd that ends the wait of a loop that runs in another
  * thread. What the other thread has to say is in the ready ring already, under the GIL; this file
  * carries no data. */

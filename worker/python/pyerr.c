@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* pyerr.c: exceptions as text. Must work for every exception, whatever its __str__ does, and never
  * raise itself. */
 #include "worker/python/pyerr.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* pyerr.h: Python exceptions for people: formatted, logged, recognised. GIL held throughout. */
 #ifndef TINE_PYTHON_PYERR_H
 #define TINE_PYTHON_PYERR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* pystate.c: the built-in module `_tine`: made in phases, once for each interpreter that imports
  * it. Holds no logic. */
 #include "worker/python/pystate.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* pystate.h: what the built-in module `_tine` keeps for one interpreter: its types, the names it
  * looks up, the places of asyncio.Handle's slots. Every Python object of the loop lives here or in
  * an instance, never in a C global. */

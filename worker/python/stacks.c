@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* stacks.c: asks faulthandler to write stacks; its handler needs no GIL and allocates nothing. But it leaves another errno
  * than it found, and what it interrupts may take that for the error of its own call: so it is wrapped. */
 #include "worker/python/stacks.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* stacks.h: the Python stacks of a worker that hangs, written by a signal handler. */
 #ifndef TINE_PYTHON_STACKS_H
 #define TINE_PYTHON_STACKS_H

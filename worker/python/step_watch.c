@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* step_watch.c: see step_watch.h. The stack is written by faulthandler inside a signal handler of the loop's thread, which
  * needs no GIL, so that native code which holds it is seen too; into a pipe, from which the watching thread takes it. That
  * thread knows nothing of Python and must never touch an object. The name of the step comes by the same pipe: it is the

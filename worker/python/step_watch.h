@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* step_watch.h: notices steps of the event loop that hold it too long, while they do: a thread of its own looks at what the
  * loop's thread notes here, and has that thread write its Python stack. Without a watch the loop tests one pointer.
  *

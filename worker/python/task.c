@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* task.c: the life of the task runner of a loop, and the choice of how a coroutine is run: its first step now and a
  * Task only on demand (task_lazy.c), or, where somebody watches how tasks are made (debug mode, a task factory) or a
  * Task is being stepped already, loop.create_task() as everyone does. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* task.h: runs a coroutine as asyncio would run a Task of it, at the least cost.
  *
  * The first step runs at once, inside the caller's C stack, in a fresh copy of the worker's base context. A coroutine

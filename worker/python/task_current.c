@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* task_current.c: asyncio.current_task() and asyncio.all_tasks() that know the request whose first step runs without a
  * Task: both make it one. They stand in asyncio's modules before the application is imported, so that
  * `from asyncio import current_task` gets them too. A reader of asyncio.tasks._current_tasks, which is private, sees

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* task_drive.c: send, throw and close of a RequestCoroutine, which its Task calls: they are handed on to what is driven,
  * and the end is reported. What ran before there was a Task (task_lazy.c) is played back as the Task's first step. It
  * must never report an end twice, nor take a misuse ("already executing") for one. */

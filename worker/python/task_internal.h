@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* task_internal.h: what the task*.c files share. Nobody else includes it.
  *
  * A request begins as a `struct first_step` on the C stack. It grows a `struct proxy` (a Python object, the coroutine

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* task_lazy.c: runs the first step of a coroutine before, and mostly instead of, making an asyncio.Task of it. Whoever
  * asks for the current Task during that step gets a real one, made then (lazy_task). When the step is over, a Task that
  * exists, or that must exist because the coroutine waits for something, runs its own first step, in which the proxy

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* task_proxy.c: RequestCoroutine, the coroutine that asyncio.Task drives in place of the application's own: its life,
  * its free list, and how it looks to Task.print_stack(), repr() and inspect, which must see the application's coroutine.
  * How it is driven is in task_drive.c. */

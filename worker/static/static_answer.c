@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_answer.c: see static_answer.h. Never looks for a file, and reads of it only what leaves with the head. */
 #include "worker/static/static_answer.h"
 

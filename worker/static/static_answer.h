@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_answer.h: from a file that was found to the head of its answer: conditions, ranges, fields. The body is
  * static_send.c's. */
 #ifndef TINE_HTTP_STATIC_ANSWER_H

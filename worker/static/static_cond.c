@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_cond.c: see static_cond.h. */
 #include "worker/static/static_cond.h"
 

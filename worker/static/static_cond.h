@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_cond.h: conditional requests (RFC 9110 13) against the validators of a file. Pure. */
 #ifndef TINE_HTTP_STATIC_COND_H
 #define TINE_HTTP_STATIC_COND_H

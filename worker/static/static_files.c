@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_files.c: see static_files.h. From a request to a file: which one, and which of its compressed siblings. Never
  * waits for anything but the disk; keeps nothing of a file from one request to the next but the folder's descriptor, so
  * what is deployed is served at once. */

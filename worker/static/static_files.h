@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_files.h: [static:/prefix]: a handler that answers with files below a folder, without Python. */
 #ifndef TINE_HTTP_STATIC_FILES_H
 #define TINE_HTTP_STATIC_FILES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_mime.c: see static_mime.h. The registered types of what web sites are made of, so that nothing depends on the
  * machine's own table. */
 #include "worker/static/static_mime.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_mime.h: the media type of a file by the end of its name. */
 #ifndef TINE_HTTP_STATIC_MIME_H
 #define TINE_HTTP_STATIC_MIME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_path.c: see static_path.h. Two fences: a path that could climb is refused by its text, and the kernel is told
  * not to leave the folder, whatever symbolic links and renames do meanwhile. */
 #include "worker/static/static_path.h"

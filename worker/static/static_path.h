@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_path.h: from the path of a URL to an open file below a folder, and to nothing outside of it. */
 #ifndef TINE_HTTP_STATIC_PATH_H
 #define TINE_HTTP_STATIC_PATH_H

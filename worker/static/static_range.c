@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_range.c: see static_range.h. */
 #include "worker/static/static_range.h"
 

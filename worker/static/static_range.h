@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_range.h: the Range field (RFC 9110 14.1.2, 14.2) against a file of known size. Pure. */
 #ifndef TINE_HTTP_STATIC_RANGE_H
 #define TINE_HTTP_STATIC_RANGE_H

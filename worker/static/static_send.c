@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_send.c: see static_send.h. The file goes from the kernel's pages to the socket; here are only the heads of
  * parts, one at a time, so that memory does not grow with the file, the number of parts or the patience of the reader. */
 #include "worker/static/static_send.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* static_send.h: the body of an answer out of a file: whole, one part, or several as multipart/byteranges. */
 #ifndef TINE_HTTP_STATIC_SEND_H
 #define TINE_HTTP_STATIC_SEND_H

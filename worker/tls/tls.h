@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls.h: TLS under a connection: a transport, the protocol that stands in until the handshake is over, and the
  * certificates of the worker. OpenSSL's types do not leave tls_*.c.
  *

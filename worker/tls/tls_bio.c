@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_bio.c: between OpenSSL and the socket. One BIO serves all connections, one call at a time: it reads from the socket
  * of the present one, and gathers what is written until the call ends, so that the records of a turn leave in one write.
  * What the socket does not take stays with the connection. Writing to it never fails for a full socket. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_cert.c: one certificate with its key and its OCSP response, from the bytes of their files. Refuses what clients would
  * refuse in every handshake: a key that is not the certificate's above all. */
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_conn.c: TLS as a transport. Records are small at first, so that the peer can use what it has got before a whole
  * round trip is over, and large when much is sent; they leave together. What the socket does not take of them is kept, and
  * its plain bytes count as not written: the connection offers them again, and they are skipped. */

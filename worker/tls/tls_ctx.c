@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_ctx.c: what all contexts have in common. Defaults follow Mozilla's intermediate configuration (wiki.mozilla.org,
  * Security/Server Side TLS), without its finite-field groups, whose work is an open door to floods. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_hello.c: the handshake, and what stands in as the protocol until it is over. It is made inside reads: nothing is
  * kept for a peer that has not said anything. Its time is http.header_timeout; in one turn of the loop only a few steps
  * are made. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_info.c: what an application is told of its connection (ASGI's tls extension). */
 #include <openssl/bio.h>
 #include <openssl/err.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_priv.h: what the files of TLS share; nobody else includes it. */
 #ifndef TINE_NET_TLS_PRIV_H
 #define TINE_NET_TLS_PRIV_H

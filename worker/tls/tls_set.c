@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_set.c: the worker's TLS: from the bytes in the master's vault to the certificates in use. New ones take the place of
  * the old ones only when all of them are right; connections keep those that they began with. */
 #include <errno.h>

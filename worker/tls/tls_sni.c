@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_sni.c: which certificate: by the name that the client asks for (RFC 6066 3). An exact name, else a wildcard one level
  * above it, else tls.certfile; where there is none, the handshake ends with unrecognized_name. */
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* tls_tickets.c: seals and opens session tickets with the keys that the master shares among the workers (RFC 5077 4). */
 #include <openssl/core_names.h>
 #include <openssl/evp.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 noinst_LIBRARIES += libtine_ws.a
 libtine_ws_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(ZLIB_CFLAGS)
 libtine_ws_a_SOURCES = worker/ws/ws.h worker/ws/ws_handshake.c worker/ws/ws_key.h worker/ws/ws_sha1.h worker/ws/ws_sha1.c \

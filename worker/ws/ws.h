@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws.h: a WebSocket (RFC 6455) as its user sees it: judge the request, accept it, then messages both ways, until
  * on_close. The user is asgi_ws.c; nothing here knows Python, HTTP's wire format or which engine speaks.
  *

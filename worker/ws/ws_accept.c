@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_accept.c: from a held request to an open session, and what is said to those that are refused. */
 #include <stdio.h>
 #include <stdlib.h>

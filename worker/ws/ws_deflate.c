@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_deflate.c: the streams of permessage-deflate: lent to connections, taken back from those that have not used theirs for
  * longest, see ws_deflate.h. The only place that calls zlib. */
 #include "worker/ws/ws_deflate.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_deflate.h: permessage-deflate (RFC 7692) over zlib: what is agreed on, and messages in and out. Used by the session
  * for every engine; knows no frames and no connections.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_deflate_offer.c: negotiates permessage-deflate (RFC 7692 7.1): reads the client's offers and writes the answer. Pure
  * but for the budget that it asks after; holds no stream. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_engine.h: the seam between a WebSocket session (ws_session.c) and the engine that speaks frames for it.
  *
  * An engine knows frames: headers, masks, lengths, opcodes, reserved bits, the order of fragments, and how bytes reach

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_handshake.c: judges an opening handshake (RFC 6455 4.2.1) by its head alone. Pure: answers nothing and keeps nothing.
  * What holds for every head (one Host, no smuggled framing) was judged by head_rules before. */
 #include <stdint.h>

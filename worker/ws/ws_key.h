@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_key.h: the proof that an opening handshake was understood (RFC 6455 4.2.2). */
 #ifndef TINE_WS_WS_KEY_H
 #define TINE_WS_WS_KEY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_lws.c: the engine that owns the socket: libwebsockets, on plain TCP. The connection is lent to it once the client
  * has our 101, with a handshake of ours that is always the same, so that nothing of the client's head is parsed twice.
  * Must not be used on connections that have a transport other than TCP. */

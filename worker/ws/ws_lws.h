@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_lws.h: what the files of the libwebsockets engine share; nobody else includes it.
  *
  *   ws_lws.c      the engine as the session sees it: open, frames out, pause, end

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_lws_loop.c: libwebsockets' context on our event loop. It knows libuv but not libevent, so a libuv loop that nobody
  * ever waits in is pumped when its descriptor is readable, its time has come, or we have called libwebsockets. What a
  * pump costs depends on how many sockets are ready, never on how many there are. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_lws_wsi.c: what libwebsockets tells of its connections. Nothing is closed here but by the value that is returned,
  * since it goes on with what it has in hand. What it does not check itself is checked here as far as it can be seen from
  * outside; man/tine.ini.5 lists what cannot. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_message.c: messages, both ways: coming in, pieces become a message within the limit, text is UTF-8 from its first byte
  * on, and no more wait than the user can take; going out, frames. */
 #include "common/scoreboard.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_sha1.c: see ws_sha1.h. The names are those of RFC 3174. */
 #include "worker/ws/ws_sha1.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_sha1.h: SHA-1 (RFC 3174) of a short text, for Sec-WebSocket-Accept alone: the opening handshake has it to show that
  * the server understood, not to protect anything. Not for any other use. */
 #ifndef TINE_WS_WS_SHA1_H

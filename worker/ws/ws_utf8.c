@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_utf8.c: see ws_utf8.h. The second byte of a character has its own bounds (RFC 3629 4): they keep out overlong forms,
  * surrogates and what is beyond U+10FFFF. */
 #include "worker/ws/ws_utf8.h"

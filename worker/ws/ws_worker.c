@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_worker.c: see ws_worker.h. The only list of engines. */
 #include "worker/ws/ws_worker.h"
 

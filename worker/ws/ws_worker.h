@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_worker.h: what all WebSockets of a worker share; made with the first one. */
 #ifndef TINE_WS_WS_WORKER_H
 #define TINE_WS_WS_WORKER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_wslay.c: the engine over a connection: wslay reads and writes frames, conn.h moves bytes. Works over every transport.
  *
  * A frame context of wslay is 4 KB, so idle connections have none: one is borrowed from the worker's pool when bytes come

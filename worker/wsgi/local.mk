@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # Sources stand in the order of floors: a file calls only what is listed before it.
 noinst_LIBRARIES += libtine_wsgi.a
 libtine_wsgi_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS) $(fault_cppflags)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi.c: opens WSGI for a worker and leads each request to the application: when it starts, and in which thread.
  *
  * A request starts when its body is here, up to 64 KB of it (HTTP/2: 32 KB), so that a slow client holds no thread; a

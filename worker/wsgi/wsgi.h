@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi.h: WSGI (PEP 3333) as an interface for applications. */
 #ifndef TINE_WSGI_WSGI_H
 #define TINE_WSGI_WSGI_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_call.c: see wsgi_call.h. Holds memory only: who may touch what is said there. */
 #include "worker/wsgi/wsgi_call.h"
 

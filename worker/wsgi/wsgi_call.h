@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_call.h: one request on its way through the application: what the loop's thread and the application's thread
  * share. Each member says whose it is; nothing else is shared.
  *

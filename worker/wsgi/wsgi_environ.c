@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_environ.c: fills a copy of the dictionary that all requests have in common. Fields whose name has an underscore
  * are left out: as HTTP_X_FORWARDED_FOR nobody could tell them from those that a proxy checks. */
 #include "worker/wsgi/wsgi_environ.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_environ.h: environ of a request (PEP 3333, with what gunicorn adds and frameworks use). GIL held. */
 #ifndef TINE_WSGI_WSGI_ENVIRON_H
 #define TINE_WSGI_WSGI_ENVIRON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_errors.c: see wsgi_errors.h. Buffers by the line: one stream serves all threads, and the halves of two threads'
  * lines are never put together. */
 #include "worker/wsgi/wsgi_errors.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_errors.h: wsgi.errors, a text stream whose lines go to the error log. */
 #ifndef TINE_WSGI_WSGI_ERRORS_H
 #define TINE_WSGI_WSGI_ERRORS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_file.c: see wsgi_file.h. A file is real if it is of Python's own types for binary files: what merely has a
  * fileno() may mean other bytes than the descriptor's (gzip does). */
 #include "worker/wsgi/wsgi_file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_input.c: see wsgi_input.h. The two sides meet in `in` of struct wsgi_call, under the pool's lock. */
 #include "worker/wsgi/wsgi_input.h"
 

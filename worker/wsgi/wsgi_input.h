@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_input.h: wsgi.input, a file to read the request's body from. Bytes that are not here yet are waited for without
  * the GIL; at most 320 KB lie ready here, and 64 KB more with the connection. */
 #ifndef TINE_WSGI_WSGI_INPUT_H

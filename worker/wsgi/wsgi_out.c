@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_out.c: see wsgi_out.h. HTTP's own rules are resp.c's. */
 #include "worker/wsgi/wsgi_out.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_out.h: what the application gave, to the client. The loop's thread alone. */
 #ifndef TINE_WSGI_WSGI_OUT_H
 #define TINE_WSGI_WSGI_OUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_pool.c: see wsgi_pool.h. A thread keeps the GIL from one call to the next while there are calls: handing it over
  * for each would cost more than most applications do. */
 #include "worker/wsgi/wsgi_pool.h"

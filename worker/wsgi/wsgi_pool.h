@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_pool.h: threads that run the application, and the one lock under which they and the loop's thread meet. The
  * loop gives them calls and bytes of bodies; they give back notes and pieces of answers. Whoever holds the lock neither
  * waits for the GIL nor calls anything that does.

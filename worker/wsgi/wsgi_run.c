@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_run.c: see wsgi_run.h. Knows PEP 3333's order of things; how bytes get to the client is wsgi_out.c's on the
  * loop's thread and wsgi_pool.c's on another. */
 #include "worker/wsgi/wsgi_run.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_run.h: runs the application for a request, in whichever thread it is called: the call, the iteration of what it
  * returned, close(). GIL held. */
 #ifndef TINE_WSGI_WSGI_RUN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_spool.c: see wsgi_spool.h. The file is the kernel's to forget: it never has a name that could be left behind. */
 #include "worker/wsgi/wsgi_spool.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_spool.h: what write() gives on the loop's thread when the client has too much to read already: neither may the loop
  * stand still nor memory grow, so it lies in a file without a name until the application has returned. GIL held. */
 #ifndef TINE_WSGI_WSGI_SPOOL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_start.c: see wsgi_start.h. Judges the head as PEP 3333 wants it, while the application can still be told; sends
  * nothing: the head leaves with the first bytes of the body. */
 #include "worker/wsgi/wsgi_start.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_start.h: start_response() and the write() that it returns. GIL held. */
 #ifndef TINE_WSGI_WSGI_START_H
 #define TINE_WSGI_WSGI_START_H

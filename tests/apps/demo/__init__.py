@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The application that `./bootstrap run` serves: plain ASGI 3, standard library only.
 
 `demo:app` answers each kind of request that a server has to get right: a page, JSON, a streamed body, server-sent

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Ways to answer: whole, streamed, as events, late, or with a refusal."""
 
 import asyncio

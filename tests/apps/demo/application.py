@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The ASGI entry: lifespan, then the table of routes with 404, 405, HEAD and OPTIONS done right once for all."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A chat room: whatever one says, all get, as JSON over WebSockets. Nothing is kept but the last lines.
 
 Each worker is a process with visitors of its own, so the workers pass on what is said: each has a datagram socket in a

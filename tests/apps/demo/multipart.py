@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """multipart/form-data (RFC 7578) cut into parts as the bytes come; holds at most one head or delimiter back."""
 
 from email.message import Message

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """HTML: the index page and the frame of the small ones. Self-contained: no request but the page's own."""
 
 import html

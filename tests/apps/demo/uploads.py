@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Uploads, read as they arrive and never held whole: size and SHA-256 of each part of a form, or of the bare body."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What a request can tell about the scope that it came with and the worker that it runs in."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the notebooks share: a database file and two ways to meet, so that no test has to guess with time."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The same small site with Flask, Bottle and Falcon: a page, a form with a file, a stream, a file to download, an error."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Channels: Django's views and an HTTP consumer behind one router; the settings are this module."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """FastAPI with pydantic 2: models checked in Rust, lifespan state, uploads and a stream."""
 
 from contextlib import asynccontextmanager

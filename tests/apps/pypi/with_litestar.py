@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Litestar: typed handlers, msgspec models, lifespan hooks and a stream."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """WsgiDAV: a folder, named by the environment, as a WebDAV share that anybody may write to."""
 
 import os

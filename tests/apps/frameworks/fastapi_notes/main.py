@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The notebook with FastAPI: validation, dependencies and plain functions in threads."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A service on numpy, as ASGI (`app`) and as WSGI (`application`): squares the matrix of float64 that it is sent.
 
 The product is made in a thread, where numpy lets go of the interpreter, so that several run side by side.

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A Django project as most are: admin, static files, uploads."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Makes this folder an application that may have models."""
 
 from django.apps import AppConfig

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """One table with a file in each row."""
 
 from django.db import models

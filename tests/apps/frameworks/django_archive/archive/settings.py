@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Settings of the archive; where its files are comes from the environment."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The admin alone."""
 
 from django.contrib import admin

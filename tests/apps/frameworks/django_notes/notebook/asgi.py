@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The ASGI entry, as `django-admin startproject` writes it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Settings of the notebook; the database file comes from the environment."""
 
 import os

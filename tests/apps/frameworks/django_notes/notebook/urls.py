@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Addresses of the notebook."""
 
 from django.urls import path

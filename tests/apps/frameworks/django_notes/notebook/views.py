@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Views: plain ones, which Django runs in a thread, and async ones."""
 
 import asyncio
