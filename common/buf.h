@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/likely.h"
 #include "common/span.h"
 
 struct buf {
@@ -37,7 +38,7 @@ int buf_add_slow(struct buf *b, const void *p, size_t n);
 
 static inline int buf_add(struct buf *b, const void *p, size_t n)
 {
-    if (__builtin_expect(b->cap - b->end < n, 0))
+    if (unlikely(b->cap - b->end < n))
         return buf_add_slow(b, p, n);
     if (n) {
         if (!b->p)

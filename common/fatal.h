@@ -4,12 +4,14 @@
 #ifndef TINE_COMMON_FATAL_H
 #define TINE_COMMON_FATAL_H
 
+#include "common/likely.h"
+
 _Noreturn void fatal_at(const char *file, int line, const char *function, const char *what);
 
 /* Stays in every build, unlike assert(). */
 #define fatal_unless(condition)                                 \
     do {                                                        \
-        if (__builtin_expect(!(condition), 0))                  \
+        if (unlikely(!(condition)))                             \
             fatal_at(__FILE__, __LINE__, __func__, #condition); \
     } while (0)
 

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += libtine_common.a
 libtine_common_a_SOURCES = \
 	common/heritage.h \
-	common/span.h common/utf8.h \
+	common/likely.h common/span.h common/utf8.h \
 	common/buf.h common/buf.c \
 	common/clock.h common/clock.c \
 	common/fatal.h common/fatal.c \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* protocols.c: see protocols.h. TLS first where the bind says so; then what ALPN agreed on, else HTTP/1. */
+/* protocols.c: see protocols.h. PROXY protocol and TLS first where the bind says so; then what ALPN agreed on,
+ * else HTTP/1. */
 #include "worker/protocols.h"
 
 #include <config.h>
@@ -10,6 +11,7 @@
 #include "worker/http1/h1_conn.h"
 #include "worker/http2/h2_conn.h"
 #include "worker/net/conn.h"
+#include "worker/net/proxy_step.h"
 #include "worker/tls/tls.h"
 
 /* By the names of ALPN. */
@@ -34,6 +36,8 @@ static const struct proto_ops *agreed_on(const struct conn *c)
 
 const struct proto_ops *protocols_choose(struct conn *c)
 {
+    if (c->listener->proxy && !c->proto)
+        return &proto_proxy;
     if (!c->listener->tls)
         return &proto_h1;
     return c->transport == &transport_tls ? agreed_on(c) : &proto_tls;

@@ -9,7 +9,7 @@ struct conf;
 struct conn;
 struct proto_ops;
 
-/* On a new connection, and again when its handshake of TLS is over. */
+/* On a new connection, and again after its PROXY protocol header and its TLS handshake. */
 const struct proto_ops *protocols_choose(struct conn *c);
 /* Whether this worker can speak what ALPN calls by this name. */
 bool protocols_speaks(const struct conf *conf, const char *alpn);

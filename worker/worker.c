@@ -294,11 +294,15 @@ static int start_net(struct worker *w)
     }
     if (net_init(&w->net, w->base, w->conf, score_of(w)) < 0)
         return -1;
-    if (compressor_new(w->base, &w->conf->http, &w->net.compressor) < 0)
+    if (compressor_new(w->base, &w->conf->http, &w->compressor) < 0)
         return -1;
-    w->net.access_log = w->access_log;
+    site_init(&w->site, w->conf);
+    w->site.filter = compressor_filter(w->compressor);
+    w->site.access_log = w->access_log;
+    w->site.keeps_fields = w->access_log && access_log_wants_fields(w->access_log);
+    w->site.http2 = protocols_http2();
+    w->net.site = &w->site;
     w->net.choose_proto = protocols_choose;
-    w->net.http2 = protocols_http2();
     return 0;
 }
 
@@ -330,11 +334,12 @@ static void end(struct worker *w)
 {
     stop_accepting(w);
     net_done(&w->net);
+    site_done(&w->site);
     tls_free(w->net.tls);
     w->net.tls = NULL; /* the end of Python, below, still has turns */
     if (w->access_log)
         access_log_finish(w->access_log);
-    compressor_free(w->net.compressor);
+    compressor_free(w->compressor);
     if (w->app)
         worker_app_free(w->app);
     if (w->acceptor)

@@ -11,11 +11,13 @@
 #include <stdbool.h>
 
 #include "common/heritage.h"
+#include "worker/http/site.h"
 #include "worker/net/conn.h"
 
 struct access_log;
 struct acceptor;
 struct admission;
+struct compressor;
 struct conf_app;
 struct router;
 struct worker_app;
@@ -36,6 +38,8 @@ struct worker {
     int exit_status;
     struct event_base *base;
     struct net net;
+    struct site site; /* net.site */
+    struct compressor *compressor; /* NULL: answers are not compressed */
     struct acceptor *acceptor;
     struct access_log *access_log;
     struct admission *admission; /* in front of the applications; NULL: nothing is limited */
@@ -76,7 +80,7 @@ void worker_ipc_stop(struct worker *w);
 
 /* --- worker_routes.c: who answers which request --- */
 
-/* Sets net.handler; before the first request, behind worker_app_new(). 0, or -1: worker_fail() was called. */
+/* Sets site.handler; before the first request, behind worker_app_new(). 0, or -1: worker_fail() was called. */
 int worker_routes_new(struct worker *w);
 void worker_routes_free(struct worker *w);
 

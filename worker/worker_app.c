@@ -18,6 +18,7 @@
 #include "worker/python/pyerr.h"
 #include "worker/python/stacks.h"
 #include "worker/python/task.h"
+#include "worker/interfaces.h"
 #include "worker/worker.h"
 
 struct worker_app {
@@ -84,7 +85,7 @@ static int load(struct worker_app *a)
 {
     const struct conf_app *failed = NULL;
     struct app_env env = env_of(a);
-    a->mounts = mounts_load(&env, &failed);
+    a->mounts = mounts_load(interfaces, &env, &failed);
     if (a->mounts)
         return 0;
     fail_with_exception(a, WORKER_EXIT_APP, failed);
@@ -94,7 +95,7 @@ static int load(struct worker_app *a)
 static int import(struct worker_app *a)
 {
     const struct conf_app *failed = NULL;
-    a->mounts = mounts_import(a->worker->conf, &failed);
+    a->mounts = mounts_import(interfaces, a->worker->conf, &failed);
     if (a->mounts)
         return 0;
     fail_with_exception(a, WORKER_EXIT_APP, failed);

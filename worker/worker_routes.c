@@ -63,7 +63,7 @@ int worker_routes_new(struct worker *w)
     const struct conf *conf = w->conf;
     if (admission_is_needed(&conf->http) && !(w->admission = admission_new(w->base, &conf->http, w->net.score)))
         return no_memory(w);
-    if (!(w->net.handler = application(w, &conf->app)))
+    if (!(w->site.handler = application(w, &conf->app)))
         return no_memory(w);
     if (!conf->n_statics && !conf->n_mounts)
         return 0;
@@ -71,7 +71,7 @@ int worker_routes_new(struct worker *w)
         return no_memory(w);
     if (add_statics(w) < 0 || add_mounts(w) < 0)
         return -1;
-    w->net.handler = router_handler(w->router, w->net.handler, builtin_not_found());
+    w->site.handler = router_handler(w->router, w->site.handler, builtin_not_found());
     return 0;
 }
 

@@ -69,11 +69,6 @@ EXCEPTIONS = {
     ("master/metrics/status_json.c", "master/master.h"),
     ("master/metrics/status_page.c", "master/master.h"),
     ("master/system/apply.c", "master/master.h"),
-    ("worker/app/app_load.c", "worker/asgi/asgi.h"),
-    ("worker/app/app_load.c", "worker/wsgi/wsgi.h"),
-    ("worker/http/req.c", "worker/coding/compress.h"),
-    ("worker/http/resp.c", "worker/log/access_log.h"),
-    ("worker/http/resp.c", "worker/coding/compress.h"),
 }
 
 # Headers where only one side of the fork may be named elsewhere: the two sides meet here.

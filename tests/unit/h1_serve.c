@@ -21,11 +21,15 @@
 #include "worker/http/builtin.h"
 #include "worker/http1/h1_conn.h"
 #include "worker/net/accept.h"
+#include "worker/http/site.h"
 #include "worker/net/conn.h"
+#include "worker/net/proxy_step.h"
 
 struct serve {
     struct conf conf;
     struct net net;
+    struct site site;
+    struct access_log *log;
     struct score score;
     struct listener listener;
     struct acceptor *acceptor;
@@ -68,7 +72,7 @@ static int set(struct serve *s, const char *text)
     }
     TAKE("port", s->port = (unsigned)n)
     TAKE("proxy", s->listener.proxy = n != 0)
-    TAKE("log", s->net.access_log = access_log_open(value, "%(h)s %(r)s %(s)s %(B)s", "tine"))
+    TAKE("log", s->log = access_log_open(value, "%(h)s %(r)s %(s)s %(B)s", "tine"))
     TAKE("debug", log_open("-", LOG_LEVEL_DEBUG))
     TAKE("worker_connections", conf->server.worker_connections = (unsigned)n)
     TAKE("keepalive", conf->http.keepalive = n)
@@ -101,7 +105,7 @@ static int listen_on(struct serve *s)
 
 static const struct proto_ops *choose(struct conn *c)
 {
-    return &proto_h1;
+    return c->listener->proxy && !c->proto ? &proto_proxy : &proto_h1;
 }
 
 static void on_empty(void *arg)
@@ -124,15 +128,17 @@ static void on_int(evutil_socket_t fd, short what, void *arg)
 
 static int serve(struct serve *s, struct event_base *base)
 {
-    struct access_log *log = s->net.access_log;
+    struct access_log *log = s->log;
     struct event *term = evsignal_new(base, SIGTERM, on_term, s);
     struct event *quit = evsignal_new(base, SIGINT, on_int, s);
     if (net_init(&s->net, base, &s->conf, &s->score) < 0 || listen_on(s) < 0) {
         perror("h1_serve");
         return 1;
     }
-    s->net.access_log = log;
-    s->net.handler = builtin_hello();
+    site_init(&s->site, &s->conf);
+    s->site.access_log = log;
+    s->site.handler = builtin_hello();
+    s->net.site = &s->site;
     s->net.choose_proto = choose;
     s->acceptor = acceptor_new(&s->net, &s->listener, 1, NULL);
     event_add(term, NULL);
@@ -144,6 +150,7 @@ static int serve(struct serve *s, struct event_base *base)
             access_log_flush(log);
     }
     net_done(&s->net);
+    site_done(&s->site);
     acceptor_free(s->acceptor);
     access_log_free(log);
     event_free(term);

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "worker/http1/h1_conn.h"
+#include "worker/net/proxy_step.h"
 
 #define DEADLINE_MS 20000
 
@@ -18,7 +19,7 @@ static struct conf_net everyone;
 
 static const struct proto_ops *choose(struct conn *c)
 {
-    return &proto_h1;
+    return c->listener->proxy && !c->proto ? &proto_proxy : &proto_h1;
 }
 
 static void configure(struct conf *conf)
@@ -50,13 +51,16 @@ void rig_init(struct rig *rig, struct handler *handler)
     rig->listener.addr.ss_family = AF_UNIX;
     if (net_init(&rig->net, rig->base, &rig->conf, &rig->score) < 0)
         abort();
-    rig->net.handler = handler;
+    site_init(&rig->site, &rig->conf);
+    rig->site.handler = handler;
+    rig->net.site = &rig->site;
     rig->net.choose_proto = choose;
 }
 
 void rig_done(struct rig *rig)
 {
     net_done(&rig->net);
+    site_done(&rig->site);
     event_base_free(rig->base);
 }
 

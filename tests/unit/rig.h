@@ -14,6 +14,7 @@
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
+#include "worker/http/site.h"
 #include "worker/net/conn.h"
 
 struct rig {
@@ -22,6 +23,7 @@ struct rig {
     struct score score;
     struct listener listener;
     struct net net;
+    struct site site;
 };
 
 /* The client's side of a connection. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* app_load.c: runs app_load.py in a module of its own and picks the interface. Holds the only list
- * of interfaces. */
+/* app_load.c: runs app_load.py in its own module and picks the interface. */
 #include "worker/app/app_load.h"
 
 #include <string.h>
@@ -8,44 +7,32 @@
 #include "conf/conf.h"
 #include "worker/app/app_load_py.h"
 #include "worker/app/interface.h"
-#include "worker/asgi/asgi.h"
-#include "worker/wsgi/wsgi.h"
 
-/* What a configuration or detect() may say, and who serves it. */
-static const struct {
-    const char *name;
-    enum conf_interface conf;
-    const struct interface_ops *ops;
-} interfaces[] = {
-    { "asgi", CONF_INTERFACE_ASGI, &interface_asgi },
-    { "asgi2", CONF_INTERFACE_ASGI2, &interface_asgi2 },
-    { "wsgi", CONF_INTERFACE_WSGI, &interface_wsgi },
-};
-
-static const struct interface_ops *interface_named(const char *name)
+static const struct interface_ops *interface_named(const struct interface_choice *list, const char *name)
 {
-    for (size_t i = 0; i < sizeof interfaces / sizeof *interfaces; i++)
-        if (!strcmp(interfaces[i].name, name))
-            return interfaces[i].ops;
+    for (; list->name; list++)
+        if (!strcmp(list->name, name))
+            return list->ops;
     return NULL;
 }
 
-static const char *interface_configured(enum conf_interface which)
+static const char *interface_configured(const struct interface_choice *list, enum conf_interface which)
 {
-    for (size_t i = 0; i < sizeof interfaces / sizeof *interfaces; i++)
-        if (interfaces[i].conf == which)
-            return interfaces[i].name;
+    for (; list->name; list++)
+        if (list->conf == (int)which)
+            return list->name;
     return NULL;
 }
 
 /* The interface for `object`; NULL: exception set. */
-static const struct interface_ops *choose(const struct conf_app *conf, PyObject *loader, PyObject *object)
+static const struct interface_ops *choose(const struct interface_choice *list, const struct conf_app *conf,
+                                          PyObject *loader, PyObject *object)
 {
     const struct interface_ops *ops = NULL;
-    const char *name = interface_configured(conf->interface);
+    const char *name = interface_configured(list, conf->interface);
     PyObject *kind = name ? PyUnicode_FromString(name) : PyObject_CallMethod(loader, "detect", "O", object);
     if (kind && PyUnicode_Check(kind)) {
-        ops = interface_named(PyUnicode_AsUTF8(kind));
+        ops = interface_named(list, PyUnicode_AsUTF8(kind));
     } else if (kind) {
         PyErr_Format(PyExc_TypeError,
                      "%s is a %s and looks like neither ASGI nor WSGI: an ASGI application is "
@@ -73,11 +60,12 @@ static PyObject *loader_new(void)
     return module;
 }
 
-PyObject *app_load(const struct conf_app *conf, const struct interface_ops **ret_interface)
+PyObject *app_load(const struct interface_choice *interfaces, const struct conf_app *conf,
+                   const struct interface_ops **ret_interface)
 {
     PyObject *loader = loader_new();
     PyObject *object = loader ? PyObject_CallMethod(loader, "load", "s", conf->module) : NULL;
-    const struct interface_ops *ops = object ? choose(conf, loader, object) : NULL;
+    const struct interface_ops *ops = object ? choose(interfaces, conf, loader, object) : NULL;
     Py_XDECREF(loader);
     if (!ops) {
         Py_XDECREF(object);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* interface.h: the seam between a loaded application and the ways to call it (ASGI, WSGI). GIL held in every
- * call. The list of interfaces is in app_load.c. */
+ * call. The list of interfaces is worker/interfaces.c's. */
 #ifndef TINE_APP_INTERFACE_H
 #define TINE_APP_INTERFACE_H
 
@@ -45,6 +45,13 @@ struct interface_ops {
     /* graceful_timeout is over: cancel them. */
     void (*cancel)(struct handler *h);
     /* Nothing closes it: objects of the application may hold it until the process ends. */
+};
+
+/* A row of the list of interfaces, which ends with a row without a name. */
+struct interface_choice {
+    const char *name; /* as the configuration and app_load.py call it */
+    int conf; /* enum conf_interface */
+    const struct interface_ops *ops;
 };
 
 #endif

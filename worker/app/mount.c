@@ -81,11 +81,12 @@ const char *mounts_label(const struct conf *conf, const struct conf_app *app, ch
 /* --- loading --- */
 
 /* 0, or -1 with an exception set. */
-static int import_one(struct mount *mount, const struct conf_app *app, const char *prefix)
+static int import_one(struct mount *mount, const struct interface_choice *interfaces, const struct conf_app *app,
+                      const char *prefix)
 {
     mount->env.app = app;
     mount->env.prefix = prefix;
-    mount->object = app_load(app, &mount->interface);
+    mount->object = app_load(interfaces, app, &mount->interface);
     return mount->object ? 0 : -1;
 }
 
@@ -115,8 +116,8 @@ static struct mounts *mounts_new(const struct conf *conf)
 }
 
 /* env NULL: nothing is opened. */
-static int load_all(struct mounts *m, const struct conf *conf, const struct app_env *env,
-                    const struct conf_app **ret_failed)
+static int load_all(struct mounts *m, const struct interface_choice *interfaces, const struct conf *conf,
+                    const struct app_env *env, const struct conf_app **ret_failed)
 {
     for (size_t i = 0; i <= conf->n_mounts; i++) {
         const struct conf_app *app = i ? &conf->mounts[i - 1].app : &conf->app;
@@ -124,7 +125,8 @@ static int load_all(struct mounts *m, const struct conf *conf, const struct app_
             continue;
         struct mount *mount = &m->v[m->n++];
         *ret_failed = app;
-        if (import_one(mount, app, i ? conf->mounts[i - 1].prefix : "") < 0 || (env && open_one(mount, env) < 0))
+        if (import_one(mount, interfaces, app, i ? conf->mounts[i - 1].prefix : "") < 0 ||
+            (env && open_one(mount, env) < 0))
             return -1;
     }
     return 0;
@@ -136,24 +138,26 @@ static void assign_events(struct mounts *m, struct event_base *base)
     evtimer_assign(&m->deadline, base, on_deadline, m);
 }
 
-struct mounts *mounts_load(const struct app_env *env, const struct conf_app **ret_failed)
+struct mounts *mounts_load(const struct interface_choice *interfaces, const struct app_env *env,
+                           const struct conf_app **ret_failed)
 {
     *ret_failed = NULL;
     struct mounts *m = mounts_new(env->conf);
     if (!m)
         return NULL;
     assign_events(m, env->base);
-    if (load_all(m, env->conf, env, ret_failed) == 0)
+    if (load_all(m, interfaces, env->conf, env, ret_failed) == 0)
         return m;
     free(m); /* the worker ends now: nothing else is given back */
     return NULL;
 }
 
-struct mounts *mounts_import(const struct conf *conf, const struct conf_app **ret_failed)
+struct mounts *mounts_import(const struct interface_choice *interfaces, const struct conf *conf,
+                             const struct conf_app **ret_failed)
 {
     *ret_failed = NULL;
     struct mounts *m = mounts_new(conf);
-    if (m && load_all(m, conf, NULL, ret_failed) == 0)
+    if (m && load_all(m, interfaces, conf, NULL, ret_failed) == 0)
         return m;
     free(m);
     return NULL;

@@ -26,10 +26,12 @@ const char *mounts_label(const struct conf *conf, const struct conf_app *app, ch
 
 /* Loads all applications, [app] first, then in the order of the file. `env` is copied; its app, prefix and tasks are each
  * application's own. NULL: exception set; *ret_failed is the one that it is about, NULL if none. */
-struct mounts *mounts_load(const struct app_env *env, const struct conf_app **ret_failed);
+struct mounts *mounts_load(const struct interface_choice *interfaces, const struct app_env *env,
+                           const struct conf_app **ret_failed);
 /* The same in two steps: the first runs the applications' own code and touches no event base, so that the process may
  * fork behind it. */
-struct mounts *mounts_import(const struct conf *conf, const struct conf_app **ret_failed);
+struct mounts *mounts_import(const struct interface_choice *interfaces, const struct conf *conf,
+                             const struct conf_app **ret_failed);
 /* 0, or -1 with an exception set. */
 int mounts_open(struct mounts *m, const struct app_env *env, const struct conf_app **ret_failed);
 /* After the loop's end. NULL is fine. */

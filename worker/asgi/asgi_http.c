@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "common/fdutil.h"
+#include "common/likely.h"
 #include "worker/asgi/asgi_ext.h"
 #include "worker/asgi/asgi_fields.h"
 #include "worker/asgi/asgi_report.h"
@@ -323,7 +324,7 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
     else if (x->req && x->stage != EXCHANGE_COMPLETE)
         asgi_report_incomplete(x);
     Py_CLEAR(x->scope);
-    if (__builtin_expect(x->left, 0))
+    if (unlikely(x->left))
         conn_names_left(x->names, -1);
     if (!x->req || x->stage == EXCHANGE_COMPLETE)
         return;
@@ -351,7 +352,7 @@ static int call_app(struct asgi *asgi, struct exchange *x)
 static void on_request(struct handler *h, struct req *r)
 {
     struct asgi *asgi = (struct asgi *)h;
-    if (__builtin_expect(r->known[FIELD_UPGRADE] | r->protocol.n, 0) && asgi_ws_takes(asgi, r))
+    if (unlikely(r->known[FIELD_UPGRADE] | r->protocol.n) && asgi_ws_takes(asgi, r))
         return;
     pyloop_enter(asgi->env.loop);
     struct exchange *x = exchange_new(asgi, r);
@@ -378,7 +379,7 @@ static void on_body(struct req *r)
 
 static void on_drained(struct req *r)
 {
-    if (__builtin_expect(asgi_ws_owns(r), 0)) {
+    if (unlikely(asgi_ws_owns(r))) {
         websocket_handler_ops.on_drained(r);
         return;
     }
@@ -392,7 +393,7 @@ static void on_drained(struct req *r)
 
 static void on_peer_eof(struct req *r)
 {
-    if (__builtin_expect(asgi_ws_owns(r), 0)) {
+    if (unlikely(asgi_ws_owns(r))) {
         websocket_handler_ops.on_peer_eof(r);
         return;
     }
@@ -407,7 +408,7 @@ static void on_end(struct req *r, enum req_end why)
     struct exchange *x = r->user;
     if (!x)
         return;
-    if (__builtin_expect(asgi_ws_owns(r), 0)) {
+    if (unlikely(asgi_ws_owns(r))) {
         websocket_handler_ops.on_end(r, why);
         return;
     }
@@ -416,7 +417,7 @@ static void on_end(struct req *r, enum req_end why)
     x->req = NULL;
     x->late = true;
     x->gone = why != REQ_END_COMPLETE;
-    if (__builtin_expect(x->gone && x->scope, 0)) {
+    if (unlikely(x->gone && x->scope)) {
         x->left = true;
         conn_names_left(x->names, 1);
     }

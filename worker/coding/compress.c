@@ -10,11 +10,12 @@
 #include "worker/coding/compress_priv.h"
 #include "worker/coding/compress_types.h"
 #include "worker/http/req.h"
-#include "worker/net/conn.h"
 
 /* All contexts of a worker together: streams that never end hold theirs as long as they live. Beyond it answers go out as
  * they are. */
 #define CONTEXTS_MOST (64u << 20)
+
+static const struct resp_filter_ops compress_filter_ops;
 
 /* --- life --- */
 
@@ -39,12 +40,18 @@ int compressor_new(struct event_base *base, const struct conf_http *conf, struct
         z->choices[z->n_choices++].codec = codec;
     }
     if (z) {
+        z->filter.ops = &compress_filter_ops;
         z->conf = conf;
         TAILQ_INIT(&z->queue);
         evtimer_assign(&z->turn, base, compress_on_turn, z);
     }
     *ret = z;
     return 0;
+}
+
+struct resp_filter *compressor_filter(struct compressor *z)
+{
+    return z ? &z->filter : NULL;
 }
 
 void compressor_free(struct compressor *z)
@@ -132,9 +139,9 @@ static bool was_weakened(const struct req *r, const struct compress_facts *f)
     return memmem(known.p, known.n, weak, f->etag.n + 2) != NULL;
 }
 
-enum resp_result compress_start(struct req *r, const struct resp_head *head)
+static enum resp_result compress_start(struct resp_filter *f, struct req *r, const struct resp_head *head)
 {
-    struct compressor *z = r->conn->net->compressor;
+    struct compressor *z = (struct compressor *)f;
     struct compress_facts facts = compress_read_head(head);
     bool needed, small;
     if (!is_eligible(z, r, &facts)) {
@@ -151,3 +158,13 @@ enum resp_result compress_start(struct req *r, const struct resp_head *head)
         return RESP_SENT;
     return compress_edit_head(head, &facts, SPAN(""), false, r, resp_begin);
 }
+
+static const struct resp_filter_ops compress_filter_ops = {
+    .name = "compress",
+    .start = compress_start,
+    .before_file = compress_not,
+    .given = compress_given,
+    .is_given = compress_is_given,
+    .drained = compress_drained,
+    .drop = compress_drop,
+};

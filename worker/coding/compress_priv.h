@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* compress_priv.h: what compress.c and compress_stream.c share; nobody else includes it. */
+/* compress_priv.h: what the files of compression share; private to this room. */
 #ifndef TINE_HTTP_COMPRESS_PRIV_H
 #define TINE_HTTP_COMPRESS_PRIV_H
 
@@ -10,6 +10,8 @@
 #include "worker/coding/compress.h"
 #include "worker/coding/compress_codec.h"
 #include "worker/coding/compress_head.h"
+#include "worker/http/req.h"
+#include "worker/http/resp.h"
 
 /* What is compressed in one go: some milliseconds at most. */
 #define COMPRESS_PIECE (64u << 10)
@@ -26,6 +28,7 @@ struct compress_choice {
 };
 
 struct compressor {
+    struct resp_filter filter;
     const struct conf_http *conf;
     struct compress_choice choices[N_CODINGS]; /* in the order of preference */
     size_t n_choices;
@@ -43,6 +46,7 @@ enum encoding_stage {
 };
 
 struct encoding {
+    struct resp_filtered filtered;
     struct compressor *z;
     struct req *req; /* NULL: it is over, and this is freed by whoever is at work */
     const struct resp_ops *below;
@@ -72,16 +76,28 @@ struct encoding {
     struct resp_field fields[]; /* their bytes lie behind them */
 };
 
+static inline struct encoding *encoding_of(const struct req *r)
+{
+    return (struct encoding *)r->filtered;
+}
+
 /* compress.c */
 /* False: it cannot be had now. */
 bool compress_take_context(struct encoding *e);
 void compress_give_context(struct encoding *e);
 
-/* compress_stream.c: takes the answer over; its head is copied. 0, or -1: out of memory. */
+/* compress_stream.c: resp_filter_ops but for start and drop. */
+enum resp_result compress_not(struct req *r);
+void compress_given(const struct req *r, int64_t *ret_length, uint64_t *ret_given);
+bool compress_is_given(const struct req *r);
+/* Takes the answer over; its head is copied. 0, or -1: out of memory. */
 int compress_stream_open(struct compressor *z, struct req *r, const struct resp_head *head,
                          struct compress_choice *choice, bool needed);
 
-/* compress_run.c. Calls into the protocol below stand between these two: they may end the request. */
+/* compress_run.c: resp_filter_ops. */
+void compress_drained(struct req *r);
+void compress_drop(struct resp_filtered *filtered);
+/* Calls into the protocol below stand between these two: they may end the request. */
 void compress_enter(struct encoding *e);
 void compress_leave(struct encoding *e);
 /* In between: whether the request goes on. */

@@ -35,8 +35,9 @@ bool compress_lives(const struct encoding *e)
     return e->req && e->req->state < REQ_ENDED;
 }
 
-void compress_drop(struct encoding *e)
+void compress_drop(struct resp_filtered *filtered)
 {
+    struct encoding *e = (struct encoding *)filtered;
     e->req = NULL;
     if (!e->busy)
         compress_free(e);
@@ -193,7 +194,7 @@ void compress_on_turn(int fd, short what, void *arg)
 
 void compress_drained(struct req *r)
 {
-    struct encoding *e = r->encoding;
+    struct encoding *e = encoding_of(r);
     e->full = false;
     if (compress_has_left(e)) {
         compress_queue(e);

@@ -32,6 +32,7 @@ int compress_stream_open(struct compressor *z, struct req *r, const struct resp_
     struct encoding *e = calloc(1, sizeof *e + head->n_fields * sizeof *e->fields + bytes);
     if (!e)
         return -1;
+    e->filtered.ops = z->filter.ops;
     e->z = z;
     e->req = r;
     e->below = r->ops;
@@ -48,7 +49,7 @@ int compress_stream_open(struct compressor *z, struct req *r, const struct resp_
         at = put(text, at, &e->fields[i].value);
     }
     e->facts = compress_read_head(&e->head);
-    r->encoding = e;
+    r->filtered = &e->filtered;
     r->ops = &encoding_ops;
     return 0;
 }
@@ -60,7 +61,7 @@ static enum resp_result go_as_is(struct encoding *e, bool vary)
 {
     struct req *r = e->req;
     r->ops = e->below;
-    r->encoding = NULL;
+    r->filtered = NULL;
     enum resp_result result =
         vary ? compress_edit_head(&e->head, &e->facts, SPAN(""), false, r, resp_begin) : resp_begin(r, &e->head);
     compress_free(e);
@@ -69,7 +70,7 @@ static enum resp_result go_as_is(struct encoding *e, bool vary)
 
 static enum resp_result begin_below(struct req *r, const struct resp_head *head)
 {
-    r->ops = r->encoding->below;
+    r->ops = encoding_of(r)->below;
     enum resp_result result = resp_begin(r, head);
     if (!gone(result))
         r->ops = &encoding_ops;
@@ -95,7 +96,7 @@ static bool is_worth_it(const struct encoding *e, size_t n, bool more)
     return n && (e->needed || n >= e->z->conf->compress_min_size);
 }
 
-/* Begins the answer one way or the other. e is gone if it goes on as it is: see r->encoding. */
+/* Begins the answer one way or the other. e is gone if it goes on as it is: see r->filtered. */
 static enum resp_result decide(struct encoding *e, size_t n, bool more)
 {
     if (!is_worth_it(e, n, more) || (!e->req->answer_empty && !compress_take_context(e)))
@@ -105,18 +106,18 @@ static enum resp_result decide(struct encoding *e, size_t n, bool more)
 
 enum resp_result compress_not(struct req *r)
 {
-    return r->encoding->stage == ENCODING_UNDECIDED ? go_as_is(r->encoding, false) : RESP_SENT;
+    return encoding_of(r)->stage == ENCODING_UNDECIDED ? go_as_is(encoding_of(r), false) : RESP_SENT;
 }
 
 void compress_given(const struct req *r, int64_t *ret_length, uint64_t *ret_given)
 {
-    *ret_length = r->encoding->length;
-    *ret_given = r->encoding->given;
+    *ret_length = encoding_of(r)->length;
+    *ret_given = encoding_of(r)->given;
 }
 
 bool compress_is_given(const struct req *r)
 {
-    const struct encoding *e = r->encoding;
+    const struct encoding *e = encoding_of(r);
     return e->stage != ENCODING_UNDECIDED && compress_has_left(e) && !e->more && !r->answer_trailers;
 }
 
@@ -168,14 +169,14 @@ static enum resp_result encode(struct encoding *e, struct span bytes, bool more)
 
 static enum resp_result encoding_body(struct req *r, struct span bytes, bool more)
 {
-    struct encoding *e = r->encoding;
+    struct encoding *e = encoding_of(r);
     enum resp_result result;
     if (e->stage == ENCODING_UNDECIDED) {
         const struct resp_ops *below = e->below;
         result = decide(e, bytes.n, more);
         if (gone(result))
             return result;
-        if (!r->encoding)
+        if (!r->filtered)
             return below->body(r, bytes, more);
     }
     if (r->answer_empty)
@@ -190,7 +191,7 @@ static enum resp_result encoding_body(struct req *r, struct span bytes, bool mor
 
 static enum resp_result encoding_file(struct req *r, int fd, off_t offset, size_t count, bool more)
 {
-    struct encoding *e = r->encoding;
+    struct encoding *e = encoding_of(r);
     compress_enter(e);
     enum resp_result result = compress_finish_left(e);
     if (!gone(result) && compress_lives(e)) {
@@ -227,7 +228,7 @@ static enum resp_result end_body(struct encoding *e)
 
 static enum resp_result encoding_trailers(struct req *r, const struct resp_field *fields, size_t n, bool more)
 {
-    struct encoding *e = r->encoding;
+    struct encoding *e = encoding_of(r);
     const struct resp_ops *below = e->below;
     if (e->stage == ENCODING_UNDECIDED) {
         enum resp_result result = go_as_is(e, true);
@@ -247,40 +248,40 @@ static enum resp_result encoding_trailers(struct req *r, const struct resp_field
 
 static enum resp_result encoding_interim(struct req *r, unsigned status, const struct resp_field *fields, size_t n)
 {
-    return r->encoding->below->interim(r, status, fields, n);
+    return encoding_of(r)->below->interim(r, status, fields, n);
 }
 
 static void encoding_abort(struct req *r)
 {
-    r->encoding->below->abort(r);
+    encoding_of(r)->below->abort(r);
 }
 
 static void encoding_flush(struct req *r)
 {
-    r->encoding->below->flush(r);
+    encoding_of(r)->below->flush(r);
 }
 
 /* The protocol below was lent nothing. */
 static void encoding_own(struct req *r)
 {
-    struct encoding *e = r->encoding;
+    struct encoding *e = encoding_of(r);
     if (e->left.n && !buf_len(&e->kept) && keep_bytes(e, e->left) < 0)
         e->left.n = 0;
 }
 
 static void encoding_want_body(struct req *r)
 {
-    r->encoding->below->want_body(r);
+    encoding_of(r)->below->want_body(r);
 }
 
 static void encoding_took_body(struct req *r)
 {
-    r->encoding->below->took_body(r);
+    encoding_of(r)->below->took_body(r);
 }
 
 static void encoding_abandon(struct req *r)
 {
-    r->encoding->below->abandon(r);
+    encoding_of(r)->below->abandon(r);
 }
 
 /* Nothing is upgraded behind the start of an answer. */

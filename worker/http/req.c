@@ -10,7 +10,6 @@
 #include <sys/un.h>
 
 #include "common/heritage.h"
-#include "worker/coding/compress.h"
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
 
@@ -36,8 +35,8 @@ void req_reset(struct req *r)
         free(r->own_client);
     if (r->body.cap > BODY_KEPT)
         buf_release(&r->body);
-    if (r->encoding)
-        compress_drop(r->encoding);
+    if (r->filtered)
+        r->filtered->ops->drop(r->filtered);
     if (r->logged_fields.p)
         buf_release(&r->logged_fields);
     struct buf body = { .p = r->body.p, .cap = r->body.cap };

@@ -20,7 +20,7 @@
 
 struct conn;
 struct handler;
-struct encoding;
+struct resp_filtered;
 struct resp_ops;
 struct listener;
 
@@ -124,7 +124,7 @@ struct req {
     uint64_t started_ns; /* clock_ns() at the end of the head */
     uint64_t begun_ns; /* when the handler began with it after a wait; 0: at once, as far as known */
     uint64_t answered_ns; /* of resp_start(), noted only if log.slow_request is set; else 0 */
-    struct encoding *encoding; /* compress.h; NULL: the answer goes out as it is */
+    struct resp_filtered *filtered; /* by a resp_filter; NULL: the answer goes out as it is */
     struct buf logged_fields; /* fields of the answer, "name\0value\0", kept only if the access log asks */
 
     struct conn *conn;

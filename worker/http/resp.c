@@ -6,11 +6,11 @@
 #include <assert.h>
 
 #include "common/clock.h"
-#include "worker/log/access_log.h"
-#include "worker/coding/compress.h"
+#include "common/likely.h"
 #include "worker/http/chars.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
+#include "worker/http/site.h"
 #include "worker/net/conn.h"
 
 /* RFC 9110 5.1, 5.5: what a recipient need not take, and might take for something else, is not sent. */
@@ -84,8 +84,7 @@ static void keep_for_log(struct req *r, const struct resp_head *head)
 
 enum resp_result resp_begin(struct req *r, const struct resp_head *head)
 {
-    struct access_log *log = r->conn->net->access_log;
-    if (log && access_log_wants_fields(log))
+    if (unlikely(site_of(r->conn)->keeps_fields))
         keep_for_log(r, head);
     return r->ops->start(r, head);
 }
@@ -103,10 +102,11 @@ enum resp_result resp_start(struct req *r, const struct resp_head *head)
     r->answer_empty = r->is_head || head->status == 204 || head->status == 304;
     r->answer_trailers = head->trailers;
     req_set_state(r, REQ_STARTED);
-    if (__builtin_expect(r->conn->net->slow_ns != UINT64_MAX, 0))
+    const struct site *site = site_of(r->conn);
+    if (unlikely(site->slow_ns != UINT64_MAX))
         r->answered_ns = clock_ns();
-    if (__builtin_expect(r->conn->net->compressor && head->dynamic, 0))
-        return compress_start(r, head);
+    if (unlikely(site->filter && head->dynamic))
+        return site->filter->ops->start(site->filter, r, head);
     return resp_begin(r, head);
 }
 
@@ -119,8 +119,7 @@ enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struc
         return RESP_BAD_FIELD;
     r->status = 101;
     r->answer_empty = true;
-    struct access_log *log = r->conn->net->access_log;
-    if (log && access_log_wants_fields(log))
+    if (unlikely(site_of(r->conn)->keeps_fields))
         keep_for_log(r, head);
     return r->ops->upgrade(r, head, protocol, proto, proto_data, ret_conn);
 }
@@ -132,8 +131,8 @@ static enum length_fit fit(const struct req *r, uint64_t *n, bool last)
 {
     int64_t length = r->answer_length;
     uint64_t sent = r->sent_body;
-    if (__builtin_expect(r->encoding != NULL, 0))
-        compress_given(r, &length, &sent);
+    if (unlikely(r->filtered))
+        r->filtered->ops->given(r, &length, &sent);
     if (length < 0 || r->answer_empty)
         return FITS;
     uint64_t left = (uint64_t)length - sent;
@@ -163,7 +162,7 @@ enum resp_result resp_body(struct req *r, struct span bytes, bool more)
     uint64_t n = bytes.n;
     enum length_fit fits = fit(r, &n, !more);
     enum resp_result result;
-    if (__builtin_expect(fits == FITS, 1))
+    if (likely(fits == FITS))
         return r->ops->body(r, bytes, more);
     bytes.n = (size_t)n;
     if (fits == TOO_LONG) {
@@ -183,8 +182,8 @@ enum resp_result resp_file(struct req *r, int fd, off_t offset, size_t count, bo
 {
     assert(r->state == REQ_STARTED);
     uint64_t n = count;
-    if (__builtin_expect(r->encoding != NULL, 0)) {
-        enum resp_result begun = compress_not(r);
+    if (unlikely(r->filtered)) {
+        enum resp_result begun = r->filtered->ops->before_file(r);
         if (gone(begun))
             return begun;
     }
@@ -228,13 +227,13 @@ enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_
 
 bool resp_is_given(const struct req *r)
 {
-    return r->state >= REQ_ANSWERED || (r->encoding && compress_is_given(r));
+    return r->state >= REQ_ANSWERED || (r->filtered && r->filtered->ops->is_given(r));
 }
 
 void resp_drained(struct req *r)
 {
-    if (__builtin_expect(r->encoding != NULL, 0))
-        compress_drained(r);
+    if (unlikely(r->filtered))
+        r->filtered->ops->drained(r);
     else
         r->handler->ops->on_drained(r);
 }

@@ -40,7 +40,7 @@ struct resp_head {
     const struct resp_field *fields;
     size_t n_fields;
     bool trailers; /* resp_trailers() calls follow the body */
-    bool dynamic; /* made by an application: may be compressed, see compress.h */
+    bool dynamic; /* made by an application: the filter may take it, see struct resp_filter */
 };
 
 /* Once per request. Fields connection: close, content-length, date, server are honoured; transfer-encoding and other
@@ -96,7 +96,7 @@ void resp_flush(struct req *r);
 /* For protocols: the output of the answer fell below its low mark (handler_ops.on_drained). */
 void resp_drained(struct req *r);
 
-/* For compress.c: what resp_start() ends with, once the fields are the final ones. */
+/* For filters: what resp_start() ends with, once the fields are the final ones. */
 enum resp_result resp_begin(struct req *r, const struct resp_head *head);
 
 /* The handler has given the whole answer, whether or not it could be sent already. */
@@ -127,6 +127,35 @@ struct resp_ops {
     void (*want_body)(struct req *r); /* req_body_want() */
     void (*took_body)(struct req *r); /* after req_body_take(): the queue has room again */
     void (*abandon)(struct req *r); /* req_abandon() */
+};
+
+/* What may stand between resp.c and the protocol for answers that applications make (coding/compress.c; site.h has the one
+ * there is). For an answer that it takes it sets r->filtered and puts its own resp_ops in the place of r->ops, behind
+ * which it calls those that were there. */
+struct resp_filter {
+    const struct resp_filter_ops *ops;
+};
+
+/* Embedded at the start of what a filter keeps for one answer. */
+struct resp_filtered {
+    const struct resp_filter_ops *ops;
+};
+
+struct resp_filter_ops {
+    const char *name;
+    /* In the place of resp_ops.start: takes the answer, or passes it on by resp_begin(). */
+    enum resp_result (*start)(struct resp_filter *f, struct req *r, const struct resp_head *head);
+    /* The rest for requests whose r->filtered is this filter's. A file is about to be sent; the filter may let go of the
+     * answer. RESP_SENT: continue. */
+    enum resp_result (*before_file)(struct req *r);
+    /* The application's own Content-Length (-1: none) and how much of the body it has given. */
+    void (*given)(const struct req *r, int64_t *ret_length, uint64_t *ret_given);
+    /* The last of the body was given; some of it may still wait in the filter. */
+    bool (*is_given)(const struct req *r);
+    /* The protocol's output fell below its low mark: continues, and passes on_drained on when it has room. */
+    void (*drained)(struct req *r);
+    /* The request is about to be forgotten. */
+    void (*drop)(struct resp_filtered *filtered);
 };
 
 /* Reason phrase of a status, "" if unknown (IANA HTTP Status Code Registry). */

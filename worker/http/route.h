@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* route.h: which handler answers a request: a table of path prefixes in front of the application. Used only when there is
- * more than one handler; with one, net->handler is that one and nothing is looked up.
+ * more than one handler; with one, site->handler is that one and nothing is looked up.
  *
  * The longest prefix wins. "/static" is a prefix of "/static" and "/static/x", not of "/staticx". The path is compared
  * decoded ("/%73tatic/x" has it too), except that an encoded slash is never a separator.

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/likely.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/log/account.h"
@@ -183,17 +184,17 @@ void h1_fail(struct h1_req *hr, unsigned status, enum req_end why)
 
 static int h1_open(struct conn *c)
 {
-    struct net *net = c->net;
-    if (!net->proto_shared) {
-        net->proto_shared = h1_shared_new(net->conf);
-        net->proto_shared_free = h1_shared_free;
+    struct site *site = site_of(c);
+    if (!site->h1.p) {
+        site->h1.p = h1_shared_new(c->net->conf);
+        site->h1.free = h1_shared_free;
     }
-    struct h1_conn *h = net->proto_shared ? calloc(1, sizeof *h) : NULL;
+    struct h1_conn *h = site->h1.p ? calloc(1, sizeof *h) : NULL;
     if (!h)
         return -1;
     h->conn = c;
     c->proto_data = h;
-    conn_set_deadline(c, net->draining ? SHUTDOWN_GRACE_NEW_MS : net->conf->http.header_timeout);
+    conn_set_deadline(c, c->net->draining ? SHUTDOWN_GRACE_NEW_MS : c->net->conf->http.header_timeout);
     return 0;
 }
 
@@ -340,7 +341,7 @@ static enum req_end end_of(const struct conn *c, enum conn_end why)
 static void h1_gone(struct conn *c, enum conn_end why)
 {
     struct h1_conn *h = c->proto_data;
-    struct handler *handler = c->net->handler;
+    struct handler *handler = site_of(c)->handler;
     if (h->cur && h->cur->req.state < REQ_ENDED)
         h1_end(h->cur, end_of(c, why));
     h1_release(h);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/heritage.h"
+#include "common/likely.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -37,7 +38,7 @@ static struct h1_req *begin(struct h1_conn *h)
     r->listener = c->listener;
     r->ops = &h1_resp_ops;
     r->proto = h;
-    r->handler = c->net->handler;
+    r->handler = site_of(c)->handler;
     hr->end = REQ_END_COMPLETE;
     return hr;
 }
@@ -98,7 +99,7 @@ void h1_refuse_clear(struct h1_conn *h, const char *p, size_t n)
 static bool becomes_http2(struct h1_conn *h)
 {
     struct conn *c = h->conn;
-    const struct proto_ops *http2 = c->net->http2;
+    const struct proto_ops *http2 = site_of(c)->http2;
     if (!http2 || !c->listener->h2c || !c->net->conf->http.http2 || h->served)
         return false;
     conn_set_proto(c, http2);

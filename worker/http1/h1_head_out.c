@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "common/likely.h"
 #include "conf/conf.h"
 #include "worker/http1/h1_priv.h"
 #include "worker/http/own_fields.h"

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "common/log.h"
+#include "common/likely.h"
 #include "conf/conf.h"
 #include "worker/http1/h1_priv.h"
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "common/likely.h"
 #include "conf/conf.h"
 #include "worker/http1/h1_head_out.h"
 #include "worker/http1/h1_priv.h"

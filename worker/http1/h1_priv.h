@@ -6,15 +6,13 @@
 #include <sys/queue.h>
 
 #include "common/clock.h"
+#include "worker/http/site.h"
 #include "worker/http1/h1_body.h"
 #include "worker/http1/h1_guard.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
-
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* What is thrown away of a body that nobody read, so that the connection can be kept. */
 #define H1_DRAIN_MAX (64u << 10)
@@ -93,7 +91,7 @@ static inline struct h1_req *h1_of(struct req *r)
 
 static inline struct h1_shared *h1_shared(const struct h1_conn *h)
 {
-    return h->conn->net->proto_shared;
+    return site_of(h->conn)->h1.p;
 }
 
 /* h1_conn.c */

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "common/likely.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -147,13 +148,13 @@ static void h2_turn_end(struct conn *c)
 
 static int h2_open(struct conn *c)
 {
-    struct net *net = c->net;
+    struct site *site = site_of(c);
     c->proto_data = NULL;
-    if (!net->h2_shared) {
-        net->h2_shared = h2_shared_new();
-        net->h2_shared_free = h2_shared_free;
+    if (!site->h2.p) {
+        site->h2.p = h2_shared_new();
+        site->h2.free = h2_shared_free;
     }
-    struct h2_conn *h = net->h2_shared ? calloc(1, sizeof *h) : NULL;
+    struct h2_conn *h = site->h2.p ? calloc(1, sizeof *h) : NULL;
     if (!h)
         return -1;
     h->conn = c;
@@ -168,11 +169,11 @@ static int h2_open(struct conn *c)
     }
     c->proto_data = h;
     c->shared = true;
-    score_add64(&net->score->h2_connections, 1);
+    score_add64(&c->net->score->h2_connections, 1);
     endpoints_of(c, &h->client, &h->server);
     h->opened_ms = h->data_sent_ms = h2_now();
     settle(h);
-    if (net->draining)
+    if (c->net->draining)
         leave(h);
     h2_wake(h);
     return 0;
@@ -261,7 +262,7 @@ static void h2_shutdown(struct conn *c)
 static void h2_gone(struct conn *c, enum conn_end why)
 {
     struct h2_conn *h = c->proto_data;
-    struct handler *handler = c->net->handler;
+    struct handler *handler = site_of(c)->handler;
     struct h2_stream *s;
     if (!h)
         return;

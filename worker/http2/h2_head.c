@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "common/likely.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/forwarded.h"
@@ -175,7 +176,7 @@ static void put_together(struct h2_stream *s)
     r->listener = c->listener;
     r->ops = &h2_resp_ops;
     r->proto = h;
-    r->handler = c->net->handler;
+    r->handler = site_of(c)->handler;
     r->is_head = span_eq(req_span(r, r->method), SPAN("HEAD"));
     r->path = r->target;
     know_fields(r);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/likely.h"
 #include "conf/conf.h"
 #include "worker/http2/h2_priv.h"
 #include "worker/http/own_fields.h"

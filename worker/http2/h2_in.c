@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "common/log.h"
+#include "common/likely.h"
 #include "conf/conf.h"
 #include "worker/http2/h2_priv.h"
 

@@ -3,6 +3,7 @@
  * something for nothing (RFC 9113 10.5) and some of what the protocol forbids. The verdict is h->doom: the connection ends
  * with that error. Must never call a handler or make frames: nghttp2 may be at work. */
 #include "common/log.h"
+#include "common/likely.h"
 #include "worker/http2/h2_priv.h"
 
 /* Budgets: at once, and what comes back in a second. A browser that leaves a page takes back what it had asked for.

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "common/likely.h"
 #include "worker/http2/h2_priv.h"
 #include "worker/http/own_fields.h"
 

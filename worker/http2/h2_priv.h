@@ -14,15 +14,13 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "worker/http/site.h"
 #include "worker/http2/h2_budget.h"
 #include "worker/http2/h2_walk.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
-
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* A head of more than limit_request_head is refused; of more than so many times that, the connection ends. */
 #define H2_HEAD_BOMB 4
@@ -156,7 +154,7 @@ static inline struct h2_stream *h2_of(struct req *r)
 
 static inline struct h2_shared *h2_shared(const struct h2_conn *h)
 {
-    return h->conn->net->h2_shared;
+    return site_of(h->conn)->h2.p;
 }
 
 /* Milliseconds, roughly: for what lasts longer than a tick. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/likely.h"
 #include "conf/conf.h"
 #include "worker/http2/h2_priv.h"
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/log.h"
+#include "common/likely.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/log/account.h"

@@ -7,14 +7,13 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/likely.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "worker/http/site.h"
 #include "worker/log/access_log.h"
 #include "worker/http/req.h"
 #include "worker/net/conn.h"
-
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define ROUTE_PARTS 3
 #define ROUTE_PART 32 /* bytes; a longer one is a key */
@@ -99,11 +98,11 @@ static __attribute__((noinline, cold)) void report_slow(const struct req *r, uin
 
 void account_request(struct req *r)
 {
-    struct net *net = r->conn->net;
+    struct site *site = site_of(r->conn);
     uint64_t took_ns = clock_ns() - r->started_ns;
-    score_request_over(net->score, r->status, method_of(req_span(r, r->method)), took_ns);
-    if (net->access_log && r->method.n && unlikely(!access_log_add(net->access_log, r, took_ns)))
-        score_add64(&net->score->log_dropped, 1);
-    if (unlikely(took_ns > net->slow_ns && r->method.n && r->status != 101))
+    score_request_over(r->conn->net->score, r->status, method_of(req_span(r, r->method)), took_ns);
+    if (site->access_log && r->method.n && unlikely(!access_log_add(site->access_log, r, took_ns)))
+        score_add64(&r->conn->net->score->log_dropped, 1);
+    if (unlikely(took_ns > site->slow_ns && r->method.n && r->status != 101))
         report_slow(r, took_ns);
 }

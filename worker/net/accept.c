@@ -271,8 +271,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         open_doors(a);
 }
 
-void acceptor_conn_gone(struct acceptor *a)
+/* net->on_conn_gone */
+static void on_conn_gone(void *arg)
 {
+    struct acceptor *a = arg;
     if (a->state == ACCEPT_FULL)
         open_doors(a);
 }
@@ -379,7 +381,8 @@ struct acceptor *acceptor_new(struct net *net, const struct listener *listeners,
         if (d->own && !d->listener->seats)
             d->exclusive = exclusive_find(d->fd);
     }
-    net->acceptor = a;
+    net->on_conn_gone = on_conn_gone;
+    net->on_conn_gone_arg = a;
     atomic_store_explicit(&net->score->accepting, 1, memory_order_relaxed);
     for (size_t i = 0; i < n && a->state == ACCEPT_OPEN; i++)
         queue(a, &a->doors[i]);
@@ -414,6 +417,6 @@ void acceptor_free(struct acceptor *a)
     if (is_watching(a->state))
         unwatch(a);
     event_del(&a->timer);
-    a->net->acceptor = NULL;
+    a->net->on_conn_gone = NULL;
     free(a);
 }

@@ -11,12 +11,10 @@ struct listener;
 struct net;
 struct scoreboard;
 
-/* Begins to accept on all listeners and sets net->acceptor. `board`: the other workers on the same sockets; NULL: there
+/* Begins to accept on all listeners and sets net->on_conn_gone. `board`: the other workers on the same sockets; NULL: there
  * are none. NULL with errno. */
 struct acceptor *acceptor_new(struct net *net, const struct listener *listeners, size_t n,
                               const struct scoreboard *board);
-/* Called by conn.c when a connection has gone. */
-void acceptor_conn_gone(struct acceptor *a);
 /* Takes connections that wait, whatever its share. */
 void acceptor_look(struct acceptor *a);
 /* Stops accepting for good and closes this process's listening descriptors. Accepts first what is in the queue now. */

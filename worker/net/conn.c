@@ -14,9 +14,7 @@
 #include "common/heritage.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "worker/net/accept.h"
 #include "worker/net/conn_io.h"
-#include "worker/net/proxy_step.h"
 
 #define SCRATCH_SIZE (64u << 10)
 #define LINGER_MS 2000
@@ -35,7 +33,6 @@ int net_init(struct net *net, struct event_base *base, const struct conf *conf, 
     net->base = base;
     net->conf = conf;
     net->score = score;
-    net->slow_ns = conf->log.slow_request ? conf->log.slow_request * 1000000 : UINT64_MAX;
     TAILQ_INIT(&net->conns);
     event_assign(&net->again_event, base, -1, 0, conn_on_again, net);
     wheel_init(&net->wheel, base);
@@ -58,8 +55,8 @@ static void sweep_one(struct net *net, struct conn *c)
     free(c);
     net->n_conns--;
     score_add32(&net->score->connections, -1);
-    if (net->acceptor)
-        acceptor_conn_gone(net->acceptor);
+    if (net->on_conn_gone)
+        net->on_conn_gone(net->on_conn_gone_arg);
 }
 
 static void sweep(struct net *net)
@@ -131,15 +128,6 @@ void net_done(struct net *net)
     assert(TAILQ_EMPTY(&net->conns));
     event_del(&net->again_event);
     wheel_done(&net->wheel);
-    if (net->proto_shared)
-        net->proto_shared_free(net->proto_shared);
-    net->proto_shared = NULL;
-    if (net->h2_shared)
-        net->h2_shared_free(net->h2_shared);
-    net->h2_shared = NULL;
-    if (net->ws_shared)
-        net->ws_shared_free(net->ws_shared);
-    net->ws_shared = NULL;
     free(net->scratch);
     net->scratch = NULL;
 }
@@ -262,7 +250,7 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
     c->listener = listener;
     c->transport = &transport_tcp;
     set_addresses(c, peer);
-    c->proto = listener->proxy ? &proto_proxy : net->choose_proto(c);
+    c->proto = net->choose_proto(c);
     if (event_add(&c->read_event, NULL) < 0 || c->proto->open(c) < 0) {
         event_del(&c->read_event);
         deadline_done(&net->wheel, &c->deadline);

@@ -27,13 +27,11 @@
 #include "worker/net/proto.h"
 #include "worker/net/transport.h"
 
-struct acceptor;
-struct compressor;
 struct conf;
 struct event_base;
-struct handler;
 struct listener;
 struct score;
+struct site;
 struct tls;
 
 #define CONN_HIGH_MARK ((size_t)64 << 10)
@@ -110,13 +108,11 @@ struct net {
     struct event_base *base;
     const struct conf *conf;
     struct score *score;
-    struct handler *handler; /* who answers requests */
-    const struct proto_ops *(*choose_proto)(struct conn *c); /* worker/protocols.c */
+    struct site *site; /* http/site.h; opaque here */
+    /* Who speaks first on a new connection (c->proto is NULL), and who after PROXY protocol or TLS: worker/protocols.c */
+    const struct proto_ops *(*choose_proto)(struct conn *c);
     const struct proto_ops *not_tls; /* answers those who do not speak TLS where they must; NULL: they are cut */
     struct tls *tls; /* NULL: nothing listens with TLS */
-    struct access_log *access_log; /* opaque here, like the next */
-    struct compressor *compressor; /* NULL: answers are not compressed */
-    uint64_t slow_ns; /* log.slow_request; UINT64_MAX: off */
     struct wheel wheel;
     bool draining;
     unsigned n_conns;
@@ -131,20 +127,13 @@ struct net {
                                               * net_turn(), since the one before */
     bool doubt_waits; /* again_event is active for the sake of doubts[1] */
     struct event again_event; /* active while `again` is not empty */
-    struct acceptor *acceptor; /* told when a connection is gone; NULL: none */
-    void *proto_shared; /* what the protocol keeps once for all connections */
-    void (*proto_shared_free)(void *proto_shared);
-    const struct proto_ops *http2; /* who takes over where HTTP/2 begins without TLS; NULL: nobody */
-    void *h2_shared; /* likewise of HTTP/2, from the first connection on */
-    void (*h2_shared_free)(void *h2_shared);
-    void *ws_shared; /* likewise of WebSockets, from the first one on */
-    void (*ws_shared_free)(void *ws_shared);
+    void (*on_conn_gone)(void *arg); /* by accept.c: there is room for another connection; NULL: nobody listens */
+    void *on_conn_gone_arg;
     void (*on_empty)(void *arg);
     void *on_empty_arg;
 };
 
-/* 0, or -1 with errno (ENOTSUP: the event base lacks a feature). handler, choose_proto and access_log are the caller's
- * to set. */
+/* 0, or -1 with errno (ENOTSUP: the event base lacks a feature). site and choose_proto are the caller's to set. */
 int net_init(struct net *net, struct event_base *base, const struct conf *conf, struct score *score);
 /* Closes all connections (CONN_END_SHUTDOWN), sweeps, gives memory back. */
 void net_done(struct net *net);

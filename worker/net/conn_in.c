@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include "common/scoreboard.h"
+#include "common/likely.h"
 #include "worker/net/conn_io.h"
 
 /* Full buffers read from one connection before others get their turn. */

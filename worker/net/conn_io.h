@@ -5,9 +5,6 @@
 
 #include "worker/net/conn.h"
 
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
-
 /* conn.c: the connection is over; closes the socket now and queues the rest for the sweep. */
 void conn_die(struct conn *c, enum conn_end why);
 /* conn.c: everything is sent and conn_close() was called before. */

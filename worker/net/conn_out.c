@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/likely.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/net/conn_io.h"

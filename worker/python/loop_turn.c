@@ -9,6 +9,7 @@
  * round. As long as none does, the loop goes on without it: what the connections do must not wait
  * for threads that compute.
  */
+#include "common/likely.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_internal.h"
 #include "worker/python/step_watch.h"
@@ -63,7 +64,7 @@ void ready_clear(struct pyloop *loop)
 static void take_gil(struct pyloop *loop)
 {
     loop->entered++;
-    if (__builtin_expect(loop->step_watch != NULL, 0) && loop->polling)
+    if (unlikely(loop->step_watch) && loop->polling)
         step_watch_begin(loop->step_watch);
     if (!loop->released)
         return;
@@ -74,7 +75,7 @@ static void take_gil(struct pyloop *loop)
 void pyloop_enter(struct pyloop *loop)
 {
     take_gil(loop);
-    if (__builtin_expect(loop->hidden, 0))
+    if (unlikely(loop->hidden))
         loop_show(loop);
 }
 
@@ -133,7 +134,7 @@ static bool must_not_block(const struct pyloop *loop)
 static void poll_events(struct pyloop *loop, int flags)
 {
     event_base_loop(loop->base, EVLOOP_ONCE | flags);
-    if (__builtin_expect(loop->step_watch != NULL, 0))
+    if (unlikely(loop->step_watch))
         step_watch_end(loop->step_watch);
     run_hooks(loop);
 }
@@ -168,14 +169,14 @@ static int run_ready(struct pyloop *loop)
         loop_show(loop);
     for (size_t n = loop->ready.n; n > 0 && loop->ready.n > 0; n--) {
         PyObject *handle = ready_pop(loop);
-        if (__builtin_expect(loop->step_watch != NULL, 0))
+        if (unlikely(loop->step_watch))
             step_watch_begin(loop->step_watch);
         int result = loop_handle_run(loop, handle);
         Py_DECREF(handle);
         if (result)
             return -1;
     }
-    if (__builtin_expect(loop->step_watch != NULL, 0))
+    if (unlikely(loop->step_watch))
         step_watch_end(loop->step_watch);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <structmember.h>
 
 #include "common/clock.h"
+#include "common/likely.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_internal.h"
 
@@ -84,8 +85,7 @@ static PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_
     PyObject *method = loop->st->name_call_soon, *context;
     if (parse_context(loop, method, args, n, 1, kwnames, &context) || check_call(loop, args[0], method, false))
         return NULL;
-    if (__builtin_expect(loop->capture_context != NULL, 0) && context == loop->capture_context && n == 1 &&
-        !loop->captured) {
+    if (unlikely(loop->capture_context) && context == loop->capture_context && n == 1 && !loop->captured) {
         loop->captured = Py_NewRef(args[0]);
         Py_RETURN_NONE;
     }

@@ -9,6 +9,7 @@
 #include <Python.h>
 #include <stdbool.h>
 
+#include "common/likely.h"
 #include "worker/python/loop_internal.h"
 #include "worker/python/step_watch.h"
 #include "worker/python/task.h"
@@ -96,13 +97,13 @@ struct pytasks {
 struct step_watch *task_step_named(struct pytasks *tasks, PyObject *arg);
 static inline struct step_watch *task_step_begins(struct pytasks *tasks, PyObject *arg)
 {
-    if (__builtin_expect(!tasks->loop || !tasks->loop->step_watch, 1))
+    if (likely(!tasks->loop || !tasks->loop->step_watch))
         return NULL;
     return task_step_named(tasks, arg);
 }
 static inline void task_step_ends(struct step_watch *watch)
 {
-    if (__builtin_expect(watch != NULL, 0))
+    if (unlikely(watch))
         step_watch_leave(watch);
 }
 

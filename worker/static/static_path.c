@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/likely.h"
 #include "worker/http/percent.h"
 
 #define FILE_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
@@ -98,7 +99,7 @@ static int open_walking(int dir, const char *path)
 
 int static_root_file(const struct static_root *root, const char *path)
 {
-    if (__builtin_expect(root->walk, 0))
+    if (unlikely(root->walk))
         return open_walking(root->fd, path);
     return open_beneath(root->fd, *path ? path : ".");
 }

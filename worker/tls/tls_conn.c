@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/heritage.h"
+#include "common/likely.h"
 #include "common/log.h"
 #include "worker/tls/tls_priv.h"
 

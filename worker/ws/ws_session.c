@@ -9,6 +9,7 @@
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/handler.h"
+#include "worker/http/site.h"
 #include "worker/net/conn.h"
 #include "worker/ws/ws_deflate.h"
 
@@ -249,7 +250,7 @@ static void on_shutdown(struct conn *c)
 static void on_close(struct conn *c, enum conn_end why)
 {
     struct ws *ws = c->proto_data;
-    struct handler *handler = c->net->handler;
+    struct handler *handler = site_of(c)->handler;
     finish(ws, why == CONN_END_SHUTDOWN ? 1012 : 1006, SPAN(""));
     if (ws->link.data)
         ws->link.engine->free(&ws->link);

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "conf/conf.h"
+#include "worker/http/site.h"
 #include "worker/net/conn.h"
 #include "worker/ws/ws_deflate.h"
 #include "worker/ws/ws_engine.h"
@@ -38,8 +39,9 @@ static void start_lws(struct ws_worker *w)
 
 struct ws_worker *ws_worker_of(struct net *net)
 {
-    if (net->ws_shared)
-        return net->ws_shared;
+    struct site *site = net->site;
+    if (site->ws.p)
+        return site->ws.p;
     struct ws_worker *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
@@ -49,8 +51,8 @@ struct ws_worker *ws_worker_of(struct net *net)
         return NULL;
     }
     start_lws(w);
-    net->ws_shared = w;
-    net->ws_shared_free = ws_worker_free;
+    site->ws.p = w;
+    site->ws.free = ws_worker_free;
     return w;
 }
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* site.h: what the requests of one worker have in common: who answers them, what stands between an answer and its
+ * protocol, what is noted of them, and what each protocol keeps once for all of its connections. net carries it as a
+ * pointer and never looks inside. */
+#ifndef TINE_HTTP_SITE_H
+#define TINE_HTTP_SITE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/net/conn.h"
+
+struct access_log;
+struct conf;
+struct handler;
+struct proto_ops;
+struct resp_filter;
+
+/* Made by a protocol with its first connection. */
+struct site_share {
+    void *p; /* NULL: not yet */
+    void (*free)(void *p);
+};
+
+struct site {
+    struct handler *handler;       /* who answers requests */
+    struct resp_filter
+        *filter;    /* of answers that applications make; NULL: none. The owner frees it after site_done(). */
+    struct access_log *access_log; /* opaque here; NULL: none */
+    bool keeps_fields;             /* the access log wants fields of answers: req->logged_fields */
+    uint64_t slow_ns;              /* log.slow_request; UINT64_MAX: off */
+    const struct proto_ops *http2; /* takes over where HTTP/2 begins without TLS; NULL: built without */
+    struct site_share h1, h2, ws;
+};
+
+/* Nobody answers yet; `conf` is asked for slow_request alone. */
+void site_init(struct site *site, const struct conf *conf);
+/* After net_done(): frees what the protocols share. */
+void site_done(struct site *site);
+
+static inline struct site *site_of(const struct conn *c)
+{
+    return c->net->site;
+}
+
+#endif
