@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from harness import Server
+from lib.server import Server
 
 
 class Pool:
@@ -47,3 +47,21 @@ def pool():
 def serve(pool):
     """serve("hello", {"http": {"keepalive": "1s"}}) -> a running Server, shared; the test must leave it as it was."""
     return pool.get
+
+
+@pytest.fixture
+def open_h2(serve):
+    """open_h2("answers", {"http": {}}) -> an HTTP/2 connection in the clear to a shared server, or to `server`; .server is it.
+    Skips where HTTP/2 or python3-hpack is missing."""
+    from lib.h2 import H2
+    conns = []
+
+    def opened(app="answers", config=None, server=None, allow=(), **options):
+        server = server or serve(app, config, flags="h2c", allow=allow)
+        h = H2(server.connect(), **options)
+        h.server = server
+        conns.append(h)
+        return h
+    yield opened
+    for h in conns:
+        h.conn.close()

@@ -8,7 +8,7 @@ import json
 import sys
 
 from apps import loopapi
-from apps.kit import as_json, body, query, read_all, start, text
+from apps.kit import as_json, body, read_all, start, text
 
 live = 0
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """WSGI applications, one behaviour each, chosen by the first part of the path. What they see goes into reports."""
 
+import contextvars
 import io
 import json
 import os
@@ -375,7 +376,6 @@ def contexts(environ, start_response):
     return text(start_response, str(seen))
 
 
-import contextvars  # noqa: E402
 VARIABLE = contextvars.ContextVar("variable")
 VARIABLE.set(41)
 

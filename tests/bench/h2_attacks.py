@@ -21,8 +21,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
-import h2attacks  # noqa: E402
-import over_h2  # noqa: E402
+from lib import h2attacks
+import over_h2
 
 PATHS = {"/small": "/10k", "/large": "/1m", "/echo": "/10k"}  # there everywhere, nginx's files included
 

@@ -5,7 +5,7 @@ import mmap
 import struct
 from pathlib import Path
 
-from harness import binary
+from lib.build import binary
 
 ALLOC, PYTHON, EVENT, ACCEPT, READ, WRITE, PROCESS, OPEN = (1 << bit for bit in range(8))
 NAMES = {ALLOC: "alloc", PYTHON: "python", EVENT: "event", ACCEPT: "accept", READ: "read", WRITE: "write", PROCESS: "process",

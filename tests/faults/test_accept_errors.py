@@ -9,8 +9,9 @@ import time
 import pytest
 
 from faults.faults import ACCEPT, EACH, Page, built_in
-from harness import Conn, wait_for
-from watched import Watched
+from lib.client import Conn
+from lib.waiting import wait_for
+from lib.watched import Watched
 
 pytestmark = pytest.mark.skipif(not built_in(), reason="not built with --enable-fault-injection")
 

@@ -13,11 +13,13 @@ import ssl
 
 import pytest
 
-h2conn = pytest.importorskip("h2conn")  # needs python3-hpack
-
-import wsconn
+from lib import ws as wsconn
+from lib.client import Malformed, Truncated
+from lib.h2 import H2
+from lib.h2frames import CONNECT_PROTOCOL
+from lib.server import Server
+from lib.waiting import wait_for
 from faults.faults import ACCEPT, ALLOC, EVENT, NAMES, OPEN, PROCESS, PYTHON, READ, WRITE, Page, built_in
-from harness import Malformed, Server, Truncated, wait_for
 
 pytestmark = pytest.mark.skipif(not built_in(), reason="not built with --enable-fault-injection")
 
@@ -82,7 +84,7 @@ def compressed(server):
 
 
 def http2(server):
-    with h2conn.H2(server.connect(timeout=10)) as h:
+    with H2(server.connect(timeout=10)) as h:
         streams = [h.request("GET", path) for path in ("/", "/await", "/file", "/static/every.py")]
         for stream in streams:
             answer = h.answer(stream)
@@ -93,9 +95,9 @@ def http2(server):
 
 
 def http2_websocket(server):
-    with h2conn.H2(server.connect(timeout=10)) as h:
+    with H2(server.connect(timeout=10)) as h:
         h.until(lambda: h.settings is not None)
-        if not h.settings.get(h2conn.CONNECT_PROTOCOL):
+        if not h.settings.get(CONNECT_PROTOCOL):
             return
         stream = h.open(h.head("CONNECT", "/ws", [("sec-websocket-version", "13")], more=[(":protocol", "websocket")]), end=False)
         h.data(stream, wsconn.frame(wsconn.TEXT, b"hello") + wsconn.frame(wsconn.CLOSE, wsconn.close_payload(1000)), end=True)

@@ -14,8 +14,8 @@ import hpack
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from h2attacks import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, LARGE, PADDED, PING,  # noqa: E402
-                       PRIORITY, PRIORITY_UPDATE, RST_STREAM, SETTINGS, frame, setting, update)
+from lib.h2frames import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, LARGE, PADDED, PING,
+                          PRIORITY, PRIORITY_UPDATE, RST_STREAM, SETTINGS, frame, setting, update)
 
 DEAF, EOF, LEAVE, BY_FIVE, BY_31 = 1, 2, 4, 4 * 8, 30 * 8
 BEGIN = frame(SETTINGS) + frame(SETTINGS, ACK)

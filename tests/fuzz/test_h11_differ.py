@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("h11")
 sys.path.insert(0, str(Path(__file__).parent))
 
-import h11_differ  # noqa: E402
+import h11_differ
 
 READER = Path(os.environ.get("TINE_BUILD", ".")) / "tests/fuzz/h1_read"
 

@@ -14,7 +14,6 @@ Standard library only; tests/wire/test_websocket_fuzz.py runs a short one. Must 
 
 import argparse
 import random
-import socket
 import struct
 import sys
 import threading
@@ -24,8 +23,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import Conn, Server, Truncated, memory_kb  # noqa: E402
-from wsconn import ACCEPT, BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, frame, handshake  # noqa: E402
+from lib.client import Truncated
+from lib.procfs import memory_kb
+from lib.server import Server
+from lib.ws import ACCEPT, BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, frame, handshake
 
 LIMIT = 100 << 10  # max_message_size of the server
 CONFIG = {"server": {"workers": 1, "graceful_timeout": "2s"},

@@ -14,7 +14,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from wsconn import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, frame, handshake  # noqa: E402
+from lib.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, close_payload, frame, handshake
 
 DEFLATE, LATE = 1, 2
 ZERO = b"\0\0\0\0"  # mutations of the payload then stay in it

@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from harness import APPS, Server
-from wsconn import CLOSE, WS, close_payload, handshake
+from lib.build import APPS
+from lib.server import Server
+from lib.ws import CLOSE, WS, close_payload, handshake
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from harness import APPS, Server
+from lib.build import APPS
+from lib.server import Server
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("django")

@@ -15,7 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import APPS, Server, wait_for
+from lib.build import APPS
+from lib.server import Server
+from lib.waiting import wait_for
 
 httpx = pytest.importorskip("httpx")
 

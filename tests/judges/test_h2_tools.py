@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("hpack")
-
-import h2conn  # noqa: E402
-from harness import DEADLINE, Conn, Server, free_port, wait_for  # noqa: E402
+from lib.client import Conn
+from lib.h2 import H2
+from lib.server import Server
+from lib.sockets import free_port
+from lib.waiting import DEADLINE, wait_for
 
 H2SPEC = os.environ.get("H2SPEC") or shutil.which("h2spec")
 
@@ -114,7 +115,7 @@ def test_nginx_in_front():
                     return Conn(("127.0.0.1", port))
                 except ConnectionRefusedError:
                     return None
-            h = h2conn.H2(wait_for(connected, what="nginx"))
+            h = H2(wait_for(connected, what="nginx"))
             for n in (0, 1, 10000, 60000):
                 assert h.post("/echo", b"b" * n).body == b"b" * n
             streams = [h.request("POST", "/echo", end=False) for _ in range(20)]

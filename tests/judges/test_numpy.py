@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import APPS, Server
+from lib.build import APPS
+from lib.server import Server
 
 httpx = pytest.importorskip("httpx")
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("numpy") is None, reason="python3-numpy is not installed")

@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from harness import DEADLINE, wait_for
+from lib.proxies import SEEN_FORMAT, front, fronts, seen
+from lib.waiting import DEADLINE, wait_for
 from judges.smuggling import ATTACKS, INNER
-from proxies import SEEN_FORMAT, front, fronts, seen
 from wire.test_corpora import every_case
 
 AFTER = b"GET /after/%d HTTP/1.1\r\nHost: test\r\n\r\n"

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import APPS, Server, wait_for
+from lib.build import APPS
+from lib.server import Server
+from lib.waiting import wait_for
 
 VENV = os.environ.get("TINE_TEST_VENV")
 pytestmark = pytest.mark.skipif(not VENV, reason="TINE_TEST_VENV is not set")

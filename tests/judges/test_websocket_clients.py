@@ -11,8 +11,9 @@ import zlib
 
 import pytest
 
-from harness import DEADLINE, Server
-from wsconn import engines
+from lib.server import Server
+from lib.waiting import DEADLINE
+from lib.ws import engines
 
 websockets = pytest.importorskip("websockets")
 legacy = pytest.importorskip("websockets.legacy.client")

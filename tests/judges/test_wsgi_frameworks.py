@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from harness import APPS, Server
+from lib.build import APPS
+from lib.server import Server
 
 httpx = pytest.importorskip("httpx")
 FRAMEWORKS = ["flask", "bottle", "falcon"]

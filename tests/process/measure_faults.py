@@ -20,9 +20,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from harness import Server, memory_kb, wait_for  # noqa: E402  (needs the path)
-from load import Load  # noqa: E402
-from wsconn import TEXT, WS  # noqa: E402
+from lib.load import Load
+from lib.procfs import memory_kb
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.ws import TEXT, WS
 
 TIMES = {"body_timeout": "1h", "write_timeout": "1h", "keepalive": "1h", "header_timeout": "1h"}
 MB = 1 << 20

@@ -24,7 +24,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness import Server, children_of, free_port, wait_for  # noqa: E402
+from lib.procfs import children_of
+from lib.server import Server
+from lib.sockets import free_port
+from lib.waiting import wait_for
 
 LAST = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 MORE = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -173,7 +176,7 @@ def measure_start(o):
     """From exec to the first answer."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.py").write_text(Path(Path(__file__).parent.parent / "apps" / "hello.py").read_text())
-        from harness import binary
+        from lib.build import binary
         rows = {"tine": lambda p: [binary(), "-b", f"127.0.0.1:{p}", "a:app"],
                 "uvicorn": lambda p: [o.uvicorn, "--port", str(p), "a:app"] if o.uvicorn else None}
         for name, argv in rows.items():

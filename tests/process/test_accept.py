@@ -11,8 +11,10 @@ import socket
 
 import pytest
 
-from harness import DEADLINE, Server, free_port, wait_for
-from load import Load
+from lib.load import Load
+from lib.server import Server
+from lib.sockets import free_port
+from lib.waiting import DEADLINE, wait_for
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 

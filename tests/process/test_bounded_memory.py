@@ -6,7 +6,9 @@ import socket
 
 import pytest
 
-from harness import Server, memory_kb, sanitized, wait_for
+from lib.procfs import memory_kb, sanitized
+from lib.server import Server
+from lib.waiting import wait_for
 
 MB = 1024
 

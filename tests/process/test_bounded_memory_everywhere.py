@@ -12,13 +12,13 @@ import ssl
 
 import pytest
 
-pytest.importorskip("hpack")
-
-import certs  # noqa: E402
-from h2conn import H2, INITIAL_WINDOW  # noqa: E402
-from harness import Server, memory_kb, sanitized, wait_for  # noqa: E402
-from tlsconn import TLSConn  # noqa: E402
-from wsconn import WS, engines  # noqa: E402
+from lib import certs
+from lib.h2 import H2
+from lib.h2frames import INITIAL_WINDOW
+from lib.procfs import memory_kb, sanitized
+from lib.server import Server
+from lib.tls import TLSConn
+from lib.ws import WS, engines
 
 MB = 1024
 TIMES = {"body_timeout": "10m", "write_timeout": "10m", "keepalive": "10m", "header_timeout": "10m"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, binary
+from lib.build import ROOT, binary
 
 BUILD = Path(os.environ.get("TINE_BUILD", os.path.dirname(binary())))
 SAMPLE = ROOT / "conf" / "tine.ini"

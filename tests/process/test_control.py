@@ -19,7 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEADLINE, Server, binary, under_tsan, wait_for
+from lib.build import binary, under_tsan
+from lib.server import Server
+from lib.waiting import DEADLINE, wait_for
 
 TINECTL = os.path.join(os.path.dirname(binary()), "tinectl")
 GOOD = """

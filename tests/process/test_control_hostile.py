@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEADLINE, Server, wait_for
+from lib.server import Server
+from lib.waiting import DEADLINE, wait_for
 
 GARBAGE = [b"", b"sta", b"\0" * 500, b"\xff" * 500, b"x" * 20000, b"\n" * 500, b"status" * 500 + b"\n", b"GET / HTTP/1.1\r\n\r\n",
            b"\x1b[2J\n", b"scale 99999999999999999999\n", b"{\"a\":" * 200 + b"\n", b"status\n" * 500, b"stacks 1\n", b"workers\nconf"]

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from harness import wait_for
-from load import Load
-from watched import Watched
+from lib.load import Load
+from lib.waiting import wait_for
+from lib.watched import Watched
 
 # All workers but the one that boots first crash as soon as they are ready, or from their 30th request on when a file says so.
 CRASHES = """

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Server, children_of, wait_for
+from lib.build import ROOT
+from lib.procfs import children_of
+from lib.server import Server
+from lib.waiting import wait_for
 
 # What event loops and Python's own bookkeeping need; each process has its own.
 OWN = ("anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]", "/dev/null", "/dev/urandom")

@@ -7,51 +7,23 @@ import signal
 
 import pytest
 
-from harness import Server, wait_for
-from load import Load
+from lib.load import Load
+from lib.site import Site, code, serves
+from lib.waiting import wait_for
 
-APP = """
-import asyncio
-VERSION = %r
-
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    if scope["path"] == "/forever":
-        await asyncio.Event().wait()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%%d" %% len(VERSION))]})
-    await send({"type": "http.response.body", "body": VERSION})
-"""
 BLOCKS = "import os, select\nselect.select([os.pipe()[0]], [], [])\n"
 
 
-class Site:
-    def __init__(self, folder):
-        self.folder = folder
-        self.file = folder / "site_app.py"
-        self.version("one")
-
-    def version(self, name):
-        self.file.write_text(APP % name.encode())
-
+class Edited(Site):
     def server(self, config=None, **server):
-        return Server("site_app:app", {"server": {"reload": True, **server}, "app": {"pythonpath": "."}, **(config or {})},
-                      respawn=True, allow=("Traceback",), cwd=self.folder)
+        return super().server(options={"cwd": self.folder}, server={"reload": True, **server}, app={"pythonpath": "."}, **(config or {}))
 
 
 @pytest.fixture
 def site(tmp_path):
     folder = tmp_path / "site"
     folder.mkdir()
-    return Site(folder)
-
-
-def serves(server, version):
-    wait_for(lambda: server.get("/").body == version.encode(), what=f"answers by {version}")
+    return Edited(folder)
 
 
 def reloads(server, change, expect="reloaded: generation"):
@@ -95,7 +67,7 @@ def test_what_is_saved_is_served(site, save):
     with site.server() as server:
         assert server.get("/").body == b"one"
         for version in ("two", "six", "ten"):
-            save(site.file, APP % version.encode())
+            save(site.file, code(version))
             serves(server, version)
 
 
@@ -183,7 +155,7 @@ def test_the_configuration_file_is_watched(site):
 
 def test_a_mistake_is_shown_and_waits_for_the_next_save(site):
     with site.server() as server, Load(server.address) as load:
-        reloads(server, lambda: site.file.write_text("def app(:\n"), "SyntaxError.*reload failed: the old workers go on")
+        reloads(server, lambda: site.write("def app(:\n"), "SyntaxError.*reload failed: the old workers go on")
         load.more()
         assert load.failed == {} and set(load.bodies) == {"one"}
         site.version("two")
@@ -193,12 +165,12 @@ def test_a_mistake_is_shown_and_waits_for_the_next_save(site):
 @pytest.mark.parametrize("mistake,shown", [("def app(:\n", "SyntaxError"), ("import no_such_module\n", "ModuleNotFoundError")])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_mistake_at_the_first_start_waits_too(site, mistake, shown, workers):
-    site.file.write_text(mistake)
+    site.write(mistake)
     server = site.server(workers=workers)
     try:
         server.start()
         server.wait_log(f"{shown}.*waiting for a file to change")
-        site.file.write_text("also_wrong(\n")
+        site.write("also_wrong(\n")
         server.wait_log("also_wrong.*reload failed: there are no workers still")
         assert not any("READY=1" in text for text in server.notified)
         site.version("two")
@@ -212,7 +184,7 @@ def test_a_mistake_at_the_first_start_waits_too(site, mistake, shown, workers):
 
 
 def test_a_stop_while_it_waits(site):
-    site.file.write_text("def app(:\n")
+    site.write("def app(:\n")
     server = site.server()
     try:
         server.start()
@@ -230,12 +202,12 @@ def test_code_that_never_ends_loading_is_given_up_for_the_next_save(site, first)
     server = site.server(boot_timeout="1h")
     try:
         if first:
-            site.file.write_text(BLOCKS)
+            site.write(BLOCKS)
             server.start()
             server.wait_log("worker 1 .* started")
         else:
             server.__enter__()
-            reloads(server, lambda: site.file.write_text(BLOCKS), "reloading")
+            reloads(server, lambda: site.write(BLOCKS), "reloading")
         site.version("two")
         server.wait_ready()
         serves(server, "two")

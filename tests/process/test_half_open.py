@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from harness import Server, wait_for
+from lib.server import Server
+from lib.waiting import wait_for
 
 KEEPALIVE = "02"  # /proc/net/tcp: the timer that runs
 

@@ -7,7 +7,9 @@ import signal
 
 import pytest
 
-from harness import ROOT, Server, wait_for
+from lib.build import ROOT
+from lib.server import Server
+from lib.waiting import wait_for
 
 HOSTILE = """
 import os

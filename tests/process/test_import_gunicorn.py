@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from harness import DEADLINE, binary
+from lib.build import binary
+from lib.waiting import DEADLINE
 
 DJANGO = """
 # As deployment guides for Django have it.

@@ -8,9 +8,13 @@ import threading
 
 import pytest
 
-import load as once
-from harness import Conn, Server, free_port, processes_of_session, wait_for
-from watched import Watched
+from lib import load as once
+from lib.client import Conn
+from lib.procfs import processes_of_session
+from lib.server import Server
+from lib.sockets import free_port
+from lib.waiting import wait_for
+from lib.watched import Watched
 
 
 class Load:

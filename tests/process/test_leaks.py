@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from harness import children_of, wait_for
+from lib.procfs import children_of
+from lib.waiting import wait_for
 
 
 def descriptors(pid):

@@ -10,9 +10,9 @@ import signal
 
 import pytest
 
-from harness import wait_for
-from load import Load
-from watched import Watched, limited
+from lib.load import Load
+from lib.waiting import wait_for
+from lib.watched import Watched, limited
 
 LONG = "/" + "x" * 4000  # 250 lines of it are more than waits for a log that takes nothing
 ACCESS, ERROR = 'tine_log_lines_dropped_total{log="access"}', 'tine_log_lines_dropped_total{log="error"}'

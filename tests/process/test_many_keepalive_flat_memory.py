@@ -8,7 +8,8 @@ import os
 
 import pytest
 
-from harness import Server, memory_kb, sanitized
+from lib.procfs import memory_kb, sanitized
+from lib.server import Server
 
 REQUESTS = int(os.environ.get("TINE_TEST_REQUESTS", "100000"))
 CONNECTIONS, DEPTH = 16, 25

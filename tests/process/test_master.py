@@ -16,7 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEADLINE, Server, binary, children_of, free_port, listening_socket, processes_of_session, wait_for
+from lib.build import binary
+from lib.procfs import children_of, processes_of_session
+from lib.server import Server
+from lib.sockets import free_port, listening_socket
+from lib.waiting import DEADLINE, wait_for
 
 APP = "builtin:hello"
 

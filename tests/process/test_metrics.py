@@ -12,8 +12,12 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_prometheus
 
-from harness import ROOT, Conn, Server, listening_socket, wait_for
-from wsconn import TEXT, WS
+from lib.build import ROOT
+from lib.client import Conn
+from lib.server import Server
+from lib.sockets import listening_socket
+from lib.waiting import wait_for
+from lib.ws import TEXT, WS
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -121,8 +125,8 @@ def test_websockets_are_counted():
 
 
 def test_handshakes_and_streams_are_counted():
-    import certs
-    h2conn = pytest.importorskip("h2conn")
+    from lib import certs
+    from lib.h2 import H2
     with Watched("answers", tls={}) as s:
         context = certs.context()
         with s.connect(context=context) as c:
@@ -134,7 +138,7 @@ def test_handshakes_and_streams_are_counted():
         with Conn(s.address) as c:
             c.send(b"\x16\x03\x01\x00\x05wrong")
             c.read_to_end()
-        with h2conn.H2(s.connect(context=certs.context(alpn=("h2",)))) as h:
+        with H2(s.connect(context=certs.context(alpn=("h2",)))) as h:
             h.get("/sized")
             h.reset(h.request("POST", "/sized", end=False))
             h.ping()

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Server, binary, processes_of_session, wait_for
-from load import Load
+from lib.build import ROOT, binary
+from lib.load import Load
+from lib.procfs import processes_of_session
+from lib.server import Server
+from lib.waiting import wait_for
 
 SITE = """
 import asyncio

@@ -10,8 +10,10 @@ import time
 
 import pytest
 
-from harness import ROOT, Conn, wait_for
-from watched import Watched, limited
+from lib.build import ROOT
+from lib.client import Conn
+from lib.waiting import wait_for
+from lib.watched import Watched, limited
 
 PAUSES = "tine_accept_pauses_total"
 SPARE = 20  # descriptors
@@ -32,8 +34,8 @@ def asker(s, speaks):
     if speaks != "h2c":
         c = s.connect()
         return c, lambda path: c.request("GET", path).status
-    h2conn = pytest.importorskip("h2conn")
-    h = h2conn.H2(s.connect())
+    from lib.h2 import H2
+    h = H2(s.connect())
     return h.conn, lambda path: h.get(path).status
 
 

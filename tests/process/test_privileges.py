@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Server, wait_for
+from lib.build import ROOT
+from lib.server import Server
+from lib.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
 USER = "nobody"

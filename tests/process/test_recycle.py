@@ -5,8 +5,10 @@ import signal
 
 import pytest
 
-from harness import Server, sanitized, wait_for
-from load import Load
+from lib.load import Load
+from lib.procfs import sanitized
+from lib.server import Server
+from lib.waiting import wait_for
 
 
 def server(app="hangs", workers=2, **keys):

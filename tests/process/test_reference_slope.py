@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, Server, binary, memory_kb, sanitized, wait_for
-from wsconn import CLOSE, TEXT, BINARY, WS, close_payload, engines, handshake
+from lib.build import ROOT, binary
+from lib.procfs import memory_kb, sanitized
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.ws import BINARY, CLOSE, TEXT, WS, close_payload, engines, handshake
 
 ALL = re.search(rb"libpython3\.[0-9]+d\.so", Path(binary()).read_bytes())
 TIMES = 20
@@ -133,7 +136,7 @@ LOOP = ("tasks", "timers", "timeouts", "task_group", "current_task", "cancel_sel
 
 def h2(do):
     def act(server, times):
-        from h2conn import H2
+        from lib.h2 import H2
         with H2(server.connect()) as h:
             for _ in range(times):
                 do(h)
@@ -146,7 +149,7 @@ def h2_reset(h):
 
 
 def h2_lost(server, times):
-    from h2conn import H2
+    from lib.h2 import H2
     for _ in range(times):
         h = H2(server.connect())
         h.request(path="/waits")
@@ -234,7 +237,7 @@ def test_websocket(asgi, name, engine):
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
-    import certs
+    from lib import certs
     folder = tmp_path_factory.mktemp("tls")
     cert = certs.self_signed(folder / "self", "/CN=localhost", extensions=["subjectAltName=DNS:localhost"])
     cert.crt.rename(folder / "cert.pem")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """SIGHUP: the new generation takes over without a lost request, or the old one goes on without one."""
 
-import contextlib
 import os
 import re
 import signal
@@ -11,30 +10,13 @@ import time
 
 import pytest
 
-from harness import Conn, Server, children_of, free_port, processes_of_session, wait_for
-from load import Load
+from lib.client import Conn
+from lib.load import Load
+from lib.procfs import children_of, processes_of_session
+from lib.site import Site, code, serves
+from lib.sockets import free_port
+from lib.waiting import wait_for
 
-GOOD = """
-import asyncio
-import os
-VERSION = %r
-
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    if scope["path"] == "/forever":
-        await asyncio.Event().wait()
-    if scope["path"] == "/slow":
-        open(__file__ + ".slow", "w").close()
-        while not os.path.exists(__file__ + ".go"):
-            await asyncio.sleep(0.01)
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%%d" %% len(VERSION))]})
-    await send({"type": "http.response.body", "body": VERSION})
-"""
 LIFESPAN_FAILS = """
 async def app(scope, receive, send):
     await receive()
@@ -51,60 +33,20 @@ BROKEN = {
 }
 
 
-class Site:
-    """An application in a folder, whose text the test changes."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.write(GOOD % b"one")
-
-    def write(self, text):
-        (self.folder / "site_app.py").write_text(text)
-
-    def version(self, name):
-        self.write(GOOD % name.encode())
-
-    def go(self):
-        """Lets requests for /slow end."""
-        (self.folder / "site_app.py.go").touch()
-
-    @contextlib.contextmanager
-    def held(self, version):
-        """Code that waits while it loads; release(until) lets all of it go on, again and again until until()."""
-        gate = self.folder / "gate.fifo"
-        os.mkfifo(gate)
-        self.write(f"open({str(self.folder / 'loading')!r}, 'w').close()\nopen({str(gate)!r}).read()\n" + GOOD % version)
-
-        def release(until):
-            def once():
-                with contextlib.suppress(OSError):
-                    os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
-                return until()
-            wait_for(once, what="the reload")
-        try:
-            yield release
-        finally:
-            gate.unlink()
-
-    def server(self, app="site_app:app", **config):
-        keys = dict({"workers": 2, "boot_timeout": "20s"}, **config.pop("server", {}))
-        return Server(app, {"server": keys, "app": {"pythonpath": self.folder}, **config}, respawn=True, allow=("Traceback",))
+class Reloaded(Site):
+    def server(self, module="site_app:app", **config):
+        return super().server(module, **{**config, "server": {"workers": 2, "boot_timeout": "20s", **config.get("server", {})}})
 
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path)
+    return Reloaded(tmp_path)
 
 
 def reload(server, expect="reloaded: generation"):
     mark = server.log_mark()
     server.signal(signal.SIGHUP)
     server.wait_log(expect, mark)
-
-
-def serves(server, version):
-    """An old worker may take a connection until it has read that it is to drain."""
-    wait_for(lambda: server.get("/").body == version, what=f"answers by {version}")
 
 
 def notified(server, since=0):
@@ -125,7 +67,7 @@ def test_new_code_takes_over_without_a_lost_request(site, per_connection):
                 load.more()
         assert load.failed == {}
         assert all(load.bodies[f"version {i}"] for i in range(4))
-        serves(server, b"version 3")
+        serves(server, "version 3")
         wait_for(lambda: len(server.workers()) == 2, what="the old workers to end")
         assert not set(before) & set(server.workers())
 
@@ -148,7 +90,7 @@ def test_requests_in_flight_finish_in_the_old_generation(site):
             wait_for((site.folder / "site_app.py.slow").exists, what="the request to begin")
             site.version("two")
             reload(server)
-            serves(server, b"two")
+            serves(server, "two")
             server.wait_log(r"worker [12] \(pid \d+\) exited with status 0")
             site.go()
             answer = c.read_response()
@@ -224,7 +166,7 @@ def test_broken_code_changes_nothing(site, kind):
         load.more()
         load.stop()
         assert load.failed == {}
-        serves(server, b"mended")
+        serves(server, "mended")
         wait_for(lambda: "failed" not in server.notified[-1], what="a status without the failure")
 
 
@@ -250,7 +192,7 @@ def test_a_wrong_configuration_changes_nothing(site, text):
 def test_a_new_worker_that_dies_before_the_others_are_ready(site):
     """Those that are READY have requests already: they drain."""
     gate = site.folder / "gate"
-    site.write(GOOD % b"one" + f"""
+    site.write(code("one") + f"""
 import os, select
 if os.path.exists({str(gate)!r}):
     try:
@@ -289,13 +231,13 @@ def test_a_new_generation_that_refuses_sub_interpreters_gets_the_main_one(site):
     module = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
     with site.server() as server:
         server.wait_notified(lambda text: "STATUS=2 of 2" in text)
-        site.write(REFUSES % module + GOOD % b"two")
+        site.write(REFUSES % module + code("two"))
         reload(server)
-        serves(server, b"two")
+        serves(server, "two")
         assert server.log().count("application refuses sub-interpreters") == 1
-        site.write(REFUSES % module + GOOD % b"three")
+        site.write(REFUSES % module + code("three"))
         reload(server)
-        serves(server, b"three")
+        serves(server, "three")
         assert server.log().count("application refuses sub-interpreters") == 2
 
 
@@ -407,7 +349,7 @@ def test_ttin_survives_unless_the_number_in_the_file_changes(site):
 def test_scaling_during_a_reload(site):
     with site.server() as server:
         for sig, expected in ((signal.SIGTTIN, 3), (signal.SIGTTOU, 2), (signal.SIGTTOU, 1)):
-            with site.held(b"new") as release:
+            with site.held("new") as release:
                 mark = server.log_mark()
                 server.signal(signal.SIGHUP)
                 server.wait_log("started", mark)
@@ -487,7 +429,7 @@ def test_old_generations_that_do_not_end_hold_the_next_reload_back(site):
         server.signal(signal.SIGHUP)
         assert len(server.workers()) <= 3
         server.wait_log("reloaded: generation 4", mark)
-        serves(server, b"last")
+        serves(server, "last")
         for c in held:
             c.close()
         count_is(server, 1)
@@ -496,7 +438,7 @@ def test_old_generations_that_do_not_end_hold_the_next_reload_back(site):
 def test_hup_during_the_start_follows_it(site):
     server = site.server(server={"workers": 1})
     try:
-        with site.held(b"one") as release:
+        with site.held("one") as release:
             server.start()
             wait_for((site.folder / "loading").exists, what="the application to load")
             server.signal(signal.SIGHUP)
@@ -504,7 +446,7 @@ def test_hup_during_the_start_follows_it(site):
             site.version("two")
             release(lambda: "reloaded: generation 2" in server.log())
         server.wait_ready()
-        serves(server, b"two")
+        serves(server, "two")
         server.respawn = True
         server.stop()
     finally:
@@ -571,4 +513,4 @@ def test_workers_killed_during_a_reload_are_replaced_by_both(site):
         server.wait_log("reload failed: the old workers go on")
         site.version("two")
         reload(server)
-        serves(server, b"two")
+        serves(server, "two")

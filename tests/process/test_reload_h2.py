@@ -5,11 +5,14 @@ import signal
 
 import pytest
 
-import certs
-from h2attacks import (ACK, DATA, END_STREAM, GOAWAY, HEADERS, LARGE, PING, PREFACE, SETTINGS, Peer, frame, setting,
-                       update)
-from h2load import H2Load
-from harness import Server, binary, free_port, wait_for
+from lib import certs
+from lib.build import binary
+from lib.h2attacks import Peer
+from lib.h2frames import ACK, DATA, END_STREAM, GOAWAY, HEADERS, LARGE, PING, PREFACE, SETTINGS, frame, setting, update
+from lib.h2load import H2Load
+from lib.server import Server
+from lib.sockets import free_port
+from lib.waiting import wait_for
 
 if b"libnghttp2.so" not in open(binary(), "rb").read():
     pytest.skip("built without HTTP/2", allow_module_level=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import certs
-from harness import Server, wait_for
+from lib import certs
+from lib.server import Server
+from lib.waiting import wait_for
 
 
 def mappings(pid):

@@ -9,7 +9,10 @@ import subprocess
 
 import pytest
 
-from harness import Server, children_of, free_port, processes_of_session, wait_for
+from lib.procfs import children_of, processes_of_session
+from lib.server import Server
+from lib.sockets import free_port
+from lib.waiting import wait_for
 
 APP = "builtin:hello"
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server, binary, under_tsan, wait_for
+from lib.build import binary, under_tsan
+from lib.server import Server
+from lib.waiting import wait_for
 
 
 def server(slow, app="hangs", **sections):

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Once through everything: a short run for tools that make a program slow. TINE_TEST_WRAPPER is such a tool's command line."""
 
-import os
 import signal
 
 import pytest
 
-from harness import ROOT, Server, wait_for
-from wsconn import BINARY, TEXT, WS, engines
+from lib.build import ROOT
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.ws import BINARY, TEXT, WS, engines
 
 STATIC = {"static:/static": {"dir": str(ROOT / "tests" / "apps")}}
 
@@ -53,7 +54,7 @@ def over_websocket(server):
 
 
 def over_h2(server, alpn):
-    from h2conn import H2
+    from lib.h2 import H2
     with H2(server.connect(**alpn)) as h:
         assert h.get("/hello").body == b"Hello"
         assert h.post("/echo", b"x" * 50000).body == b"x" * 50000
@@ -83,7 +84,7 @@ def test_asgi(engine):
 
 def test_tls():
     pytest.importorskip("hpack")
-    import certs
+    from lib import certs
     with Server("slope", STATIC, tls=True, respawn=True) as server:
         over_h2(server, {"context": certs.context(alpn=("h2",))})
         assert server.get("/hello").body == b"Hello"

@@ -8,14 +8,16 @@ import struct
 
 import pytest
 
-pytest.importorskip("hpack")
-
-import certs  # noqa: E402
-from h2conn import ACK, H2, NO_ERROR, PING  # noqa: E402
-from harness import Server, Truncated, free_port, wait_for  # noqa: E402
-from load import Load  # noqa: E402
-from tlsconn import TLSConn  # noqa: E402
-from wsconn import CLOSE, TEXT, WS, close_payload  # noqa: E402
+from lib import certs
+from lib.client import Truncated
+from lib.h2 import H2
+from lib.h2frames import ACK, NO_ERROR, PING
+from lib.load import Load
+from lib.server import Server
+from lib.sockets import free_port
+from lib.tls import TLSConn
+from lib.waiting import wait_for
+from lib.ws import CLOSE, TEXT, WS, close_payload
 
 
 @pytest.fixture(params=["clear", "tls"])

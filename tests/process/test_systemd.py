@@ -9,7 +9,10 @@ import subprocess
 
 import pytest
 
-from harness import DEADLINE, ROOT, Server, free_port
+from lib.build import ROOT
+from lib.server import Server
+from lib.sockets import free_port
+from lib.waiting import DEADLINE
 
 SERVICE = ROOT / "conf" / "tine.service"
 SOCKET = ROOT / "conf" / "tine.socket"

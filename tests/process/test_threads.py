@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server, binary, wait_for
-from load import Load
+from lib.build import binary
+from lib.load import Load
+from lib.server import Server
+from lib.waiting import wait_for
 
 CONTROL = {"control": {"socket": "control.sock"}}
 BIG = b"0123456789abcdef" * 16384

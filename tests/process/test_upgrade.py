@@ -16,39 +16,22 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server, binary, children_of, free_port, listening_socket, wait_for
-from load import Load
+from lib.build import binary
+from lib.load import Load
+from lib.procfs import children_of
+from lib.server import Server
+from lib.site import Site, serves
+from lib.sockets import free_port, listening_socket
+from lib.waiting import wait_for
 
-VERSION = """
-import os
-VERSION = %r
-
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    body = "\\n".join(f"{k}={v}" for k, v in os.environ.items()).encode() if scope["path"] == "/environment" else VERSION
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%%d" %% len(body))]})
-    await send({"type": "http.response.body", "body": body})
-"""
-
-
-class Upgrade:
+class Upgrade(Site):
     """A server that runs a program which the test may replace."""
 
     def __init__(self, folder):
-        self.folder = folder
+        super().__init__(folder)
         self.program = folder / "bin" / "tine"
         self.program.parent.mkdir()
         shutil.copy2(binary(), self.program)
-        self.version("one")
-
-    def version(self, name):
-        """What the application answers from its next start on."""
-        (self.folder / "site_app.py").write_text(VERSION % name.encode())
 
     def replace(self, text):
         """Another file in the program's place: a script."""
@@ -58,11 +41,10 @@ class Upgrade:
         new.rename(self.program)
 
     @contextlib.contextmanager
-    def server(self, app="site_app:app", expect=0, argv0=None, before=(), sockets=(), **config):
+    def server(self, module="site_app:app", expect=0, argv0=None, before=(), sockets=(), **config):
         """The old one ends with the test or by it; the new one is ended by the test, or here."""
         keys = dict({"workers": 2, "graceful_timeout": "10s"}, **config.pop("server", {}))
-        server = Server(app, {"server": keys, "app": {"pythonpath": self.folder}, **config}, respawn=True,
-                        allow=("Traceback",), status=expect, cwd=self.folder)
+        server = super().server(module, options={"status": expect, "cwd": self.folder}, server=keys, **config)
         server.env["PATH"] = f"{self.program.parent}:{server.env['PATH']}"
         plain = server.argv
         server.argv = lambda: [*before, argv0 or str(self.program), *plain()[1:]]
@@ -108,10 +90,6 @@ def end(pid, sig=signal.SIGTERM):
     wait_for(lambda: not alive(pid), what=f"process {pid} to end")
 
 
-def serves(server, version):
-    wait_for(lambda: server.get("/").body == version, what=f"answers by {version}")
-
-
 @pytest.fixture
 def site(tmp_path):
     return Upgrade(tmp_path)
@@ -153,7 +131,7 @@ def test_the_new_one_can_be_upgraded_too(site):
         os.kill(new, signal.SIGUSR2)
         newest = int(server.wait_log(r"\(pid (\d+)\) is ready and serves too", mark).group(1))
         end(new)
-        serves(server, b"three")
+        serves(server, "three")
         end(newest)
 
 
@@ -313,7 +291,7 @@ def test_hup_to_the_old_one_goes_back(site):
         server.signal(signal.SIGHUP)
         server.wait_log("reloaded: generation")
         end(new)
-        serves(server, b"back")
+        serves(server, "back")
         load.more().stop()
         assert load.failed == {}
 
@@ -379,7 +357,7 @@ def test_an_old_one_that_is_killed_leaves_the_service_to_the_new_one(site):
         new = upgrade(server)
         server.process.kill()
         server.wait_log(rf"the old binary \(pid {server.pid}\) is gone")
-        serves(server, b"one")
+        serves(server, "one")
         assert path.read_text() == f"{new}\n" and not Path(f"{path}.oldbin").exists()
         end(new)
 
@@ -441,7 +419,7 @@ def test_workers_of_the_new_one_give_up_their_rights_too(site):
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
         uid = pwd.getpwnam("nobody").pw_uid
-        assert f"Uid:\t0\t" in Path(f"/proc/{new}/status").read_text()
+        assert "Uid:\t0\t" in Path(f"/proc/{new}/status").read_text()
         for worker in children_of(new):
             assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n" in Path(f"/proc/{worker}/status").read_text()
         end(new)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import wait_for
-from watched import Watched
-from wsconn import PING, PONG, TEXT, WS
+from lib.waiting import wait_for
+from lib.watched import Watched
+from lib.ws import PING, PONG, TEXT, WS
 
 HOUR = 3600
 

@@ -8,9 +8,12 @@ import time
 
 import pytest
 
-from harness import Server, Truncated, under_tsan, wait_for
-from load import Load
-from watched import Watched
+from lib.build import under_tsan
+from lib.client import Truncated
+from lib.load import Load
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.watched import Watched
 
 
 def server(app="hangs", timeout="1s", workers=1, **options):

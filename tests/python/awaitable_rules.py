@@ -182,7 +182,7 @@ def test_many_at_once():
         return sum([await ready for ready in many])
 
     assert run(main()) == sum(range(1000))
-    del many
+    many.clear()
     assert run(wait_for(_tine_test.value(1))) == 1
 
 

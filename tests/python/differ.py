@@ -156,7 +156,7 @@ def run(case, way):
     def begin():
         try:
             way(case, log)
-        except BaseException as e:  # noqa: B902
+        except BaseException as e:
             started.append(e)
 
     loop.call_soon(begin)
@@ -170,7 +170,7 @@ def run(case, way):
     end = task_end(log.task) if log.task else log.ends[-1]
     cancelling = log.task.cancelling() if log.task else 0
     ends, entries = len(log.ends), list(log)
-    del log, waiting
+    log = waiting = None
     gc.collect()
     loop.run_until_complete(asyncio.sleep(0))
     loop.set_exception_handler(None)
@@ -197,7 +197,7 @@ def main(namespace):
         try:
             function() if name.startswith("test_") else compare(function)
             passed += 1
-        except BaseException:  # noqa: B902
+        except BaseException:
             failed += 1
             print(f"FAILED {name}", flush=True)
             traceback.print_exc()

@@ -14,9 +14,9 @@ import time
 import traceback
 from collections import Counter
 
-import certs
-from harness import Conn, Truncated
-from tlsconn import TLSConn
+from lib import certs
+from lib.client import Conn, Truncated
+from lib.tls import TLSConn
 
 
 class Told(Exception):

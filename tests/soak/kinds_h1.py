@@ -9,7 +9,8 @@ import time
 
 from client import Told
 from content import content, digest
-from harness import ROOT, Malformed, Truncated
+from lib.build import ROOT
+from lib.client import Malformed, Truncated
 
 STATIC = 3_000_000
 
@@ -234,7 +235,7 @@ def vanish(c):
         f"GET /sse?n=50&id={name} HTTP/1.1\r\nHost: test\r\n\r\n".encode(),
         f"GET /down?how=chunked&n=3000000&id={name} HTTP/1.1\r\nHost: test\r\n\r\n".encode(),
         f"GET /wsgi/down?n=3000000&id={name} HTTP/1.1\r\nHost: test\r\n\r\n".encode(),
-        f"GET /static/big.bin HTTP/1.1\r\nHost: test\r\n\r\n".encode(),
+        b"GET /static/big.bin HTTP/1.1\r\nHost: test\r\n\r\n",
         f"GET /executor?id={name} HTTP/1.1\r\nHost: test\r\n\r\n".encode() * 5,
         f"POST /up?id={name} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body,
         f"POST /wsgi/up?id={name} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body])

@@ -9,11 +9,12 @@ import ssl
 import struct
 
 import kinds_ws
-import wsconn
+from lib import ws as wsconn
+from lib.client import Truncated
+from lib.h2 import H2
+from lib.h2frames import CANCEL, DATA, END_STREAM, INITIAL_WINDOW, REFUSED_STREAM, RST_STREAM
 from client import Told
 from content import content, digest
-from h2conn import CANCEL, DATA, END_STREAM, H2, INITIAL_WINDOW, REFUSED_STREAM, RST_STREAM
-from harness import Truncated
 
 WEBSOCKET = [("sec-websocket-version", "13")]
 ENDED = (Truncated, ConnectionError, ssl.SSLError)

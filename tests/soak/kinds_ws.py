@@ -5,7 +5,7 @@ import json
 import zlib
 
 from client import Told
-from wsconn import BINARY, CLOSE, CONT, PING, PONG, TEXT, WS, close_payload, frame
+from lib.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, WS, close_payload, frame
 
 RESTART = 1012
 SIZES = [0, 1, 60, 125, 126, 1000, 4000, 65535, 65536, 200_000]

@@ -14,7 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from harness import Server, memory_kb  # noqa: E402  (needs the path)
+from lib.procfs import memory_kb
+from lib.server import Server
 
 REQUESTS = int(os.environ.get("TINE_SOAK_REQUESTS", "1000000"))
 CONNECTIONS = 32

@@ -11,9 +11,14 @@ import subprocess
 import threading
 from pathlib import Path
 
-import certs
+from lib import certs
+from lib.build import binary
+from lib.client import Conn
+from lib.procfs import processes_of_session
+from lib.server import Server
+from lib.sockets import free_port
+from lib.waiting import wait_for
 from content import content
-from harness import Conn, Server, binary, free_port, processes_of_session, wait_for
 from logs import LEVEL, AccessLog, ErrorLog, Follower
 
 STATIC = 3_000_000

@@ -92,7 +92,7 @@ class Soak:
 
     def rest(self):
         """Holds the clients still, waits until the server has nothing left to do; then the figures of all processes."""
-        from harness import wait_for
+        from lib.waiting import wait_for
         self.gate.open.clear()
         wait_for(lambda: self.gate.busy.value == 0, self.site.patience, "the clients to rest")
         pids = self.site.wait_still()
@@ -104,7 +104,7 @@ class Soak:
 
     def check_access_log(self):
         """Each answered request has exactly one line; a killed worker may take lines of its last moment along."""
-        from harness import wait_for
+        from lib.waiting import wait_for
         def have():
             return self.site.access.counts["k"] + self.missing
         wanted = self.ledger.counts["(kept)"]
@@ -121,7 +121,6 @@ class Soak:
     # --- phases ---
 
     def quiet(self, seconds):
-        from harness import wait_for
         end = time.monotonic() + seconds
         self.gate.open.set()
         time.sleep(min(seconds / 3, 20))

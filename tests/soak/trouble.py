@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from harness import wait_for
+from lib.waiting import wait_for
 
 
 def gone(pid):

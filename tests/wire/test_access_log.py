@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from harness import Server, wait_for
+from lib.server import Server
+from lib.waiting import wait_for
 
 BAR = "|"
 

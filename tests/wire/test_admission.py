@@ -7,7 +7,8 @@ import zlib
 
 import pytest
 
-from harness import Server, wait_for
+from lib.server import Server
+from lib.waiting import wait_for
 
 
 @pytest.fixture

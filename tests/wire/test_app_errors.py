@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness import Truncated
+from lib.client import Truncated
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import zlib
 import pytest
 
 from apps.compressible import noise, text
-from harness import ROOT, Truncated, binary, wait_for
+from lib.build import ROOT, binary
+from lib.client import Truncated
+from lib.waiting import wait_for
 
 CODINGS = ["gzip", "br", "zstd"]
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from feeding import (Dribbled, Plain, Records, RecordsTogether, Unix, at_random, by_bytes, feed, in_two, in_two_at_random,
-                     in_two_even, in_two_odd, resumable, settler, whole, without_date)
-from harness import Conn, Malformed, Server, Truncated
+from lib.client import Conn, Malformed, Truncated
+from lib.feeding import (Dribbled, Plain, Records, RecordsTogether, Unix, at_random, by_bytes, feed, in_two,
+                         in_two_at_random, in_two_even, in_two_odd, resumable, settler, whole, without_date)
+from lib.server import Server
 
 CORPORA = Path(__file__).parent / "corpora"
 

@@ -6,25 +6,10 @@ import struct
 
 import pytest
 
-pytest.importorskip("hpack")
-
-from h2conn import *  # noqa: E402,F403
-
-
-@pytest.fixture
-def open_h2(serve):
-    """Opens a connection to an application."""
-    conns = []
-
-    def opened(app="answers", config=None, allow=(), **options):
-        server = serve(app, config, flags="h2c", allow=allow)
-        h = H2(server.connect(), **options)
-        h.server = server
-        conns.append(h)
-        return h
-    yield opened
-    for h in conns:
-        h.conn.close()
+from lib.h2 import Answer
+from lib.h2frames import (CONNECT_PROTOCOL, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, HEADERS,
+                          INITIAL_WINDOW, INTERNAL_ERROR, MAX_FIELDS, MAX_STREAMS, NO_ERROR, NO_PRIORITIES, PADDED,
+                          PREFACE, PRIORITY_UPDATE, PROTOCOL_ERROR, REFUSED_STREAM, SETTINGS, frame, settings)
 
 
 # --- the connection ---

@@ -4,11 +4,11 @@ memory (RFC 9113 10.5)."""
 
 import pytest
 
-pytest.importorskip("hpack")
-
-from h2attacks import ATTACKS, Attacker  # noqa: E402
-from h2conn import *  # noqa: E402,F403
-from harness import DEADLINE, Server, memory_kb, sanitized  # noqa: E402
+from lib.h2 import H2
+from lib.h2attacks import ATTACKS, Attacker
+from lib.procfs import memory_kb, sanitized
+from lib.server import Server
+from lib.waiting import DEADLINE
 
 MB = 1024
 # A flood that is not ended goes on up to here.

@@ -6,29 +6,15 @@ import json
 
 import pytest
 
-pytest.importorskip("hpack")
-
-import certs  # noqa: E402
-from h2conn import *  # noqa: E402,F403
-from harness import Conn, memory_kb, sanitized, wait_for  # noqa: E402
-from tlsconn import HandTLS, TLSConn  # noqa: E402
+from lib import certs
+from lib.client import Conn
+from lib.h2frames import (CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW, MAX_STREAMS, PADDED, PING,
+                          PREFACE, PRIORITY_UPDATE, PROTOCOL_ERROR, REFUSED_STREAM, SETTINGS, frame)
+from lib.procfs import memory_kb, sanitized
+from lib.tls import HandTLS, TLSConn
+from lib.waiting import wait_for
 
 MB = 1024
-
-
-@pytest.fixture
-def open_h2(serve):
-    conns = []
-
-    def opened(config=None, server=None, **options):
-        server = server or serve("floods", config, flags="h2c")
-        h = H2(server.connect(), **options)
-        h.server = server
-        conns.append(h)
-        return h
-    yield opened
-    for h in conns:
-        h.conn.close()
 
 
 def counts(h):
@@ -46,7 +32,7 @@ def take_back(h, n):
 
 def test_work_for_requests_taken_back_is_bounded(open_h2):
     """The application never looks at its client. 150 requests are taken back; 10 of them may be worked on."""
-    h = open_h2({"http": {"http2_max_concurrent_streams": 10}})
+    h = open_h2("floods", {"http": {"http2_max_concurrent_streams": 10}})
     other = open_h2(server=h.server)
     for _ in range(30):
         streams = [h.request(path="/stubborn") for _ in range(5)]
@@ -64,7 +50,7 @@ def test_work_for_requests_taken_back_is_bounded(open_h2):
 
 
 def test_work_for_websockets_taken_back_is_bounded(open_h2):
-    h = open_h2({"http": {"http2_max_concurrent_streams": 10}})
+    h = open_h2("floods", {"http": {"http2_max_concurrent_streams": 10}})
     other = open_h2(server=h.server)
     for _ in range(30):
         fields = h.head("CONNECT", "/stubborn", [("sec-websocket-version", "13")], more=[(":protocol", "websocket")])
@@ -79,7 +65,7 @@ def test_work_for_websockets_taken_back_is_bounded(open_h2):
 
 
 def test_a_request_that_waits_is_bounded_and_may_be_taken_back(open_h2):
-    h = open_h2({"http": {"http2_max_concurrent_streams": 2, "limit_request_body": 1000}})
+    h = open_h2("floods", {"http": {"http2_max_concurrent_streams": 2, "limit_request_body": 1000}})
     other = open_h2(server=h.server)
     take_back(h, 2)
     stream = h.request("POST", "/echo", end=False)
@@ -92,7 +78,7 @@ def test_a_request_that_waits_is_bounded_and_may_be_taken_back(open_h2):
 
 
 def test_waiting_requests_when_the_connection_goes(open_h2):
-    h = open_h2({"http": {"http2_max_concurrent_streams": 2}})
+    h = open_h2("floods", {"http": {"http2_max_concurrent_streams": 2}})
     other = open_h2(server=h.server)
     take_back(h, 2)
     h.request(path="/stubborn")
@@ -107,7 +93,7 @@ def test_waiting_requests_when_the_connection_goes(open_h2):
 
 def test_requests_that_do_not_go_on(open_h2):
     """As many as there may be, held without an end: each gets 408, and one more connection is served all the time."""
-    h = open_h2({"http": {"body_timeout": "500ms"}})
+    h = open_h2("floods", {"http": {"body_timeout": "500ms"}})
     other = open_h2(server=h.server)
     streams = [h.request("POST", "/echo", end=False) for _ in range(100)]
     for stream in streams:
@@ -120,7 +106,7 @@ def test_requests_that_do_not_go_on(open_h2):
 
 
 def test_100_continue_that_is_not_used(open_h2):
-    h = open_h2({"http": {"body_timeout": "300ms"}})
+    h = open_h2("floods", {"http": {"body_timeout": "300ms"}})
     stream = h.request("POST", "/echo", [("expect", "100-continue"), ("content-length", "5")], end=False)
     a = h.answer(stream)
     assert [dict(i)[":status"] for i in a.interim] == ["100"] and a.status == 408
@@ -129,7 +115,7 @@ def test_100_continue_that_is_not_used(open_h2):
 
 def test_more_streams_than_there_may_be(open_h2):
     """Once the number is acknowledged, more is an error of the connection (RFC 9113 5.1.2); before, each is refused."""
-    h = open_h2({"http": {"http2_max_concurrent_streams": 5}})
+    h = open_h2("floods", {"http": {"http2_max_concurrent_streams": 5}})
     h.ping()
     assert h.settings[MAX_STREAMS] == 5
     for _ in range(6):
@@ -143,7 +129,7 @@ def test_more_streams_than_there_may_be(open_h2):
 
 def test_windows_that_stay_shut(open_h2):
     """100 answers of 1 MB that nobody takes: each stream is reset in time, and until then holds no more than its buffer."""
-    h = open_h2({"http": {"write_timeout": "1s"}}, send_settings={INITIAL_WINDOW: 0})
+    h = open_h2("floods", {"http": {"write_timeout": "1s"}}, send_settings={INITIAL_WINDOW: 0})
     other, (worker,) = open_h2(server=h.server), h.server.workers()
     assert len(other.get("/large").body) == 1 << 20
     before = memory_kb(worker)
@@ -159,7 +145,7 @@ def test_windows_that_stay_shut(open_h2):
 
 def test_connection_that_goes_with_answers_pending(open_h2):
     """What nobody has taken is let go of, not copied first."""
-    h = open_h2(send_settings={INITIAL_WINDOW: 0})
+    h = open_h2("floods", send_settings={INITIAL_WINDOW: 0})
     other, (worker,) = open_h2(server=h.server), h.server.workers()
     assert len(other.get("/large").body) == 1 << 20
     before = memory_kb(worker, "VmHWM")
@@ -181,7 +167,7 @@ def connections(server):
 
 def test_padded_upload(open_h2):
     """Padding takes windows too (RFC 9113 6.1), and is given back."""
-    h = open_h2()
+    h = open_h2("floods")
     stream = h.request("POST", "/echo", end=False)
     for n in range(2000):
         h.until(lambda: 65535 + sum(given for s, given in h.updates if s == stream) >= (n + 1) * 356)
@@ -195,7 +181,7 @@ def test_padded_upload(open_h2):
 
 def test_many_small_pieces_with_a_window_for_each(open_h2):
     """No flood: 10,000 windows and 500 PINGs for 5,000 pieces."""
-    h = open_h2()
+    h = open_h2("floods")
     stream = h.request(path="/drip?n=5000")
     a = h.answers[stream]
     while not a.ended:
@@ -207,7 +193,7 @@ def test_many_small_pieces_with_a_window_for_each(open_h2):
 
 
 def test_many_requests_with_what_browsers_send_along(open_h2):
-    h = open_h2(send_settings={})
+    h = open_h2("floods", send_settings={})
     for _ in range(100):
         streams = [h.request(path="/small") for _ in range(20)]
         for stream in streams:

@@ -6,25 +6,12 @@ import struct
 
 import pytest
 
-pytest.importorskip("hpack")
-
-from h2conn import *  # noqa: E402,F403
-from harness import Server, wait_for  # noqa: E402
-
-
-@pytest.fixture
-def open_h2(serve):
-    conns = []
-
-    def opened(app="answers", config=None, server=None, **options):
-        server = server or serve(app, config, flags="h2c")
-        h = H2(server.connect(), **options)
-        h.server = server
-        conns.append(h)
-        return h
-    yield opened
-    for h in conns:
-        h.conn.close()
+from lib.h2 import H2, Answer
+from lib.h2frames import (ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM,
+                          ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, GOAWAY, HEADERS, INITIAL_WINDOW, INTERNAL_ERROR, LARGE,
+                          NO_ERROR, PING, PREFACE, PRIORITY, PRIORITY_UPDATE, PROTOCOL_ERROR, PUSH_PROMISE, RST_STREAM,
+                          SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, frame)
+from lib.server import Server
 
 
 # --- floods ---

@@ -5,12 +5,10 @@ import json
 
 import pytest
 
-pytest.importorskip("hpack")
-
-import certs  # noqa: E402
-import wsconn  # noqa: E402
-from h2conn import *  # noqa: E402,F403
-from tlsconn import TLSConn  # noqa: E402
+from lib import certs
+from lib.h2 import H2
+from lib.h2frames import PROTOCOL_ERROR
+from lib.tls import TLSConn
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ import signal
 
 import pytest
 
-pytest.importorskip("hpack")
-
-import certs  # noqa: E402
-import wsconn  # noqa: E402
-from h2conn import *  # noqa: E402,F403
-from harness import Server, wait_for  # noqa: E402
+from lib import certs, ws as wsconn
+from lib.h2 import H2
+from lib.h2frames import INITIAL_WINDOW, NO_ERROR, PROTOCOL_ERROR
+from lib.server import Server
+from lib.waiting import wait_for
 
 FIELDS = [("sec-websocket-version", "13")]
 

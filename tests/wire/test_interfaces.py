@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness import Server
+from lib.server import Server
 
 
 @pytest.mark.parametrize("name, config", [("legacy", {}), ("Legacy", {}), ("legacy", {"interface": "asgi2"}),

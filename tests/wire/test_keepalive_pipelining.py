@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from harness import wait_for
+from lib.waiting import wait_for
 
 
 @pytest.fixture(params=[False, True], ids=["tcp", "tls"])

@@ -4,7 +4,8 @@ what it was lent for. The sanitizer build shows bytes that are read after they w
 
 import pytest
 from apps.lent import pattern
-from harness import Truncated, memory_kb, sanitized
+from lib.client import Truncated
+from lib.procfs import memory_kb, sanitized
 
 N = 4 << 20
 

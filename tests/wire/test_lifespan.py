@@ -6,7 +6,9 @@ import socket
 
 import pytest
 
-from harness import Conn, Server, wait_for
+from lib.client import Conn
+from lib.server import Server
+from lib.waiting import wait_for
 
 
 def app(name):

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import Server, wait_for
+from lib.server import Server
 
 FORM = "%(m)s %(U)s %(s)s %({User-Agent}i)s"
 

@@ -15,9 +15,10 @@ from urllib.request import urlopen
 
 import pytest
 
-import wsconn
-from harness import DEADLINE, Server, wait_for
-from tlsconn import HandTLS
+from lib import ws as wsconn
+from lib.server import Server
+from lib.tls import HandTLS
+from lib.waiting import DEADLINE, wait_for
 
 RECORD = b"[2026-01-01 00:00:00 +0000] [1] [ERROR] FORGED"
 COMMON = b'127.0.0.1 - - [01/Jan/2026:00:00:00 +0000] "GET /FORGED HTTP/1.1" 200 5 "-" "-"'
@@ -184,7 +185,7 @@ def test_reasons_of_a_close():
 
 
 def test_pseudo_headers_of_http2(tmp_path):
-    h2conn = pytest.importorskip("h2conn", reason="needs python3-hpack and HTTP/2")
+    from lib.h2 import H2
     log = {"accesslog": tmp_path / "access", "loglevel": "debug", "slow_request": "5ms"}
     with Server("forging", {"log": log}, flags=" h2c", allow=("Traceback",)) as s:
         for text in TEXTS.values():
@@ -193,7 +194,7 @@ def test_pseudo_headers_of_http2(tmp_path):
                 said[place] = text if place != 2 else b"/" + text
                 fields = list(zip([b":authority", b":scheme", b":path", b":method", b"user-agent", b"x-in"], said))
                 with s.connect() as c:
-                    h = h2conn.H2(c)
+                    h = H2(c)
                     h.open(fields)
                     try:
                         while not (h.goaways or any(a.ended or a.reset is not None for a in h.answers.values())):

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from harness import Server
-from wsconn import TEXT, WS
+from lib.server import Server
+from lib.ws import TEXT, WS
 
 
 def mount(name, **more):

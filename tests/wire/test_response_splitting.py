@@ -7,7 +7,7 @@ import os
 import pytest
 
 from apps.splitting import BAD, LAST, REFUSALS
-from wsconn import WS, handshake
+from lib.ws import WS, handshake
 
 # How it leaves, and how many refusals it must have seen.
 ASGI = {"start": REFUSALS, "generator": REFUSALS, "early_hint": len(BAD), "trailers": REFUSALS}
@@ -38,8 +38,8 @@ def test_http1(server, way):
 
 @pytest.mark.parametrize("way", ASGI)
 def test_http2(server, way):
-    h2conn = pytest.importorskip("h2conn")
-    h = h2conn.H2(server.connect())
+    from lib.h2 import H2
+    h = H2(server.connect())
     with h.conn:
         answer = h.get(f"/{way}", headers=[("te", "trailers")])
         assert answer.status == 200 and answer.body == b"ok"

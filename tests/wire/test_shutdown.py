@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness import Server
+from lib.server import Server
 
 
 def test_row61_idle_connections_are_closed():

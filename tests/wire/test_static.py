@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from harness import Server, wait_for
+from lib.server import Server
+from lib.waiting import wait_for
 
 OLD = 784111777  # Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110 5.6.7
 OLD_TEXT = "Sun, 06 Nov 1994 08:49:37 GMT"

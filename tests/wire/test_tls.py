@@ -11,10 +11,10 @@ import subprocess
 
 import pytest
 
-import certs
-from harness import Conn
-from tlsconn import HandTLS, TLSConn
-from wsconn import TEXT, WS
+from lib import certs
+from lib.client import Conn
+from lib.tls import HandTLS, TLSConn
+from lib.ws import TEXT, WS
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 

@@ -11,9 +11,11 @@ import time
 
 import pytest
 
-import certs
-from harness import APPS, Server, wait_for
-from tlsconn import TLSConn
+from lib import certs
+from lib.build import APPS
+from lib.server import Server
+from lib.tls import TLSConn
+from lib.waiting import wait_for
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 HELLO = "builtin:hello"

@@ -6,7 +6,8 @@ import stat
 
 import pytest
 
-from harness import Conn, Server
+from lib.client import Conn
+from lib.server import Server
 
 
 @pytest.fixture(scope="module")

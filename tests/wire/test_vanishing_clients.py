@@ -9,10 +9,10 @@ import struct
 
 import pytest
 
-import certs
-from harness import DEADLINE, wait_for
-from tlsconn import HandTLS
-from wsconn import CLOSE, PING, TEXT, close_payload, frame, handshake
+from lib import certs
+from lib.tls import HandTLS
+from lib.waiting import DEADLINE, wait_for
+from lib.ws import CLOSE, PING, TEXT, close_payload, frame, handshake
 
 COUNTED = b"POST /counted HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n0123456789"
 EXPECTS = COUNTED.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")

@@ -10,8 +10,9 @@ import zlib
 
 import pytest
 
-from harness import Server, wait_for
-from wsconn import BINARY, CLOSE, CONT, PING, PONG, TEXT, WS, close_payload, engines, frame
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.ws import BINARY, CLOSE, CONT, PING, PONG, TEXT, WS, close_payload, engines, frame
 
 
 @pytest.fixture(params=engines())

@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from harness import Server
-from wsconn import TEXT, WS, engines, handshake
+from lib.server import Server
+from lib.ws import TEXT, WS, engines, handshake
 
 
 @pytest.fixture(params=engines())

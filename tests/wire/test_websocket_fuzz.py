@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from harness import ROOT
-from wsconn import engines
+from lib.build import ROOT
+from lib.ws import engines
 
 sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
 
-import ws_live  # noqa: E402
+import ws_live
 
 
 @pytest.mark.parametrize("engine", engines())

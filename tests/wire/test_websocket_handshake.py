@@ -5,8 +5,9 @@ import uuid
 
 import pytest
 
-from harness import wait_for
-from wsconn import ACCEPT, CLOSE, KEY, PING, TEXT, WS, accept_of, close_payload, frame, handshake, random_key
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.ws import ACCEPT, CLOSE, KEY, PING, TEXT, WS, accept_of, close_payload, frame, handshake, random_key
 
 
 @pytest.fixture
@@ -274,8 +275,7 @@ def test_row70_after_accept(server, path):
 
 
 def test_accepted_in_the_access_log(serve, tmp_path):
-    import harness
-    with harness.Server("websockets", {"log": {"accesslog": str(tmp_path / "access.log"),
+    with Server("websockets", {"log": {"accesslog": str(tmp_path / "access.log"),
                                                    "access_log_format": "%(m)s %(U)s %(s)s %({sec-websocket-accept}o)s"}}) as s:
         with WS(s.connect(), "/echo") as w:
             w.close()

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from harness import Conn, Server, Truncated
+from lib.client import Conn, Truncated
+from lib.server import Server
 
 CASES = "apps.wsgi_cases:app"
 

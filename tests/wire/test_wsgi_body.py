@@ -9,7 +9,9 @@ import zlib
 
 import pytest
 
-from harness import Server, memory_kb, wait_for
+from lib.procfs import memory_kb
+from lib.server import Server
+from lib.waiting import wait_for
 
 CASES = "apps.wsgi_cases:app"
 LINES = b"one\ntwo\n\nno end"

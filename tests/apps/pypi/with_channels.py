@@ -11,14 +11,14 @@ INSTALLED_APPS = ["channels"]
 DATABASES = {}
 USE_TZ = True
 
-from django.core.asgi import get_asgi_application  # noqa: E402
+from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
-from channels.generic.http import AsyncHttpConsumer  # noqa: E402
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from django.http import HttpResponse  # noqa: E402
-from django.urls import path, re_path  # noqa: E402
+from channels.generic.http import AsyncHttpConsumer
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.http import HttpResponse
+from django.urls import path, re_path
 
 
 class Consumer(AsyncHttpConsumer):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The event loop: each script of cases, in a sub-interpreter and in the main one."""
+"""The event loop, the task runner and the ready awaitables: each script of cases, in a sub-interpreter and in the main one."""
 
 import os
 import re
@@ -10,11 +10,12 @@ import pytest
 
 HERE = Path(__file__).parent
 HOST = Path(os.environ.get("TINE_BUILD", ".")) / "tests/unit/pyhost"
+SCRIPTS = ["loop_calls", "loop_api", "task_cases", "task_cases_anyio", "task_rules", "awaitable_rules"]
 DEADLINE = 240
 
 
 @pytest.mark.parametrize("interpreter", ["sub", "main"])
-@pytest.mark.parametrize("script", ["loop_calls", "loop_api"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_script(script, interpreter):
     if not HOST.exists():
         pytest.skip(f"no {HOST}: make check builds it")

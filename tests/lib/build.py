@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is tested: the tree, and the tine of a build folder. Standard library only."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+APPS = ROOT / "tests" / "apps"
+
+
+def binary():
+    """The tine to test: $TINE_BINARY, or the one of the build directory that the tests run in, or the source's."""
+    named = os.environ.get("TINE_BINARY")
+    if named:
+        return os.path.abspath(named)
+    for place in (Path.cwd(), ROOT):
+        if os.access(place / "tine", os.X_OK):
+            return str(place / "tine")
+    raise RuntimeError("no tine binary here: set TINE_BINARY or run in the build directory")
+
+
+def linked_with(library):
+    """Whether tine needs a shared library of this name, such as "libnghttp2.so"."""
+    return library.encode() in Path(binary()).read_bytes()
+
+
+def under_tsan():
+    """Whether tine was built with ThreadSanitizer, which holds signals back while a thread calls nothing of the C library."""
+    return linked_with("libtsan.so")

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the kernel says of processes. Linux; standard library only."""
+
+import os
+import re
+from pathlib import Path
+
+
+def sanitized(pid):
+    """Whether the process runs under AddressSanitizer: its memory is then mostly the sanitizer's own."""
+    return "libasan" in Path(f"/proc/{pid}/maps").read_text()
+
+
+def processes_of_session(sid):
+    """Ids of the living processes (zombies left out) of a session, the leader's own included."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z" and int(fields[3]) == sid:
+            found.append(int(entry))
+    return sorted(found)
+
+
+def children_of(pid):
+    """Ids of the living direct children of a process."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            found += [int(n) for n in (task / "children").read_text().split()]
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def name_of(pid):
+    """What the kernel calls the process, at most 15 characters; "" if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def memory_kb(pid, what="VmRSS"):
+    """A memory figure of /proc/PID/status in kB."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"^{what}:\s+(\d+) kB", text, re.M).group(1))
