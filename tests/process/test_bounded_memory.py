@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 56 and 57: a worker's memory is bounded by its buffers, whatever clients send or refuse to take."""
+"""A worker's memory is bounded by its buffers, whatever clients send or refuse to take."""
 
 import select
 import socket
@@ -34,7 +34,7 @@ def push(conn, data, limit):
         conn.socket.settimeout(conn.timeout)
 
 
-def test_row56_upload_that_nobody_reads(server):
+def test_upload_that_is_not_read_is_bounded(server):
     """200 MB: the socket's buffers fill, the client is stopped, the worker keeps its size; read later, all arrives."""
     worker, = server.workers()
     total = 200 << 20
@@ -56,7 +56,7 @@ def test_row56_upload_that_nobody_reads(server):
         assert memory_kb(worker, "VmHWM") - before < 32 * MB
 
 
-def test_row56_chunked_upload_that_nobody_reads(server):
+def test_chunked_upload_that_is_not_read_is_bounded(server):
     worker, = server.workers()
     before = memory_kb(worker)
     with server.connect() as c:
@@ -70,7 +70,7 @@ def test_row56_chunked_upload_that_nobody_reads(server):
 
 
 @pytest.mark.parametrize("part", [100, 65536, 1 << 20])
-def test_row57_download_that_nobody_reads(server, part):
+def test_download_that_is_not_read_is_bounded(server, part):
     """send() waits: the application stays within reach of its client."""
     worker, = server.workers()
     before = memory_kb(worker)
@@ -87,7 +87,7 @@ def test_row57_download_that_nobody_reads(server, part):
         assert server.wait_event(path="download")["sent"] < 50 << 20
 
 
-def test_row57_slow_reader_gets_everything(server):
+def test_slow_reader_gets_everything(server):
     worker, = server.workers()
     before = memory_kb(worker)
     with server.connect(rcvbuf=65536) as c:

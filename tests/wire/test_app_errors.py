@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 5, 9, 10, 14-19, 22, 23: what the client and the log get when the application is wrong."""
+"""What the client and the log get when the application is wrong."""
 
 import pytest
 
@@ -40,21 +40,21 @@ def expect_cut(server, target, first=b"4\r\npart\r\n"):
 
 
 @pytest.mark.parametrize("code", [100, 101, 103, 199])
-def test_row05_informational_status_is_an_error(server, code):
+def test_informational_status_is_an_error(server, code):
     expect_500(server, f"/informational?code={code}", "Traceback")
 
 
 @pytest.mark.parametrize("code", [0, 99, 1000, -200, 70000])
-def test_row05_status_out_of_range(server, code):
+def test_status_out_of_range_is_an_error(server, code):
     expect_500(server, f"/informational?code={code}", "Traceback")
 
 
-def test_row05_status_is_no_number(server):
+def test_status_that_is_no_number_is_an_error(server):
     expect_500(server, "/bad_status", "TypeError")
 
 
 @pytest.mark.parametrize("path", ["/too_long", "/too_long_later"])
-def test_row09_longer_than_content_length(server, path):
+def test_body_longer_than_content_length_is_cut(server, path):
     mark = server.log_mark()
     with server.connect() as c:
         r = c.request("GET", path)
@@ -63,14 +63,14 @@ def test_row09_longer_than_content_length(server, path):
     server.wait_log(r"(?i)content-length", since=mark)
 
 
-def test_row09_error_reaches_the_application(server):
+def test_body_too_long_raises_in_the_application(server):
     with server.connect() as c:
         assert c.request("GET", "/too_long_later").body == b"Hello"
         c.expect_close()
     assert server.wait_event(path="too_long_later")["error"] is not None
 
 
-def test_row10_shorter_than_content_length(server):
+def test_body_shorter_than_content_length_ends_the_connection(server):
     mark = server.log_mark()
     with server.connect() as c:
         with pytest.raises(Truncated):
@@ -79,7 +79,7 @@ def test_row10_shorter_than_content_length(server):
     server.wait_log(r"(?i)content-length", since=mark)
 
 
-def test_row10_cut_answer_stops_pipelined_requests(server):
+def test_cut_answer_stops_pipelined_requests(server):
     with server.connect() as c:
         c.send_request("GET", "/too_short").send_request("GET", "/ok")
         assert c.read_to_end().count(b"HTTP/1.1") <= 1
@@ -101,11 +101,11 @@ def test_two_content_lengths(server):
         assert r.status == 500 or (r.body == b"Hello" and len(r.get_all("content-length")) == 1)
 
 
-def test_row14_no_response(server):
+def test_no_response_is_500(server):
     expect_500(server, "/returns_early", r"\[ERROR\].*respon")
 
 
-def test_row15_exception_before_start(server):
+def test_exception_before_start_is_500(server):
     with server.connect() as c:
         mark = server.log_mark()
         host, port = c.name
@@ -118,21 +118,21 @@ def test_row15_exception_before_start(server):
     assert "GET /raises?who=me" in logged and host in logged and str(port) in logged
 
 
-def test_row15_chained_exceptions_are_logged(server):
+def test_chained_exceptions_are_logged(server):
     expect_500(server, "/raises_chained", "KeyError: 'inner'.*RuntimeError: outer")
 
 
-def test_row15_no_exception_but_base_exception(server):
+def test_base_exception_before_start_is_500(server):
     expect_500(server, "/raises_base", "Odd")
 
 
-def test_row15_head_request(server):
+def test_error_of_a_head_request_has_no_body(server):
     with server.connect() as c:
         assert c.request("HEAD", "/raises").status == 500
         c.expect_close()
 
 
-def test_row16_exception_after_start_before_body(server):
+def test_exception_after_start_is_a_500_or_a_cut(server):
     """The head may have left or not: a cut or a 500, never two heads, never a whole 200."""
     with server.connect() as c:
         c.send_request("GET", "/raises_after_start")
@@ -142,12 +142,12 @@ def test_row16_exception_after_start_before_body(server):
             assert b"content-length: 0" not in data.lower()
 
 
-def test_row16_exception_in_the_body(server):
+def test_exception_in_the_body_cuts_it(server):
     mark = expect_cut(server, "/raises_after_part")
     server.wait_log("ValueError: after part", since=mark)
 
 
-def test_row16_exception_in_a_sized_body(server):
+def test_exception_in_a_sized_body_cuts_it(server):
     mark = expect_cut(server, "/raises_after_sized_part", b"part")
     server.wait_log("ValueError: after sized part", since=mark)
 
@@ -159,7 +159,7 @@ def test_exception_after_the_end_is_logged(server):
     server.wait_log("ValueError: after end", since=mark)
 
 
-def test_row17_return_after_start(server):
+def test_return_after_start_is_a_500_or_a_cut(server):
     mark = server.log_mark()
     with server.connect() as c:
         c.send_request("GET", "/returns_after_start")
@@ -170,16 +170,16 @@ def test_row17_return_after_start(server):
     server.wait_log(r"\[ERROR\]", since=mark)
 
 
-def test_row17_return_inside_the_body(server):
+def test_return_inside_the_body_cuts_it(server):
     mark = expect_cut(server, "/returns_after_part")
     server.wait_log(r"\[ERROR\]", since=mark)
 
 
-def test_row18_body_before_start(server):
+def test_body_before_start_is_an_error(server):
     expect_500(server, "/body_first", "Traceback")
 
 
-def test_row19_two_starts(server):
+def test_second_start_is_an_error(server):
     mark = server.log_mark()
     with server.connect() as c:
         c.send_request("GET", "/two_starts")
@@ -188,28 +188,28 @@ def test_row19_two_starts(server):
     server.wait_log("Traceback", since=mark)
 
 
-def test_row19_start_inside_the_body(server):
+def test_start_inside_the_body_is_an_error(server):
     mark = expect_cut(server, "/start_after_part")
     server.wait_log("Traceback", since=mark)
 
 
 @pytest.mark.parametrize("octets", ["0d", "0a", "00", "0d0a", "0d0a782d696e6a65637465643a2031", "0d0a0d0a3c68746d6c3e"])
-def test_row22_header_value_with_line_end(server, octets):
+def test_header_value_with_a_line_end_is_refused(server, octets):
     r = expect_500(server, f"/bad_value?hex={octets}", "Traceback")
     assert r.get("x-injected") is None and r.get("x-bad") is None
 
 
 @pytest.mark.parametrize("name", [b"", b"a b", b"a:", b":a", b"a\r\nb", b"a\tb", b"a\x00", b"\xe9", b"a(b", b"a/b", b" a", b"a "])
-def test_row23_header_name_is_no_token(server, name):
+def test_header_name_that_is_no_token_is_refused(server, name):
     expect_500(server, f"/bad_name?hex={name.hex()}", "Traceback")
 
 
-def test_row23_every_token_character_is_allowed(server):
+def test_every_token_character_is_allowed(server):
     name = b"X-!#$%&'*+-.^_`|~09az"
     assert server.get(f"/bad_name?hex={name.hex()}").get(name.decode()) == "1"
 
 
-def test_row22_refusal_can_be_caught(server):
+def test_refusal_can_be_caught(server):
     with server.connect() as c:
         r = c.request("GET", "/bad_field_caught")
         assert r.status == 200 and len(r.json()) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 50 and 51: the client goes away, and the application hears of it; an application is never blamed for it."""
+"""The client goes away, and the application hears of it; an application is never blamed for it."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def server(serve, request):
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half_close"])
-def test_row50_gone_after_the_request(server, how):
+def test_client_gone_after_the_request_is_a_disconnect(server, how):
     c = server.connect()
     c.send_request("GET", "/receives")
     server.wait_event(path="receives", state="running")
@@ -26,7 +26,7 @@ def test_row50_gone_after_the_request(server, how):
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half_close"])
-def test_row50_gone_inside_the_body(server, how):
+def test_client_gone_inside_the_body_is_a_disconnect(server, how):
     c = server.connect()
     c.send("POST /receives HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\npart")
     server.wait_event(path="receives", state="running")
@@ -38,7 +38,7 @@ def test_row50_gone_inside_the_body(server, how):
 
 
 @pytest.mark.parametrize("rest", ["", "5", "5\r\nab", "5\r\nabcde\r\n", "5\r\nabcde\r\n0\r\n"])
-def test_row50_gone_inside_chunks(server, rest):
+def test_client_gone_inside_chunks_is_a_disconnect(server, rest):
     with server.connect() as c:
         c.send(f"POST /receives HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n{rest}")
         server.wait_event(path="receives", state="running")
@@ -47,7 +47,7 @@ def test_row50_gone_inside_chunks(server, rest):
         assert event["got"][-1] == "http.disconnect"
 
 
-def test_row51_error_of_send_is_an_oserror_and_no_fault(server):
+def test_send_to_a_lost_client_raises_oserror_and_is_no_fault(server):
     c = server.connect()
     c.send_request("GET", "/raises_oserror")
     server.wait_event(path="raises_oserror", state="running")
@@ -59,7 +59,7 @@ def test_row51_error_of_send_is_an_oserror_and_no_fault(server):
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_row51_stream_ends_with_oserror(server, how):
+def test_stream_to_a_lost_client_ends_with_oserror(server, how):
     """The client never reads on, so send() waits; when it goes, the wait ends."""
     c = server.connect(rcvbuf=16384)
     c.send_request("GET", f"/streams?tag={how}")
@@ -69,7 +69,7 @@ def test_row51_stream_ends_with_oserror(server, how):
     assert event["error"][0] is True, event
 
 
-def test_row51_every_send_raises(server):
+def test_every_send_after_the_loss_raises(server):
     c = server.connect()
     c.send_request("GET", "/keeps_sending")
     c.read_until(b"\r\n\r\n")
@@ -78,7 +78,7 @@ def test_row51_every_send_raises(server):
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half_close"])
-def test_row50_listener_beside_a_stream(server, how):
+def test_listener_beside_a_stream_hears_the_disconnect(server, how):
     c = server.connect()
     c.send_request("GET", "/streams_and_listens")
     c.read_until(b"first")

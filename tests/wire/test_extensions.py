@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The extensions that row 45 promises: early hints, trailers, pathsend, zerocopysend."""
+"""The extensions that the scope promises: early hints, trailers, pathsend, zerocopysend."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Row 42: whom the server believes about client, scheme and host."""
+"""Whom the server believes about client, scheme and host."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def chain(serve):
     (["Forwarded: for=6.6.6.6, for=192.0.2.1"], "192.0.2.1"), (["Forwarded: by=10.0.0.1;for=192.0.2.1;proto=http"], "192.0.2.1"),
     (["Forwarded: for=6.6.6.6", "Forwarded: for=192.0.2.1"], "192.0.2.1"),
     (["Forwarded: for=192.0.2.1", "X-Forwarded-For: 6.6.6.6"], "192.0.2.1")])
-def test_row42_client_from_a_trusted_peer(server, headers, client):
+def test_client_from_a_trusted_peer(server, headers, client):
     scope, _ = ask(server, headers)
     assert scope["client"][0] == client and isinstance(scope["client"][1], int)
 
@@ -50,12 +50,12 @@ def test_row42_client_from_a_trusted_peer(server, headers, client):
     (["X-Forwarded-For: 10.0.0.5, 10.0.0.6"], "10.0.0.5"),
     (["X-Forwarded-For: 11.0.0.5, 10.255.255.255"], "11.0.0.5"),
     (["Forwarded: for=6.6.6.6, for=192.0.2.1, for=10.1.2.3"], "192.0.2.1")])
-def test_row42_right_most_untrusted_hop(chain, headers, client):
+def test_client_is_the_right_most_untrusted_hop(chain, headers, client):
     scope, _ = ask(chain, headers)
     assert scope["client"][0] == client
 
 
-def test_row42_everybody_trusted(serve):
+def test_all_peers_trusted(serve):
     server = serve("scope", {"http": {"forwarded_allow_ips": "*"}})
     scope, _ = ask(server, ["X-Forwarded-For: 192.0.2.1, 192.0.2.2"], source="127.0.0.2")
     assert scope["client"][0] == "192.0.2.1"
@@ -65,7 +65,7 @@ def test_row42_everybody_trusted(serve):
     (["X-Forwarded-Proto: https"], "https"), (["X-Forwarded-Proto: HTTPS"], "https"), (["X-Forwarded-Proto: http"], "http"),
     (["Forwarded: proto=https;for=192.0.2.1"], "https"), (["Forwarded: for=192.0.2.1;Proto=\"https\""], "https"),
     (["X-Forwarded-Proto: gopher"], "http"), (["X-Forwarded-Proto: https://"], "http"), (["X-Forwarded-Proto:"], "http")])
-def test_row42_scheme(server, headers, scheme):
+def test_scheme_from_a_trusted_peer(server, headers, scheme):
     scope, _ = ask(server, headers)
     assert scope["scheme"] == scheme
 
@@ -74,7 +74,7 @@ def test_row42_scheme(server, headers, scheme):
                                            (["X-Forwarded-Host: example.com:8443"], "example.com:8443"),
                                            (["Forwarded: for=192.0.2.1;host=example.com"], "example.com"),
                                            (["Forwarded: for=192.0.2.1;host=\"example.com:8443\""], "example.com:8443")])
-def test_row42_host(server, headers, host):
+def test_host_from_a_trusted_peer(server, headers, host):
     scope, _ = ask(server, headers)
     assert host_of(scope) == [host]
 
@@ -83,19 +83,19 @@ FORGED = ["X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-H
           "Forwarded: for=6.6.6.6;proto=https;host=evil.example"]
 
 
-def test_row42_untrusted_peer_is_not_believed(server):
+def test_untrusted_peer_is_not_believed(server):
     scope, name = ask(server, FORGED, source="127.0.0.2")
     assert scope["client"] == list(name) and name[0] == "127.0.0.2"
     assert scope["scheme"] == "http" and host_of(scope) == ["test"] and scope["server"] == list(server.address)
 
 
-def test_row42_nobody_trusted(serve):
+def test_peer_that_is_not_listed_is_not_believed(serve):
     server = serve("scope", {"http": {"forwarded_allow_ips": "192.0.2.99"}})
     scope, name = ask(server, FORGED)
     assert scope["client"] == list(name) and scope["scheme"] == "http" and host_of(scope) == ["test"]
 
 
-def test_row42_fields_stay_visible(server):
+def test_forwarded_fields_stay_visible(server):
     for source in (None, "127.0.0.2"):
         scope, _ = ask(server, FORGED, source=source)
         names = [k for k, _ in scope["headers"]]
@@ -106,18 +106,18 @@ def test_row42_fields_stay_visible(server):
     "X-Forwarded-For: nonsense", "X-Forwarded-For:", "X-Forwarded-For: ,", "X-Forwarded-For: 1.2.3", "X-Forwarded-For: 999.1.1.1",
     "X-Forwarded-For: [::1", "X-Forwarded-For: 1.2.3.4:99999999", "Forwarded: for=", "Forwarded: for", "Forwarded: =x",
     "Forwarded: for=\"unclosed", "Forwarded: for=unknown", "Forwarded: for=_hidden", "Forwarded:", "Forwarded: ;;", "Forwarded: ,,"])
-def test_row42_malformed_values_are_ignored(server, header):
+def test_malformed_values_are_ignored(server, header):
     scope, name = ask(server, [header])
     assert scope["client"] == list(name)
 
 
 @pytest.mark.parametrize("host", ["a b", "a/b", "user@a", "a\"b", ""])
-def test_row42_forwarded_host_must_be_a_host(server, host):
+def test_forwarded_host_must_be_a_host(server, host):
     scope, _ = ask(server, [f"X-Forwarded-Host: {host}"])
     assert host_of(scope) == ["test"]
 
 
-def test_row42_second_request_is_judged_anew(server):
+def test_second_request_is_judged_anew(server):
     with server.connect() as c:
         assert c.request("GET", "/", ["X-Forwarded-For: 192.0.2.1"]).json()["client"][0] == "192.0.2.1"
         assert c.request("GET", "/").json()["client"] == list(c.name)

@@ -72,7 +72,7 @@ def headers_of(a):
     return [tuple(pair) for pair in json.loads(a.body)["headers"]]
 
 
-def test_row80_authority_replaces_host(open_h2):
+def test_authority_replaces_host(open_h2):
     h = open_h2("scope")
     assert headers_of(h.get(headers=[("host", "EXAMPLE.org")], authority="example.org"))[0][1] == "example.org"
     assert len([k for k, _ in headers_of(h.get(headers=[("host", "test")])) if k == "host"]) == 1
@@ -80,7 +80,7 @@ def test_row80_authority_replaces_host(open_h2):
     assert h.get(headers=[("host", "other")]).status == 400
 
 
-def test_row79_cookie_crumbs_are_joined(open_h2):
+def test_cookie_crumbs_are_joined(open_h2):
     h = open_h2("scope")
     got = headers_of(h.get(headers=[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3")]))
     assert got == [("host", "test"), ("cookie", "a=1; b=2; c=3"), ("x", "y")]
@@ -217,7 +217,7 @@ def test_padding_is_given_back(open_h2):
     assert h.answer(stream).body == b"x" * 400
 
 
-def test_row53_continue_is_sent_when_the_application_receives(open_h2):
+def test_continue_is_sent_when_the_application_receives(open_h2):
     h = open_h2("bodies")
     stream = h.request("POST", "/echo", [("expect", "100-continue")], end=False)
     h.until(lambda: h.answers[stream].interim)
@@ -278,7 +278,7 @@ def test_fields_of_an_answer(open_h2):
     assert names[0] == ":status" and len(names) == len(set(names))
 
 
-def test_row1_head(open_h2):
+def test_answer_to_head_has_no_body(open_h2):
     h = open_h2()
     get, head = h.get("/sized"), h.answer(h.request("HEAD", "/sized"))
     assert [f for f in head.headers if f[0] != "date"] == [f for f in get.headers if f[0] != "date"]
@@ -287,7 +287,7 @@ def test_row1_head(open_h2):
 
 
 @pytest.mark.parametrize("code", [204, 304])
-def test_rows3_4_no_body(open_h2, code):
+def test_204_and_304_have_no_body(open_h2, code):
     h = open_h2()
     a = h.get(f"/status?code={code}&n=5")
     assert a.status == code and a.frames == [] and (code == 304 or a.get("content-length") is None)
@@ -300,7 +300,7 @@ def test_streamed_and_fields_that_http2_has_not(open_h2):
 
 
 @pytest.mark.parametrize("path", ["/raises", "/returns_early", "/body_first"])
-def test_row14_15_errors_before_the_start(open_h2, path):
+def test_errors_before_the_start_are_500(open_h2, path):
     h = open_h2("broken", allow=("Traceback",))
     a = h.get(path)
     assert a.status == 500
@@ -308,14 +308,14 @@ def test_row14_15_errors_before_the_start(open_h2, path):
 
 
 @pytest.mark.parametrize("path, body", [("/raises_after_part", None), ("/returns_after_part", None), ("/too_short", None)])
-def test_rows_16_17_cut(open_h2, path, body):
+def test_errors_in_the_body_reset_the_stream(open_h2, path, body):
     h = open_h2("broken", allow=("Traceback",))
     a = h.get(path)
     assert a.reset == INTERNAL_ERROR and not a.ended
     assert h.get("/ok").status == 200
 
 
-def test_row9_too_long(open_h2):
+def test_body_longer_than_content_length_is_cut(open_h2):
     h = open_h2("broken", allow=("Traceback",))
     a = h.get("/too_long")
     assert a.ended and len(a.body) == int(a.get("content-length"))

@@ -177,7 +177,7 @@ def test_window_that_stays_shut(open_h2):
 
 # --- who goes ---
 
-def test_row50_reset_is_a_disconnect(open_h2):
+def test_reset_stream_is_a_disconnect(open_h2):
     h = open_h2("gone")
     stream = h.request("POST", "/receives", end=False)
     h.server.wait_event(path="receives", state="running")
@@ -196,7 +196,7 @@ def test_an_answer_that_leaves_at_once_is_no_disconnect(open_h2):
 
 
 @pytest.mark.parametrize("way", ["close", "reset"])
-def test_row50_lost_connection(open_h2, way):
+def test_lost_connection_is_a_disconnect_of_each_stream(open_h2, way):
     h = open_h2("gone")
     h.request("POST", "/receives", end=False)
     h.server.wait_event(path="receives", state="running")
@@ -204,7 +204,7 @@ def test_row50_lost_connection(open_h2, way):
     assert h.server.wait_event(path="receives", state="over")["got"][-1] == "http.disconnect"
 
 
-def test_row57_slow_reader(open_h2):
+def test_send_waits_for_a_slow_reader_and_fails_when_it_goes(open_h2):
     """send() waits when the client does not read, and fails when it goes."""
     h = open_h2("gone", windows=False)
     stream = h.request(path="/streams?tag=slow")

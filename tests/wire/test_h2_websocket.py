@@ -112,12 +112,12 @@ def test_subprotocol_and_fields(connect):
     assert a.get("sec-websocket-protocol") == "b" and a.get_all("set-cookie") == ["a=1", "b=2"] and a.get("x-one") == "1"
 
 
-def test_row67_refused(connect):
+def test_close_before_accept_is_403(connect):
     _, a = connect("/refuse?id=h2")
     assert a.status == 403
 
 
-def test_row68_denial(connect):
+def test_denial_response_is_sent(connect):
     ws, a = connect("/deny")
     ws.h.until(lambda: a.ended)
     assert a.status >= 400 and a.body
@@ -126,7 +126,7 @@ def test_row68_denial(connect):
 @pytest.mark.parametrize("headers, protocol, status", [
     ([], "websocket", 400), ([("sec-websocket-version", "12")], "websocket", 400),
     (FIELDS + [("sec-websocket-protocol", "a b")], "websocket", 400), (FIELDS, "connect-udp", 501)])
-def test_row77_wrong_handshake(connect, headers, protocol, status):
+def test_wrong_handshake_is_refused(connect, headers, protocol, status):
     _, a = connect("/echo", headers, protocol=protocol)
     assert a.status == status
 
@@ -192,7 +192,7 @@ def test_slow_reader(serve, connect):
     h.conn.close()
 
 
-def test_row73_shutdown():
+def test_shutdown_closes_with_1012():
     with Server("websockets", flags="h2c") as s:
         h = H2(s.connect())
         h.ping()

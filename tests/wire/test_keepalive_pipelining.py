@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 54, 55, 59 and connections that are used more than once."""
+"""Pipelining, keep-alive and connections that are used more than once."""
 
 import select
 import socket
@@ -21,7 +21,7 @@ def test_many_requests_on_one_connection(server):
         c.expect_no_more()
 
 
-def test_row54_answers_in_order_one_call_at_a_time(server):
+def test_pipelined_answers_in_order_one_call_at_a_time(server):
     with server.connect() as c:
         c.send(b"".join(b"GET /count?n=%d HTTP/1.1\r\nHost: test\r\n\r\n" % i for i in range(50)))
         for i in range(50):
@@ -29,7 +29,7 @@ def test_row54_answers_in_order_one_call_at_a_time(server):
         c.expect_no_more()
 
 
-def test_row54_pipelined_bodies(serve):
+def test_pipelined_bodies_arrive_whole(serve):
     server = serve("bodies")
     with server.connect() as c:
         for i in range(20):
@@ -42,7 +42,7 @@ def test_row54_pipelined_bodies(serve):
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
-def test_row54_pipelined_requests_cut_anywhere(server, size):
+def test_pipelined_requests_cut_anywhere(server, size):
     raw = b"".join(b"GET /count?n=%d HTTP/1.1\r\nHost: test\r\n\r\n" % i for i in range(5))
     with server.connect() as c:
         for at in range(0, len(raw), size):
@@ -50,7 +50,7 @@ def test_row54_pipelined_requests_cut_anywhere(server, size):
         assert [c.read_response().json()["n"] for _ in range(5)] == list("01234")
 
 
-def test_row54_second_request_waits_for_the_first(server):
+def test_second_request_waits_for_the_first(server):
     with server.connect() as c:
         c.send_request("GET", "/wait?gate=a").send_request("GET", "/quick?order=second")
         server.wait_event(path="wait", gate="a")
@@ -72,7 +72,7 @@ def test_next_request_is_served_while_the_first_call_still_runs(server):
         assert c.request("GET", "/open?gate=bg").body == b"opened"
 
 
-def test_row54_pipelining_is_held_back(server):
+def test_pipelining_is_held_back(server):
     """A client that pipelines without reading is stopped by the sockets' buffers, not by the server's memory."""
     request = b"GET /large HTTP/1.1\r\nHost: test\r\nX-Pad: " + b"p" * 1000 + b"\r\n\r\n"
     with server.connect(rcvbuf=32768) as c:
@@ -92,14 +92,14 @@ def test_row54_pipelining_is_held_back(server):
             assert c.read_response().body == b"L" * 65536
 
 
-def test_row55_idle_connection_is_closed(serve):
+def test_idle_connection_is_closed(serve):
     server = serve("turns", {"http": {"keepalive": "300ms"}})
     with server.connect() as c:
         assert c.request("GET", "/quick?a=1").body == b"quick"
         c.expect_close()
 
 
-def test_row55_not_while_a_request_runs_or_waits(serve):
+def test_keepalive_does_not_run_while_a_request_runs_or_waits(serve):
     """Both the running and the pipelined request take longer than the time-out."""
     server = serve("turns", {"http": {"keepalive": "300ms"}})
     with server.connect() as c:
@@ -108,7 +108,7 @@ def test_row55_not_while_a_request_runs_or_waits(serve):
         c.expect_close()
 
 
-def test_row55_keepalive_zero_closes_after_each_answer(serve):
+def test_keepalive_zero_closes_after_each_answer(serve):
     server = serve("turns", {"http": {"keepalive": "0"}})
     with server.connect() as c:
         r = c.request("GET", "/quick?a=1")
@@ -116,14 +116,14 @@ def test_row55_keepalive_zero_closes_after_each_answer(serve):
         c.expect_close()
 
 
-def test_row55_connection_without_any_request_is_closed(serve):
+def test_connection_without_any_request_is_closed(serve):
     server = serve("turns", {"http": {"keepalive": "300ms", "header_timeout": "300ms"}})
     with server.connect() as c:
         data = c.read_to_end()
         assert data == b"" or data.startswith(b"HTTP/1.1 408 ")
 
 
-def test_row59_connections_beyond_the_limit_wait(serve):
+def test_connections_beyond_the_limit_wait(serve):
     """worker_connections = 2: the third is not accepted before one of the others has gone, and is served then."""
     server = serve("turns", {"server": {"worker_connections": 2}})
     first, second, third = server.connect(), server.connect(), server.connect()

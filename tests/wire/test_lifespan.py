@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 44 and 62-65: life of the application before the first and after the last request."""
+"""Lifespan: life of the application before the first and after the last request."""
 
 import signal
 import socket
@@ -64,7 +64,7 @@ def boot_fails(name, status, mode=None, allow=("Traceback", "[CRITICAL]")):
         raise
 
 
-def test_row64_order_and_scope():
+def test_lifespan_order_and_scope():
     with Server(app("good")) as server:
         event = server.wait_event(step="startup")
         assert event["type"] == "lifespan.startup" and event["asgi"] == {"version": "3.0", "spec_version": "2.0"}
@@ -77,7 +77,7 @@ def test_row64_order_and_scope():
         assert steps == ["/x", "answered", "shutdown", "over"]
 
 
-def test_row64_no_request_before_startup_is_complete(gate):
+def test_no_request_before_startup_is_complete(gate):
     server = Server(app("gated"), env={"TINE_TEST_GATE": gate.path})
     try:
         server.start()
@@ -102,7 +102,7 @@ def test_row64_no_request_before_startup_is_complete(gate):
         raise
 
 
-def test_row64_shutdown_comes_after_the_last_request(gate):
+def test_shutdown_comes_after_the_last_request(gate):
     server = Server(app("gated"), env={"TINE_TEST_GATE": gate.path})
     try:
         server.start()
@@ -131,7 +131,7 @@ def test_row64_shutdown_comes_after_the_last_request(gate):
         raise
 
 
-def test_row64_shutdown_is_bounded():
+def test_shutdown_is_bounded():
     """An application that never finishes shutting down does not keep the service alive."""
     config = {"server": {"graceful_timeout": "1s"}}
     with Server(app("hangs_in_shutdown"), config, allow=["Traceback"]) as server:
@@ -140,7 +140,7 @@ def test_row64_shutdown_is_bounded():
         server.wait_event(step="shutdown")
 
 
-def test_row44_state_is_a_shallow_copy_for_each_request():
+def test_state_is_a_shallow_copy_for_each_request():
     with Server(app("state")) as server:
         with server.connect() as c:
             first = c.request("GET", "/a").json()
@@ -152,41 +152,41 @@ def test_row44_state_is_a_shallow_copy_for_each_request():
         assert server.wait_event(step="shutdown")["keys"] == ["list", "number", "object"]
 
 
-def test_row44_no_state_without_lifespan():
+def test_no_state_without_lifespan():
     with Server(app("stateless")) as server:
         assert server.get("/").json() in ({"state": False}, {"state": True})
 
 
 @pytest.mark.parametrize("name", ["unsupported", "raises", "returns"])
-def test_row62_auto_goes_on_without(name):
+def test_lifespan_auto_continues_without_it(name):
     with Server(app(name)) as server:
         assert server.get("/").body == b"up"
         assert "[ERROR]" not in server.log()
 
 
 @pytest.mark.parametrize("name", ["unsupported", "raises"])
-def test_row62_on_needs_it(name):
+def test_lifespan_on_needs_it(name):
     assert "Traceback" in boot_fails(name, 3, "on")
 
 
 @pytest.mark.parametrize("name", ["good", "fails", "raises", "never_ends"])
-def test_row62_off_never_calls_it(name):
+def test_lifespan_off_never_calls_it(name):
     with Server(app(name), {"app": {"lifespan": "off"}}) as server:
         assert server.get("/").body == b"up"
         assert not server.has_event(step="startup")
 
 
 @pytest.mark.parametrize("mode", [None, "auto", "on"])
-def test_row63_startup_failed(mode):
+def test_startup_failed_fails_the_boot(mode):
     assert "the database is away" in boot_fails("fails", 3, mode)
 
 
 @pytest.mark.parametrize("name", ["fails_without_message", "fails_and_raises"])
-def test_row63_other_ways_to_fail(name):
+def test_other_ways_to_fail_at_startup(name):
     boot_fails(name, 3)
 
 
-def test_row63_with_several_workers():
+def test_startup_failed_with_several_workers():
     server = Server(app("fails"), {"server": {"workers": 3}}, status=3, allow=("[CRITICAL]",))
     server.start()
     try:
@@ -250,7 +250,7 @@ def test_tasks_of_startup_live_on():
             assert server.get("/").body == b"worked"
 
 
-def test_row65_once_for_each_worker():
+def test_lifespan_runs_once_for_each_worker():
     with Server(app("good"), {"server": {"workers": 3}}) as server:
         pids = {server.wait_event(step="startup")["pid"] for _ in range(3)}
         assert pids == set(server.workers())

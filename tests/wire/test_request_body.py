@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 46-49, 52, 53 and limit_request_body: how a body reaches the application, or does not."""
+"""Request bodies and limit_request_body: how a body reaches the application, or does not."""
 
 import hashlib
 
@@ -18,7 +18,7 @@ def check_events(events, body):
 
 
 @pytest.mark.parametrize("body", [None, b"", b"x", b"hello body", b"z" * 100000])
-def test_row46_sized_body(server, body):
+def test_sized_body_arrives_whole(server, body):
     with server.connect() as c:
         r = c.request("POST", "/events", body=body)
         check_events(r.json()["events"], (body or b"").decode())
@@ -26,12 +26,12 @@ def test_row46_sized_body(server, body):
         assert c.request("POST", "/echo", body=b"next").body == b"next"
 
 
-def test_row46_get_has_one_empty_event(server):
+def test_get_has_one_empty_event(server):
     with server.connect() as c:
         check_events(c.request("GET", "/events").json()["events"], "")
 
 
-def test_row46_body_in_single_bytes(server):
+def test_sized_body_in_single_bytes(server):
     with server.connect() as c:
         c.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 26\r\n\r\n")
         for i in range(26):
@@ -40,7 +40,7 @@ def test_row46_body_in_single_bytes(server):
 
 
 @pytest.mark.parametrize("chunks", [[], [b"x"], [b"abc", b"defg", b"h" * 70000], [b"%d" % i for i in range(300)]])
-def test_row47_chunked_body(server, chunks):
+def test_chunked_body_arrives_whole(server, chunks):
     with server.connect() as c:
         r = c.request("POST", "/events", chunks=chunks)
         check_events(r.json()["events"], b"".join(chunks).decode())
@@ -51,14 +51,14 @@ def test_row47_chunked_body(server, chunks):
     (b"5\r\nhello\r\n0\r\n\r\n", "hello"), (b"05\r\nhello\r\n00\r\n\r\n", "hello"), (b"A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
     (b"a\r\n0123456789\r\n0\r\n\r\n", "0123456789"), (b"5;name=value\r\nhello\r\n0\r\n\r\n", "hello"),
     (b"5;n=\"quoted \\\" ; x\"\r\nhello\r\n0;last\r\n\r\n", "hello"), (b"2\r\n\r\n\r\n0\r\n\r\n", "\r\n")])
-def test_row47_framing_is_not_seen(server, raw, body):
+def test_framing_is_not_seen(server, raw, body):
     with server.connect() as c:
         c.send(b"POST /events HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + raw)
         check_events(c.read_response().json()["events"], body)
         assert c.request("POST", "/echo", body=b"next").body == b"next"
 
 
-def test_row47_chunked_in_single_bytes(server):
+def test_chunked_body_in_single_bytes(server):
     with server.connect() as c:
         for octet in b"POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: Chunked\r\n\r\n3;a=b\r\nabc\r\n1\r\nd\r\n0\r\nX-T: 1\r\n\r\n":
             c.send(bytes([octet]))
@@ -66,7 +66,7 @@ def test_row47_chunked_in_single_bytes(server):
         assert c.request("POST", "/echo", body=b"next").body == b"next"
 
 
-def test_row47_trailers_are_not_headers(server):
+def test_trailers_are_not_headers(server):
     with server.connect() as c:
         c.send(b"POST /events HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
                b"5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-Other: 2\r\n\r\n")
@@ -82,7 +82,7 @@ def test_row47_trailers_are_not_headers(server):
     b"5;\nhello\r\n", b"5;a=\x01\r\nhello\r\n", b"5;" + b"x" * 300 + b"\r\nhello\r\n", b"5,\r\nhello\r\n",
     b"5\r\nhello\r\n0\r\nBad Name: x\r\n\r\n", b"5\r\nhello\r\n0\r\n folded: x\r\n\r\n", b"5\r\nhello\r\n0\r\nContent-Length: 3\r\n\r\n",
     b"5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n", b"5\r\nhello\r\n0\r\nX: a\nY: b\r\n\r\n", b"5\r\nhello\r\n0\n\n"])
-def test_row47_wrong_chunking_is_refused(server, raw):
+def test_wrong_chunking_is_refused(server, raw):
     """The application waits for the whole body, so no answer has begun: 400 and close; never a second request."""
     with server.connect() as c:
         c.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + raw)
@@ -91,14 +91,14 @@ def test_row47_wrong_chunking_is_refused(server, raw):
         c.expect_close()
 
 
-def test_row47_chunk_extension_of_256_bytes_is_the_limit(server):
+def test_chunk_extension_of_256_bytes_is_the_limit(server):
     with server.connect() as c:
         c.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
                b"1;" + b"x" * 200 + b"\r\na\r\n0\r\n\r\n")
         assert c.read_response().body == b"a"
 
 
-def test_row47_framing_overhead_is_bounded(server):
+def test_framing_overhead_is_bounded(server):
     """Single bytes in chunks with long extensions: refused before a megabyte of framing has passed."""
     with server.connect() as c:
         c.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -117,7 +117,7 @@ def test_row47_framing_overhead_is_bounded(server):
             assert r.status in (400, 413) and r.closes
 
 
-def test_row48_receive_waits_for_the_disconnect(server):
+def test_receive_after_the_body_waits_for_the_disconnect(server):
     with server.connect() as c:
         c.send_request("POST", "/second_receive", body=b"abc")
         assert server.wait_event(path="second_receive")["waits"] is True
@@ -126,7 +126,7 @@ def test_row48_receive_waits_for_the_disconnect(server):
 
 
 @pytest.mark.parametrize("path", ["/receive_after_answer?tag=1"])
-def test_row49_receive_after_the_answer(server, path):
+def test_receive_after_the_answer_is_a_disconnect(server, path):
     with server.connect() as c:
         assert c.request("POST", path, body=b"abc").body == b"ok"
         event = server.wait_event(path="receive_after_answer")
@@ -134,7 +134,7 @@ def test_row49_receive_after_the_answer(server, path):
         assert c.request("POST", "/echo", body=b"next").body == b"next"
 
 
-def test_row49_receive_after_an_answer_with_unread_body(server):
+def test_receive_after_an_answer_with_unread_body_is_a_disconnect(server):
     with server.connect() as c:
         assert c.request("POST", "/receive_after_unread_answer", body=b"abc").body == b"ok"
         assert server.wait_event(path="receive_after_unread_answer")["got"] == ["http.disconnect"]
@@ -142,7 +142,7 @@ def test_row49_receive_after_an_answer_with_unread_body(server):
 
 @pytest.mark.parametrize("path", ["/unread", "/unread_stream"])
 @pytest.mark.parametrize("n", [1, 1000, 60000])
-def test_row52_unread_body_is_drained(server, path, n):
+def test_unread_body_is_drained(server, path, n):
     with server.connect() as c:
         c.send_request("POST", path, body=b"GET /echo HTTP/1.1\r\n\r\n"[:n].ljust(n, b"\n"))
         c.send_request("POST", "/echo", body=b"next")
@@ -155,7 +155,7 @@ def test_row52_unread_body_is_drained(server, path, n):
             c.expect_no_more()
 
 
-def test_row52_unread_chunked_body_is_drained(server):
+def test_unread_chunked_body_is_drained(server):
     with server.connect() as c:
         c.send_request("POST", "/unread", chunks=[b"a" * 100, b"POST / HTTP/1.1\r\n\r\n"])
         c.send_request("POST", "/echo", body=b"next")
@@ -167,7 +167,7 @@ def test_row52_unread_chunked_body_is_drained(server):
             assert c.read_response().body == b"next"
 
 
-def test_row52_rest_of_the_body_is_no_request(server):
+def test_rest_of_the_body_is_no_request(server):
     """The body looks like a request; what follows it is one."""
     inner = b"GET /unread?inner=1 HTTP/1.1\r\nHost: test\r\n\r\n"
     with server.connect() as c:
@@ -185,7 +185,7 @@ def test_row52_rest_of_the_body_is_no_request(server):
     assert not server.has_event(path="unread", query={"inner": "1"})
 
 
-def test_row52_large_unread_body_lets_the_answer_through(server):
+def test_large_unread_body_lets_the_answer_through(server):
     """Ten megabytes nobody wants: the client reads its whole answer although it is still sending."""
     with server.connect() as c:
         c.send(b"POST /unread HTTP/1.1\r\nHost: test\r\nContent-Length: 10485760\r\n\r\n")
@@ -198,7 +198,7 @@ def test_row52_large_unread_body_lets_the_answer_through(server):
             assert c.read_response().body == b"unread"
 
 
-def test_row52_first_part_only(server):
+def test_body_read_in_part_is_drained(server):
     with server.connect() as c:
         r = c.request("POST", "/first_part", body=b"y" * 50000)
         assert r.body == b"y"
@@ -206,7 +206,7 @@ def test_row52_first_part_only(server):
             assert c.request("POST", "/echo", body=b"next").body == b"next"
 
 
-def test_row53_continue_is_sent_when_the_application_reads(server):
+def test_continue_is_sent_when_the_application_reads(server):
     with server.connect() as c:
         c.send("POST /echo HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         r = c.read_response(interim=True)
@@ -217,7 +217,7 @@ def test_row53_continue_is_sent_when_the_application_reads(server):
         assert c.request("POST", "/echo", body=b"next").body == b"next"
 
 
-def test_row53_continue_before_a_chunked_body(server):
+def test_continue_is_sent_before_a_chunked_body(server):
     with server.connect() as c:
         c.send("POST /echo HTTP/1.1\r\nHost: test\r\nExpect: 100-Continue\r\nTransfer-Encoding: chunked\r\n\r\n")
         assert c.read_response(interim=True).status == 100
@@ -226,7 +226,7 @@ def test_row53_continue_before_a_chunked_body(server):
 
 
 @pytest.mark.parametrize("path", ["/unread", "/unread_stream"])
-def test_row53_no_continue_when_the_answer_comes_first(server, path):
+def test_no_continue_when_the_answer_comes_first(server, path):
     """The client may or may not send the body now: the server cannot know, so it closes, or it drains what comes."""
     with server.connect() as c:
         c.send(f"POST {path} HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
@@ -239,20 +239,20 @@ def test_row53_no_continue_when_the_answer_comes_first(server, path):
             assert c.request("POST", "/echo", body=b"next").body == b"next"
 
 
-def test_row53_no_continue_for_http10(server):
+def test_no_continue_for_http10(server):
     with server.connect() as c:
         c.send("POST /echo HTTP/1.0\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello")
         r = c.read_response()
         assert r.status == 200 and r.interim == [] and r.body == b"hello"
 
 
-def test_row53_no_continue_without_a_body(server):
+def test_no_continue_without_a_body(server):
     with server.connect() as c:
         r = c.request("GET", "/events", ["Expect: 100-continue"])
         assert r.status == 200 and r.interim == []
 
 
-def test_row53_at_most_one_continue(server):
+def test_at_most_one_continue(server):
     with server.connect() as c:
         c.send("POST /echo HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\n")
         assert c.read_response(interim=True).status == 100

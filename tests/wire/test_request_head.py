@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 58, 60 and the strict reading of heads: what is refused, with which status, and that nobody is called for it."""
+"""The strict reading of heads: what is refused, with which status, and that nobody is called for it."""
 
 import pytest
 
@@ -105,13 +105,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_row58_refused(server, name):
+def test_wrong_head_is_refused(server, name):
     raw, *statuses = REFUSED[name]
     expect_refusal(server, raw, *statuses)
 
 
 @pytest.mark.parametrize("name", ["host-missing", "length-and-coding", "method-unknown", "version-2.0", "obs-fold"])
-def test_row58_the_application_is_not_called(serve, name):
+def test_application_is_not_called_for_a_refused_head(serve, name):
     server = serve("bodies")
     raw, *statuses = REFUSED[name]
     raw = raw.replace(b" / ", b" /unread?refused=1 ")
@@ -122,12 +122,12 @@ def test_row58_the_application_is_not_called(serve, name):
 
 
 @pytest.mark.parametrize("name", ["garbage", "host-missing", "length-and-coding", "two-lengths", "lf-in-fields"])
-def test_row58_nothing_behind_a_refused_head_is_served(server, name):
+def test_nothing_after_a_refused_head_is_served(server, name):
     raw, *statuses = REFUSED[name]
     expect_refusal(server, raw + b"GET / HTTP/1.1\r\nHost: test\r\n\r\n", *statuses)
 
 
-def test_row58_requests_before_a_bad_one_are_answered(server):
+def test_requests_before_a_bad_one_are_answered(server):
     with server.connect() as c:
         c.send_request("GET", "/").send_request("GET", "/").send("BAD\r\n\r\n")
         assert [c.read_response().status for _ in range(3)] == [200, 200, 400]
@@ -169,7 +169,7 @@ def test_accepted_byte_by_byte(server, name):
     "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n",
     "Connection: Upgrade\r\nUpgrade: foo/2\r\n", "Upgrade: websocket\r\n", "Connection: upgrade\r\n",
     "Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n"])
-def test_row60_other_upgrades_are_ignored(server, fields):
+def test_other_upgrades_are_ignored(server, fields):
     with server.connect() as c:
         for _ in range(2):
             c.send(f"GET / HTTP/1.1\r\nHost: test\r\n{fields}\r\n")
@@ -177,7 +177,7 @@ def test_row60_other_upgrades_are_ignored(server, fields):
             assert r.status == 200 and r.version == "1.1" and r.body == b"Hello, World!" and r.get("upgrade") is None
 
 
-def test_row60_upgrade_with_a_body(server):
+def test_body_of_an_ignored_upgrade_is_no_request(server):
     """http-parser stops at an upgrade: the body must not become the next request."""
     with server.connect() as c:
         c.send_request("POST", "/", ["Connection: Upgrade", "Upgrade: foo"], body=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 22-24 for every way in which a field can leave an application: what is no field is refused before a byte of it leaves,
+"""Every way in which a field can leave an application: what is no field is refused before a byte of it leaves,
 the application can go on, and what is one arrives as it is."""
 
 import os

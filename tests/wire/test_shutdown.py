@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Row 61: what a graceful stop does to idle, active and new connections."""
+"""What a graceful stop does to idle, active and new connections."""
 
 import signal
 
@@ -8,7 +8,7 @@ import pytest
 from lib.server import Server
 
 
-def test_row61_idle_connections_are_closed():
+def test_idle_connections_are_closed_at_shutdown():
     with Server("turns", {"http": {"keepalive": "60s", "header_timeout": "60s"}}) as server:
         idle, fresh = server.connect(), server.connect()
         with idle, fresh:
@@ -19,7 +19,7 @@ def test_row61_idle_connections_are_closed():
             assert server.wait_exit() == 0
 
 
-def test_row61_active_request_finishes_and_says_close():
+def test_active_request_finishes_and_says_close():
     with Server("turns", {"http": {"keepalive": "60s"}}) as server:
         with server.connect() as c:
             c.send_request("GET", "/slow?s=1").send_request("GET", "/quick?late=1")
@@ -31,7 +31,7 @@ def test_row61_active_request_finishes_and_says_close():
             assert server.wait_exit() == 0
 
 
-def test_row61_body_that_is_still_coming():
+def test_body_that_is_still_coming_is_read_at_shutdown():
     """A request in flight is one whose head was taken: its upload may finish."""
     with Server("bodies") as server:
         with server.connect() as c:
@@ -45,7 +45,7 @@ def test_row61_body_that_is_still_coming():
             assert server.wait_exit() == 0
 
 
-def test_row61_request_that_never_ends_is_cancelled():
+def test_request_that_never_ends_is_cancelled():
     with Server("turns", {"server": {"graceful_timeout": "1s"}}) as server:
         with server.connect() as c:
             c.send_request("GET", "/wait?gate=never")
@@ -65,7 +65,7 @@ def test_quick_stop_does_not_wait(sig):
             c.read_to_end()
 
 
-def test_row61_stream_finishes():
+def test_stream_finishes_at_shutdown():
     """A long answer to a slow reader is sent to its end."""
     with Server("answers") as server:
         n = 20 << 20

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Unix sockets: what the scope says (row 41), who is trusted, and that HTTP is the same."""
+"""Unix sockets: what the scope says, who is trusted, and that HTTP is the same."""
 
 import os
 import stat
@@ -17,7 +17,7 @@ def running(tmp_path_factory):
         yield server, path
 
 
-def test_row41_client_and_server(running):
+def test_client_and_server_in_the_scope(running):
     _, path = running
     with Conn(path) as c:
         scope = c.request("GET", "/x").json()
@@ -39,14 +39,14 @@ def test_keep_alive_and_pipelining(running):
         c.expect_no_more()
 
 
-def test_row42_not_trusted_by_default(running):
+def test_unix_peer_is_not_trusted_by_default(running):
     _, path = running
     with Conn(path) as c:
         scope = c.request("GET", "/", ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"]).json()
         assert scope["client"] is None and scope["scheme"] == "http"
 
 
-def test_row42_trusted_by_name(tmp_path):
+def test_unix_peer_is_trusted_by_name(tmp_path):
     path = str(tmp_path / "tine.sock")
     with Server("scope", {"server": {"bind": f"unix:{path}"}, "http": {"forwarded_allow_ips": "unix"}}), Conn(path) as c:
         scope = c.request("GET", "/", ["X-Forwarded-For: 6.6.6.6, 192.0.2.1", "X-Forwarded-Proto: https"]).json()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 71 to 76: messages, frames, limits, pings and closing, in the bytes of RFC 6455."""
+"""WebSocket messages, frames, limits, pings and closing, in the bytes of RFC 6455."""
 
 import signal
 import socket
@@ -99,7 +99,7 @@ def test_messages_of_one_turn_leave_together(server):
         assert 1 < segments_in(w.conn) < 100
 
 
-def test_row76_exactly_one_of_text_and_bytes(server, name):
+def test_receive_has_exactly_one_of_text_and_bytes(server, name):
     with WS(server.connect(), f"/events?id={name}") as w:
         w.send(TEXT, "\u00e4\U0001f600").send(BINARY, b"\x00\xff").send(TEXT, "").close(3000, "bye \u00e4")
     seen = wait_for(lambda: (lambda r: len(r) == 6 and r)(report(server, name)))
@@ -146,7 +146,7 @@ def test_protocol_errors(server, engine, data):
     # fail fast: neither the frame nor the message is complete
     frame(TEXT, b"ok \xf8", fin=False), frame(TEXT, b"\xff" + bytes(3000))[:20],
 ], ids=lambda data: data[:12].hex())
-def test_row76_text_that_is_not_utf8(server, data):
+def test_text_that_is_not_utf8_closes_with_1007(server, data):
     with WS(server.connect(), "/events?id=broken") as w:
         w.conn.send(data)
         w.expect_close(1007)
@@ -193,7 +193,7 @@ def test_ping_flood_of_a_client_that_does_not_read(server):
         w.conn.socket.settimeout(w.conn.timeout)
 
 
-def test_row75_ping_and_pong(engine):
+def test_idle_connection_is_pinged_and_kept_by_pong(engine):
     with Server("websockets", {"websocket": {"engine": engine, "ping_interval": "100ms", "ping_timeout": "10s"}}) as s:
         with WS(s.connect(), "/echo") as w:
             for _ in range(3):
@@ -203,7 +203,7 @@ def test_row75_ping_and_pong(engine):
             w.close()
 
 
-def test_row75_no_pong(engine):
+def test_missing_pong_ends_the_connection(engine):
     with Server("websockets", {"websocket": {"engine": engine, "ping_interval": "100ms", "ping_timeout": "300ms"}}) as s:
         with WS(s.connect(), "/events?id=a") as w:
             assert w.read()[2] == PING
@@ -219,13 +219,13 @@ def test_row75_no_pong(engine):
     frame(BINARY, bytes(100 * 1024 + 1)), frame(TEXT, b"x" * 200000),
     frame(BINARY, bytes(60000), fin=False) + frame(CONT, bytes(60000), fin=False),
     b"\x82\xff\x00\x00\x01\x00\x00\x00\x00\x00abcd" + bytes(110000)], ids=lambda data: data[:12].hex())
-def test_row74_message_too_big(server, data):
+def test_message_too_big_closes_with_1009(server, data):
     with WS(server.connect(), "/events?id=broken") as w:
         w.conn.send(data)
         w.expect_close(1009)
 
 
-def test_row74_the_largest_that_fits(echo):
+def test_largest_message_that_fits_arrives(echo):
     data = bytes(100 * 1024)
     echo.send(BINARY, data[:60000], fin=False).send(CONT, data[60000:]).expect(BINARY, data)
 
@@ -263,7 +263,7 @@ def test_close_behind_a_full_queue(server, name):
     assert wait_for(lambda: report(server, name)[0] == 50)
 
 
-def test_row57_send_waits_for_a_slow_reader(server, name):
+def test_send_waits_for_a_slow_reader(server, name):
     with WS(server.connect(rcvbuf=4096), f"/flood?id={name}&n=1000") as w:
         last = -1
         while True:  # until it stands still
@@ -279,7 +279,7 @@ def test_row57_send_waits_for_a_slow_reader(server, name):
 
 # --- closing ---
 
-def test_row71_default_code(server, name):
+def test_default_close_code_is_1000(server, name):
     with WS(server.connect(), f"/closes?id={name}") as w:
         assert w.read() == (True, 0, CLOSE, close_payload(1000))
         w.send(CLOSE, close_payload(1000))
@@ -288,14 +288,14 @@ def test_row71_default_code(server, name):
     assert seen[0]["error"] == "RuntimeError" and seen[1]["type"] == "websocket.disconnect" and seen[1]["code"] == 1000
 
 
-def test_row71_code_and_reason(server):
+def test_close_code_and_reason_reach_the_application(server):
     with WS(server.connect(), "/closes?code=4321&reason=" + "x" * 123) as w:
         assert w.read() == (True, 0, CLOSE, close_payload(4321, "x" * 123))
         w.send(TEXT, "crossing").send(CLOSE, close_payload(4321))
         w.conn.expect_close()
 
 
-def test_row72_no_code(server, name):
+def test_close_without_a_code_is_1005(server, name):
     with WS(server.connect(), f"/events?id={name}") as w:
         w.send(CLOSE)
         w.expect_close(None)
@@ -304,14 +304,14 @@ def test_row72_no_code(server, name):
 
 
 @pytest.mark.parametrize("how", ["half_close", "reset"])
-def test_row72_lost(server, name, how):
+def test_lost_connection_is_1006(server, name, how):
     with WS(server.connect(), f"/events?id={name}") as w:
         getattr(w.conn, how)()
         seen = wait_for(lambda: (lambda r: len(r) == 3 and r)(report(server, name)))
     assert seen[1] == {"type": "websocket.disconnect", "code": 1006, "reason": ""}
 
 
-def test_row51_send_after_disconnect(server, name):
+def test_send_after_disconnect_raises(server, name):
     mark = server.log_mark()
     with WS(server.connect(), f"/sends_after?id={name}") as w:
         w.close()
@@ -324,7 +324,7 @@ def test_nothing_after_close_counts(echo):
     echo.expect_close(1000)
 
 
-def test_row73_shutdown(engine):
+def test_shutdown_closes_with_1012(engine):
     with Server("websockets", {"websocket": {"engine": engine}}) as s:
         with WS(s.connect(), "/events?id=a") as w, WS(s.connect(), "/echo") as other:
             s.signal(signal.SIGTERM)
@@ -335,7 +335,7 @@ def test_row73_shutdown(engine):
                 one.conn.expect_close()
 
 
-def test_row73_shutdown_with_a_deaf_client(engine):
+def test_shutdown_does_not_wait_for_a_deaf_client(engine):
     """The closing handshake has a deadline of its own."""
     with Server("websockets", {"server": {"graceful_timeout": "30s"}, "websocket": {"engine": engine}}) as s:
         with WS(s.connect(), "/echo") as w:

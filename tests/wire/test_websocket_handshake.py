@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows 66 to 69, 77 and 78: the opening handshake (RFC 6455 4.2) and what an application answers instead of accepting."""
+"""The opening handshake (RFC 6455 4.2) and what an application answers instead of accepting."""
 
 import uuid
 
@@ -30,7 +30,7 @@ def report(server, name):
 
 # --- what is accepted ---
 
-def test_row66_head_of_the_answer(server):
+def test_handshake_is_answered_with_101(server):
     with server.connect() as c:
         c.send(handshake("/echo"))
         r = c.read_response()
@@ -41,7 +41,7 @@ def test_row66_head_of_the_answer(server):
         assert r.get("transfer-encoding") is None and r.get("server") == "tine" and r.get("date")
 
 
-def test_row66_key_of_each_client(server):
+def test_accept_follows_the_key_of_each_client(server):
     for _ in range(5):
         key = random_key()
         with server.connect() as c:
@@ -63,7 +63,7 @@ def test_spellings_of_a_handshake(server, head):
         assert c.read_exactly(7) == b"\x81\x05hello"
 
 
-def test_row66_scope(server):
+def test_scope_of_a_websocket(server):
     fields = ["Sec-WebSocket-Protocol: one, two", "Sec-WebSocket-Protocol: three", "Origin: http://a", "X-A: b"]
     with WS(server.connect(), "/show/%41?q=1", fields) as w:
         import json
@@ -78,7 +78,7 @@ def test_row66_scope(server):
     assert scope["extensions"] == {"websocket.http.response": {}} and scope["state"] == {"from": "lifespan"}
 
 
-def test_row66_subprotocol_and_headers(server):
+def test_application_chooses_subprotocol_and_headers(server):
     with WS(server.connect(), "/chosen?subprotocol=two", ["Sec-WebSocket-Protocol: one, two"]) as w:
         r = w.response
         assert r.get_all("sec-websocket-protocol") == ["two"]
@@ -161,7 +161,7 @@ def test_handshake_behind_a_pipelined_request(server):
 @pytest.mark.parametrize("fields", [
     "Upgrade: websocket\r\n", "Connection: upgrade\r\n", "Upgrade: websocket\r\nConnection: keep-alive\r\n",
     "Upgrade: websocket/13\r\nConnection: upgrade\r\n", "Upgrade: h2c\r\nConnection: upgrade\r\n"])
-def test_row60_no_handshake_is_plain_http(server, fields):
+def test_incomplete_handshake_is_plain_http(server, fields):
     with server.connect() as c:
         c.send(f"GET /hello HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
         assert c.read_response().body == b"Hello"
@@ -186,22 +186,22 @@ def refused(server, data, status):
 @pytest.mark.parametrize("key", [
     None, "", "short", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ===",
     "dGhlIHNhbXBsZSBub25jZQ==, x", "dGhlIHNhbXBsZSBub25j*Q==", "AAAAAAAAAAAAAAAAAAAAAAA="])
-def test_row77_key(server, key):
+def test_wrong_key_is_refused(server, key):
     refused(server, handshake("/echo", key=key), 400)
 
 
-def test_row77_two_keys(server):
+def test_two_keys_are_refused(server):
     refused(server, handshake("/echo", [f"Sec-WebSocket-Key: {KEY}"]), 400)
 
 
 @pytest.mark.parametrize("version", ["12", "8", "14", "013", "13, 8", "x", ""])
-def test_row77_version(server, version):
+def test_wrong_version_is_refused_with_426(server, version):
     r = refused(server, handshake("/echo", version=version), 426)
     assert r.get_all("sec-websocket-version") == ["13"] and r.get("upgrade") == "websocket"
     assert "upgrade" in r.get("connection")
 
 
-def test_row77_no_version_or_two(server):
+def test_no_version_or_two_are_refused(server):
     refused(server, handshake("/echo", version=None), 400)
     refused(server, handshake("/echo", ["Sec-WebSocket-Version: 13"]), 400)
 
@@ -215,7 +215,7 @@ def test_other_methods_are_plain_http(server, method):
 
 
 @pytest.mark.parametrize("fields", [["Content-Length: 5"], ["Transfer-Encoding: chunked"]])
-def test_row77_body(server, fields):
+def test_handshake_with_a_body_is_refused(server, fields):
     with server.connect() as c:
         c.send(handshake("/echo", fields) + b"5\r\nhello\r\n0\r\n\r\n")
         assert c.read_response().status == 400
@@ -224,13 +224,13 @@ def test_row77_body(server, fields):
 @pytest.mark.parametrize("field", [
     "Sec-WebSocket-Protocol: a b", "Sec-WebSocket-Protocol: a, \"b\"", "Sec-WebSocket-Protocol: a/b",
     "X-A : b", "X_A: b\rX-B: c", "X-A: b\x00c", " folded"])
-def test_row78_smuggled_fields(server, field):
+def test_smuggled_fields_are_refused(server, field):
     refused(server, handshake("/echo", [field]), 400)
 
 
 # --- what the application answers instead ---
 
-def test_row67_close_before_accept(server, name):
+def test_close_before_accept_is_403(server, name):
     with server.connect() as c:
         c.send(handshake(f"/refuse?id={name}") + frame(TEXT, "GET / HTTP/1.1\r\n\r\n"))
         assert c.read_response().status == 403
@@ -238,7 +238,7 @@ def test_row67_close_before_accept(server, name):
     assert wait_for(lambda: report(server, name)) == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
 
 
-def test_row68_denial(server):
+def test_denial_response_is_sent(server):
     with server.connect() as c:
         c.send(handshake("/deny"))
         r = c.read_response()
@@ -246,7 +246,7 @@ def test_row68_denial(server):
         assert c.request("GET", "/hello").body == b"Hello"
 
 
-def test_row68_denial_that_breaks_off(server):
+def test_denial_that_breaks_off_is_cut(server):
     with server.connect() as c:
         c.send(handshake("/deny_halfway"))
         head = c.read_until(b"\r\n\r\n")
@@ -256,7 +256,7 @@ def test_row68_denial_that_breaks_off(server):
 
 
 @pytest.mark.parametrize("path", ["/raises", "/returns", "/sends_early"])
-def test_row69_before_accept(server, path):
+def test_error_before_accept_is_500(server, path):
     mark = server.log_mark()
     with server.connect() as c:
         c.send(handshake(path))
@@ -266,7 +266,7 @@ def test_row69_before_accept(server, path):
 
 
 @pytest.mark.parametrize("path", ["/raises_open", "/returns_open", "/accepts_twice"])
-def test_row70_after_accept(server, path):
+def test_error_after_accept_closes_with_1011(server, path):
     with WS(server.connect(), path) as w:
         fin, rsv, opcode, payload = w.read()
         assert opcode == CLOSE and payload[:2] == (1011).to_bytes(2, "big")

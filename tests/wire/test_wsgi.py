@@ -266,7 +266,7 @@ def validated(request, serve):
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 @pytest.mark.parametrize("path", ["/", "/write", "/%E2%82%AC%00", "/?201+Created", "/?204+No+Content", "/?304+Not+Modified"])
-def test_row81_validator(validated, method, path, version):
+def test_wsgiref_validator_finds_nothing(validated, method, path, version):
     """No AssertionError, which would be a 500; the log is looked at when the server stops."""
     bodies = [None] if method in ("GET", "HEAD", "OPTIONS", "DELETE") else [b"", b"one\ntwo\n\nthree", b"x" * 200000]
     for body in bodies:
