@@ -2,19 +2,23 @@
 noinst_LIBRARIES += libtine_common.a
 libtine_common_a_SOURCES = \
 	common/heritage.h \
-	common/likely.h common/span.h common/utf8.h \
+	common/likely.h \
+	common/span.h \
+	common/utf8.h \
+	common/ipc_msgs.def \
+	common/score_figures.def \
 	common/buf.h common/buf.c \
 	common/clock.h common/clock.c \
-	common/fatal.h common/fatal.c \
 	common/fdutil.h common/fdutil.c \
-	common/ipc.h common/ipc_msgs.def common/ipc.c \
-	common/json_out.h common/json_out.c \
+	common/trusted.h common/trusted.c \
 	common/log.h common/log.c \
+	common/fatal.h common/fatal.c \
+	common/ipc.h common/ipc.c \
+	common/json_out.h common/json_out.c \
 	common/proctitle.h common/proctitle.c \
 	common/histogram.h common/histogram.c \
-	common/scoreboard.h common/score_figures.def common/scoreboard.c \
+	common/scoreboard.h common/scoreboard.c \
 	common/tickets.h common/tickets.c \
-	common/trusted.h common/trusted.c \
 	common/vault.h common/vault.c
 
 check_PROGRAMS += tests/unit/test_common

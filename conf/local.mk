@@ -2,15 +2,25 @@
 noinst_LIBRARIES += libtine_conf.a
 libtine_conf_a_CPPFLAGS = $(AM_CPPFLAGS) $(INIH_CFLAGS)
 libtine_conf_a_SOURCES = \
-	conf/conf.h conf/conf_keys.def \
-	conf/conf_cli.h conf/conf_cli.c \
-	conf/conf_load.h conf/conf_loaded.h conf/conf_load.c \
-	conf/conf_env.c conf/conf_apply.c conf/conf_check.c conf/conf_dump.c conf/conf_reload.c \
+	conf/conf.h \
+	conf/conf_keys.def \
+	conf/conf_loaded.h \
+	conf/conf_pool.h conf/conf_pool.c \
 	conf/conf_settings.h conf/conf_settings.c \
-	conf/conf_types.h conf/conf_types.c conf/conf_number.h conf/conf_number.c \
-	conf/conf_addr.h conf/conf_addr.c conf/log_format.h conf/log_format.c conf/log_dest.h conf/log_dest.c \
-	conf/conf_table.h conf/conf_table.c conf/conf_suggest.h conf/conf_suggest.c \
-	conf/conf_pool.h conf/conf_pool.c
+	conf/conf_suggest.h conf/conf_suggest.c \
+	conf/conf_cli.h conf/conf_cli.c \
+	conf/conf_table.h conf/conf_table.c \
+	conf/conf_env.c \
+	conf/conf_number.h conf/conf_number.c \
+	conf/conf_addr.h conf/conf_addr.c \
+	conf/log_format.h conf/log_format.c \
+	conf/conf_types.h conf/conf_types.c \
+	conf/conf_apply.c \
+	conf/log_dest.h conf/log_dest.c \
+	conf/conf_check.c \
+	conf/conf_load.h conf/conf_load.c \
+	conf/conf_dump.c \
+	conf/conf_reload.c
 
 # What people read about the keys is made from the rows that the loader uses.
 noinst_PROGRAMS += conf/keydoc

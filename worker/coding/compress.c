@@ -11,10 +11,6 @@
 #include "worker/coding/compress_types.h"
 #include "worker/http/req.h"
 
-/* All contexts of a worker together: streams that never end hold theirs as long as they live. Beyond it answers go out as
- * they are. */
-#define CONTEXTS_MOST (64u << 20)
-
 static const struct resp_filter_ops compress_filter_ops;
 
 /* --- life --- */
@@ -65,38 +61,6 @@ void compressor_free(struct compressor *z)
             choice->codec->close(choice->idle[--choice->n_idle]);
     }
     free(z);
-}
-
-/* --- contexts --- */
-
-bool compress_take_context(struct encoding *e)
-{
-    struct compressor *z = e->z;
-    struct compress_choice *choice = e->choice;
-    const struct codec *codec = choice->codec;
-    if (z->in_use + codec->memory > CONTEXTS_MOST)
-        return false;
-    int level = z->conf->compress_level ? (int)z->conf->compress_level : codec->usual_level;
-    e->context = choice->n_idle ? choice->idle[--choice->n_idle] : codec->open(level);
-    if (!e->context)
-        return false;
-    z->in_use += codec->memory;
-    return true;
-}
-
-void compress_give_context(struct encoding *e)
-{
-    struct compress_choice *choice = e->choice;
-    const struct codec *codec = choice->codec;
-    void *context = e->context;
-    if (!context)
-        return;
-    e->context = NULL;
-    e->z->in_use -= codec->memory;
-    if (codec->again && choice->n_idle < COMPRESS_POOL && codec->again(context))
-        choice->idle[choice->n_idle++] = context;
-    else
-        codec->close(context);
 }
 
 /* --- the choice --- */

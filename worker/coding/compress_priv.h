@@ -81,8 +81,7 @@ static inline struct encoding *encoding_of(const struct req *r)
     return (struct encoding *)r->filtered;
 }
 
-/* compress.c */
-/* False: it cannot be had now. */
+/* compress_pool.c. False: there is no memory for a context now. */
 bool compress_take_context(struct encoding *e);
 void compress_give_context(struct encoding *e);
 

@@ -11,8 +11,8 @@ libtine_net_a_SOURCES = \
 	worker/net/proxy_protocol.h worker/net/proxy_protocol.c \
 	worker/net/share.h worker/net/share.c \
 	worker/net/tcp.c \
-	worker/net/accept.h worker/net/accept.c \
 	worker/net/conn_out.c \
-	worker/net/proxy_step.h worker/net/proxy_step.c \
 	worker/net/conn.h worker/net/conn.c \
-	worker/net/conn_in.c
+	worker/net/conn_in.c \
+	worker/net/accept.h worker/net/accept.c \
+	worker/net/proxy_step.h worker/net/proxy_step.c

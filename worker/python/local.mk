@@ -3,19 +3,28 @@ noinst_LIBRARIES += libtine_python.a
 libtine_python_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS) \
 	-DTINE_PYTHON_PREFIX='"$(PYTHON_EXEC_PREFIX)"'
 libtine_python_a_SOURCES = \
-	worker/python/interp.h worker/python/interp.c \
-	worker/python/pystate.h worker/python/pystate.c \
-	worker/python/pyerr.h worker/python/pyerr.c \
-	worker/python/stacks.h worker/python/stacks.c \
+	worker/python/loop_internal.h \
+	worker/python/task_internal.h \
 	worker/python/step_watch.h worker/python/step_watch.c \
-	worker/python/loop.h worker/python/loop.c \
-	worker/python/loop_internal.h worker/python/loop_type.c worker/python/loop_turn.c worker/python/loop_hide.c \
+	worker/python/pyerr.h worker/python/pyerr.c \
+	worker/python/loop_hide.c \
+	worker/python/loop_turn.c \
 	worker/python/loop_handle.h worker/python/loop_handle.c \
-	worker/python/loop_timer.c worker/python/loop_fd.c worker/python/loop_wake.c \
-	worker/python/task.h \
-	worker/python/awaitable.h worker/python/awaitable.c worker/python/coro.h worker/python/coro.c \
-	worker/python/task_internal.h worker/python/task.c worker/python/task_lazy.c worker/python/task_proxy.c \
-	worker/python/task_drive.c worker/python/task_current.c
+	worker/python/loop_timer.c \
+	worker/python/loop_wake.c \
+	worker/python/pystate.h worker/python/pystate.c \
+	worker/python/loop.h worker/python/loop.c \
+	worker/python/loop_type.c \
+	worker/python/loop_fd.c \
+	worker/python/interp.h worker/python/interp.c \
+	worker/python/stacks.h worker/python/stacks.c \
+	worker/python/coro.h worker/python/coro.c \
+	worker/python/awaitable.h worker/python/awaitable.c \
+	worker/python/task.h worker/python/task.c \
+	worker/python/task_lazy.c \
+	worker/python/task_proxy.c \
+	worker/python/task_drive.c \
+	worker/python/task_current.c
 
 # The Python halves, as C strings.
 python_embedded = worker/python/interp_py.h worker/python/loop_py.h
