@@ -122,9 +122,9 @@ fault_ldflags = -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wra
 	-Wl,--wrap=socketpair -Wl,--wrap=pipe2 -Wl,--wrap=eventfd -Wl,--wrap=timerfd_create -Wl,--wrap=open
 endif
 
-# Which lines were run: tests/coverage
+# Which lines were run: .ci/tools/coverage.py
 if COVERAGE
-coverage_sources = tests/coverage/exit.c
+coverage_sources = .ci/tools/coverage_exit.c
 coverage_ldflags = -Wl,--wrap=_exit
 endif
 

@@ -26,9 +26,11 @@ def committed():
     try:
         listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], check=True, stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL).stdout
-        return sorted(ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file())
+        found = sorted(ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file())
+        if found:
+            return found
     except (FileNotFoundError, subprocess.CalledProcessError):
-        pass  # a released archive has no repository, and a machine need not have git
+        pass  # a machine need not have git; a released archive has no repository, or is in a folder that it ignores
     return sorted(path for top in ("common", "conf", "master", "worker", "tests", "man") for path in (ROOT / top).rglob("*")
                   if path.is_file() and "__pycache__" not in path.parts)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* exit.c: workers, and what the master forks besides, end by _exit(), which keeps no counters. Linked by
+/* coverage_exit.c: workers, and what the master forks besides, end by _exit(), which keeps no counters. Linked by
  * `configure --enable-coverage` alone, in front of _exit() by the linker's --wrap: writes them first. What a signal kills
  * is not counted.
  */
