@@ -92,6 +92,12 @@ FENCES = [
                              r"worker/coding/(\w+\.c|compress_priv\.h)", r"worker/wsgi/wsgi_pool\.c", r"worker/app/mount\.c"]),
 ]
 
+# Headers of one room, and who may include them besides.
+PRIVATE = re.compile(r"_(?:priv|internal|state)\.h$")
+PRIVATE_EXCEPTIONS = {
+    ("tests/fuzz/fuzz_h2_session.c", "worker/http2/h2_priv.h"): "looks at what a session holds after each piece",
+}
+
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
 
@@ -132,6 +138,15 @@ def faults_of(name, text):
         yield f"includes {first} before its own header"
 
 
+def private_faults():
+    """Headers that the files of a room share are included by nothing else, the tests' C included."""
+    tests = ((path.relative_to(ROOT).as_posix(), path.read_text()) for path in sorted((ROOT / "tests").rglob("*.[ch]")))
+    for name, text in (*sources(), *tests):
+        for bracket, header in INCLUDE.findall(text):
+            if PRIVATE.search(header) and folder_of(header) != folder_of(name) and (name, header) not in PRIVATE_EXCEPTIONS:
+                yield name, f'includes "{header}", which is private to {folder_of(header)}'
+
+
 def fork_faults(texts):
     """Only worker and master code may name each other's side, and only through the meeting place."""
     for name, text in texts.items():
@@ -147,8 +162,8 @@ def fork_faults(texts):
 def main():
     texts = dict(sources())
     faults = {name: list(faults_of(name, text)) for name, text in texts.items()}
-    for name, fault in fork_faults(texts):
-        faults[name].append(fault)
+    for name, fault in (*fork_faults(texts), *private_faults()):
+        faults.setdefault(name, []).append(fault)
     for name, found in faults.items():
         for fault in found:
             print(f"{name}: {fault}")
