@@ -12,7 +12,8 @@ UNIT_TESTS += $(rig_tests)
 rig_sources = tests/unit/rig.c tests/unit/rig.h tests/unit/unit.h
 rig_cppflags = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) -DTESTS_DIR='"$(abs_srcdir)/tests"'
 rig_libs = $(http_libs) $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS) $(COMPRESS_LIBS)
-tests_unit_test_h1_split_SOURCES = tests/unit/test_h1_split.c tests/unit/corpus.c tests/unit/corpus.h $(rig_sources)
+asked_sources = tests/unit/asked.c tests/unit/asked.h $(rig_sources)
+tests_unit_test_h1_split_SOURCES = tests/unit/test_h1_split.c tests/unit/corpus.c tests/unit/corpus.h $(asked_sources)
 tests_unit_test_h1_split_CPPFLAGS = $(rig_cppflags)
 tests_unit_test_h1_split_LDADD = $(rig_libs)
 scripted_sources = tests/unit/scripted.c tests/unit/scripted.h $(rig_sources)
