@@ -153,6 +153,8 @@ def main():
     options.add_argument("--build", type=Path, default=Path.cwd(), help="where the archive is left (default: here)")
     options.add_argument("--rehearse", action="store_true", help="the version may be unreleased")
     arguments = options.parse_args()
+    if not (TOP / ".git").exists():
+        sys.exit("a release is made from the repository; this is no clone of it")
     checks = [(check, arguments.rehearse) for check in (version_agrees, news_is_in_order, pages_agree, nothing_is_uncommitted,
                                                         the_tag_is_free)]
     failed = 0
