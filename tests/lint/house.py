@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tests that THE HOUSE in tine-internals(7) says what arrows.py knows: the rooms, what each may include, and the fences.
+"""Tests that tine-internals(7) tells of the tree as it is.
 
-`house.py --write` puts it there: the page holds, between two comments, exactly what this makes of MAY_INCLUDE and FENCES.
+THE HOUSE says what arrows.py knows: the rooms, what each may include, and the fences. `house.py --write` puts it there: the page
+holds, between two comments, exactly what this makes of MAY_INCLUDE and FENCES. SEAMS names each table of functions that a header
+declares. Files that the page names exist.
 """
 
 import difflib
@@ -17,6 +19,7 @@ import arrows
 PAGE = Path(__file__).resolve().parents[2] / "man" / "tine-internals.7"
 BEGIN = r'.\" Made from tests/lint/arrows.py by tests/lint/house.py --write:'
 END = r'.\" Made until here.'
+SEAM = re.compile(r"^struct (\w+_(?:ops|events)|orders|reload_part) \{", re.M)
 WIDTH = 66  # of a literal line, which man(1) indents by 11 and more
 
 
@@ -57,6 +60,30 @@ def made():
             "Headers of other projects, and who may include them:", *fences(), END]
 
 
+def seams():
+    """Names of the structs by which a room calls what it does not know."""
+    for name, text in arrows.sources():
+        if name.endswith(".h"):
+            yield from SEAM.findall(text)
+
+
+def unnamed_seams(text):
+    section = text.partition(".Sh SEAMS\n")[2].partition("\n.Sh ")[0]
+    named = set(re.findall(r"\w+", " ".join(line for line in section.split("\n") if line.startswith(".It Vt "))))
+    return [f"SEAMS does not name struct {name}" for name in sorted({*seams()} - named)]
+
+
+def missing_files(text):
+    """Paths of the page that are no files, neither as they are nor in worker/ or master/, with or without a suffix."""
+    places = [arrows.ROOT / side / "." for side in ("", "worker", "master")]
+    for line in text.partition(BEGIN)[0].split("\n") + text.partition(END)[2].split("\n"):
+        for name in line.partition("Pa ")[2].split() if re.match(r"\.(?:It |Pq )?(?:[\w -]*: )?Pa |\.Pq .* Pa ", line) else ():
+            name = name.strip("().,")
+            if "/" in name.strip("/") and not name.startswith("/") and not any(
+                    any(place.glob(name + suffix)) for place in places for suffix in ("", ".c", ".h")):
+                yield f"names {name}, which is not there"
+
+
 def main():
     text = PAGE.read_text()
     lines = text.split("\n")
@@ -71,8 +98,12 @@ def main():
     wrong = list(difflib.unified_diff(lines[begin:end + 1], made(), "tine-internals(7)", "tests/lint/arrows.py", lineterm="", n=0))
     if wrong:
         print("\n".join(wrong) + "\nwrite the page anew: tests/lint/house.py --write")
-    print(f"{0 if wrong else rows} passed, {1 if wrong else 0} failed")
-    return 1 if wrong else 0
+    others = [*unnamed_seams(text), *missing_files(text)]
+    for fault in others:
+        print(f"{PAGE.name}: {fault}")
+    failed = bool(wrong) + len(others)
+    print(f"{0 if wrong else rows} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

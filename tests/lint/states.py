@@ -4,7 +4,7 @@
 
 Reads text only: an assignment to a member called state, stage or phase, inside a function that is no setter, is a fault unless EXCUSED
 names the function. What an initialiser gives a new object is no step. EXCUSED may only shrink: a line that no longer applies is a
-fault, too.
+fault, too; `states.py --shrink` removes such lines.
 """
 
 import re
@@ -131,6 +131,13 @@ def assignments(text):
             yield number, function, match[1]
 
 
+def shrink(stale):
+    """Removes these lines of EXCUSED from this file."""
+    here = Path(__file__)
+    gone = {f'    ("{name}", "{function}"),' for name, function in stale}
+    here.write_text("".join(line for line in here.read_text().splitlines(keepends=True) if line.rstrip("\n") not in gone))
+
+
 def main():
     stale, faults, passed = set(EXCUSED), [], 0
     for top in ("common", "conf", "master", "worker"):
@@ -145,6 +152,9 @@ def main():
                 faults.append(f"{name}:{line}: {function}() assigns {what}: that is for its setter (set_state)")
                 bad = True
             passed += not bad
+    if "--shrink" in sys.argv[1:]:
+        shrink(stale)
+        stale = set()
     faults += [f"{name}: {function}() assigns no state any more: remove it from EXCUSED" for name, function in sorted(stale)]
     for fault in faults:
         print(fault)

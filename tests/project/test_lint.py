@@ -62,11 +62,17 @@ def test_a_state_assigned_outside_of_its_setter_fails(monkeypatch, tree, capsys)
     states = load("states", monkeypatch)
     monkeypatch.setattr(states, "ROOT", tree({"master/a.c": "void go(struct a *a)\n{\n    a->state = A_GONE;\n}\n"}))
     monkeypatch.setattr(states, "EXCUSED", {})
+    monkeypatch.setattr("sys.argv", ["states.py"])
     assert states.main() == 1 and "master/a.c:3: go() assigns a->state" in capsys.readouterr().out
     monkeypatch.setattr(states, "EXCUSED", {("master/a.c", "go")})
     assert states.main() == 0
     monkeypatch.setattr(states, "EXCUSED", {("master/a.c", "go"), ("master/a.c", "other")})
     assert states.main() == 1 and "other() assigns no state any more" in capsys.readouterr().out
+    copy = states.ROOT / "states.py"
+    copy.write_text('EXCUSED = {\n    ("master/a.c", "go"),\n    ("master/a.c", "other"),\n}\n')
+    monkeypatch.setattr(states, "__file__", str(copy))
+    monkeypatch.setattr("sys.argv", ["states.py", "--shrink"])
+    assert states.main() == 0 and copy.read_text() == 'EXCUSED = {\n    ("master/a.c", "go"),\n}\n'
 
 
 def test_a_private_header_stays_in_its_room(monkeypatch, tree):
@@ -88,7 +94,8 @@ def test_a_page_that_does_not_show_the_house_fails(monkeypatch, tmp_path):
     page = tmp_path / "page.7"
     monkeypatch.setattr(house, "PAGE", page)
     monkeypatch.setattr("sys.argv", ["house.py"])
-    page.write_text("\n".join([".Sh THE HOUSE", *house.made(), ".Sh MORE", ""]))
+    seams = [f".It Vt {name}" for name in house.seams()]
+    page.write_text("\n".join([".Sh THE HOUSE", *house.made(), ".Sh SEAMS", *seams, ".Sh MORE", ""]))
     assert house.main() == 0
     page.write_text(page.read_text().replace("conf            common\n", "conf            common worker\n"))
     assert house.main() == 1
@@ -98,3 +105,12 @@ def test_a_page_that_does_not_show_the_house_fails(monkeypatch, tmp_path):
     assert house.main() == 0 and page.read_text().endswith(".Sh MORE\n")
     page.write_text("no marks\n")
     assert house.main() == 1
+
+
+def test_a_seam_or_a_file_that_the_page_has_wrong_fails(monkeypatch):
+    house = load("house", monkeypatch)
+    monkeypatch.setattr(house, "seams", lambda: ["some_ops", "some_events"])
+    assert house.unnamed_seams(".Sh SEAMS\n.It Vt some_ops , other_ops\n.Sh MORE\n.It Vt some_events\n") == \
+        ["SEAMS does not name struct some_events"]
+    page = ".Pa worker/net\n.Pq Pa http/resp , http/no_such_file .\n.It Pa tests/unit\n.Pa http2/h2_*.c ,\n.Pa /proc/self/fdinfo\n"
+    assert [*house.missing_files(page)] == ["names http/no_such_file, which is not there"]
