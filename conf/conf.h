@@ -25,6 +25,7 @@ enum conf_loop {
 enum conf_interpreter { CONF_INTERPRETER_AUTO, CONF_INTERPRETER_SUB, CONF_INTERPRETER_MAIN };
 enum conf_lifespan { CONF_LIFESPAN_AUTO, CONF_LIFESPAN_ON, CONF_LIFESPAN_OFF };
 enum conf_ws_engine { CONF_WS_ENGINE_AUTO, CONF_WS_ENGINE_LIBWEBSOCKETS, CONF_WS_ENGINE_WSLAY };
+enum conf_forwarded { CONF_FORWARDED_X, CONF_FORWARDED_X_FOR, CONF_FORWARDED_RFC7239, CONF_FORWARDED_NONE };
 enum conf_cert_reqs { CONF_CERT_REQS_NONE, CONF_CERT_REQS_OPTIONAL, CONF_CERT_REQS_REQUIRED };
 enum conf_tls_version { CONF_TLS_VERSION_1_2, CONF_TLS_VERSION_1_3 };
 
@@ -85,6 +86,7 @@ struct conf_nets {
 #define CONF_CTYPE_INTERPRETER enum conf_interpreter
 #define CONF_CTYPE_LIFESPAN enum conf_lifespan
 #define CONF_CTYPE_WS_ENGINE enum conf_ws_engine
+#define CONF_CTYPE_FORWARDED enum conf_forwarded
 #define CONF_CTYPE_CERT_REQS enum conf_cert_reqs
 #define CONF_CTYPE_TLS_VERSION enum conf_tls_version
 

@@ -24,6 +24,7 @@ static const char *const loops[] = { "tine", "asyncio", "uvloop", "trio", "curio
 static const char *const interpreters[] = { "auto", "sub", "main", NULL };
 static const char *const lifespans[] = { "auto", "on", "off", NULL };
 static const char *const ws_engines[] = { "auto", "libwebsockets", "wslay", NULL };
+static const char *const forwarded_families[] = { "x-forwarded", "x-forwarded-for", "forwarded", "none", NULL };
 static const char *const cert_reqs[] = { "none", "optional", "required", NULL };
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 
@@ -53,6 +54,8 @@ static const struct {
     [CONF_TYPE_INTERPRETER] = { "auto, sub or main", interpreters, sizeof(enum conf_interpreter) },
     [CONF_TYPE_LIFESPAN] = { "auto, on or off", lifespans, sizeof(enum conf_lifespan) },
     [CONF_TYPE_WS_ENGINE] = { "auto, libwebsockets or wslay", ws_engines, sizeof(enum conf_ws_engine) },
+    [CONF_TYPE_FORWARDED] = { "x-forwarded, x-forwarded-for, forwarded or none", forwarded_families,
+                              sizeof(enum conf_forwarded) },
     [CONF_TYPE_CERT_REQS] = { "none, optional or required", cert_reqs, sizeof(enum conf_cert_reqs) },
     [CONF_TYPE_TLS_VERSION] = { "1.2 or 1.3", tls_versions, sizeof(enum conf_tls_version) },
 };

@@ -17,6 +17,15 @@ static struct conf_net trusted_nets[] = {
 };
 static const struct conf_nets trusted = { .v = trusted_nets, .n = 2 };
 
+/* What the tests that follow believe. */
+static enum conf_forwarded family = CONF_FORWARDED_X;
+static bool host_too = true;
+
+static struct conf_http believing(const struct conf_nets *nets)
+{
+    return (struct conf_http){ .forwarded_allow_ips = *nets, .forwarded_family = family, .forwarded_host = host_too };
+}
+
 static void apply(struct req *r, const char *fields, const struct conf_nets *nets, const char *peer)
 {
     char text[8000];
@@ -26,7 +35,8 @@ static void apply(struct req *r, const char *fields, const struct conf_nets *net
     head_make(r, text);
     r->client = &peer_end;
     r->server = &server_end;
-    forwarded_apply(r, nets, (struct sockaddr *)&sa);
+    struct conf_http conf = believing(nets);
+    forwarded_apply(r, &conf, (struct sockaddr *)&sa);
 }
 
 /* client: "host port"; NULL = unchanged. */
@@ -62,7 +72,8 @@ static void test_unix(void)
     struct conf_nets nets = { .unix_ = true };
     struct sockaddr sa = { .sa_family = AF_UNIX };
     head_make(&r, "GET / HTTP/1.1\r\nHost: old\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n");
-    forwarded_apply(&r, &nets, &sa);
+    struct conf_http conf = believing(&nets);
+    forwarded_apply(&r, &conf, &sa);
     CHECK(r.client && strcmp(r.client->host, "1.2.3.4") == 0);
     head_free(&r);
 }
@@ -147,8 +158,64 @@ static void test_x_port(void)
     head_free(&r);
 }
 
+static void prefix_is(const char *value, const char *want)
+{
+    struct req r;
+    char text[400];
+    snprintf(text, sizeof(text), "X-Forwarded-Prefix: %s\r\n", value);
+    apply(&r, text, &trusted, "10.0.0.1");
+    CHECK_MSG(span_eq(req_span(&r, r.prefix), span_of(want)), "%s", value);
+    head_free(&r);
+}
+
+static void test_x_prefix(void)
+{
+    prefix_is("/a", "/a");
+    prefix_is("/a/b.c/", "/a/b.c");
+    prefix_is("/b, /a", "/a");
+    prefix_is("/..a/...", "/..a/...");
+    static const char *const bad[] = { "",     "/",    "a",    "//",      "//a",      "/a//b",   "/a//", "/.", "/..",
+                                       "/a/.", "/./a", "/a/..", "/a?b",    "/a#b",     "/a%2fb", "/a b",
+                                       "/a\\b", "/\xe9", "http://a/b" };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        prefix_is(bad[i], "");
+}
+
+/* Every field at once: what counts is what the family names, and hosts only where they are asked for. */
+static void believes(enum conf_forwarded which, bool hosts, const char *client, bool https, const char *host)
+{
+    family = which;
+    host_too = hosts;
+    expect("X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: x\r\nX-Forwarded-Ssl: on\r\n"
+           "Forwarded: for=2.2.2.2;proto=https;host=f\r\n",
+           client, https, host);
+    expect("Forwarded: for=2.2.2.2;proto=https;host=f\r\nX-Forwarded-Host: x\r\nX-Forwarded-Proto: https\r\n"
+           "X-Forwarded-For: 1.1.1.1\r\n",
+           client, https, host);
+    struct req r;
+    apply(&r, "X-Forwarded-Port: 1\r\nX-Forwarded-Prefix: /p\r\n", &trusted, "10.0.0.1");
+    bool counts = hosts && (which == CONF_FORWARDED_X || which == CONF_FORWARDED_X_FOR);
+    CHECK((r.server->port == 1) == counts && (r.prefix.n > 0) == counts && (r.own_client != NULL) == counts);
+    head_free(&r);
+    family = CONF_FORWARDED_X;
+    host_too = true;
+}
+
+static void test_families(void)
+{
+    believes(CONF_FORWARDED_X, false, "1.1.1.1 0", true, NULL);
+    believes(CONF_FORWARDED_X, true, "1.1.1.1 0", true, "x");
+    believes(CONF_FORWARDED_X_FOR, false, "1.1.1.1 0", false, NULL);
+    believes(CONF_FORWARDED_X_FOR, true, "1.1.1.1 0", false, "x");
+    believes(CONF_FORWARDED_RFC7239, false, "2.2.2.2 0", true, NULL);
+    believes(CONF_FORWARDED_RFC7239, true, "2.2.2.2 0", true, "f");
+    believes(CONF_FORWARDED_NONE, false, NULL, false, NULL);
+    believes(CONF_FORWARDED_NONE, true, NULL, false, NULL);
+}
+
 static void test_forwarded(void)
 {
+    family = CONF_FORWARDED_RFC7239;
     expect("Forwarded: for=1.2.3.4;proto=https;host=new\r\n", "1.2.3.4 0", true, "new");
     expect("Forwarded: For=\"1.2.3.4:567\" ; PROTO=HTTPS\r\n", "1.2.3.4 567", true, NULL);
     expect("Forwarded: for=\"[fe80::1]\"\r\n", "fe80::1 0", false, NULL);
@@ -165,9 +232,6 @@ static void test_forwarded(void)
     expect("Forwarded: host=\"new:80\"\r\n", NULL, false, "new:80");
     expect("Forwarded: ,, for=1.2.3.4;; ,\r\n", "1.2.3.4 0", false, NULL);
     expect("Forwarded: ext=\"a,b;for=6.6.6.6\";for=1.2.3.4\r\n", "1.2.3.4 0", false, NULL);
-    /* Forwarded wins */
-    expect("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=1.2.3.4\r\n", "1.2.3.4 0", false,
-           NULL);
 }
 
 static void test_malformed(void)
@@ -208,6 +272,7 @@ static void test_hops(void)
     text[strlen(text) - 2] = '\0';
     strcat(text, ",for=10.0.0.4\r\n");
     expect(text, "10.0.0.3 0", false, NULL);
+    family = CONF_FORWARDED_X;
     strcpy(text, "X-Forwarded-For: 1.1.1.1\r\n");
     for (int i = 0; i < 64; i++)
         strcat(text, "X-Forwarded-For: 10.0.0.3\r\n");
@@ -221,6 +286,8 @@ int main(void)
     test_x_for();
     test_x_proto_host();
     test_x_port();
+    test_x_prefix();
+    test_families();
     test_forwarded();
     test_malformed();
     test_hops();

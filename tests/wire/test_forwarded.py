@@ -15,16 +15,24 @@ def host_of(scope):
     return [v for k, v in scope["headers"] if k == "host"]
 
 
+def family_of(headers):
+    """What the first field is of."""
+    return "forwarded" if headers and headers[0].startswith("Forwarded:") else "x-forwarded"
+
+
 @pytest.fixture
 def server(serve):
-    """Believes the default: 127.0.0.1 and ::1."""
+    """Believes the default: X-Forwarded-For and -Proto from 127.0.0.1 and ::1."""
     return serve("scope")
 
 
 @pytest.fixture
-def chain(serve):
-    """Believes further proxies, too."""
-    return serve("scope", {"http": {"forwarded_allow_ips": "127.0.0.1, 10.0.0.0/8, 2001:db8:1::/48"}})
+def believing(serve):
+    """believing(headers): a server that believes the family of these, and their hosts."""
+    return lambda headers, **more: serve("scope", {"http": {"forwarded_family": family_of(headers), "forwarded_host": True, **more}})
+
+
+CHAIN = "127.0.0.1, 10.0.0.0/8, 2001:db8:1::/48"
 
 
 @pytest.mark.parametrize("headers, client", [
@@ -37,8 +45,8 @@ def chain(serve):
     (["Forwarded: for=6.6.6.6, for=192.0.2.1"], "192.0.2.1"), (["Forwarded: by=10.0.0.1;for=192.0.2.1;proto=http"], "192.0.2.1"),
     (["Forwarded: for=6.6.6.6", "Forwarded: for=192.0.2.1"], "192.0.2.1"),
     (["Forwarded: for=192.0.2.1", "X-Forwarded-For: 6.6.6.6"], "192.0.2.1")])
-def test_client_from_a_trusted_peer(server, headers, client):
-    scope, _ = ask(server, headers)
+def test_client_from_a_trusted_peer(believing, headers, client):
+    scope, _ = ask(believing(headers), headers)
     assert scope["client"][0] == client and isinstance(scope["client"][1], int)
 
 
@@ -50,8 +58,8 @@ def test_client_from_a_trusted_peer(server, headers, client):
     (["X-Forwarded-For: 10.0.0.5, 10.0.0.6"], "10.0.0.5"),
     (["X-Forwarded-For: 11.0.0.5, 10.255.255.255"], "11.0.0.5"),
     (["Forwarded: for=6.6.6.6, for=192.0.2.1, for=10.1.2.3"], "192.0.2.1")])
-def test_client_is_the_right_most_untrusted_hop(chain, headers, client):
-    scope, _ = ask(chain, headers)
+def test_client_is_the_right_most_untrusted_hop(believing, headers, client):
+    scope, _ = ask(believing(headers, forwarded_allow_ips=CHAIN), headers)
     assert scope["client"][0] == client
 
 
@@ -65,8 +73,8 @@ def test_all_peers_trusted(serve):
     (["X-Forwarded-Proto: https"], "https"), (["X-Forwarded-Proto: HTTPS"], "https"), (["X-Forwarded-Proto: http"], "http"),
     (["Forwarded: proto=https;for=192.0.2.1"], "https"), (["Forwarded: for=192.0.2.1;Proto=\"https\""], "https"),
     (["X-Forwarded-Proto: gopher"], "http"), (["X-Forwarded-Proto: https://"], "http"), (["X-Forwarded-Proto:"], "http")])
-def test_scheme_from_a_trusted_peer(server, headers, scheme):
-    scope, _ = ask(server, headers)
+def test_scheme_from_a_trusted_peer(believing, headers, scheme):
+    scope, _ = ask(believing(headers), headers)
     assert scope["scheme"] == scheme
 
 
@@ -74,8 +82,8 @@ def test_scheme_from_a_trusted_peer(server, headers, scheme):
                                            (["X-Forwarded-Host: example.com:8443"], "example.com:8443"),
                                            (["Forwarded: for=192.0.2.1;host=example.com"], "example.com"),
                                            (["Forwarded: for=192.0.2.1;host=\"example.com:8443\""], "example.com:8443")])
-def test_host_from_a_trusted_peer(server, headers, host):
-    scope, _ = ask(server, headers)
+def test_host_from_a_trusted_peer(believing, headers, host):
+    scope, _ = ask(believing(headers), headers)
     assert host_of(scope) == [host]
 
 
@@ -106,14 +114,14 @@ def test_forwarded_fields_stay_visible(server):
     "X-Forwarded-For: nonsense", "X-Forwarded-For:", "X-Forwarded-For: ,", "X-Forwarded-For: 1.2.3", "X-Forwarded-For: 999.1.1.1",
     "X-Forwarded-For: [::1", "X-Forwarded-For: 1.2.3.4:99999999", "Forwarded: for=", "Forwarded: for", "Forwarded: =x",
     "Forwarded: for=\"unclosed", "Forwarded: for=unknown", "Forwarded: for=_hidden", "Forwarded:", "Forwarded: ;;", "Forwarded: ,,"])
-def test_malformed_values_are_ignored(server, header):
-    scope, name = ask(server, [header])
+def test_malformed_values_are_ignored(believing, header):
+    scope, name = ask(believing([header]), [header])
     assert scope["client"] == list(name)
 
 
 @pytest.mark.parametrize("host", ["a b", "a/b", "user@a", "a\"b", ""])
-def test_forwarded_host_must_be_a_host(server, host):
-    scope, _ = ask(server, [f"X-Forwarded-Host: {host}"])
+def test_forwarded_host_must_be_a_host(believing, host):
+    scope, _ = ask(believing([]), [f"X-Forwarded-Host: {host}"])
     assert host_of(scope) == ["test"]
 
 

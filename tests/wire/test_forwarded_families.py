@@ -135,7 +135,7 @@ def test_malformed_fields_that_are_not_believed_do_not_matter(serve):
         server = serve("scope", {"http": http})
         junk = [f"{name}: {value}" for name in CLAIMS if not claim.lower().startswith(name + ":")
                 for value in ("", ",", "\"", "for=\"", "x" * 300, "off")]
-        scope = server.get("/show", headers=[*junk, claim, *junk]).json()
+        scope = server.get("/show", headers=[*junk, claim]).json()
         assert scope["client"][0] == client
 
 

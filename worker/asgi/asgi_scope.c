@@ -246,12 +246,32 @@ static PyObject *prefixed(PyObject *prefix, PyObject *rest)
     return whole;
 }
 
+static int set_paths(struct asgi *asgi, PyObject *scope, struct span path, PyObject *root, PyObject *root_bytes)
+{
+    const struct asgi_names *n = &asgi->names;
+    return set_new(scope, n->path, prefixed(root, decode_path(path))) < 0
+               ? -1
+               : set_new(scope, n->raw_path, prefixed(root_bytes, bytes_of(path)));
+}
+
+/* The prefix that a proxy has said counts in the place of app.root_path. */
+static int set_paths_below(struct asgi *asgi, PyObject *scope, const struct req *r)
+{
+    struct span prefix = req_span(r, r->prefix);
+    PyObject *text = decode_path(prefix), *bytes = bytes_of(prefix);
+    int failed = !text || !bytes || set_paths(asgi, scope, req_span(r, r->path), text, bytes) < 0 ||
+                 set_new(scope, asgi->names.root_path, PyUnicode_FromFormat("%U%s", text, asgi->env.prefix)) < 0;
+    Py_XDECREF(text);
+    Py_XDECREF(bytes);
+    return failed ? -1 : 0;
+}
+
 static int set_target(struct asgi *asgi, PyObject *scope, const struct req *r)
 {
     const struct asgi_names *n = &asgi->names;
-    struct span path = req_span(r, r->path);
-    if (set_new(scope, n->path, prefixed(asgi->root_path, decode_path(path))) < 0 ||
-        set_new(scope, n->raw_path, prefixed(asgi->root_path_bytes, bytes_of(path))) < 0)
+    int failed = r->prefix.n ? set_paths_below(asgi, scope, r)
+                             : set_paths(asgi, scope, req_span(r, r->path), asgi->root_path, asgi->root_path_bytes);
+    if (failed)
         return -1;
     return r->query.n ? set_new(scope, n->query_string, bytes_of(req_span(r, r->query))) : 0;
 }

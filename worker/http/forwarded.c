@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* forwarded.c: see forwarded.h. Reads fields that anybody can write: trust is decided before each step, from the
- * address of whoever wrote the value, never from the value itself.
+/* forwarded.c: see forwarded.h. Reads fields that any client can write: a field that the configuration does not name is
+ * not looked at, and trust is decided before each step from the address of whoever wrote the value, never from the value
+ * itself.
  */
 #include "worker/http/forwarded.h"
 
@@ -280,49 +281,24 @@ static struct span element_at(const struct req *r, enum known_field which, size_
     return (struct span){ NULL, 0 };
 }
 
-static void walk_x_forwarded(struct req *r, struct walk *w)
+/* A list that each hop adds to is as long as that of the addresses, and then read at the place where the walk ended; any
+ * other was written by the peer: its right-most element counts. */
+static struct span beside_for(const struct req *r, enum known_field which, const struct walk *w)
+{
+    size_t hops = w->hops ? w->hops - 1 : 0;
+    bool same = count_elements(r, which) == count_elements(r, FIELD_X_FORWARDED_FOR);
+    return element_at(r, which, same ? hops : 0);
+}
+
+static void walk_x_forwarded_for(struct req *r, struct walk *w)
 {
     struct backwards b = backwards_from(r, FIELD_X_FORWARDED_FOR);
     struct element e = { .node = { NULL, 0 } };
     while (!w->ended && previous(&b, &e.node))
         visit(w, &e);
-
-    size_t hops = w->hops ? w->hops - 1 : 0, length = count_elements(r, FIELD_X_FORWARDED_FOR);
-    bool same_proto = count_elements(r, FIELD_X_FORWARDED_PROTO) == length;
-    bool same_host = count_elements(r, FIELD_X_FORWARDED_HOST) == length;
-    w->proto = element_at(r, FIELD_X_FORWARDED_PROTO, same_proto ? hops : 0);
-    w->host = element_at(r, FIELD_X_FORWARDED_HOST, same_host ? hops : 0);
 }
 
-/* --- the request --- */
-
-static void set_scheme(struct req *r, struct span proto)
-{
-    if (span_ieq(proto, SPAN("https")) || span_ieq(proto, SPAN("wss")))
-        r->https = true;
-    else if (span_ieq(proto, SPAN("http")) || span_ieq(proto, SPAN("ws")))
-        r->https = false;
-}
-
-/* X-Forwarded-Ssl: on or off, an older way to say it. False: it contradicts `proto`. */
-static bool set_ssl(struct req *r, struct span proto)
-{
-    struct span ssl = req_field(r, SPAN("x-forwarded-ssl"));
-    bool on = ssl.p && span_ieq(ssl, SPAN("on")), off = ssl.p && span_ieq(ssl, SPAN("off"));
-    if (!on && !off)
-        return true;
-    if (proto.p)
-        return r->https == on;
-    r->https = on;
-    return true;
-}
-
-static void set_host(struct req *r, struct span host)
-{
-    if (host.n && r->known[FIELD_HOST] && head_rules_valid_host(host))
-        r->fields[r->known[FIELD_HOST] - 1].value = (struct piece){ (uint32_t)(host.p - r->head), (uint32_t)host.n };
-}
-
+/* 0: none. */
 static int32_t forwarded_port(const struct req *r)
 {
     struct span s = element_at(r, FIELD_X_FORWARDED_PORT, 0);
@@ -335,6 +311,49 @@ static int32_t forwarded_port(const struct req *r)
         port = port * 10 + (s.p[i] - '0');
     }
     return port <= 65535 ? port : 0;
+}
+
+/* Segments of characters that mean only themselves in a path (RFC 3986 3.3), none of them empty or a dot segment. */
+static bool valid_prefix(struct span s)
+{
+    while (s.n) {
+        if (*s.p != '/')
+            return false;
+        size_t n = 1;
+        while (n < s.n && (h1_is_host((unsigned char)s.p[n]) || s.p[n] == ':' || s.p[n] == '@'))
+            n++;
+        struct span name = { s.p + 1, n - 1 };
+        if (!name.n || span_eq(name, SPAN(".")) || span_eq(name, SPAN("..")))
+            return false;
+        s.p += n;
+        s.n -= n;
+    }
+    return true;
+}
+
+static void set_prefix(struct req *r)
+{
+    struct span s = element_at(r, FIELD_X_FORWARDED_PREFIX, 0);
+    if (s.n && s.p[s.n - 1] == '/')
+        s.n--;
+    if (s.n && valid_prefix(s))
+        r->prefix = (struct piece){ (uint32_t)(s.p - r->head), (uint32_t)s.n };
+}
+
+/* --- the request --- */
+
+static void set_scheme(struct req *r, struct span proto)
+{
+    if (span_ieq(proto, SPAN("https")) || span_ieq(proto, SPAN("wss")))
+        r->https = true;
+    else if (span_ieq(proto, SPAN("http")) || span_ieq(proto, SPAN("ws")))
+        r->https = false;
+}
+
+static void set_host(struct req *r, struct span host)
+{
+    if (host.n && r->known[FIELD_HOST] && head_rules_valid_host(host))
+        r->fields[r->known[FIELD_HOST] - 1].value = (struct piece){ (uint32_t)(host.p - r->head), (uint32_t)host.n };
 }
 
 /* own_client has room for both sides, so that the request has one thing to free. */
@@ -362,28 +381,51 @@ static void set_endpoints(struct req *r, const struct walk *w, int32_t port)
     r->own_client = own;
 }
 
-const struct refusal *forwarded_apply(struct req *r, const struct conf_nets *trusted, const struct sockaddr *peer)
+/* Whether there is a field that counts. */
+static bool is_forwarded(const struct req *r, const struct conf_http *conf)
 {
     const uint16_t *known = r->known;
-    if (!known[FIELD_FORWARDED] && !known[FIELD_X_FORWARDED_FOR] && !known[FIELD_X_FORWARDED_PROTO] &&
-        !known[FIELD_X_FORWARDED_HOST] && !known[FIELD_X_FORWARDED_PORT])
-        return NULL;
-    if (!conf_nets_match(trusted, peer))
-        return NULL;
+    if (conf->forwarded_family == CONF_FORWARDED_NONE)
+        return false;
+    if (conf->forwarded_family == CONF_FORWARDED_RFC7239)
+        return known[FIELD_FORWARDED];
+    return known[FIELD_X_FORWARDED_FOR] ||
+           (known[FIELD_X_FORWARDED_PROTO] && conf->forwarded_family == CONF_FORWARDED_X) ||
+           (conf->forwarded_host && (known[FIELD_X_FORWARDED_HOST] || known[FIELD_X_FORWARDED_PORT] ||
+                                     known[FIELD_X_FORWARDED_PREFIX]));
+}
 
-    struct walk w = { .trusted = trusted };
+static void apply_forwarded(struct req *r, const struct conf_http *conf, struct walk *w)
+{
+    walk_forwarded(r, w);
+    set_scheme(r, w->proto);
+    if (conf->forwarded_host)
+        set_host(r, w->host);
+    set_endpoints(r, w, 0);
+}
+
+static void apply_x_forwarded(struct req *r, const struct conf_http *conf, struct walk *w)
+{
     int32_t port = 0;
-    if (known[FIELD_FORWARDED]) {
-        walk_forwarded(r, &w);
-    } else {
-        walk_x_forwarded(r, &w);
+    walk_x_forwarded_for(r, w);
+    if (conf->forwarded_family == CONF_FORWARDED_X)
+        set_scheme(r, beside_for(r, FIELD_X_FORWARDED_PROTO, w));
+    if (conf->forwarded_host) {
+        struct span host = beside_for(r, FIELD_X_FORWARDED_HOST, w);
+        set_prefix(r);
+        set_host(r, host);
         port = forwarded_port(r);
     }
-    if (w.proto.p)
-        set_scheme(r, w.proto);
-    if (!known[FIELD_FORWARDED] && !set_ssl(r, w.proto))
-        return head_rules_named("scheme-contradictory");
-    set_host(r, w.host);
-    set_endpoints(r, &w, port);
-    return NULL;
+    set_endpoints(r, w, port);
+}
+
+void forwarded_apply(struct req *r, const struct conf_http *conf, const struct sockaddr *peer)
+{
+    if (!is_forwarded(r, conf) || !conf_nets_match(&conf->forwarded_allow_ips, peer))
+        return;
+    struct walk w = { .trusted = &conf->forwarded_allow_ips };
+    if (conf->forwarded_family == CONF_FORWARDED_RFC7239)
+        apply_forwarded(r, conf, &w);
+    else
+        apply_x_forwarded(r, conf, &w);
 }

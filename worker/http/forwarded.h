@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* forwarded.h: believes Forwarded (RFC 7239) and X-Forwarded-For/-Proto/-Host/-Port from trusted peers: sets the
- * request's client, scheme, host and the port of its server. Otherwise leaves everything as it is. The fields stay
- * visible to the application.
+/* forwarded.h: believes what a trusted peer says of the client, in the fields that the configuration names and in no
+ * others: sets the request's client and scheme, and if http.forwarded_host says so its host, the port of its server and
+ * its prefix. Every field stays visible to the application as it came.
  *
- * When a trusted peer sends both kinds, Forwarded wins and the others are not looked at.
+ * http.forwarded_family names the fields: X-Forwarded-For and X-Forwarded-Proto, X-Forwarded-For alone, Forwarded
+ * (RFC 7239), or none. Most proxies write one family and pass the other on as the client sent it, so the presence of a
+ * field proves nothing. For the same reason X-Forwarded-Host, -Port, -Prefix and "host" of Forwarded need
+ * http.forwarded_host as well.
  *
  * Client: the walk goes from the right. The right-most address was written by the peer, so it is believed; while the
  * address that was believed last is trusted itself, the one to the left of it is believed too. The walk ends, and the
@@ -14,22 +17,19 @@
  * Scheme and host: of Forwarded, the left-most "proto" and "host" among the elements that the walk passed, for all of
  * these were written by trusted hops. X-Forwarded-Proto and -Host are taken at the place in their list where the walk
  * ended if the list is as long as that of X-Forwarded-For (each hop added to all); else their right-most value counts,
- * which the peer wrote. X-Forwarded-Port: the right-most.
- * X-Forwarded-Ssl (on, off) beside any of these: an older word for the scheme, refused when it contradicts
- * X-Forwarded-Proto.
+ * which the peer wrote. X-Forwarded-Port and -Prefix: the right-most.
  * http, https, ws and wss are known; a host has to be valid (head_rules_valid_host) and not empty; a request without
- * Host does not get one. What is not valid is ignored.
+ * Host does not get one; a prefix is an absolute path of plain segments. What is not valid is ignored.
  */
 #ifndef TINE_HTTP_FORWARDED_H
 #define TINE_HTTP_FORWARDED_H
 
-struct conf_nets;
-struct refusal;
+struct conf_http;
 struct req;
 struct sockaddr;
 
 /* peer: the address of the connection (after PROXY protocol: the address that it gave). Without memory nothing is
- * changed but scheme and host. NULL, or why the request is refused. */
-const struct refusal *forwarded_apply(struct req *r, const struct conf_nets *trusted, const struct sockaddr *peer);
+ * changed but scheme, host and prefix. */
+void forwarded_apply(struct req *r, const struct conf_http *conf, const struct sockaddr *peer);
 
 #endif

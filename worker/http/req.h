@@ -50,6 +50,7 @@ enum known_field {
     FIELD_X_FORWARDED_PROTO,
     FIELD_X_FORWARDED_HOST,
     FIELD_X_FORWARDED_PORT,
+    FIELD_X_FORWARDED_PREFIX,
     FIELD_REFERER,
     FIELD_USER_AGENT,
     FIELD_AUTHORIZATION,
@@ -102,6 +103,7 @@ struct req {
     const struct endpoint *client; /* NULL = Unix socket; into the connection, or own_client */
     const struct endpoint *server;
     struct endpoint *own_client; /* set by forwarded; freed with the request */
+    struct piece prefix; /* of a trusted proxy, in the place of app.root_path: "/outer"; n = 0: none */
     bool https; /* scheme */
 
     /* body */

@@ -152,10 +152,9 @@ static bool judge(struct h1_req *hr, char *head, size_t n)
         return refuse(hr, 503, "no-memory", "out of memory");
     }
     const struct refusal *refusal = head_rules_judge(r, conf->http.limit_request_body);
-    if (likely(!refusal))
-        refusal = forwarded_apply(r, &conf->http.forwarded_allow_ips, &r->conn->peer.sa);
     if (unlikely(refusal != NULL))
         return refuse(hr, refusal->status, refusal->name, refusal->why);
+    forwarded_apply(r, &conf->http, &r->conn->peer.sa);
     if (unlikely(!conf->http.keepalive || r->conn->net->draining))
         r->keep_alive = false;
     return true;

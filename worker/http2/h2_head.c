@@ -211,7 +211,9 @@ static const struct refusal *judge(struct h2_stream *s)
     if (limit && r->body_received > limit) /* came with it */
         return head_rules_named("body-too-large");
     why = head_rules_judge(r, limit);
-    return why ? why : forwarded_apply(r, &conf->http.forwarded_allow_ips, &r->conn->peer.sa);
+    if (likely(!why))
+        forwarded_apply(r, &conf->http, &r->conn->peer.sa);
+    return why;
 }
 
 /* For the report that is made when this worker hangs. */

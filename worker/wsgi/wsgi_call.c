@@ -16,7 +16,7 @@ static size_t reach(size_t n, struct piece at)
 /* Bytes of the head up to the last that is pointed at. */
 static size_t head_size(const struct req *r)
 {
-    size_t n = reach(reach(reach(reach(0, r->method), r->target), r->path), r->query);
+    size_t n = reach(reach(reach(reach(0, r->method), r->target), r->path), r->query); /* a prefix is in a field */
     for (uint32_t i = 0; i < r->n_fields; i++)
         n = reach(reach(n, r->fields[i].name), r->fields[i].value);
     return n;
@@ -43,6 +43,7 @@ struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
     c->target = r->target;
     c->path = r->path;
     c->query = r->query;
+    c->prefix = r->prefix;
     c->version = r->version;
     c->https = r->https;
     c->is_head = r->is_head;

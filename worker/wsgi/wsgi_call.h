@@ -51,7 +51,7 @@ struct wsgi_call {
 
     /* the head; constant */
     char *head;
-    struct piece method, target, path, query;
+    struct piece method, target, path, query, prefix;
     struct field *fields;
     uint32_t n_fields;
     enum http_version version;

@@ -164,6 +164,19 @@ static int set_version(struct wsgi_call *c, PyObject *environ)
     return PyDict_SetItem(environ, n->wsgi_url_scheme, n->https) < 0 ? -1 : PyDict_SetItem(environ, n->HTTPS, n->on);
 }
 
+/* The prefix that a proxy has said counts in the place of app.root_path. */
+static int set_prefix(struct wsgi_call *c, PyObject *environ)
+{
+    if (!c->prefix.n)
+        return 0;
+    PyObject *outer = latin1(wsgi_call_span(c, c->prefix));
+    PyObject *inner = outer ? latin1(span_of(c->wsgi->env.prefix)) : NULL;
+    int r = set_new(environ, c->wsgi->names.SCRIPT_NAME, inner ? PyUnicode_Concat(outer, inner) : NULL);
+    Py_XDECREF(outer);
+    Py_XDECREF(inner);
+    return r;
+}
+
 /* --- addresses --- */
 
 /* The text of these bytes; borrowed; kept until others come. */
@@ -331,8 +344,8 @@ PyObject *wsgi_environ_new(struct wsgi_call *c)
     PyObject *environ = PyDict_Copy(c->wsgi->environ);
     if (!environ)
         return NULL;
-    if (set_target(c, environ) == 0 && set_version(c, environ) == 0 && set_server(c, environ) == 0 &&
-        set_client(c, environ) == 0 && set_fields(c, environ) == 0 &&
+    if (set_target(c, environ) == 0 && set_prefix(c, environ) == 0 && set_version(c, environ) == 0 &&
+        set_server(c, environ) == 0 && set_client(c, environ) == 0 && set_fields(c, environ) == 0 &&
         set_new(environ, c->wsgi->names.wsgi_input, wsgi_input_new(c)) == 0)
         return environ;
     Py_DECREF(environ);
