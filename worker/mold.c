@@ -29,6 +29,7 @@ struct mold {
     const char *name;
     struct worker worker; /* none: only what loading the application asks for */
     struct worker_app *app; /* NULL: nothing is answered by Python */
+    int folder;             /* of the workers: see worker.h */
     struct ipc_msg msg; /* the order that is obeyed */
 };
 
@@ -120,7 +121,7 @@ static _Noreturn void be_worker(struct mold *m, uint32_t slot, const int fds[2])
     heritage.stacks_fd = fds[1];
     fd_close(&from_master);
     proctitle_set(m->title, "%s: worker %u", m->name, slot + 1);
-    _exit(worker_live(&heritage, m->app));
+    _exit(worker_live(&heritage, m->app, m->folder));
 }
 
 static void tell_forked(int fd, uint32_t order, int32_t pid)
@@ -210,7 +211,7 @@ static void serve(struct mold *m)
 int mold_main(const struct heritage *heritage, const struct proctitle *title, const char *name)
 {
     static const int signals[] = { SIGTERM, SIGQUIT, SIGINT, SIGHUP };
-    struct mold m = { .heritage = heritage, .title = title, .name = name };
+    struct mold m = { .heritage = heritage, .title = title, .name = name, .folder = worker_folder() };
     int status = load(&m);
     if (status)
         return status;

@@ -5,6 +5,7 @@
 
 #include <event2/event.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -288,7 +289,7 @@ static int start_net(struct worker *w)
     const struct conf_log *log = &w->conf->log;
     const char *name = w->conf->server.proc_name;
     if (log->accesslog &&
-        !(w->access_log = access_log_open(log->accesslog, log->access_log_format, name ? name : "tine"))) {
+        !(w->access_log = access_log_open(log->accesslog, w->folder, log->access_log_format, name ? name : "tine"))) {
         log_error("cannot open the access log %s: %s", log->accesslog, strerror(errno));
         return -1;
     }
@@ -353,9 +354,15 @@ static void end(struct worker *w)
     event_base_free(w->base);
 }
 
-int worker_live(const struct heritage *heritage, struct worker_app *app)
+int worker_folder(void)
 {
-    struct worker w = { .heritage = heritage, .conf = heritage->conf };
+    int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? AT_FDCWD : fd;
+}
+
+int worker_live(const struct heritage *heritage, struct worker_app *app, int folder)
+{
+    struct worker w = { .heritage = heritage, .conf = heritage->conf, .folder = folder };
     if (start(&w) < 0) {
         worker_fail(&w, WORKER_EXIT_BOOT, strerror(errno));
         return WORKER_EXIT_BOOT;
@@ -377,5 +384,5 @@ int worker_live(const struct heritage *heritage, struct worker_app *app)
 
 int worker_main(const struct heritage *heritage)
 {
-    return worker_live(heritage, NULL);
+    return worker_live(heritage, NULL, worker_folder());
 }

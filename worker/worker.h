@@ -36,6 +36,7 @@ struct worker {
     const struct conf *conf;
     enum worker_state state;
     int exit_status;
+    int folder; /* the working folder before the application was loaded: where paths of the configuration begin */
     struct event_base *base;
     struct net net;
     struct site site; /* net.site */
@@ -53,9 +54,11 @@ struct worker {
 
 /* --- worker.c --- */
 
-/* The life of a worker; `app` has been loaded by the mold that it was forked from, NULL: by nobody yet. Returns the exit
- * status. */
-int worker_live(const struct heritage *heritage, struct worker_app *app);
+/* The life of a worker; `app` has been loaded by the mold that it was forked from, NULL: by nobody yet. `folder` as in
+ * struct worker. Returns the exit status. */
+int worker_live(const struct heritage *heritage, struct worker_app *app, int folder);
+/* The descriptor of the present working folder, for worker_live(); AT_FDCWD if there is none to be had. */
+int worker_folder(void);
 /* What the loops of a worker need; NULL: out of memory. */
 struct event_base *worker_base_new(void);
 

@@ -23,7 +23,7 @@ static int add_statics(struct worker *w)
 {
     for (size_t i = 0; i < w->conf->n_statics; i++) {
         const struct conf_static *conf = &w->conf->statics[i];
-        struct handler *h = static_files_new(conf);
+        struct handler *h = static_files_new(conf, w->folder);
         if (!h) {
             char why[512];
             snprintf(why, sizeof why, "[static:%s] dir = %s: %s", conf->prefix, conf->files.dir, strerror(errno));

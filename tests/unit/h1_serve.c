@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,7 +73,7 @@ static int set(struct serve *s, const char *text)
     }
     TAKE("port", s->port = (unsigned)n)
     TAKE("proxy", s->listener.proxy = n != 0)
-    TAKE("log", s->log = access_log_open(value, "%(h)s %(r)s %(s)s %(B)s", "tine"))
+    TAKE("log", s->log = access_log_open(value, AT_FDCWD, "%(h)s %(r)s %(s)s %(B)s", "tine"))
     TAKE("debug", log_open("-", LOG_LEVEL_DEBUG))
     TAKE("worker_connections", conf->server.worker_connections = (unsigned)n)
     TAKE("keepalive", conf->http.keepalive = n)

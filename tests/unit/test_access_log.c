@@ -188,7 +188,7 @@ static void test_file(void)
     char text[256], *path = path_of("log"), *old = path_of("log.1");
     struct req r;
     request(&r, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
-    struct access_log *log = access_log_open(path, "%(U)s %({x}o)s", "tine");
+    struct access_log *log = access_log_open(path, AT_FDCWD, "%(U)s %({x}o)s", "tine");
     CHECK(log && access_log_wants_fields(log));
     if (!log)
         return;
@@ -208,8 +208,8 @@ static void test_file(void)
     CHECK_MSG(strcmp(text, "/1 -\n/1 -\n/1 -\n") == 0, "%s", text);
     content(path, text, sizeof(text));
     CHECK_MSG(strcmp(text, "/1 -\n") == 0, "%s", text);
-    CHECK(!access_log_open("/nonexistent/x", "%(h)s", "tine"));
-    CHECK(!access_log_open(path, "%(nonsense)s", "tine"));
+    CHECK(!access_log_open("/nonexistent/x", AT_FDCWD, "%(h)s", "tine"));
+    CHECK(!access_log_open(path, AT_FDCWD, "%(nonsense)s", "tine"));
     unlink(old);
     unlink(path);
     free(old);
@@ -236,7 +236,7 @@ static void test_full_pipe(void)
     request(&r, head);
     CHECK(mkfifo(path, 0600) == 0);
     int reader = open(path, O_RDONLY | O_NONBLOCK);
-    struct access_log *log = access_log_open(path, "%(U)s", "tine");
+    struct access_log *log = access_log_open(path, AT_FDCWD, "%(U)s", "tine");
     CHECK(log && reader >= 0 && seen);
     if (!log || reader < 0 || !seen)
         abort();
@@ -273,7 +273,7 @@ static void test_long_line(void)
     request(&r, head);
     CHECK(mkfifo(path, 0600) == 0);
     int reader = open(path, O_RDONLY | O_NONBLOCK);
-    struct access_log *log = access_log_open(path, "%(U)s", "tine");
+    struct access_log *log = access_log_open(path, AT_FDCWD, "%(U)s", "tine");
     if (!log)
         err(1, "%s", path);
     access_log_add(log, &r, 1);
@@ -284,7 +284,7 @@ static void test_long_line(void)
 
     memset(text, 'x', PIPE_BUF);
     text[PIPE_BUF] = '\0';
-    log = access_log_open(path, text, "tine");
+    log = access_log_open(path, AT_FDCWD, text, "tine");
     if (!log)
         err(1, "%s", path);
     access_log_add(log, &r, 1);

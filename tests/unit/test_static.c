@@ -147,57 +147,150 @@ static void test_types(void)
     type_is("a.webmanifestx", "application/octet-stream");
 }
 
-static void touch(const char *path)
+/* By openat2(2), where the kernel has it, and by the walk that stands in for it: `want` is the first byte of the file, 0
+ * for a folder, or a negative errno. */
+static void opens(struct static_root *root, const char *path, int want)
 {
-    int fd = open(path, O_WRONLY | O_CREAT, 0600);
-    CHECK(fd >= 0);
-    if (fd >= 0)
-        close(fd);
-}
-
-static void opens(struct static_root *root, const char *path, bool want_by_kernel, bool want_by_walk)
-{
-    for (int walk = 0; walk < 2; walk++) {
+    bool no_kernel = root->walk;
+    for (int walk = no_kernel; walk < 2; walk++) {
+        char byte = 0;
         root->walk = walk;
-        int fd = static_root_file(root, path);
-        CHECK_MSG((fd >= 0) == (walk ? want_by_walk : want_by_kernel), "%s by %s: %s", path, walk ? "walk" : "kernel",
-                  strerror(errno));
+        int fd = static_root_file(root, path), got = fd < 0 ? -errno : 0;
+        if (fd >= 0 && read(fd, &byte, 1) == 1)
+            got = byte;
+        CHECK_MSG(got == want, "%s by %s: %d, not %d", path, walk ? "the walk" : "the kernel", got, want);
         if (fd >= 0)
             close(fd);
     }
+    root->walk = no_kernel;
+}
+
+static void put(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+}
+
+/* Each link in www, where it leads, and what is found by its name. */
+static const struct {
+    const char *name, *target;
+    int strict, followed;
+} links[] = {
+    { "in", "d/f", 'f', 'f' },
+    { "din", "d", 0, 0 },
+    { "d/up", "../x", 'x', 'x' },
+    { "d/around", "../d/./../d/f", 'f', 'f' },
+    { "d/self", ".", 0, 0 },
+    { "chain", "din/around", 'f', 'f' },
+    { "slash", "x/", -ENOTDIR, -ENOTDIR },
+    { "out", "../secret", -EXDEV, 's' },
+    { "up", "..", -EXDEV, 0 },
+    { "home", "../www/x", -EXDEV, 'x' }, /* outside on its way */
+    { "d/deep", "../../secret", -EXDEV, 's' },
+    { "hop", "d/deep", -EXDEV, 's' },
+    { "abs", "/etc/passwd", -EXDEV, 'r' },
+    { "loop", "loop", -ELOOP, -ELOOP },
+    { "ping", "pong", -ELOOP, -ELOOP },
+    { "pong", "ping", -ELOOP, -ELOOP },
+    { "dead", "nowhere", -ENOENT, -ENOENT },
+};
+
+#define N_LINKS (sizeof links / sizeof links[0])
+
+static void make_tree(void)
+{
+    CHECK(mkdir("www", 0700) == 0 && mkdir("www/d", 0700) == 0);
+    put("secret", "secret");
+    put("www/x", "x");
+    put("www/d/f", "f");
+    for (size_t i = 0; i < N_LINKS; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "www/%s", links[i].name);
+        CHECK(symlink(links[i].target, name) == 0);
+    }
+}
+
+static void look_everywhere(struct static_root *root, bool followed)
+{
+    opens(root, "", 0);
+    opens(root, "x", 'x');
+    opens(root, "d/f", 'f');
+    opens(root, "d", 0);
+    opens(root, "d/", 0);
+    opens(root, "x/", -ENOTDIR);
+    opens(root, "x/y", -ENOTDIR);
+    opens(root, "none", -ENOENT);
+    opens(root, "none/x", -ENOENT);
+    opens(root, "din/f", 'f');
+    opens(root, "din/", 0);
+    opens(root, "d/self/self/self/f", 'f');
+    opens(root, "up/secret", followed ? 's' : -EXDEV);
+    opens(root, "d/up/", -ENOTDIR);
+    for (size_t i = 0; i < N_LINKS; i++)
+        opens(root, links[i].name, followed ? links[i].followed : links[i].strict);
+}
+
+/* More links than may be followed one after the other, and more folders than the walk goes down. */
+static void test_depths(void)
+{
+    char path[PATH_MAX] = "www", name[24];
+    for (int i = 0; i < 70; i++) {
+        strcat(path, "/y");
+        CHECK(mkdir(path, 0700) == 0);
+        snprintf(name, sizeof name, "www/l%d", i);
+        snprintf(path + 3000, 24, "l%d", i + 1);
+        CHECK(symlink(path + 3000, name) == 0);
+    }
+    put("www/l70", "l");
+    struct static_root root;
+    CHECK(static_root_open(&root, AT_FDCWD, "www", false) == 0);
+    opens(&root, "l0", -ELOOP);
+    opens(&root, "l29", -ELOOP);
+    opens(&root, "l30", 'l');
+    root.walk = true;
+    opens(&root, path + 4, -ENAMETOOLONG);
+    static_root_close(&root);
+}
+
+/* What the folder was when it was opened, whatever is done to its name. */
+static void test_held(void)
+{
+    struct static_root root;
+    CHECK(static_root_open(&root, AT_FDCWD, "www", false) == 0 && !static_root_is_removed(&root));
+    CHECK(chdir("/") == 0);
+    opens(&root, "x", 'x');
+    static_root_close(&root);
+}
+
+static void test_removed(void)
+{
+    struct static_root root;
+    CHECK(mkdir("gone", 0700) == 0 && static_root_open(&root, AT_FDCWD, "gone", false) == 0);
+    CHECK(!static_root_is_removed(&root) && rmdir("gone") == 0 && static_root_is_removed(&root));
+    opens(&root, "x", -ENOENT);
+    static_root_close(&root);
 }
 
 static void test_fences(void)
 {
-    char top[] = "/tmp/tine-static-XXXXXX";
-    CHECK(mkdtemp(top) && chdir(top) == 0 && mkdir("www", 0700) == 0 && mkdir("www/d", 0700) == 0);
-    touch("secret");
-    touch("www/f");
-    touch("www/d/f");
-    CHECK(!symlink("d/f", "www/in") && !symlink("../secret", "www/out") && !symlink("d", "www/din"));
-    CHECK(!symlink("/etc/passwd", "www/abs") && !symlink("/proc/self/root", "www/magic"));
+    char top[] = "/tmp/tine-static-XXXXXX", command[64];
     struct static_root root;
-    CHECK(static_root_open(&root, "www") == 0);
-    bool kernel = !root.walk;
-    opens(&root, "f", true, true);
-    opens(&root, "", true, true);
-    opens(&root, "d/f", true, true);
-    opens(&root, "d/", true, true);
-    opens(&root, "in", kernel, false);
-    opens(&root, "din/f", kernel, false);
-    opens(&root, "out", false, false);
-    opens(&root, "abs", false, false);
-    opens(&root, "magic/etc/passwd", false, false);
-    opens(&root, "none", false, false);
-    opens(&root, "f/x", false, false);
+    CHECK(mkdtemp(top) && chdir(top) == 0);
+    make_tree();
+    CHECK(static_root_open(&root, AT_FDCWD, "www", false) == 0);
+    look_everywhere(&root, false);
     static_root_close(&root);
-    CHECK(static_root_open(&root, "none") < 0 && errno == ENOENT);
-    CHECK(static_root_open(&root, "secret") < 0 && errno == ENOTDIR);
-    static const char *const made[] = { "www/magic", "www/abs", "www/din", "www/out", "www/in",
-                                        "www/d/f",   "www/f",   "secret",  "www/d",   "www" };
-    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++)
-        CHECK(remove(made[i]) == 0);
-    CHECK(chdir("/") == 0 && rmdir(top) == 0);
+    CHECK(static_root_open(&root, AT_FDCWD, "www", true) == 0);
+    look_everywhere(&root, true);
+    static_root_close(&root);
+    CHECK(static_root_open(&root, AT_FDCWD, "none", false) < 0 && errno == ENOENT);
+    CHECK(static_root_open(&root, AT_FDCWD, "secret", false) < 0 && errno == ENOTDIR);
+    test_depths();
+    test_removed();
+    test_held();
+    snprintf(command, sizeof command, "rm -r %s", top);
+    CHECK(system(command) == 0);
 }
 
 int main(void)

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from harness import Server, wait_for
-from wsconn import WS
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.ws import WS
 
 # Each field, and what it says when it is believed. "forwarded" says three things.
 CLAIMS = {
@@ -82,7 +83,7 @@ def test_asgi(serve, believed, protocol):
     server = serve("scope", {"http": http}, flags="h2c")
     for sent in SENT:
         if protocol == "2":
-            h = pytest.importorskip("h2conn").H2(server.connect())
+            h = pytest.importorskip("lib.h2").H2(server.connect())
             with h.conn:
                 scope = json.loads(h.get("/show", headers=[(name, CLAIMS[name][0]) for name in sent]).body)
                 own = h.conn.name[0]

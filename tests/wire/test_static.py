@@ -161,15 +161,6 @@ def test_other_methods(server, method):
         assert c.request("GET", "/static/a.txt").status == 200
 
 
-def test_a_folder_that_is_replaced_is_seen(tmp_path):
-    put(tmp_path / "www" / "v.txt", b"one")
-    with Server("hello", {"static:/s": {"dir": str(tmp_path / "www")}}) as server:
-        assert server.get("/s/v.txt").body == b"one"
-        (tmp_path / "www").rename(tmp_path / "old")
-        put(tmp_path / "www" / "v.txt", b"two")
-        wait_for(lambda: server.get("/s/v.txt").body == b"two", what="the new folder")
-
-
 def test_a_missing_folder_fails_the_boot(tmp_path):
     server = Server("hello", {"static:/s": {"dir": str(tmp_path / "none")}}, status=3)
     server.start()

@@ -94,27 +94,28 @@ static int attach_file(struct access_log *log)
     return 0;
 }
 
-/* The working directory may change before the log is opened anew. */
-static char *absolute(const char *path)
+/* The working folder may change before the log is opened anew, and may have changed already. */
+static char *absolute(const char *path, int folder)
 {
+    char name[40], where[PATH_MAX], *whole = NULL;
     if (path[0] == '/')
         return strdup(path);
-    char *cwd = getcwd(NULL, 0), *whole = NULL;
-    if (cwd && asprintf(&whole, "%s/%s", cwd, path) < 0)
-        whole = NULL;
-    free(cwd);
+    snprintf(name, sizeof name, folder == AT_FDCWD ? "/proc/self/cwd" : "/proc/self/fd/%d", folder);
+    ssize_t n = readlink(name, where, sizeof where);
+    if (n < 0 || asprintf(&whole, "%.*s/%s", (int)n, where, path) < 0)
+        return NULL;
     return whole;
 }
 
 /* 0, or -1 with errno. */
-static int attach(struct access_log *log, const struct log_dest *dest, const char *name)
+static int attach(struct access_log *log, const struct log_dest *dest, int folder, const char *name)
 {
     switch (dest->kind) {
     case LOG_DEST_STDOUT:
         attach_stdout(log);
         return 0;
     case LOG_DEST_FILE:
-        return (log->path = absolute(dest->path)) ? attach_file(log) : -1;
+        return (log->path = absolute(dest->path, folder)) ? attach_file(log) : -1;
     case LOG_DEST_SYSLOG:
     case LOG_DEST_JOURNALD:
         break;
@@ -127,7 +128,7 @@ static int attach(struct access_log *log, const struct log_dest *dest, const cha
     return 0;
 }
 
-struct access_log *access_log_open(const char *where, const char *format, const char *name)
+struct access_log *access_log_open(const char *where, int folder, const char *format, const char *name)
 {
     const char *why;
     size_t at;
@@ -141,7 +142,7 @@ struct access_log *access_log_open(const char *where, const char *format, const 
     }
     log->fd = -1;
     struct log_dest dest = log_dest_parse(where);
-    if (attach(log, &dest, name) < 0) {
+    if (attach(log, &dest, folder, name) < 0) {
         int saved = errno;
         access_log_free(log);
         errno = saved;

@@ -13,9 +13,9 @@
 struct access_log;
 struct req;
 
-/* dest: as log_dest_parse() reads it. format: gunicorn's atoms or "json". name: of the program, for a log daemon, which
- * need not be there yet. NULL with errno. */
-struct access_log *access_log_open(const char *dest, const char *format, const char *name);
+/* dest: as log_dest_parse() reads it; a relative path counts from `folder`, a descriptor or AT_FDCWD. format: gunicorn's
+ * atoms or "json". name: of the program, for a log daemon, which need not be there yet. NULL with errno. */
+struct access_log *access_log_open(const char *dest, int folder, const char *format, const char *name);
 void access_log_free(struct access_log *log);
 int access_log_reopen(struct access_log *log);
 

@@ -8,7 +8,9 @@ import sys
 
 
 def _prepare_path(path):
-    for folder in reversed(path):
+    import os
+
+    for folder in map(os.path.abspath, reversed(path)):  # whatever the application's working folder will be
         if folder in sys.path:
             sys.path.remove(folder)
         sys.path.insert(0, folder)

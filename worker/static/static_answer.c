@@ -99,12 +99,20 @@ void static_answer_no_coding(struct req *r)
 
 /* --- the file --- */
 
-/* RFC 9110 8.8: changes with every write that the file system's clock can tell apart; a sibling has its own. */
+static unsigned long long nanoseconds(const struct timespec *t)
+{
+    return (unsigned long long)t->tv_sec * 1000000000u + (unsigned long long)t->tv_nsec;
+}
+
+/* RFC 9110 8.8.1: changes with every write that the file system's clock can tell apart, and with a file of another content
+ * that has been given the same time, since nobody can set the time of the last change to the inode. A sibling has its own.
+ * The number of the inode is not in it: it is nothing that a client has to know. */
 void static_found_describe(struct static_found *f)
 {
-    int n = snprintf(f->etag, sizeof f->etag, "\"%llx-%llx-%llx\"",
-                     (unsigned long long)f->st.st_mtim.tv_sec * 1000000000u + (unsigned long long)f->st.st_mtim.tv_nsec,
-                     (unsigned long long)f->st.st_size, (unsigned long long)f->st.st_ino);
+    const struct stat *st = &f->st;
+    const char *coding = f->coding == CODING_IDENTITY ? "" : coding_name(f->coding);
+    int n = snprintf(f->etag, sizeof f->etag, "\"%llx-%llx-%llx%s%s\"", nanoseconds(&st->st_mtim),
+                     (unsigned long long)st->st_size, nanoseconds(&st->st_ctim), *coding ? "-" : "", coding);
     f->v.etag = (struct span){ f->etag, (size_t)n };
     f->v.now = time(NULL);
     /* Never later than Date (8.8.2.1). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* static_files.c: see static_files.h. From a request to a file: which one, and which of its compressed siblings. Never
  * waits for anything but the disk; keeps nothing of a file from one request to the next but the folder's descriptor, so
- * what is deployed is served at once. */
+ * what changes in the folder is served at once. */
 #include "worker/static/static_files.h"
 
 #include <errno.h>
@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "conf/conf.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
@@ -18,15 +17,12 @@
 #include "worker/static/static_path.h"
 #include "worker/static/static_send.h"
 
-/* A folder that was replaced as a whole is noticed after this time. */
-#define ROOT_LIFE_NS 1000000000u
-
 struct static_files {
     struct handler handler; /* first */
     const struct conf_static *conf;
     struct span prefix;
+    int folder; /* where a relative `dir` begins; not ours */
     struct static_root root;
-    uint64_t root_opened_ns;
     char cache_control[40]; /* "" = none */
     struct static_path path;
     char small[STATIC_SMALL_FILE];
@@ -34,17 +30,21 @@ struct static_files {
 
 /* --- finding --- */
 
-/* A folder is opened again now and then: it may have been replaced by another of the same name. */
-static void look_after_root(struct static_files *s, uint64_t now_ns)
+static int open_root(struct static_root *root, const struct conf_static_files *files, int folder)
 {
-    if (now_ns - s->root_opened_ns < ROOT_LIFE_NS)
-        return;
+    return static_root_open(root, folder, files->dir, files->follow_symlinks);
+}
+
+/* The folder is the one that was there at the start, whatever has its name now: an application that is being deployed
+ * keeps the files that belong to it. One that has been removed is no use to anybody: then its successor is taken. */
+static bool renew_root(struct static_files *s)
+{
     struct static_root fresh;
-    s->root_opened_ns = now_ns;
-    if (static_root_open(&fresh, s->conf->files.dir) < 0)
-        return;
+    if (!static_root_is_removed(&s->root) || open_root(&fresh, &s->conf->files, s->folder) < 0)
+        return false;
     static_root_close(&s->root);
     s->root = fresh;
+    return true;
 }
 
 /* The descriptor, or -1 with errno; 0 bytes is a file too. */
@@ -131,6 +131,8 @@ static bool find(struct static_files *s, struct req *r, struct static_found *f)
         s->path.n += n;
     }
     f->fd = open_and_stat(&s->root, s->path.s, &f->st);
+    if (f->fd < 0 && errno == ENOENT && renew_root(s))
+        f->fd = open_and_stat(&s->root, s->path.s, &f->st);
     if (f->fd < 0) {
         static_answer_errno(r, errno);
         return false;
@@ -153,7 +155,6 @@ static void on_request(struct handler *h, struct req *r)
         static_answer_no_method(r);
         return;
     }
-    look_after_root(s, r->started_ns);
     if (!find(s, r, &f))
         return;
     f.mime = static_mime_of((struct span){ s->path.s, s->path.n });
@@ -195,7 +196,7 @@ static const struct handler_ops ops = {
     .on_end = on_end,
 };
 
-struct handler *static_files_new(const struct conf_static *conf)
+struct handler *static_files_new(const struct conf_static *conf, int folder)
 {
     struct static_files *s = malloc(sizeof *s);
     if (!s)
@@ -203,12 +204,12 @@ struct handler *static_files_new(const struct conf_static *conf)
     s->handler.ops = &ops;
     s->conf = conf;
     s->prefix = span_of(conf->prefix);
-    s->root_opened_ns = clock_ns();
+    s->folder = folder;
     s->cache_control[0] = '\0';
     if (conf->files.expires)
         snprintf(s->cache_control, sizeof s->cache_control, "max-age=%llu",
                  (unsigned long long)(conf->files.expires / 1000));
-    if (static_root_open(&s->root, conf->files.dir) < 0) {
+    if (open_root(&s->root, &conf->files, folder) < 0) {
         int error = errno;
         free(s);
         errno = error;

@@ -6,8 +6,9 @@
 struct conf_static;
 struct handler;
 
-/* `conf` must outlive it. NULL with errno: the folder cannot be opened, or memory is short. */
-struct handler *static_files_new(const struct conf_static *conf);
+/* `conf` must outlive it, and so must `folder`, a descriptor of the folder where a relative `dir` begins. NULL with errno:
+ * the folder of the files cannot be opened, or memory is short. */
+struct handler *static_files_new(const struct conf_static *conf, int folder);
 void static_files_free(struct handler *h);
 
 #endif

@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/likely.h"
 #include "worker/http/percent.h"
+#include "worker/static/static_walk.h"
 
 #define FILE_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define RETRIES 8
@@ -53,9 +55,10 @@ bool static_path_decode(struct static_path *to, struct span rest)
     return true;
 }
 
-static int open_beneath(int dir, const char *path)
+/* `resolve`: what openat2(2) has to see to. */
+static int open_resolving(int dir, const char *path, unsigned long long resolve)
 {
-    struct open_how how = { .flags = FILE_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+    struct open_how how = { .flags = FILE_FLAGS, .resolve = resolve | RESOLVE_NO_MAGICLINKS };
     long fd = -1;
     /* EAGAIN: something was renamed while ".." of a link was looked up. */
     for (int i = 0; i < RETRIES; i++) {
@@ -66,56 +69,33 @@ static int open_beneath(int dir, const char *path)
     return (int)fd;
 }
 
-/* Name by name, none of them a symbolic link. */
-static int open_walking(int dir, const char *path)
-{
-    char name[NAME_MAX + 1];
-    int at = dir, fd = -1;
-    for (;;) {
-        size_t n = strcspn(path, "/");
-        bool last = !path[n] || !path[n + 1];
-        if (n > NAME_MAX) {
-            errno = ENAMETOOLONG;
-            fd = -1;
-            break;
-        }
-        memcpy(name, path, n);
-        name[n] = '\0';
-        fd = openat(at, n ? name : ".", O_NOFOLLOW | (last ? FILE_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC));
-        if (fd < 0 || last)
-            break;
-        if (at != dir)
-            close(at);
-        at = fd;
-        path += n + 1;
-    }
-    if (at != dir) {
-        int error = errno;
-        close(at);
-        errno = error;
-    }
-    return fd;
-}
-
 int static_root_file(const struct static_root *root, const char *path)
 {
-    if (unlikely(root->walk))
-        return open_walking(root->fd, path);
-    return open_beneath(root->fd, *path ? path : ".");
+    const char *name = *path ? path : ".";
+    if (likely(!root->walk))
+        return open_resolving(root->fd, name, root->follow_links ? 0 : RESOLVE_BENEATH);
+    return root->follow_links ? openat(root->fd, name, FILE_FLAGS) : static_walk(root->fd, path, FILE_FLAGS);
 }
 
-int static_root_open(struct static_root *root, const char *dir)
+int static_root_open(struct static_root *root, int at, const char *dir, bool follow_links)
 {
-    int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(at, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -1;
     /* Old container filters answer EPERM for calls that they do not know. */
-    int probe = open_beneath(fd, ".");
+    int probe = open_resolving(fd, ".", RESOLVE_BENEATH);
     root->walk = probe < 0 && (errno == ENOSYS || errno == EPERM);
     if (probe >= 0)
         close(probe);
     root->fd = fd;
+    root->follow_links = follow_links;
     return 0;
+}
+
+bool static_root_is_removed(const struct static_root *root)
+{
+    struct stat st;
+    return fstat(root->fd, &st) == 0 && !st.st_nlink;
 }
 
 void static_root_close(struct static_root *root)
