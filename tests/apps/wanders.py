@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Changes its working folder to $TINE_TEST_ELSEWHERE while it is imported, as older applications do. /cwd says where it is,
 /lazy imports a module only then."""
 

@@ -221,7 +221,6 @@ STRICTER = {
     has(head_of(raw), rb"\ntransfer-encoding\S+:"),
     "version": lambda raw: not has(raw, rb"\A[^\n]* HTTP/1\.[01]\r\n"),  # RFC 9110 2.5
     "http2-preface": lambda raw: raw.startswith(b"PRI "),
-    "method-unknown": lambda raw: True,  # RFC 9110 15.6.2
     "fields-too-large": lambda raw: len(head_of(raw)) > 8000 or head_of(raw).count(b"\n") > 100,
     "request-line-too-long": lambda raw: len(raw.split(b"\n")[0]) > 8000,
     "host-invalid": lambda raw: not has(head_of(raw), rb"\nhost:[ \t]*[a-z0-9.-]+(:[0-9]{1,4})?[ \t]*\r\n"),  # 3.2

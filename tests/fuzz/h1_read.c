@@ -87,7 +87,7 @@ static const char *read_one(struct req *r, char *p, size_t n, size_t *at)
     char *head = p + *at + start;
     enum h1_parse_result parsed = h1_parse_head(r, head, end - start);
     if (parsed != H1_PARSE_OK)
-        return parsed == H1_PARSE_UNKNOWN_METHOD ? "method-unknown" : "head-unparsed";
+        return "head-unparsed";
     /* As they came: the rules may put the authority of the target in the place of Host. */
     struct field *fields = calloc(r->n_fields + 1, sizeof *fields);
     if (!fields)

@@ -34,13 +34,20 @@ static void test_lengths(void)
 static void test_bad_answers(void)
 {
     struct peer p = held(GET("/hold"));
-    struct resp_field f[] = { { SPAN("x"), SPAN("a\r\nb: c") },
-                              { SPAN("x y"), SPAN("") },
-                              { SPAN("content-length"), SPAN("-1") } };
-    for (int i = 0; i < 3; i++) {
+    struct resp_field f[] = { { SPAN("x"), SPAN("a\r\nb: c") }, { SPAN("x y"), SPAN("") } };
+    for (int i = 0; i < 2; i++) {
         struct resp_head head = { .status = 200, .fields = &f[i], .n_fields = 1 };
         CHECK(resp_start(seen.req, &head) == RESP_BAD_FIELD);
     }
+    static const char *const lengths[] = { "-1", "", "x", "1 1", "1,1", "0x1", "1234567890123456789" };
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        struct resp_field length = { SPAN("Content-Length"), span_of(lengths[i]) };
+        struct resp_head head = { .status = 200, .fields = &length, .n_fields = 1 };
+        CHECK_MSG(resp_start(seen.req, &head) == RESP_BAD_LENGTH, "%s", lengths[i]);
+    }
+    struct resp_field two[] = { { SPAN("content-length"), SPAN("1") }, { SPAN("Content-Length"), SPAN("2") } };
+    struct resp_head both = { .status = 200, .fields = two, .n_fields = 2 };
+    CHECK(resp_start(seen.req, &both) == RESP_TWO_LENGTHS);
     struct resp_head head = { .status = 100 };
     CHECK(resp_start(seen.req, &head) == RESP_BAD_STATUS);
     resp_error(seen.req, 500);

@@ -93,7 +93,7 @@ static struct outcome run(const char *raw, size_t n, size_t first, size_t step)
     enum h1_parse_result parsed = h1_parse_head(&r, head, end - start);
     const struct refusal *refusal = parsed == H1_PARSE_OK ? head_rules_judge(&r, 0) : NULL;
     if (parsed != H1_PARSE_OK) {
-        o = (struct outcome){ parsed == H1_PARSE_BAD ? 400 : 501, "parser", 0, 0 };
+        o = (struct outcome){ 400, "parser", 0, 0 };
     } else if (refusal) {
         o = (struct outcome){ refusal->status, refusal->name, 0, 0 };
     } else {
@@ -135,10 +135,9 @@ static const struct {
     const char *id;
     unsigned status;
 } exceptions[] = {
-    { "ver-1.2", 505 },            /* RFC 9110 15.6.6 allows it */
-    { "method-lower", 501 },       /* methods that http-parser does not know */
-    { "method-unknown", 501 },   { "method-QUERY", 501 },  { "tgt-connect", 501 },        /* no proxy */
-    { "tgt-connect-body", 501 }, { "ck-size-zeros", 400 },      /* 22 digits: at most 16 are read */
+    { "ver-1.2", 505 },          /* RFC 9110 15.6.6 allows it */
+    { "tgt-connect", 501 },      /* no proxy */
+    { "tgt-connect-body", 501 }, { "ck-size-zeros", 400 }, /* 22 digits: at most 16 are read */
 };
 
 static void judge_accept(const struct corpus_case *c)

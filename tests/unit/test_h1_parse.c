@@ -41,6 +41,7 @@ static void test_known(void)
         { "X-Forwarded-Proto", FIELD_X_FORWARDED_PROTO },
         { "X-Forwarded-Host", FIELD_X_FORWARDED_HOST },
         { "X-Forwarded-Port", FIELD_X_FORWARDED_PORT },
+        { "X-Forwarded-Prefix", FIELD_X_FORWARDED_PREFIX },
         { "Referer", FIELD_REFERER },
         { "User-Agent", FIELD_USER_AGENT },
         { "Authorization", FIELD_AUTHORIZATION },
@@ -115,14 +116,23 @@ static void test_refusals(void)
         const char *text;
         enum h1_parse_result want;
     } cases[] = {
-        { "get / HTTP/1.1\r\n\r\n", H1_PARSE_UNKNOWN_METHOD },
-        { "BREW / HTTP/1.1\r\n\r\n", H1_PARSE_UNKNOWN_METHOD },
-        { "G / HTTP/1.1\r\n\r\n", H1_PARSE_UNKNOWN_METHOD },
-        { "MSEARCH / HTTP/1.1\r\n\r\n", H1_PARSE_UNKNOWN_METHOD },
+        { "get / HTTP/1.1\r\n\r\n", H1_PARSE_OK },
+        { "BREW / HTTP/1.1\r\n\r\n", H1_PARSE_OK },
+        { "G / HTTP/1.1\r\n\r\n", H1_PARSE_OK },
+        { "MSEARCH / HTTP/1.1\r\n\r\n", H1_PARSE_OK },
+        { "!#$%&'*+-.^_`|~09azAZ / HTTP/1.1\r\n\r\n", H1_PARSE_OK },
+        { "BREW http://a/ HTTP/1.1\r\n\r\n", H1_PARSE_OK },
+        { "BREW foo HTTP/1.1\r\n\r\n", H1_PARSE_BAD },
+        { "connect a:80 HTTP/1.1\r\n\r\n", H1_PARSE_BAD },
+        { "CONNECT a:80 HTTP/1.1\r\n\r\n", H1_PARSE_OK },
         { "M-SEARCH / HTTP/1.1\r\n\r\n", H1_PARSE_OK },
         { "PATCH / HTTP/1.1\r\n\r\n", H1_PARSE_OK },
         { "GET foo HTTP/1.1\r\n\r\n", H1_PARSE_BAD },
-        { "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", H1_PARSE_BAD },
+        { "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", H1_PARSE_LENGTH_INVALID },
+        { "GET / HTTP/1.1\r\nContent-Length: 1 1\r\n\r\n", H1_PARSE_LENGTH_INVALID },
+        { "GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", H1_PARSE_LENGTH_INVALID },
+        { "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", H1_PARSE_LENGTH_REPEATED },
+        { "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", H1_PARSE_CODING_WITH_LENGTH },
         { "GET / HTTP/1.1\r\nContent-Length: 1\t \r\nX: \ta\tb\t\r\n\r\n", H1_PARSE_OK },
     };
     char head[200]; /* the last request is looked at after the loop */

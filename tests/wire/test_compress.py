@@ -205,7 +205,8 @@ def test_statuses(server, status):
 @pytest.mark.parametrize("status", [204, 205, 206, 304])
 def test_statuses_without(server, status):
     r = get(server, f"/?status={status}&etag=%22a%22")
-    assert r.status == status and r.get("content-encoding") is None and r.get("etag") == '"a"' and r.get("vary") is None
+    assert r.status == status and r.get("content-encoding") is None and r.get("etag") == '"a"'
+    assert r.get("vary") == ("Accept-Encoding" if status in (206, 304) else None)
 
 
 def test_http10(server):
@@ -260,7 +261,30 @@ def test_not_modified_says_what_the_client_has(server):
     for known, etag in (('W/"a"', 'W/"a"'), ('"a"', '"a"'), ('"b", W/"a"', 'W/"a"'), ('W/"b"', '"a"')):
         r = get(server, "/?status=304&etag=%22a%22", headers=[f"If-None-Match: {known}"])
         assert r.status == 304 and r.get("etag") == etag
-        assert r.get("vary") == ("Accept-Encoding" if etag[0] == "W" else None)
+        assert r.get("vary") == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("more, vary", [
+    ("", "Accept-Encoding"), ("&type=none", "Accept-Encoding"), ("&type=application/json", "Accept-Encoding"),
+    ("&vary=Cookie", "Cookie, Accept-Encoding"), ("&vary=*", "*"), ("&length=1", "Accept-Encoding"),
+    ("&type=image/png", None), ("&extra=cache-control:no-transform", None), ("&extra=content-encoding:br", None)])
+@pytest.mark.parametrize("accept", ["gzip", "identity", None])
+def test_not_modified_varies_as_the_whole_answer_does(server, more, vary, accept):
+    """RFC 9110 15.4.5: a cache that learns from a 304 must not forget what the answer varies on."""
+    whole = get(server, f"/?status=200{more.replace('&type=none', '')}", accept)
+    assert whole.get("vary") == vary
+    for known in ('W/"a"', '"a"', "*"):
+        r = get(server, f"/?status=304&etag=%22a%22{more}", accept, headers=[f"If-None-Match: {known}"])
+        assert (r.status, r.body, r.get("vary")) == (304, b"", vary)
+
+
+@pytest.mark.parametrize("more, vary", [
+    ("&extra=content-range:bytes%200-4999/9000", "Accept-Encoding"), ("&type=multipart/byteranges;boundary=x", "Accept-Encoding"),
+    ("&type=image/png&extra=content-range:bytes%200-4999/9000", None)])
+def test_a_part_varies_as_the_whole_answer_does(server, more, vary):
+    """RFC 9110 15.3.7; and it goes out as it is."""
+    r = get(server, f"/?status=206{more}")
+    assert (r.status, r.body, r.get("content-encoding"), r.get("vary")) == (206, text(5000), None, vary)
 
 
 @pytest.mark.parametrize("query", ["size=5000&length=1", "size=5000", "size=100", "size=100&length=1", "size=5000&pieces=3", "type=image/png",

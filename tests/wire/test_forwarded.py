@@ -129,3 +129,15 @@ def test_second_request_is_judged_anew(server):
     with server.connect() as c:
         assert c.request("GET", "/", ["X-Forwarded-For: 192.0.2.1"]).json()["client"][0] == "192.0.2.1"
         assert c.request("GET", "/").json()["client"] == list(c.name)
+
+
+@pytest.mark.parametrize("protocol, ssl, status", [("https", "on", 200), ("http", "off", 200), ("https", "off", 400), ("http", "on", 400),
+                                                   ("https", "maybe", 200), (None, "on", 200), (None, "off", 200)])
+def test_the_older_word_for_the_scheme_counts_for_nothing_but_must_not_contradict(server, protocol, ssl, status):
+    headers = [f"X-Forwarded-Ssl: {ssl}", *([f"X-Forwarded-Proto: {protocol}"] if protocol else [])]
+    with server.connect() as c:
+        r = c.request("GET", "/", headers)
+        assert r.status == status and (status == 400 or r.json()["scheme"] == (protocol or "http"))
+    with server.connect(source="127.0.0.2") as c:
+        r = c.request("GET", "/", headers)
+        assert r.status == 200 and r.json()["scheme"] == "http"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Which folder [static:/prefix] dir is, and that files come from there and from nowhere else: working folders that change,
 deployments, symbolic links, and what an ETag tells."""
 

@@ -99,10 +99,11 @@ enum channel_result exchange_result(struct exchange *x, int result)
         PyErr_SetString(x->channel.asgi->gone_error, "the client has disconnected");
         return CHANNEL_ERROR;
     case RESP_BAD_FIELD:
-        PyErr_SetString(PyExc_ValueError, "header name is not a token, or its value has a control character");
-        return CHANNEL_ERROR;
+    case RESP_BAD_LENGTH:
+    case RESP_TWO_LENGTHS:
+    case RESP_BAD_TRAILER:
     case RESP_BAD_STATUS:
-        PyErr_SetString(PyExc_ValueError, "\"status\" must be from 200 to 999");
+        PyErr_SetString(PyExc_ValueError, resp_fault((enum resp_result)result));
         return CHANNEL_ERROR;
     case RESP_TOO_LONG:
         PyErr_SetString(PyExc_RuntimeError, "response body is longer than its Content-Length");

@@ -276,6 +276,8 @@ static int set_target(struct asgi *asgi, PyObject *scope, const struct req *r)
     return r->query.n ? set_new(scope, n->query_string, bytes_of(req_span(r, r->query))) : 0;
 }
 
+/* As it was received, whatever its case: "get" is another method than GET (RFC 9110 9.1). ASGI says "uppercased", which
+ * every registered method is; a server that made DELETE of "delete" would undo what a proxy in front lets through. */
 static PyObject *method_name(const struct asgi *asgi, struct span m)
 {
     const struct asgi_names *n = &asgi->names;
@@ -283,10 +285,7 @@ static PyObject *method_name(const struct asgi *asgi, struct span m)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if ((size_t)PyUnicode_GET_LENGTH(known[i]) == m.n && !memcmp(PyUnicode_1BYTE_DATA(known[i]), m.p, m.n))
             return Py_NewRef(known[i]);
-    PyObject *name = PyUnicode_DecodeLatin1(m.p, (Py_ssize_t)m.n, NULL);
-    PyObject *upper = name ? PyObject_CallMethod(name, "upper", NULL) : NULL;
-    Py_XDECREF(name);
-    return upper;
+    return PyUnicode_DecodeLatin1(m.p, (Py_ssize_t)m.n, NULL);
 }
 
 /* --- headers --- */

@@ -185,9 +185,11 @@ static enum channel_result denied(struct websocket *w, enum resp_result result)
     case RESP_GONE:
         return websocket_say_gone(w);
     case RESP_BAD_FIELD:
-        return bad_value("header name is not a token, or its value has a control character");
+    case RESP_BAD_LENGTH:
+    case RESP_TWO_LENGTHS:
+    case RESP_BAD_TRAILER:
     case RESP_BAD_STATUS:
-        return bad_value("\"status\" must be from 200 to 999");
+        return bad_value(resp_fault(result));
     case RESP_TOO_LONG:
     case RESP_TOO_SHORT:
         return misuse("response body does not fit its Content-Length");

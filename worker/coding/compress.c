@@ -86,8 +86,25 @@ static struct compress_choice *choose(struct compressor *z, const struct req *r,
 static bool is_eligible(const struct compressor *z, const struct req *r, const struct compress_facts *f)
 {
     bool has_whole_body = r->status != 204 && r->status != 205 && r->status != 206 && r->status != 304;
-    return has_whole_body && r->answer_length != 0 && !f->fixed &&
+    return has_whole_body && r->answer_length != 0 && !f->fixed && !f->ranged &&
            compress_type_fits(&z->conf->compress_types, f->type);
+}
+
+/* Of several parts, whose own type is inside. */
+static bool is_byteranges(struct span type)
+{
+    static const char name[] = "multipart/byteranges";
+    return type.n >= sizeof name - 1 && !strncasecmp(type.p, name, sizeof name - 1);
+}
+
+/* Whether this is about an answer that may be compressed for others, though itself it has nothing that could be: 304 and
+ * 206 say what the 200 would have said of Vary (RFC 9110 15.3.7, 15.4.5). What they leave out of the 200's fields is
+ * taken for a reason to vary: one too many costs a cache some copies, one too few has it send the wrong one. */
+static bool stands_for_eligible(const struct compressor *z, const struct req *r, const struct compress_facts *f)
+{
+    if ((r->status != 304 && r->status != 206) || f->fixed)
+        return false;
+    return !f->type.n || is_byteranges(f->type) || compress_type_fits(&z->conf->compress_types, f->type);
 }
 
 /* The application knows its strong ETag; what the client has was compressed, if it came with the weak form of the same
@@ -109,8 +126,8 @@ static enum resp_result compress_start(struct resp_filter *f, struct req *r, con
     struct compress_facts facts = compress_read_head(head);
     bool needed, small;
     if (!is_eligible(z, r, &facts)) {
-        if (was_weakened(r, &facts))
-            return compress_edit_head(head, &facts, SPAN(""), true, r, resp_begin);
+        if (stands_for_eligible(z, r, &facts))
+            return compress_edit_head(head, &facts, SPAN(""), was_weakened(r, &facts), r, resp_begin);
         return resp_begin(r, head);
     }
     struct compress_choice *choice = choose(z, r, &needed);

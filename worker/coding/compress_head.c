@@ -47,8 +47,9 @@ struct compress_facts compress_read_head(const struct resp_head *head)
             f.varies |= compress_list_has(value, SPAN(VARY)) || compress_list_has(value, SPAN("*"));
         } else if (span_ieq(name, SPAN("cache-control"))) {
             f.fixed |= compress_list_has(value, SPAN("no-transform"));
-        } else if (span_ieq(name, SPAN("content-encoding")) || span_ieq(name, SPAN("content-range")) ||
-                   compress_is_digest(name)) {
+        } else if (span_ieq(name, SPAN("content-range"))) {
+            f.ranged = true;
+        } else if (span_ieq(name, SPAN("content-encoding")) || compress_is_digest(name)) {
             f.fixed = true;
         }
     }

@@ -12,7 +12,8 @@ struct compress_facts {
     struct span etag; /* p = NULL: none */
     size_t vary;      /* index of the first Vary; n_fields: none */
     bool varies;      /* Vary covers Accept-Encoding */
-    bool fixed;       /* the bytes must stay: coded already, a range, no-transform, or a digest of them is there */
+    bool fixed;       /* the bytes must stay: coded already, no-transform, or a digest of them is there */
+    bool ranged;      /* Content-Range is there: they must stay as well */
 };
 
 struct compress_facts compress_read_head(const struct resp_head *head);

@@ -350,6 +350,14 @@ static void set_scheme(struct req *r, struct span proto)
         r->https = false;
 }
 
+/* X-Forwarded-Ssl (on, off) is an older word for the scheme, which few proxies write: it counts for nothing, but where it
+ * contradicts what does count, one of the programs on the way was led astray. */
+static bool contradicts(const struct req *r, struct span proto)
+{
+    struct span ssl = req_field(r, SPAN("x-forwarded-ssl"));
+    return proto.p && ssl.p && (r->https ? span_ieq(ssl, SPAN("off")) : span_ieq(ssl, SPAN("on")));
+}
+
 static void set_host(struct req *r, struct span host)
 {
     if (host.n && r->known[FIELD_HOST] && head_rules_valid_host(host))
@@ -404,12 +412,16 @@ static void apply_forwarded(struct req *r, const struct conf_http *conf, struct 
     set_endpoints(r, w, 0);
 }
 
-static void apply_x_forwarded(struct req *r, const struct conf_http *conf, struct walk *w)
+static const struct refusal *apply_x_forwarded(struct req *r, const struct conf_http *conf, struct walk *w)
 {
     int32_t port = 0;
     walk_x_forwarded_for(r, w);
-    if (conf->forwarded_family == CONF_FORWARDED_X)
-        set_scheme(r, beside_for(r, FIELD_X_FORWARDED_PROTO, w));
+    if (conf->forwarded_family == CONF_FORWARDED_X) {
+        struct span proto = beside_for(r, FIELD_X_FORWARDED_PROTO, w);
+        set_scheme(r, proto);
+        if (contradicts(r, proto))
+            return head_rules_named("scheme-contradictory");
+    }
     if (conf->forwarded_host) {
         struct span host = beside_for(r, FIELD_X_FORWARDED_HOST, w);
         set_prefix(r);
@@ -417,15 +429,16 @@ static void apply_x_forwarded(struct req *r, const struct conf_http *conf, struc
         port = forwarded_port(r);
     }
     set_endpoints(r, w, port);
+    return NULL;
 }
 
-void forwarded_apply(struct req *r, const struct conf_http *conf, const struct sockaddr *peer)
+const struct refusal *forwarded_apply(struct req *r, const struct conf_http *conf, const struct sockaddr *peer)
 {
     if (!is_forwarded(r, conf) || !conf_nets_match(&conf->forwarded_allow_ips, peer))
-        return;
+        return NULL;
     struct walk w = { .trusted = &conf->forwarded_allow_ips };
-    if (conf->forwarded_family == CONF_FORWARDED_RFC7239)
-        apply_forwarded(r, conf, &w);
-    else
-        apply_x_forwarded(r, conf, &w);
+    if (conf->forwarded_family != CONF_FORWARDED_RFC7239)
+        return apply_x_forwarded(r, conf, &w);
+    apply_forwarded(r, conf, &w);
+    return NULL;
 }

@@ -20,16 +20,19 @@
  * which the peer wrote. X-Forwarded-Port and -Prefix: the right-most.
  * http, https, ws and wss are known; a host has to be valid (head_rules_valid_host) and not empty; a request without
  * Host does not get one; a prefix is an absolute path of plain segments. What is not valid is ignored.
+ * X-Forwarded-Ssl (on, off) never counts, but a request in which it contradicts the X-Forwarded-Proto that counts is
+ * refused.
  */
 #ifndef TINE_HTTP_FORWARDED_H
 #define TINE_HTTP_FORWARDED_H
 
 struct conf_http;
+struct refusal;
 struct req;
 struct sockaddr;
 
 /* peer: the address of the connection (after PROXY protocol: the address that it gave). Without memory nothing is
- * changed but scheme, host and prefix. */
-void forwarded_apply(struct req *r, const struct conf_http *conf, const struct sockaddr *peer);
+ * changed but scheme, host and prefix. NULL, or why the request is refused. */
+const struct refusal *forwarded_apply(struct req *r, const struct conf_http *conf, const struct sockaddr *peer);
 
 #endif

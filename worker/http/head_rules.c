@@ -37,6 +37,7 @@ enum rule {
     BODY_TOO_LARGE,
     TYPE_REPEATED,
     FRAMING_LOOKALIKE,
+    SCHEME_CONTRADICTORY,
     EXPECTATION,
     CONNECTION_FIELD,
     TE_INVALID,
@@ -67,6 +68,8 @@ static const struct refusal refusals[N_RULES] = {
     [FRAMING_LOOKALIKE] = { "framing-lookalike", 400,
                             "RFC 3875 4.1.18: Content_Length or Transfer_Encoding, which CGI names cannot tell from "
                             "the framing fields" },
+    [SCHEME_CONTRADICTORY] = { "scheme-contradictory", 400,
+                               "X-Forwarded-Proto and X-Forwarded-Ssl of a trusted proxy contradict each other" },
     [EXPECTATION] = { "expectation", 417, "RFC 9110 10.1.1: an expectation other than 100-continue" },
     [CONNECTION_FIELD] = { "connection-field", 400, "RFC 9113 8.2.2: a connection-specific field in HTTP/2" },
     [TE_INVALID] = { "te-invalid", 400, "RFC 9113 8.2.2: TE in HTTP/2 may only be trailers" },

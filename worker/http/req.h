@@ -119,7 +119,7 @@ struct req {
     uint16_t status; /* 0 = none yet */
     uint64_t sent_body; /* body bytes of the answer, without framing */
     int64_t answer_length; /* Content-Length of the answer; -1 = none given */
-    bool answer_empty; /* no body bytes on the wire: HEAD, 204, 304 */
+    bool answer_empty; /* no body bytes on the wire: HEAD, 204, 205, 304 */
     bool answer_trailers; /* resp_trailers() calls will follow the body */
     bool lends; /* the handler's word for the present resp_body(): see RESP_LEND_MIN */
     bool answer_unbound; /* more body was given than fits: end at once, whatever waits to be sent */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* resp.c: the rules of an answer that hold for every handler and every protocol: fields are checked, Content-Length is
- * held to, HEAD, 204 and 304 have no body. How bytes are framed and sent is the protocol's (resp_ops). */
+ * held to, HEAD, 204, 205 and 304 have no body. How bytes are framed and sent is the protocol's (resp_ops). */
 #include "worker/http/resp.h"
 
 #include <assert.h>
@@ -43,28 +43,31 @@ int64_t resp_read_length(struct span value)
     return n;
 }
 
-/* Into *length; a second, different value or one that is no number is a bad field. */
-static bool read_length(struct span value, int64_t *length)
+/* Into *length; a second one must be the same. */
+static enum resp_result read_length(struct span value, int64_t *length)
 {
     int64_t n = resp_read_length(value);
-    if (n < 0 || (*length >= 0 && *length != n))
-        return false;
+    if (n < 0)
+        return RESP_BAD_LENGTH;
+    if (*length >= 0 && *length != n)
+        return RESP_TWO_LENGTHS;
     *length = n;
-    return true;
+    return RESP_SENT;
 }
 
-static bool fields_are_good(const struct resp_field *fields, size_t n, int64_t *ret_length)
+/* RESP_SENT: they are good. */
+static enum resp_result check_fields(const struct resp_field *fields, size_t n, int64_t *ret_length)
 {
     int64_t length = -1;
-    for (size_t i = 0; i < n; i++) {
-        if (!resp_field_is_good(&fields[i]))
-            return false;
-        if (fields[i].name.n == 14 && span_ieq(fields[i].name, SPAN("content-length")) &&
-            !read_length(fields[i].value, &length))
-            return false;
+    enum resp_result result = RESP_SENT;
+    for (size_t i = 0; i < n && result == RESP_SENT; i++) {
+        if (unlikely(!resp_field_is_good(&fields[i])))
+            result = RESP_BAD_FIELD;
+        else if (fields[i].name.n == 14 && span_ieq(fields[i].name, SPAN("content-length")))
+            result = read_length(fields[i].value, &length);
     }
     *ret_length = length;
-    return true;
+    return result;
 }
 
 static void keep_for_log(struct req *r, const struct resp_head *head)
@@ -95,11 +98,12 @@ enum resp_result resp_start(struct req *r, const struct resp_head *head)
     assert(r->state <= REQ_RUNNING);
     if (head->status < 200 || head->status > 999)
         return RESP_BAD_STATUS;
-    if (!fields_are_good(head->fields, head->n_fields, &length))
-        return RESP_BAD_FIELD;
+    enum resp_result checked = check_fields(head->fields, head->n_fields, &length);
+    if (unlikely(checked != RESP_SENT))
+        return checked;
     r->status = (uint16_t)head->status;
     r->answer_length = length;
-    r->answer_empty = r->is_head || head->status == 204 || head->status == 304;
+    r->answer_empty = r->is_head || head->status == 204 || head->status == 205 || head->status == 304;
     r->answer_trailers = head->trailers;
     req_set_state(r, REQ_STARTED);
     const struct site *site = site_of(r->conn);
@@ -115,8 +119,9 @@ enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struc
 {
     int64_t length;
     assert(r->state <= REQ_RUNNING && r->body_complete && head->status == 101);
-    if (!fields_are_good(head->fields, head->n_fields, &length))
-        return RESP_BAD_FIELD;
+    enum resp_result checked = check_fields(head->fields, head->n_fields, &length);
+    if (checked != RESP_SENT)
+        return checked;
     r->status = 101;
     r->answer_empty = true;
     if (unlikely(site_of(r->conn)->keeps_fields))
@@ -208,8 +213,11 @@ enum resp_result resp_trailers(struct req *r, const struct resp_field *fields, s
 {
     assert(r->state == REQ_STARTED && r->answer_trailers);
     int64_t length;
-    if (!fields_are_good(fields, n, &length) || length >= 0) /* framing in trailers: RFC 9110 6.5.1 */
-        return RESP_BAD_FIELD;
+    enum resp_result checked = check_fields(fields, n, &length);
+    if (checked == RESP_BAD_FIELD)
+        return checked;
+    if (checked != RESP_SENT || length >= 0) /* framing in trailers: RFC 9110 6.5.1 */
+        return RESP_BAD_TRAILER;
     return r->ops->trailers(r, fields, n, more);
 }
 
@@ -218,8 +226,9 @@ enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_
     int64_t length;
     if (status < 102 || status > 199)
         return RESP_BAD_STATUS;
-    if (!fields_are_good(fields, n, &length))
-        return RESP_BAD_FIELD;
+    enum resp_result checked = check_fields(fields, n, &length);
+    if (checked != RESP_SENT)
+        return checked;
     if (r->state != REQ_RUNNING || r->version == HTTP_1_0)
         return RESP_SENT;
     return r->ops->interim(r, status, fields, n);
@@ -254,6 +263,24 @@ void resp_abort(struct req *r)
 {
     assert(r->state < REQ_ENDED);
     r->ops->abort(r);
+}
+
+const char *resp_fault(enum resp_result result)
+{
+    switch (result) {
+    case RESP_BAD_FIELD:
+        return "header name is not a token, or its value has a control character";
+    case RESP_BAD_LENGTH:
+        return "Content-Length is not a number of at most 18 digits";
+    case RESP_TWO_LENGTHS:
+        return "two different Content-Length headers";
+    case RESP_BAD_TRAILER:
+        return "Content-Length cannot be a trailer";
+    case RESP_BAD_STATUS:
+        return "\"status\" must be from 200 to 999";
+    default:
+        return NULL;
+    }
 }
 
 const char *resp_reason(unsigned status)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* resp.h: how an answer is sent, the same for HTTP/1 and HTTP/2. Rules that hold for every handler live here: fields
- * checked, Content-Length held to, framing chosen, no body for HEAD, 204 and 304.
+ * checked, Content-Length held to, framing chosen, no body for HEAD, 204, 205 and 304.
  *
  * The head is kept until the first body call, so that both leave in one write. A body call with more = false is
  * written at once; bytes of calls with more = true leave together at the end of the loop turn, or when 64 KB are
@@ -25,6 +25,9 @@ enum resp_result {
     RESP_LATER, /* taken, but the buffer is above its high mark: wait for on_drained (or on_end if it was the last) */
     RESP_GONE, /* the client is gone, nothing was taken; on_end was or will be called */
     RESP_BAD_FIELD, /* resp_start, resp_trailers: a field name is no token or a value has a control character; nothing sent */
+    RESP_BAD_LENGTH,  /* resp_start: Content-Length is no number of at most 18 digits; nothing sent */
+    RESP_TWO_LENGTHS, /* resp_start: two of them that differ; nothing sent */
+    RESP_BAD_TRAILER, /* resp_trailers: Content-Length, which cannot come behind the body; nothing sent */
     RESP_BAD_STATUS, /* resp_start: not 200..999; nothing sent */
     RESP_TOO_LONG, /* more body than Content-Length: what fits was sent, then the connection closes; on_end was called */
     RESP_TOO_SHORT, /* less body than Content-Length at the end: the connection is cut; on_end was called */
@@ -110,6 +113,9 @@ void resp_own(struct req *r);
  * Content-Length, -1 if that is no number. */
 bool resp_field_is_good(const struct resp_field *f);
 int64_t resp_read_length(struct span value);
+
+/* What is wrong with the fields or the status of an answer, for its application; NULL: the result is another. */
+const char *resp_fault(enum resp_result result);
 
 /* How a protocol does it; the checks above are done by resp.c before. */
 struct resp_ops {

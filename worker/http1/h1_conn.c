@@ -182,6 +182,15 @@ void h1_fail(struct h1_req *hr, unsigned status, enum req_end why)
     resp_error(r, status);
 }
 
+void h1_fail_because(struct h1_req *hr, unsigned status, const char *because)
+{
+    struct req *r = &hr->req;
+    r->keep_alive = false;
+    r->conn->linger = true;
+    r->answer_unbound = true;
+    resp_error_because(r, status, because);
+}
+
 static int h1_open(struct conn *c)
 {
     struct site *site = site_of(c);

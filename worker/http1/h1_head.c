@@ -136,25 +136,45 @@ static bool refuse(struct h1_req *hr, unsigned status, const char *name, const c
     return false;
 }
 
+static bool refuse_by_rule(struct h1_req *hr, const struct refusal *rule)
+{
+    log_debug("%s: request refused: %s (%u): %s", hr->h->client.host, rule->name, rule->status, rule->why);
+    h1_fail_because(hr, rule->status, rule->why);
+    return false;
+}
+
+/* False: it was refused. */
+static bool parse(struct h1_req *hr, char *head, size_t n)
+{
+    switch (h1_parse_head(&hr->req, head, n)) {
+    case H1_PARSE_OK:
+        return true;
+    case H1_PARSE_LENGTH_INVALID:
+        return refuse_by_rule(hr, head_rules_named("length-invalid"));
+    case H1_PARSE_LENGTH_REPEATED:
+        return refuse_by_rule(hr, head_rules_named("length-repeated"));
+    case H1_PARSE_CODING_WITH_LENGTH:
+        return refuse_by_rule(hr, head_rules_named("coding-with-length"));
+    case H1_PARSE_NO_MEMORY:
+        return refuse(hr, 503, "no-memory", "out of memory");
+    case H1_PARSE_BAD:
+        break;
+    }
+    return refuse(hr, 400, "head-unparsed", "the parser does not take it");
+}
+
 /* Not an accepted head: answers and returns false. */
 static bool judge(struct h1_req *hr, char *head, size_t n)
 {
     struct req *r = &hr->req;
     const struct conf *conf = r->conn->net->conf;
-    switch (h1_parse_head(r, head, n)) {
-    case H1_PARSE_OK:
-        break;
-    case H1_PARSE_UNKNOWN_METHOD:
-        return refuse(hr, 501, "method-unknown", "not a method of the IANA registry (RFC 9110 9.1)");
-    case H1_PARSE_BAD:
-        return refuse(hr, 400, "head-unparsed", "the parser does not take it");
-    case H1_PARSE_NO_MEMORY:
-        return refuse(hr, 503, "no-memory", "out of memory");
-    }
+    if (unlikely(!parse(hr, head, n)))
+        return false;
     const struct refusal *refusal = head_rules_judge(r, conf->http.limit_request_body);
+    if (likely(!refusal))
+        refusal = forwarded_apply(r, &conf->http, &r->conn->peer.sa);
     if (unlikely(refusal != NULL))
-        return refuse(hr, refusal->status, refusal->name, refusal->why);
-    forwarded_apply(r, &conf->http, &r->conn->peer.sa);
+        return refuse_by_rule(hr, refusal);
     if (unlikely(!conf->http.keepalive || r->conn->net->draining))
         r->keep_alive = false;
     return true;

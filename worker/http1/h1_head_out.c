@@ -78,6 +78,8 @@ static bool admit(struct h1_req *hr, const struct resp_field *f)
     case OWN_CONTENT_LENGTH:
         if (hr->has_length || r->status == 204 || r->status == 101) /* RFC 9110 8.6 */
             return false;
+        if (r->status == 205) /* there is none: put_framing_of_nothing() */
+            return false;
         return hr->has_length = true;
     case OWN_DATE:
         return hr->has_date = true;
@@ -156,6 +158,8 @@ static char *put_framing_of_nothing(struct h1_req *hr, char *w, size_t n, bool w
 {
     struct req *r = &hr->req;
     hr->framing = H1_EMPTY;
+    if (r->status == 205) /* no content (RFC 9110 15.3.6), but framed like any other (RFC 9112 6.3) */
+        return put_length(w, 0);
     if (!r->is_head || hr->has_length || r->status == 204 || r->status == 304)
         return w;
     if (whole && n && !r->answer_trailers)

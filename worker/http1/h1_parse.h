@@ -9,8 +9,10 @@ struct req;
 
 enum h1_parse_result {
     H1_PARSE_OK,
-    H1_PARSE_BAD,            /* 400 */
-    H1_PARSE_UNKNOWN_METHOD, /* 501: a valid token that http-parser does not know */
+    H1_PARSE_BAD, /* 400; the next three as well, and say why */
+    H1_PARSE_LENGTH_INVALID,
+    H1_PARSE_LENGTH_REPEATED,
+    H1_PARSE_CODING_WITH_LENGTH,
     H1_PARSE_NO_MEMORY,
 };
 

@@ -109,6 +109,8 @@ void h1_answered(struct h1_req *hr);
 void h1_close(struct h1_conn *h);
 /* The request cannot go on: `status` as the answer if none has started, else the connection is cut. */
 void h1_fail(struct h1_req *hr, unsigned status, enum req_end why);
+/* The same for a request that no handler has seen yet, with the reason in the text. */
+void h1_fail_because(struct h1_req *hr, unsigned status, const char *because);
 
 /* h1_head.c: looks for a head at p, starts its request. Returns bytes used; 0: no complete head yet. */
 size_t h1_take_head(struct h1_conn *h, char *p, size_t n);

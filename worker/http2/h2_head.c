@@ -211,9 +211,7 @@ static const struct refusal *judge(struct h2_stream *s)
     if (limit && r->body_received > limit) /* came with it */
         return head_rules_named("body-too-large");
     why = head_rules_judge(r, limit);
-    if (likely(!why))
-        forwarded_apply(r, &conf->http, &r->conn->peer.sa);
-    return why;
+    return why ? why : forwarded_apply(r, &conf->http, &r->conn->peer.sa);
 }
 
 /* For the report that is made when this worker hangs. */
@@ -303,7 +301,7 @@ void h2_start(struct h2_stream *s)
         log_debug("%s: request refused: %s (%u): %s", h->client.host, why->name, why->status, why->why);
         if (s->head_size > h->conn->net->conf->http.limit_request_head)
             h2_judge_fault(h);
-        h2_fail(s, why->status, REQ_END_COMPLETE);
+        h2_fail_because(s, why->status, s->fault ? NULL : why->why);
         return;
     }
     if (likely(has_place(h)))

@@ -60,7 +60,7 @@ static bool admit(struct h2_stream *s, struct span name)
     case OWN_NONE:
         return true;
     case OWN_CONTENT_LENGTH:
-        if (s->has_length || s->req.status == 204) /* RFC 9110 8.6 */
+        if (s->has_length || s->req.status == 204 || s->req.status == 205) /* RFC 9110 8.6, 15.3.6 */
             return false;
         return s->has_length = true;
     case OWN_DATE:
@@ -111,7 +111,7 @@ static bool says_length(const struct h2_stream *s, size_t n, bool whole)
     const struct req *r = &s->req;
     if (s->has_length || !whole || r->answer_trailers || s->tunnel)
         return false;
-    return !r->answer_empty || (r->is_head && n && r->status != 204 && r->status != 304);
+    return !r->answer_empty || (r->is_head && n && r->status != 204 && r->status != 205 && r->status != 304);
 }
 
 int h2_head_submit(struct h2_stream *s, size_t n, bool whole, bool end)

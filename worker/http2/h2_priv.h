@@ -221,6 +221,8 @@ void h2_end(struct h2_stream *s, enum req_end why);
 void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error);
 /* The request cannot go on: `status` as the answer if none has started, else the stream is cut. */
 void h2_fail(struct h2_stream *s, unsigned status, enum req_end why);
+/* The same for a request that no handler has seen yet, with the reason in the text; NULL: none. */
+void h2_fail_because(struct h2_stream *s, unsigned status, const char *because);
 /* The connection is gone, and all that is on it. */
 void h2_stream_lost(struct h2_stream *s, enum req_end why);
 

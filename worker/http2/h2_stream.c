@@ -191,6 +191,12 @@ void h2_fail(struct h2_stream *s, unsigned status, enum req_end why)
     resp_error(r, status);
 }
 
+void h2_fail_because(struct h2_stream *s, unsigned status, const char *because)
+{
+    s->req.answer_unbound = true;
+    resp_error_because(&s->req, status, because);
+}
+
 void h2_stream_lost(struct h2_stream *s, enum req_end why)
 {
     s->closed = s->cut = true;

@@ -64,6 +64,8 @@ static enum ws_accepted accepted_of(enum resp_result result)
     case RESP_LATER:
         return WS_OPENED;
     case RESP_BAD_FIELD:
+    case RESP_BAD_LENGTH:
+    case RESP_TWO_LENGTHS:
         return WS_BAD_FIELD;
     case RESP_NO_MEMORY:
         return WS_NO_MEMORY;
