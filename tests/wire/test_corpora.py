@@ -36,7 +36,7 @@ STRICTER = {"ver-1.2": "RFC 9110 2.5: 505 for a minor version that is not known"
             "valid/025": "RFC 9112 6.1: one coding, chunked", "valid/029": "RFC 9112 6.1: one coding, chunked",
             "valid/030": "RFC 9112 6.1: one coding, chunked", "valid/027": "RFC 3986 2: a byte that no URI can have",
             "valid/040": "the same bytes as invalid/040: Transfer_Encoding looks like a framing field",
-            "valid/099": "the body is shorter than its length", "valid/rfc9112_target_absolute_userinfo_01":
+            "valid/031": "RFC 9112 3.2: HTTP/1.1 without Host", "valid/099": "the body is shorter than its length", "valid/rfc9112_target_absolute_userinfo_01":
             "RFC 9110 4.2.4: user information is an error"}
 
 # Nothing here is about time, nor about whom fields that a proxy would send are believed.
