@@ -133,6 +133,7 @@ def test_a_django_project(imported):
         "server.max_requests_jitter": "50", "server.proc_name": "shop", "server.pidfile": "/run/shop/gunicorn.pid",
         "app.module": "shop.wsgi:application", "app.interface": "wsgi", "app.threads": "1", "app.root_path": "/shop",
         "env.DJANGO_SETTINGS_MODULE": "shop.settings", "env.PRICE": "5$$",
+        "http.forwarded_allow_ips": "127.0.0.1,::1,unix", "http.forwarded_family": "none",
         "log.accesslog": "/var/log/shop/access.log", "log.errorlog": "/var/log/shop/error.log", "log.loglevel": "warning",
     }
     for name in ("secure_scheme_headers", "worker_tmp_dir"):
@@ -147,6 +148,33 @@ def test_a_fastapi_image(imported):
     assert keys["log.accesslog"] == keys["log.errorlog"] == "-"
     assert '{"loglevel"' not in text, "what the file prints is not part of it"
     assert "app.threads" not in keys and "# module: not in this file" in text
+
+
+UNIX = "bind = 'unix:/run/shop.sock'\n"
+UVICORN = "worker_class = 'uvicorn.workers.UvicornWorker'\n"
+USUAL = "{'X-FORWARDED-PROTOCOL': 'ssl', 'X-FORWARDED-PROTO': 'https', 'X-FORWARDED-SSL': 'on'}"
+
+
+@pytest.mark.parametrize("text, allowed, family", [
+    ("", None, None), ("forwarded_allow_ips = '10.0.0.1'\n", "10.0.0.1", None), ("forwarded_allow_ips = '*'\n" + UNIX, "*", None),
+    (UNIX, "127.0.0.1,::1,unix", None), ("forwarded_allow_ips = '10.0.0.1'\n" + UNIX, "10.0.0.1,unix", None),
+    ("forwarded_allow_ips = ''\n" + UNIX, "unix", None), (UNIX + UVICORN, None, None),
+    (f"secure_scheme_headers = {USUAL}\n", None, None), ("secure_scheme_headers = {'x-forwarded-proto': 'https'}\n", None, None),
+    ("secure_scheme_headers = {}\n", None, "none"), ("secure_scheme_headers = {'X-Https': '1'}\n", None, "none"),
+    ("secure_scheme_headers = {'X-FORWARDED-PROTO': 'ssl'}\n", None, "none"),
+    ("secure_scheme_headers = {}\n" + UVICORN, None, None)])
+def test_who_is_believed(imported, text, allowed, family):
+    """What gunicorn believes and no more: any peer on a Unix socket, and X-Forwarded-Proto where it is named."""
+    _, keys = imported("wsgi_app = 'a:b'\n" + text)
+    assert (keys.get("http.forwarded_allow_ips"), keys.get("http.forwarded_family")) == (allowed, family)
+    assert "http.forwarded_host" not in keys
+
+
+def test_scheme_fields_that_are_not_read_are_named(imported):
+    text, _ = imported("secure_scheme_headers = {'X-HTTPS': '1'}\n")
+    assert re.search("^# secure_scheme_headers = .*: let the proxy set X-Forwarded-Proto", text, re.M)
+    text, _ = imported("secure_scheme_headers = {'X-HTTPS': '1', 'X-Forwarded-Proto': 'https'}\n")
+    assert re.search("^# secure_scheme_headers = .*: of these, X-Forwarded-Proto is read", text, re.M)
 
 
 def test_hooks_and_lists(imported):

@@ -100,8 +100,6 @@ WITHOUT = {
     "check_config": "tine -t", "print_config": "tine -T", "sendfile": "files are sent by sendfile where that is possible",
     "worker_tmp_dir": "workers give their sign of life in shared memory, not in a file",
     "initgroups": "workers always get the groups of their user", "tmp_upload_dir": "bodies are not stored in files",
-    "secure_scheme_headers": "X-Forwarded-Proto and Forwarded are believed from http.forwarded_allow_ips; let the proxy "
-                             "send one of them",
     "disable_redirect_access_to_syslog": "logs go where log.accesslog says, and nowhere else",
     "capture_output": "standard output and error of the application are those of the server: redirect them there",
     "logger_class": LOGGING, "logconfig": LOGGING, "logconfig_dict": LOGGING, "logconfig_json": LOGGING,
@@ -116,9 +114,10 @@ WITHOUT = {
     "http2_max_header_list_size": "see http.limit_request_head",
     "permit_obsolete_folding": SMUGGLING, "strip_header_spaces": SMUGGLING,
     "tolerate_dangerous_framing": SMUGGLING,
-    "permit_unconventional_http_method": "methods are tokens in capitals; unknown ones get 501",
+    "permit_unconventional_http_method": "any token is a method, whatever its length and its letters",
     "permit_unconventional_http_version": SMUGGLING, "casefold_http_method": "methods are as received",
-    "forwarder_headers": "SCRIPT_NAME comes from app.root_path, PATH_INFO from the request",
+    "forwarder_headers": "SCRIPT_NAME comes from app.root_path, or with http.forwarded_host from X-Forwarded-Prefix; "
+                         "PATH_INFO from the request",
     "header_map": "fields whose name has an underscore never reach a WSGI application",
     "asgi_disconnect_grace_period": "an application is told of a disconnect, and not cancelled",
     "http_parser": "there is one parser", "control_socket": "another protocol: see control.socket and tinectl",
@@ -313,12 +312,37 @@ def put_environment(ini, got):
             ini.set("env", name, value.replace("$", "$$"))
 
 
+def is_uvicorn(got):
+    return "Uvicorn" in str(got.get("worker_class", ""))
+
+
 def put_networks(ini, got):
     if "forwarded_allow_ips" not in got and os.environ.get("FORWARDED_ALLOW_IPS"):
         got = dict(got, forwarded_allow_ips=os.environ["FORWARDED_ALLOW_IPS"])
-    for name in ("forwarded_allow_ips", "proxy_allow_ips"):
-        if name in got:
-            ini.set("http", name, ",".join(as_list(got[name])))
+    allowed, note = as_list(got.get("forwarded_allow_ips", "127.0.0.1,::1")), None
+    on_unix = any(bind_of(one).startswith("unix:") for one in as_list(got.get("bind")))
+    if on_unix and "*" not in allowed and not is_uvicorn(got):
+        allowed, note = [*allowed, "unix"], "gunicorn believes whoever connects to a Unix socket"
+    if note or "forwarded_allow_ips" in got:
+        ini.set("http", "forwarded_allow_ips", ",".join(allowed), note)
+    if "proxy_allow_ips" in got:
+        ini.set("http", "proxy_allow_ips", ",".join(as_list(got["proxy_allow_ips"])))
+
+
+def put_schemes(ini, got):
+    """Only X-Forwarded-Proto is read here; where gunicorn would not believe it, nothing is believed."""
+    name = "secure_scheme_headers"
+    if name not in got:
+        return
+    fields = {str(k).upper(): str(v).lower() for k, v in dict(got[name] or {}).items()}
+    if is_uvicorn(got):
+        ini.skip(name, got[name], "the worker of uvicorn does not look at it: X-Forwarded-Proto counts")
+    elif fields.pop("X-FORWARDED-PROTO", None) != "https":
+        ini.set("http", "forwarded_family", "none", f"{name} does not name X-Forwarded-Proto")
+        if fields:
+            ini.skip(name, got[name], "let the proxy set X-Forwarded-Proto, and then http.forwarded_family = x-forwarded")
+    elif fields.keys() - {"X-FORWARDED-PROTOCOL", "X-FORWARDED-SSL"}:
+        ini.skip(name, got[name], "of these, X-Forwarded-Proto is read: let the proxy set it")
 
 
 def put_cert_reqs(ini, got):
@@ -373,8 +397,8 @@ def put_others(ini, got):
 
 BY_HAND = {"bind", "proxy_protocol", "http2_cleartext", "worker_class", "threads", "limit_request_line",
            "limit_request_fields", "limit_request_field_size", "raw_env", "forwarded_allow_ips", "proxy_allow_ips",
-           "cert_reqs", "wsgi_app", "workers", "umask", "reuse_port", "reload_extra_files", "pythonpath", "loglevel",
-           "syslog", "syslog_addr", "asgi_loop", "http_protocols", "protocol"}
+           "secure_scheme_headers", "cert_reqs", "wsgi_app", "workers", "umask", "reuse_port", "reload_extra_files",
+           "pythonpath", "loglevel", "syslog", "syslog_addr", "asgi_loop", "http_protocols", "protocol"}
 BOOLS = {"reload", "preload_app", "daemon"}
 
 
@@ -407,7 +431,8 @@ def convert(name):
                 others.append(key)
     got.update(read_options(os.environ.get("GUNICORN_CMD_ARGS", "")))
     ini = Ini()
-    for put in (put_binds, put_class, put_limits, put_environment, put_networks, put_cert_reqs, put_others, put_same):
+    for put in (put_binds, put_class, put_limits, put_environment, put_networks, put_schemes, put_cert_reqs, put_others,
+                put_same):
         put(ini, got)
     for key, value in got.items():
         if key in WITHOUT:
