@@ -29,7 +29,7 @@ struct mold {
     const char *name;
     struct worker worker; /* none: only what loading the application asks for */
     struct worker_app *app; /* NULL: nothing is answered by Python */
-    int folder;             /* of the workers: see worker.h */
+    int folder; /* of the workers: see worker.h */
     struct ipc_msg msg; /* the order that is obeyed */
 };
 

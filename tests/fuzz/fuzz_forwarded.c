@@ -16,8 +16,7 @@
 const char *const fuzz_corpora[] = { "http1_tricky.json", "gunicorn_requests.json", NULL };
 
 static const char *const names[] = {
-    "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
-    "X-Forwarded-Prefix",
+    "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
 };
 
 /* Half of the byte values stand for a piece that means something, so that random bytes make likely values. */
@@ -45,7 +44,8 @@ static void check_prefix(struct span s)
 {
     MUST(!s.n || (s.p[0] == '/' && s.p[s.n - 1] != '/'));
     for (size_t i = 0; i < s.n; i++)
-        MUST(s.p[i] > 0x20 && s.p[i] < 0x7f && !strchr("?#%\\", s.p[i]) && (i == 0 || s.p[i] != '/' || s.p[i - 1] != '/'));
+        MUST(s.p[i] > 0x20 && s.p[i] < 0x7f && !strchr("?#%\\", s.p[i]) &&
+             (i == 0 || s.p[i] != '/' || s.p[i - 1] != '/'));
 }
 
 static void apply(const char *head, const struct conf_http *conf)
@@ -75,7 +75,9 @@ static void apply_all(const char *head, struct conf_nets nets)
     static const enum conf_forwarded families[] = { CONF_FORWARDED_X, CONF_FORWARDED_X_FOR, CONF_FORWARDED_RFC7239,
                                                     CONF_FORWARDED_NONE };
     for (size_t i = 0; i < 2 * sizeof families / sizeof *families; i++) {
-        struct conf_http conf = { .forwarded_allow_ips = nets, .forwarded_family = families[i / 2], .forwarded_host = i & 1 };
+        struct conf_http conf = { .forwarded_allow_ips = nets,
+                                  .forwarded_family = families[i / 2],
+                                  .forwarded_host = i & 1 };
         apply(head, &conf);
     }
 }

@@ -137,7 +137,8 @@ static const struct {
 } exceptions[] = {
     { "ver-1.2", 505 },          /* RFC 9110 15.6.6 allows it */
     { "tgt-connect", 501 },      /* no proxy */
-    { "tgt-connect-body", 501 }, { "ck-size-zeros", 400 }, /* 22 digits: at most 16 are read */
+    { "tgt-connect-body", 501 },
+    { "ck-size-zeros", 400 }, /* 22 digits: at most 16 are read */
 };
 
 static void judge_accept(const struct corpus_case *c)

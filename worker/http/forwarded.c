@@ -224,7 +224,7 @@ static void walk_forwarded(struct req *r, struct walk *w)
 struct backwards {
     const struct req *r;
     enum known_field which;
-    uint32_t next;    /* fields below this one are still to come */
+    uint32_t next; /* fields below this one are still to come */
     struct span rest; /* of the present line */
     bool in_line;
 };
@@ -399,8 +399,8 @@ static bool is_forwarded(const struct req *r, const struct conf_http *conf)
         return known[FIELD_FORWARDED];
     return known[FIELD_X_FORWARDED_FOR] ||
            (known[FIELD_X_FORWARDED_PROTO] && conf->forwarded_family == CONF_FORWARDED_X) ||
-           (conf->forwarded_host && (known[FIELD_X_FORWARDED_HOST] || known[FIELD_X_FORWARDED_PORT] ||
-                                     known[FIELD_X_FORWARDED_PREFIX]));
+           (conf->forwarded_host &&
+            (known[FIELD_X_FORWARDED_HOST] || known[FIELD_X_FORWARDED_PORT] || known[FIELD_X_FORWARDED_PREFIX]));
 }
 
 static void apply_forwarded(struct req *r, const struct conf_http *conf, struct walk *w)

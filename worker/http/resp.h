@@ -25,7 +25,7 @@ enum resp_result {
     RESP_LATER, /* taken, but the buffer is above its high mark: wait for on_drained (or on_end if it was the last) */
     RESP_GONE, /* the client is gone, nothing was taken; on_end was or will be called */
     RESP_BAD_FIELD, /* resp_start, resp_trailers: a field name is no token or a value has a control character; nothing sent */
-    RESP_BAD_LENGTH,  /* resp_start: Content-Length is no number of at most 18 digits; nothing sent */
+    RESP_BAD_LENGTH, /* resp_start: Content-Length is no number of at most 18 digits; nothing sent */
     RESP_TWO_LENGTHS, /* resp_start: two of them that differ; nothing sent */
     RESP_BAD_TRAILER, /* resp_trailers: Content-Length, which cannot come behind the body; nothing sent */
     RESP_BAD_STATUS, /* resp_start: not 200..999; nothing sent */
