@@ -3,8 +3,10 @@
  * openat2(2) where there is none. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -172,6 +174,13 @@ static void put(const char *path, const char *text)
     close(fd);
 }
 
+static void put_again(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    (void)!write(fd, "x", 1);
+    close(fd);
+}
+
 /* Each link in www, where it leads, and what is found by its name. */
 static const struct {
     const char *name, *target;
@@ -253,6 +262,50 @@ static void test_depths(void)
     static_root_close(&root);
 }
 
+/* Renames what is looked up while it is looked up, until it is killed: a file and a link that leads out take turns under
+ * one name, and a folder on the way of a link moves out of the root and back. */
+static _Noreturn void swap_for_ever(void)
+{
+    for (;;) {
+        (void)!rename("turns/out", "www/swap/x");
+        (void)!symlink("../../secret", "turns/out");
+        (void)!rename("turns/file", "www/swap/x");
+        put_again("turns/file");
+        (void)!rename("www/swap/y", "turns/y");
+        (void)!rename("turns/y", "www/swap/y");
+    }
+}
+
+static void test_races(void)
+{
+    struct static_root root;
+    CHECK(mkdir("turns", 0700) == 0 && mkdir("www/swap", 0700) == 0 && mkdir("www/swap/y", 0700) == 0);
+    CHECK(symlink("../../x", "www/swap/y/climbs") == 0 && symlink("y/../../secret", "www/swap/sneaks") == 0);
+    put("www/swap/x", "x");
+    pid_t pid = fork();
+    if (pid == 0)
+        swap_for_ever();
+    CHECK(static_root_open(&root, AT_FDCWD, "www", false) == 0);
+    static const char *const names[] = { "swap/x", "swap/y/climbs", "swap/sneaks", "swap/y/../x" };
+    unsigned found = 0, outside = 0;
+    bool no_kernel = root.walk;
+    for (unsigned i = 0; i < 40000; i++) {
+        char byte = 0;
+        root.walk = no_kernel || i & 1;
+        int fd = static_root_file(&root, names[i / 2 % 4]);
+        if (fd >= 0 && read(fd, &byte, 1) == 1) {
+            found++;
+            outside += byte == 's';
+        }
+        if (fd >= 0)
+            close(fd);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    CHECK_MSG(found > 0 && !outside, "%u of %u", outside, found);
+    static_root_close(&root);
+}
+
 /* What the folder was when it was opened, whatever is done to its name. */
 static void test_held(void)
 {
@@ -287,6 +340,7 @@ static void test_fences(void)
     CHECK(static_root_open(&root, AT_FDCWD, "none", false) < 0 && errno == ENOENT);
     CHECK(static_root_open(&root, AT_FDCWD, "secret", false) < 0 && errno == ENOTDIR);
     test_depths();
+    test_races();
     test_removed();
     test_held();
     snprintf(command, sizeof command, "rm -r %s", top);
