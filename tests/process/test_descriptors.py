@@ -107,7 +107,8 @@ def check_worker(pid, found, masters, served, sockets, folder):
     assert sorted(ports) == sorted(served), (pid, above)
     rest = [what for what in above.values() if what not in sockets]
     files = [what for what in rest if what.startswith("/") and what not in OWN]
-    assert set(files) <= {f"{folder}/error", f"{folder}/access", f"{folder}/static"}, (pid, above)
+    begins = os.readlink(f"/proc/{pid}/cwd")  # where relative paths of the configuration begin
+    assert set(files) <= {begins, f"{folder}/error", f"{folder}/access", f"{folder}/static"}, (pid, above)
     shared = [what for what in rest if what in masters.values() and re.match(r"(socket|pipe):", what)]
     stacks = [n for n, what in above.items() if what in shared and flags_of(pid, n) & os.O_ACCMODE == os.O_WRONLY]
     assert len(shared) == len(stacks) <= 1, (pid, found, masters)  # the pipe for stacks, whose other end the master has

@@ -72,6 +72,15 @@ def test_an_application_that_changes_its_folder_changes_no_path_of_the_configura
         assert not (two / "elsewhere" / "access.log").exists()
 
 
+@pytest.mark.parametrize("preload", [False, True])
+def test_the_file_of_a_second_application_is_looked_for_where_the_first_was(two, preload):
+    put(two / "here" / "second.py", b"from apps.hello import app\n")
+    config = {"mount:/second": {"module": "second.py:app"}, "app": {"preload_app": preload}}
+    with Server("wanders", config, env={"TINE_TEST_ELSEWHERE": str(two / "elsewhere")}, cwd=two / "here") as server:
+        assert server.get("/cwd").body == str(two / "elsewhere").encode()
+        assert server.get("/second").body == b"Hello, World!"
+
+
 # --- deployments ---
 
 @pytest.fixture

@@ -12,7 +12,8 @@ class ApplicationNotFound(Exception):
 
 
 def _import_file(path):
-    path = os.path.abspath(path)
+    # An application that was loaded before this one may have changed the working folder.
+    path = os.path.abspath(os.path.join(sys.modules["_tine_interp"].FOLDER, path))
     if not os.path.isfile(path):
         raise ApplicationNotFound("there is no file %s" % path)
     name = os.path.splitext(os.path.basename(path))[0]

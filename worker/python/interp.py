@@ -4,13 +4,17 @@
 `sub`: in a sub-interpreter. `path`: folders to put before sys.path.
 """
 
+import os
 import sys
+
+try:
+    FOLDER = os.getcwd()  # where the paths of the configuration begin, whatever folder the application changes to
+except OSError:
+    FOLDER = ""
 
 
 def _prepare_path(path):
-    import os
-
-    for folder in map(os.path.abspath, reversed(path)):  # whatever the application's working folder will be
+    for folder in map(os.path.abspath, reversed(path)):
         if folder in sys.path:
             sys.path.remove(folder)
         sys.path.insert(0, folder)
