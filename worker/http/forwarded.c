@@ -12,6 +12,7 @@
 
 #include "conf/conf.h"
 #include "worker/http/chars.h"
+#include "worker/http/field_list.h"
 #include "worker/http/head_rules.h"
 #include "worker/http/req.h"
 
@@ -220,88 +221,27 @@ static void walk_forwarded(struct req *r, struct walk *w)
 
 /* --- X-Forwarded-* --- */
 
-/* Elements of a list over all its field lines, from the right. */
-struct backwards {
-    const struct req *r;
-    enum known_field which;
-    uint32_t next; /* fields below this one are still to come */
-    struct span rest; /* of the present line */
-    bool in_line;
-};
-
-static struct backwards backwards_from(const struct req *r, enum known_field which)
-{
-    return (struct backwards){ .r = r, .which = which, .next = r->known[which] ? r->n_fields : 0 };
-}
-
-static bool next_line(struct backwards *b)
-{
-    while (b->next > 0) {
-        const struct field *f = &b->r->fields[--b->next];
-        if (head_rules_known(req_span(b->r, f->name)) == (int)b->which) {
-            b->rest = req_span(b->r, f->value);
-            return b->in_line = true;
-        }
-    }
-    return false;
-}
-
-/* Empty elements count as elements: lists are compared by length. */
-static bool previous(struct backwards *b, struct span *ret)
-{
-    if (!b->in_line && !next_line(b))
-        return false;
-    const char *comma = memrchr(b->rest.p, ',', b->rest.n);
-    const char *from = comma ? comma + 1 : b->rest.p;
-    *ret = span_trim((struct span){ from, (size_t)(b->rest.p + b->rest.n - from) });
-    b->in_line = comma != NULL;
-    b->rest.n = comma ? (size_t)(comma - b->rest.p) : 0;
-    return true;
-}
-
-static size_t count_elements(const struct req *r, enum known_field which)
-{
-    struct backwards b = backwards_from(r, which);
-    struct span element;
-    size_t n = 0;
-    while (previous(&b, &element))
-        n++;
-    return n;
-}
-
-/* Element `at` from the right (0 = right-most); p = NULL if there is none. */
-static struct span element_at(const struct req *r, enum known_field which, size_t at)
-{
-    struct backwards b = backwards_from(r, which);
-    struct span element;
-    while (previous(&b, &element)) {
-        if (at-- == 0)
-            return element;
-    }
-    return (struct span){ NULL, 0 };
-}
-
 /* A list that each hop adds to is as long as that of the addresses, and then read at the place where the walk ended; any
  * other was written by the peer: its right-most element counts. */
 static struct span beside_for(const struct req *r, enum known_field which, const struct walk *w)
 {
     size_t hops = w->hops ? w->hops - 1 : 0;
-    bool same = count_elements(r, which) == count_elements(r, FIELD_X_FORWARDED_FOR);
-    return element_at(r, which, same ? hops : 0);
+    bool same = field_list_length(r, which) == field_list_length(r, FIELD_X_FORWARDED_FOR);
+    return field_list_at(r, which, same ? hops : 0);
 }
 
 static void walk_x_forwarded_for(struct req *r, struct walk *w)
 {
-    struct backwards b = backwards_from(r, FIELD_X_FORWARDED_FOR);
+    struct field_list list = field_list_of(r, FIELD_X_FORWARDED_FOR);
     struct element e = { .node = { NULL, 0 } };
-    while (!w->ended && previous(&b, &e.node))
+    while (!w->ended && field_list_previous(&list, &e.node))
         visit(w, &e);
 }
 
 /* 0: none. */
 static int32_t forwarded_port(const struct req *r)
 {
-    struct span s = element_at(r, FIELD_X_FORWARDED_PORT, 0);
+    struct span s = field_list_at(r, FIELD_X_FORWARDED_PORT, 0);
     int32_t port = 0;
     if (s.n == 0 || s.n > 5)
         return 0;
@@ -333,7 +273,7 @@ static bool valid_prefix(struct span s)
 
 static void set_prefix(struct req *r)
 {
-    struct span s = element_at(r, FIELD_X_FORWARDED_PREFIX, 0);
+    struct span s = field_list_at(r, FIELD_X_FORWARDED_PREFIX, 0);
     if (s.n && s.p[s.n - 1] == '/')
         s.n--;
     if (s.n && valid_prefix(s))

@@ -15,5 +15,6 @@ libtine_http_a_SOURCES = \
 	worker/http/resp.h worker/http/resp.c \
 	worker/http/error_resp.c \
 	worker/http/builtin.h worker/http/builtin.c \
+	worker/http/field_list.h worker/http/field_list.c \
 	worker/http/forwarded.h worker/http/forwarded.c \
 	worker/http/admission.h worker/http/admission.c
