@@ -31,7 +31,7 @@ def test_http1(application, version):
         with server.connect() as c:
             r = c.request(method, path, ["Connection: keep-alive"] if version == "1.0" else [], version=version)
             assert (r.status, method_of(r.body)) == (200, method)
-            assert method_of(c.request("GET", path).body) == "GET", "the connection goes on"
+            assert method_of(c.request("GET", path).body) == "GET", "the connection is still in use"
 
 
 def test_http2(application):

@@ -27,7 +27,7 @@ enum resp_result {
     RESP_BAD_FIELD, /* resp_start, resp_trailers: a field name is no token or a value has a control character; nothing sent */
     RESP_BAD_LENGTH, /* resp_start: Content-Length is no number of at most 18 digits; nothing sent */
     RESP_TWO_LENGTHS, /* resp_start: two of them that differ; nothing sent */
-    RESP_BAD_TRAILER, /* resp_trailers: Content-Length, which cannot come behind the body; nothing sent */
+    RESP_BAD_TRAILER, /* resp_trailers: Content-Length, which cannot come after the body; nothing sent */
     RESP_BAD_STATUS, /* resp_start: not 200..999; nothing sent */
     RESP_TOO_LONG, /* more body than Content-Length: what fits was sent, then the connection closes; on_end was called */
     RESP_TOO_SHORT, /* less body than Content-Length at the end: the connection is cut; on_end was called */

@@ -105,7 +105,7 @@ static unsigned long long nanoseconds(const struct timespec *t)
 }
 
 /* RFC 9110 8.8.1: changes with every write that the file system's clock can tell apart, and with a file of another content
- * that has been given the same time, since nobody can set the time of the last change to the inode. A sibling has its own.
+ * that has been given the same time, since the time of the last change to the inode cannot be set. A sibling has its own.
  * The number of the inode is not in it: it is nothing that a client has to know. */
 void static_found_describe(struct static_found *f)
 {
