@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "common/forked.h"
+
 int fd_set_nonblocking(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -26,7 +28,7 @@ void fd_close(int *fd)
 {
     int saved = errno;
     if (*fd >= 0)
-        close(*fd);
+        forked_close(*fd);
     *fd = -1;
     errno = saved;
 }

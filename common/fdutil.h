@@ -8,7 +8,7 @@
 /* 0, or -1 with errno. */
 int fd_set_nonblocking(int fd);
 int fd_set_cloexec(int fd);
-/* Closes *fd if it is open (>= 0) and makes it -1; errno is kept. */
+/* Closes *fd if it is open (>= 0), disowned (forked.h), and makes it -1; errno is kept. */
 void fd_close(int *fd);
 /* Writes everything to a blocking descriptor. 0, or -1 with errno. */
 int fd_write_all(int fd, const void *p, size_t n) __attribute__((warn_unused_result));

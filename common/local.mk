@@ -9,6 +9,7 @@ libtine_common_a_SOURCES = \
 	common/score_figures.def \
 	common/buf.h common/buf.c \
 	common/clock.h common/clock.c \
+	common/forked.h common/forked.c \
 	common/fdutil.h common/fdutil.c \
 	common/trusted.h common/trusted.c \
 	common/log.h common/log.c \
@@ -25,6 +26,11 @@ check_PROGRAMS += tests/unit/test_common
 UNIT_TESTS += tests/unit/test_common
 tests_unit_test_common_SOURCES = tests/unit/test_common.c tests/unit/unit.h
 tests_unit_test_common_LDADD = libtine_common.a
+
+check_PROGRAMS += tests/unit/test_forked
+UNIT_TESTS += tests/unit/test_forked
+tests_unit_test_forked_SOURCES = tests/unit/test_forked.c tests/unit/unit.h
+tests_unit_test_forked_LDADD = libtine_common.a
 
 check_PROGRAMS += tests/unit/test_json_out
 UNIT_TESTS += tests/unit/test_json_out

@@ -40,6 +40,7 @@ static struct {
     bool wary;            /* root's way to `path` must be root's */
     uint64_t dropped;     /* since the last report */
     uint64_t dropped_all; /* since the start */
+    bool survives_forks;
     pthread_mutex_t lock; /* threads of an application write too */
 } state = { .level = LOG_LEVEL_INFO, .file_fd = -1, .write_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -123,6 +124,25 @@ static char *absolute(const char *path)
     return whole;
 }
 
+static void hold(void)
+{
+    pthread_mutex_lock(&state.lock);
+}
+
+static void release(void)
+{
+    pthread_mutex_unlock(&state.lock);
+}
+
+int log_survive_forks(void)
+{
+    if (state.survives_forks)
+        return 0;
+    errno = pthread_atfork(hold, release, release);
+    state.survives_forks = !errno;
+    return errno ? -1 : 0;
+}
+
 int log_open(const char *path, enum log_level level)
 {
     char *whole = NULL;
@@ -167,9 +187,9 @@ static int reopen(void)
 
 int log_reopen(void)
 {
-    pthread_mutex_lock(&state.lock);
+    hold();
     int result = reopen();
-    pthread_mutex_unlock(&state.lock);
+    release();
     return result;
 }
 
@@ -241,7 +261,7 @@ static bool report_dropped(void)
 static void emit(const char *p, size_t n)
 {
     int saved = errno;
-    pthread_mutex_lock(&state.lock);
+    hold();
     if (state.sink == SINK_UNKNOWN)
         sink_attach();
     bool works = report_dropped();
@@ -255,7 +275,7 @@ static void emit(const char *p, size_t n)
     }
     if (n)
         count_lost(p, n);
-    pthread_mutex_unlock(&state.lock);
+    release();
     errno = saved;
 }
 

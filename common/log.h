@@ -31,6 +31,9 @@ int log_fd(void);
  * Returns how many. */
 #define LOG_MAX_FDS 2
 size_t log_own_fds(int fds[LOG_MAX_FDS]);
+/* From here on children find the log unlocked, whatever another thread was writing when they were forked. To be called
+ * after forked_begin(): the log closes descriptors while it is locked, so its lock is the outer one. 0, or -1 with errno. */
+int log_survive_forks(void) __attribute__((warn_unused_result));
 /* Lines dropped by this process since it started. */
 uint64_t log_dropped(void);
 
