@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/fdutil.h"
+#include "common/forked.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/proctitle.h"
@@ -96,7 +97,7 @@ static int load(struct mold *m)
     for (size_t i = 0; i < conf->n_env; i++)
         setenv(conf->env[i].name, conf->env[i].value, 1);
     *w = (struct worker){ .heritage = m->heritage, .conf = conf, .base = worker_base_new() };
-    if (!w->base) {
+    if (!w->base || worker_guard_forks(m->heritage) < 0) {
         worker_fail(w, WORKER_EXIT_BOOT, "no event base can be made");
         return WORKER_EXIT_BOOT;
     }
@@ -160,14 +161,17 @@ static void fork_worker(struct mold *m, const struct ipc_fork *order, const int 
 {
     if (m->app)
         PyOS_BeforeFork();
+    forked_expect_own(true);
     pid_t pid = fork();
     if (pid == 0) {
         fork_again(m, order);
+        forked_expect_own(false);
         if (m->app)
             PyOS_AfterFork_Child();
         be_worker(m, order->slot, fds);
     }
     int saved = errno;
+    forked_expect_own(false);
     if (m->app)
         PyOS_AfterFork_Parent();
     if (pid > 0)
@@ -217,7 +221,8 @@ int mold_main(const struct heritage *heritage, const struct proctitle *title, co
         return status;
     /* Sent to the whole group by a terminal or a service manager: the master decides. */
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        signal(signals[i], SIG_IGN);
+        if (signal(signals[i], SIG_IGN) != SIG_ERR)
+            forked_own_signal(signals[i]);
     if (ipc_send(heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
         return WORKER_EXIT_BOOT;
     serve(&m);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/forked.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
@@ -272,6 +273,17 @@ static void on_boot(evutil_socket_t fd, short what, void *arg)
         worker_serve(w);
 }
 
+int worker_guard_forks(const struct heritage *heritage)
+{
+    if (forked_begin() < 0 || log_survive_forks() < 0)
+        return -1;
+    for (size_t i = 0; i < heritage->n_listeners; i++)
+        forked_own(heritage->listeners[i].fd);
+    forked_own(heritage->ipc_fd);
+    forked_own(heritage->stacks_fd);
+    return 0;
+}
+
 struct event_base *worker_base_new(void)
 {
     struct event_config *config = event_config_new();
@@ -282,6 +294,18 @@ struct event_base *worker_base_new(void)
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
+}
+
+/* 0, or -1 with errno. */
+static int start_base(struct worker *w)
+{
+    struct forked_mark mark;
+    if (worker_guard_forks(w->heritage) < 0)
+        return -1;
+    forked_mark(&mark);
+    w->base = worker_base_new();
+    forked_own_since(&mark);
+    return w->base ? worker_ipc_start(w) : -1;
 }
 
 static int start_net(struct worker *w)
@@ -312,7 +336,7 @@ static int start(struct worker *w)
     for (size_t i = 0; i < w->conf->n_env; i++)
         setenv(w->conf->env[i].name, w->conf->env[i].value, 1);
     atomic_store_explicit(&score_of(w)->pid, getpid(), memory_order_relaxed);
-    if (!(w->base = worker_base_new()) || worker_ipc_start(w) < 0)
+    if (start_base(w) < 0)
         return -1;
     evtimer_assign(&w->deadline_event, w->base, on_deadline, w);
     evtimer_assign(&w->boot_event, w->base, on_boot, w);

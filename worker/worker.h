@@ -61,6 +61,9 @@ int worker_live(const struct heritage *heritage, struct worker_app *app, int fol
 int worker_folder(void);
 /* What the loops of a worker need; NULL: out of memory. */
 struct event_base *worker_base_new(void);
+/* From here on children that the application forks are strangers (forked.h), and have nothing of what was handed down.
+ * At the birth of a worker or a mold, before there are threads. 0, or -1 with errno. */
+int worker_guard_forks(const struct heritage *heritage);
 
 /* Start-up is over: accept and say READY. */
 void worker_serve(struct worker *w);

@@ -13,6 +13,7 @@
 #include "worker/http1/h1_parse.h"
 #include "worker/http2/h2_conn.h"
 #include "worker/tls/tls.h"
+#include "worker/python/fork_child.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
@@ -211,7 +212,9 @@ void worker_app_start(struct worker_app *a)
 
 void worker_app_run(struct worker_app *a)
 {
-    if (pyloop_run(a->loop) < 0) {
+    int result = pyloop_run(a->loop);
+    fork_child_came_back(NULL, false);
+    if (result < 0) {
         pyerr_log(LOG_LEVEL_CRITICAL, "The event loop was stopped by an exception");
         a->worker->exit_status = WORKER_EXIT_BOOT;
     }

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <signal.h>
 
+#include "common/forked.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "worker/net/accept.h"
@@ -69,6 +70,7 @@ int worker_ipc_start(struct worker *w)
         evsignal_assign(&w->signal_events[i], w->base, signals[i], on_signal, w);
         if (evsignal_add(&w->signal_events[i], NULL) < 0)
             return -1;
+        forked_own_signal(signals[i]);
     }
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "worker/app/app_load_py.h"
 #include "worker/app/interface.h"
+#include "worker/python/fork_child.h"
 
 static const struct interface_ops *interface_named(const struct interface_choice *list, const char *name)
 {
@@ -31,6 +32,7 @@ static const struct interface_ops *choose(const struct interface_choice *list, c
     const struct interface_ops *ops = NULL;
     const char *name = interface_configured(list, conf->interface);
     PyObject *kind = name ? PyUnicode_FromString(name) : PyObject_CallMethod(loader, "detect", "O", object);
+    fork_child_came_back(NULL, false);
     if (kind && PyUnicode_Check(kind)) {
         ops = interface_named(list, PyUnicode_AsUTF8(kind));
     } else if (kind) {
@@ -65,6 +67,7 @@ PyObject *app_load(const struct interface_choice *interfaces, const struct conf_
 {
     PyObject *loader = loader_new();
     PyObject *object = loader ? PyObject_CallMethod(loader, "load", "s", conf->module) : NULL;
+    fork_child_came_back(NULL, false);
     const struct interface_ops *ops = object ? choose(interfaces, conf, loader, object) : NULL;
     Py_XDECREF(loader);
     if (!ops) {

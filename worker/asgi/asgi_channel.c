@@ -8,6 +8,7 @@
 
 #include "worker/asgi/asgi_state.h"
 #include "worker/python/awaitable.h"
+#include "worker/python/fork_child.h"
 #include "worker/python/loop.h"
 
 /* --- free lists --- */
@@ -89,6 +90,8 @@ fail:
 
 /* --- the awaitable --- */
 
+#define OURS "receive() and send() are" /* for fork_child_refuse() */
+
 enum step_kind { STEP_RECEIVE, STEP_SENT };
 
 struct step {
@@ -150,6 +153,8 @@ static enum channel_result step_ask(struct step *s, PyObject **ret)
 static PySendResult step_send(PyObject *o, PyObject *arg, PyObject **ret)
 {
     struct step *s = (struct step *)o;
+    if (fork_child_refuse(OURS) < 0)
+        return PYGEN_ERROR;
     if (!s->channel) {
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited receive() or send()");
         return PYGEN_ERROR;
@@ -271,6 +276,8 @@ struct callable {
 
 static PyObject *receive_call(PyObject *o, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
+    if (fork_child_refuse(OURS) < 0)
+        return NULL;
     if (PyVectorcall_NARGS(nargsf) || (kwnames && PyTuple_GET_SIZE(kwnames))) {
         PyErr_SetString(PyExc_TypeError, "receive() takes no arguments");
         return NULL;
@@ -295,6 +302,8 @@ static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, Py
 {
     struct channel *c = ((struct callable *)o)->channel;
     struct asgi *asgi = c->asgi;
+    if (fork_child_refuse(OURS) < 0)
+        return NULL;
     if (PyVectorcall_NARGS(nargsf) != 1 || (kwnames && PyTuple_GET_SIZE(kwnames))) {
         PyErr_SetString(PyExc_TypeError, "send() takes one argument, a message");
         return NULL;

@@ -22,6 +22,7 @@
 
 #include "common/buf.h"
 #include "common/fdutil.h"
+#include "common/forked.h"
 #include "common/log.h"
 #include "conf/log_dest.h"
 #include "conf/log_format.h"
@@ -74,6 +75,7 @@ static void attach_stdout(struct access_log *log)
     if (log->sink != SINK_STREAM)
         return;
     int twin = open("/proc/self/fd/1", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    forked_own(twin);
     if (twin >= 0) {
         log->fd = twin;
         log->owned = true;
@@ -88,6 +90,7 @@ static int attach_file(struct access_log *log)
         return -1;
     if (log->owned)
         fd_close(&log->fd);
+    forked_own(fd);
     log->fd = fd;
     log->owned = true;
     log->sink = sink_of(fd);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/fdutil.h"
+#include "common/forked.h"
 
 /* facility daemon (3), severity info (6): RFC 5424, 6.2.1 */
 #define PRIORITY "<30>"
@@ -84,6 +85,7 @@ int log_daemon_connect(struct log_daemon *d)
         return -1;
     }
     fd_close(&d->fd);
+    forked_own(fd);
     d->fd = fd;
     return 0;
 }

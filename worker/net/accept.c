@@ -13,10 +13,11 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/fatal.h"
+#include "common/fdutil.h"
+#include "common/forked.h"
 #include "common/heritage.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
@@ -176,7 +177,7 @@ static bool take_one(struct acceptor *a, struct door *d)
 {
     struct sockaddr_storage peer;
     socklen_t n = sizeof peer;
-    int fd = accept4(d->fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = forked_accept(d->fd, (struct sockaddr *)&peer, &n);
     if (fd < 0) {
         if (is_peer_error(errno))
             return true;
@@ -405,8 +406,7 @@ void acceptor_stop(struct acceptor *a)
         struct door *d = &a->doors[i];
         if (d->own)
             take_waiting(a, d);
-        close(d->fd);
-        d->fd = -1;
+        fd_close(&d->fd);
     }
 }
 

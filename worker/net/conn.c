@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
+#include "common/fdutil.h"
 #include "common/heritage.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -243,7 +243,7 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
 {
     struct conn *c = calloc(1, sizeof *c);
     if (!c) {
-        close(fd);
+        fd_close(&fd);
         return NULL;
     }
     begin(c, net, fd);
@@ -254,7 +254,7 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
     if (event_add(&c->read_event, NULL) < 0 || c->proto->open(c) < 0) {
         event_del(&c->read_event);
         deadline_done(&net->wheel, &c->deadline);
-        close(fd);
+        fd_close(&fd);
         free(c);
         return NULL;
     }
@@ -292,9 +292,7 @@ void conn_die(struct conn *c, enum conn_end why)
     deadline_done(&c->net->wheel, &c->write_deadline);
     if (c->transport->done)
         c->transport->done(c);
-    if (c->fd >= 0)
-        close(c->fd);
-    c->fd = -1;
+    fd_close(&c->fd);
     SLIST_INSERT_HEAD(&c->net->dead, c, dead);
 }
 

@@ -202,7 +202,7 @@ void conn_close(struct conn *c);
 void conn_abort(struct conn *c, bool reset);
 /* Gives the socket away to a library that reads, writes and closes it: nothing may be waiting in `out`; bytes in `in` are
  * the caller's to take. The connection stays, without a socket, for its deadline, for net_shutdown() and to be counted,
- * until conn_abort(). Returns the descriptor. */
+ * until conn_abort(). Returns the descriptor, which stays owned (forked.h) until forked_disown(). */
 int conn_lend(struct conn *c);
 /* Changes the protocol; neither the old one's on_close nor the new one's open is called: proto_data is the caller's
  * business. Inside on_data, bytes that the old one did not use are offered to the new one at once. */

@@ -11,6 +11,8 @@
 
 #include "common/log.h"
 #include "conf/conf.h"
+#include "worker/python/fork_child.h"
+#include "worker/python/fork_child_py.h"
 #include "worker/python/interp_py.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/pystate.h"
@@ -223,6 +225,14 @@ static int prepare(const struct conf_app *conf, bool sub)
     return r ? 0 : -1;
 }
 
+static int prepare_forks(void)
+{
+    PyObject *module = pystate_run(FORK_CHILD_MODULE, fork_child_py);
+    int result = module ? fork_child_prepare(module) : -1;
+    Py_XDECREF(module);
+    return result;
+}
+
 int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
 {
     *ret_why = NULL;
@@ -232,7 +242,7 @@ int interp_start(struct interp *interp, const struct conf_app *conf, bool main_i
         return why_exception(ret_why);
     if (!main_interpreter && enter_sub_interpreter(ret_why))
         return -1;
-    if (prepare(conf, !main_interpreter))
+    if (prepare(conf, !main_interpreter) || prepare_forks())
         return why_exception(ret_why);
     interp->tstate = PyThreadState_Get();
     interp->state = PyThreadState_GetInterpreter(interp->tstate);

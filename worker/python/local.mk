@@ -7,6 +7,7 @@ libtine_python_a_SOURCES = \
 	worker/python/task_internal.h \
 	worker/python/step_watch.h worker/python/step_watch.c \
 	worker/python/pyerr.h worker/python/pyerr.c \
+	worker/python/fork_child.h worker/python/fork_child.c \
 	worker/python/loop_hide.c \
 	worker/python/loop_turn.c \
 	worker/python/loop_handle.h worker/python/loop_handle.c \
@@ -27,11 +28,11 @@ libtine_python_a_SOURCES = \
 	worker/python/task_current.c
 
 # The Python halves, as C strings.
-python_embedded = worker/python/interp_py.h worker/python/loop_py.h
+python_embedded = worker/python/interp_py.h worker/python/loop_py.h worker/python/fork_child_py.h
 nodist_libtine_python_a_SOURCES = $(python_embedded)
 BUILT_SOURCES += $(python_embedded)
 CLEANFILES += $(python_embedded)
-EXTRA_DIST += worker/python/interp.py worker/python/loop.py
+EXTRA_DIST += worker/python/interp.py worker/python/loop.py worker/python/fork_child.py
 python_embed = $(AM_V_GEN)$(MKDIR_P) $(@D) && { \
 	  echo "static const char $(@F:_py.h=)_py[] = {"; \
 	  od -An -v -tu1 $< | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
@@ -41,6 +42,8 @@ worker/python/interp_py.h: worker/python/interp.py
 	$(python_embed)
 worker/python/loop_py.h: worker/python/loop.py
 	$(python_embed)
+worker/python/fork_child_py.h: worker/python/fork_child.py
+	$(python_embed)
 # For a build of one program in a fresh tree; later the compiler's own dependencies do.
-worker/python/libtine_python_a-interp.$(OBJEXT): worker/python/interp_py.h
+worker/python/libtine_python_a-interp.$(OBJEXT): worker/python/interp_py.h worker/python/fork_child_py.h
 worker/python/libtine_python_a-pystate.$(OBJEXT): worker/python/loop_py.h

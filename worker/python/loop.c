@@ -39,6 +39,7 @@ int loop_open_base(struct pyloop *loop, PyObject *capsule)
     }
     loop->edge = event_base_get_features(loop->base) & EV_FEATURE_ET;
     loop->opened = true;
+    loop->depth = forked_depth;
     if (!timers_open(loop) && !wake_open(loop))
         return 0;
     loop_release_base(loop);
@@ -47,11 +48,13 @@ int loop_open_base(struct pyloop *loop, PyObject *capsule)
 
 void loop_release_base(struct pyloop *loop)
 {
-    fatal_unless(!loop->polling);
+    fatal_unless(!loop->polling || loop_is_dead(loop));
     if (!loop->opened)
         return;
     loop->opened = false;
     ready_clear(loop);
+    if (loop_is_dead(loop))
+        return;
     timers_close(loop);
     wake_close(loop);
     watches_close(loop);

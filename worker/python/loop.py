@@ -18,6 +18,9 @@ from _tine import LoopBase
 _iscoroutinefunction = getattr(coroutines, '_iscoroutinefunction', coroutines.iscoroutinefunction)
 
 
+watching = None  # the Loop that waits for Python's signals; one at a time, as they are the process's
+
+
 class _Selector:
     """What asyncio's code and its debuggers ask a selector: who watches which descriptor. libevent does its work."""
 
@@ -113,6 +116,8 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         theirs.setblocking(False)
         signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         self._wakeup = ours, theirs
+        global watching
+        watching = self
         self._add_reader(ours.fileno(), self._read_wakeup, ours)
 
     def _unwatch_python_signals(self):
@@ -120,12 +125,22 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             return
         ours, theirs = self._wakeup
         self._wakeup = None
+        global watching
+        watching = None
         current = signal.set_wakeup_fd(-1)
         if current != theirs.fileno():
             signal.set_wakeup_fd(current)
         self._remove_reader(ours.fileno())
         ours.close()
         theirs.close()
+
+    def forget_python_signals(self):
+        """In a process that was forked from the loop's: its signals must not wake the parent."""
+        global watching
+        wakeup, self._wakeup, watching = self._wakeup, None, None
+        signal.set_wakeup_fd(-1)
+        for sock in wakeup or ():
+            sock.close()
 
     @staticmethod
     def _read_wakeup(sock):

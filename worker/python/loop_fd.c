@@ -157,7 +157,7 @@ fail:
 
 PyObject *loop_remove_watch(struct pyloop *loop, int kind, PyObject *file)
 {
-    if (loop->closed)
+    if (loop->closed || loop_is_dead(loop))
         Py_RETURN_FALSE;
     if (loop_check_thread(loop))
         return NULL;
@@ -244,6 +244,7 @@ PyObject *loop_add_signal(struct pyloop *loop, PyObject *const *args, Py_ssize_t
         Py_DECREF(handle);
         return PyErr_Format(PyExc_RuntimeError, "sig %d cannot be caught", number);
     }
+    forked_own_signal(number);
     Py_XSETREF(w->handle, handle);
     return Py_NewRef(handle);
 }
@@ -254,7 +255,7 @@ PyObject *loop_remove_signal(struct pyloop *loop, PyObject *signal)
     if (number < 0 || loop_check_thread(loop))
         return NULL;
     struct signal_watch *w = loop->signals[number];
-    if (!w || !w->handle)
+    if (!w || !w->handle || loop_is_dead(loop))
         Py_RETURN_FALSE;
     event_del(&w->event);
     Py_CLEAR(w->handle);

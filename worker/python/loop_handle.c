@@ -7,6 +7,7 @@
 
 #include <structmember.h>
 
+#include "worker/python/fork_child.h"
 #include "worker/python/loop_internal.h"
 
 /* Where instances of `type` hold slot `name`; -1 with an exception set if it is no slot. */
@@ -211,6 +212,7 @@ int loop_handle_run(struct pyloop *loop, PyObject *handle)
     struct pystate *st = loop->st;
     if (loop->debug || (!Py_IS_TYPE(handle, st->handle_type) && !Py_IS_TYPE(handle, st->timer_type))) {
         PyObject *r = PyObject_CallMethodOneArg((PyObject *)loop, st->name__run_handle, handle);
+        fork_child_came_back(handle, false);
         Py_XDECREF(r);
         return r ? 0 : -1;
     }
@@ -225,6 +227,7 @@ int loop_handle_run(struct pyloop *loop, PyObject *handle)
     Py_INCREF(context);
     PyObject *r = PyContext_CheckExact(context) && PyTuple_CheckExact(args) ? call_in(context, callback, args)
                                                                             : call_loosely(st, context, callback, args);
+    fork_child_came_back(callback, false);
     int result = r ? 0 : report(loop, handle);
     Py_XDECREF(r);
     Py_DECREF(callback);

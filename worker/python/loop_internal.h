@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/forked.h"
 #include "worker/python/loop.h"
 #include "worker/python/pystate.h"
 
@@ -65,6 +66,7 @@ struct pyloop {
     struct event_base *base;
     bool owns_base;
     bool reserves_signals; /* signals of the server are refused */
+    unsigned depth;        /* forked_depth of the process that opened it; elsewhere the loop is dead: loop_is_dead() */
     bool edge; /* the back end of libevent can report edges: wake and timer need no read() */
     bool opened;
 
@@ -107,7 +109,13 @@ int ready_push(struct pyloop *loop, PyObject *handle);
 PyObject *ready_pop(struct pyloop *loop);
 void ready_clear(struct pyloop *loop);
 
-/* RuntimeError if the loop is closed. */
+/* In a process that the application has forked from the one that opened the loop: what it holds is the parent's, its
+ * descriptors are closed here and their numbers may be another's. Nothing of libevent may be touched. */
+static inline bool loop_is_dead(const struct pyloop *loop)
+{
+    return unlikely(loop->depth != forked_depth);
+}
+/* RuntimeError if the loop is closed or dead. */
 int loop_check_closed(struct pyloop *loop);
 /* RuntimeError if the loop runs in another thread: libevent's structures have no lock. */
 int loop_check_thread(struct pyloop *loop);

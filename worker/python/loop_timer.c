@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/fdutil.h"
+#include "common/forked.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_internal.h"
 
@@ -146,6 +147,7 @@ int timers_open(struct pyloop *loop)
     struct timers *ts = &loop->timers;
     ts->armed = INT64_MAX;
     ts->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    forked_own(ts->fd);
     short what = (short)(EV_READ | EV_PERSIST | (loop->edge ? EV_ET : 0));
     if (ts->fd < 0 || event_assign(&ts->event, loop->base, ts->fd, what, on_timer, loop) ||
         event_add(&ts->event, NULL)) {

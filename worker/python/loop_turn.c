@@ -183,6 +183,8 @@ static int run_ready(struct pyloop *loop)
 
 int loop_turn(struct pyloop *loop)
 {
+    if (loop_is_dead(loop))
+        return loop_check_closed(loop);
     if (!loop->opened || loop->polling) {
         PyErr_SetString(PyExc_RuntimeError,
                         loop->opened ? "the event loop is inside a turn already" : "Event loop is closed");

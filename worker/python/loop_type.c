@@ -16,9 +16,13 @@ static struct pyloop *loop_of(PyObject *self)
 
 int loop_check_closed(struct pyloop *loop)
 {
-    if (!loop->closed && loop->opened)
+    if (!loop->closed && loop->opened && !loop_is_dead(loop))
         return 0;
-    PyErr_SetString(PyExc_RuntimeError, "Event loop is closed");
+    PyErr_SetString(PyExc_RuntimeError,
+                    loop_is_dead(loop)
+                        ? "this process was forked by the application, and the event loop is its parent's: "
+                          "asyncio.run() makes one that works here"
+                        : "Event loop is closed");
     return -1;
 }
 
@@ -168,7 +172,7 @@ static PyObject *loop_stop(PyObject *self, PyObject *unused)
 
 static PyObject *loop_is_running(PyObject *self, PyObject *unused)
 {
-    return PyBool_FromLong(loop_of(self)->thread != 0);
+    return PyBool_FromLong(loop_of(self)->thread != 0 && !loop_is_dead(loop_of(self)));
 }
 
 static PyObject *loop_is_closed(PyObject *self, PyObject *unused)
@@ -246,6 +250,13 @@ static PyObject *loop_write_to_self(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *loop_check_closed_method(PyObject *self, PyObject *unused)
+{
+    if (loop_check_closed(loop_of(self)))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *loop_nothing(PyObject *self, PyObject *unused)
 {
     Py_RETURN_NONE;
@@ -287,6 +298,7 @@ static const PyMethodDef loop_methods[] = {
     { "_add_callback", loop_add_callback, METH_O, NULL },
     { "_run_once", loop_run_once, METH_NOARGS, NULL },
     { "_write_to_self", loop_write_to_self, METH_NOARGS, NULL },
+    { "_check_closed", loop_check_closed_method, METH_NOARGS, NULL },
     { "_make_self_pipe", loop_nothing, METH_NOARGS, NULL },
     { "_close_self_pipe", loop_nothing, METH_NOARGS, NULL },
     { "_open", loop_open, METH_O, "Attaches the loop to an event base, or to a new one if given None." },

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/fdutil.h"
+#include "common/forked.h"
 #include "worker/python/loop_internal.h"
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
@@ -21,7 +22,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
 void wake_loop(struct pyloop *loop)
 {
-    if (loop->wake.pending || !loop->thread || loop->thread == PyThread_get_thread_ident())
+    if (loop_is_dead(loop) || loop->wake.pending || !loop->thread || loop->thread == PyThread_get_thread_ident())
         return;
     uint64_t one = 1;
     /* It fails only when the counter is full: then the descriptor is readable anyway. */
@@ -32,6 +33,7 @@ int wake_open(struct pyloop *loop)
 {
     struct wake *w = &loop->wake;
     w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    forked_own(w->fd);
     short what = (short)(EV_READ | EV_PERSIST | (loop->edge ? EV_ET : 0));
     if (w->fd < 0 || event_assign(&w->event, loop->base, w->fd, what, on_wake, loop) || event_add(&w->event, NULL)) {
         fd_close(&w->fd);

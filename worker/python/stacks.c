@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "common/forked.h"
+
 /* Set once, before the signal can come. A handler of a signal that another process sends is handed nothing. */
 static void (*faulthandler_dump)(int signo);
 
@@ -48,5 +50,6 @@ int stacks_enable(int fd)
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
+    forked_own_signal(SIGUSR2);
     return 0;
 }

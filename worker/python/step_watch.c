@@ -21,6 +21,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/fdutil.h"
+#include "common/forked.h"
 #include "common/log.h"
 
 #define NS_PER_MS 1000000u
@@ -267,6 +268,7 @@ static int take_signal(struct step_watch *watch)
     action.sa_sigaction = on_signal;
     action.sa_flags |= SA_SIGINFO | SA_RESTART;
     sigaction(watch->signo, &action, NULL);
+    forked_own_signal(watch->signo);
     return 0;
 }
 
@@ -308,7 +310,11 @@ struct step_watch *step_watch_new(uint64_t limit_ms, const struct step_watch_ops
     watch->signo = SIGRTMAX - 3;
     watch->pipe[0] = watch->pipe[1] = -1;
     watch->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (watch->stop_fd < 0 || pipe2(watch->pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+    bool open = watch->stop_fd >= 0 && pipe2(watch->pipe, O_CLOEXEC | O_NONBLOCK) == 0;
+    forked_own(watch->stop_fd);
+    forked_own(watch->pipe[0]);
+    forked_own(watch->pipe[1]);
+    if (!open)
         PyErr_SetFromErrno(PyExc_OSError);
     else if (take_signal(watch) == 0) {
         if (start_thread(watch) == 0)

@@ -5,6 +5,7 @@
 #include "worker/python/task_internal.h"
 
 #include "worker/python/coro.h"
+#include "worker/python/fork_child.h"
 #include "worker/python/pyerr.h"
 
 /* ---- ends */
@@ -108,6 +109,7 @@ static PySendResult drive(struct proxy *p, PyObject *arg, PyObject **ret)
     p->state = PROXY_RUNNING;
     if (!uncalled || call_callable(p) == 0)
         how = PyIter_Send(p->iterator, arg ? arg : Py_None, ret);
+    fork_child_came_back(NULL, how == PYGEN_NEXT);
     task_step_ends(watch);
     return settle(p, how, *ret);
 }
@@ -184,6 +186,7 @@ static PyObject *drive_throw(struct proxy *p, PyObject *exception)
     Py_CLEAR(p->value);
     p->state = PROXY_RUNNING;
     PyObject *yielded = throw_into(p, exception);
+    fork_child_came_back(NULL, yielded != NULL);
     if (yielded || !PyErr_ExceptionMatches(PyExc_StopIteration)) {
         settle(p, yielded ? PYGEN_NEXT : PYGEN_ERROR, yielded);
         return yielded;
@@ -269,6 +272,7 @@ static int close_iterator(struct proxy *p)
         return 0;
     }
     PyObject *r = PyObject_CallNoArgs(method);
+    fork_child_came_back(NULL, false);
     Py_DECREF(method);
     Py_XDECREF(r);
     return r ? 0 : -1;

@@ -6,6 +6,7 @@
 #include "worker/python/task_internal.h"
 
 #include "worker/python/coro.h"
+#include "worker/python/fork_child.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
 
@@ -86,6 +87,7 @@ static PySendResult run(struct first_step *step, PyObject **ret_value)
     current->step = step;
     if (open_iterator(step) == 0)
         how = PyIter_Send(step->iterator, Py_None, ret_value);
+    fork_child_came_back(NULL, how == PYGEN_NEXT);
     current->step = NULL;
     task_step_ends(watch);
     if (how == PYGEN_ERROR)

@@ -4,6 +4,8 @@
  * Must not be used on connections that have a transport other than TCP. */
 #include "worker/ws/ws_lws.h"
 
+#include "common/forked.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,15 +84,17 @@ static void adopt(struct wsl_lane *lane)
         conn_abort(c, false);
         return;
     }
-    int fd = conn_lend(c);
+    lane->fd = conn_lend(c);
     c->transport = &transport_lws;
     c->transport_data = lane;
     lane->state = WSL_OPEN;
     w->adopting = lane;
-    lws_adopt_socket_vhost_readbuf(w->vhost, fd, bytes, n);
+    lws_adopt_socket_vhost_readbuf(w->vhost, lane->fd, bytes, n);
     w->adopting = NULL;
     free(bytes);
     w->dirty = true;
+    if (!lane->wsi)
+        forked_disown(lane->fd);
     if (!lane->wsi && lane->state == WSL_OPEN && c->state != CONN_DEAD) {
         lane->state = WSL_CLOSED;
         ws_link_gone(lane->link);

@@ -58,6 +58,7 @@ struct wsl_lane {
     struct ws_link *link; /* NULL after free */
     struct lws *wsi;      /* NULL before adoption and after its end */
     struct wsl_worker *worker;
+    int fd;               /* since adoption: libwebsockets closes it */
     enum wsl_state state;
     bool deaf;            /* the session wants nothing more */
     bool said_close;      /* our Close frame was given to the connection */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/forked.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/ws/ws_lws.h"
@@ -137,6 +138,7 @@ static int make_context(struct wsl_worker *w)
 /* Handles of libuv are closed by its loop. */
 static void close_uv(struct wsl_worker *w)
 {
+    forked_disown(uv_backend_fd(&w->uv));
     for (int i = 0; i < CLOSING_ROUNDS && uv_run(&w->uv, UV_RUN_NOWAIT); i++)
         ;
     if (uv_loop_close(&w->uv) != 0)
@@ -157,6 +159,7 @@ void *wsl_start(struct net *net)
     event_assign(&w->uv_ready, net->base, uv_backend_fd(&w->uv), EV_READ | EV_PERSIST, pump, w);
     event_assign(&w->again, net->base, -1, 0, pump, w);
     evtimer_assign(&w->timer, net->base, pump, w);
+    forked_own(uv_backend_fd(&w->uv));
     if (make_context(w) < 0 || event_add(&w->uv_ready, NULL) < 0) {
         log_error("libwebsockets cannot be used: is its plug-in for libuv (libwebsockets-evlib-uv) installed?");
         wsl_stop(w);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/forked.h"
 #include "worker/ws/ws_lws.h"
 
 #define RSV1 0x40
@@ -162,6 +163,7 @@ static int on_destroyed(struct wsl_lane *lane)
     on_gone(lane);
     lws_set_wsi_user(lane->wsi, NULL);
     lane->wsi = NULL;
+    forked_disown(lane->fd);
     wsl_lane_unref(lane);
     return 0;
 }

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "worker/python/fork_child.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_state.h"
@@ -107,6 +108,8 @@ static Py_ssize_t expected(struct wsgi_call *c, bool line)
 /* `most` bytes, fewer at the end of the body, or a line of at most so many; `most` < 0: no limit. */
 static PyObject *take_all(struct wsgi_call *c, Py_ssize_t most, bool line)
 {
+    if (fork_child_refuse("the request's body is") < 0)
+        return NULL;
     Py_ssize_t limit = most < 0 ? PY_SSIZE_T_MAX : most;
     Py_ssize_t size = expected(c, line), n = 0;
     if (size > limit)

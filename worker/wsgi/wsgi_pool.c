@@ -5,13 +5,13 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/fatal.h"
 #include "common/fdutil.h"
+#include "common/forked.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_run.h"
@@ -346,16 +346,12 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* The signals of the process are the loop's. Lock held. */
+/* It blocks no signal: processes that the application starts here inherit the mask and must hear SIGTERM. The kernel
+ * gives a signal of the process to its first thread, the loop's, as long as that one takes it. Lock held. */
 static int add_thread(struct wsgi_pool *pool)
 {
-    sigset_t all, before;
     pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread, NULL, thread_main, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
+    if (pthread_create(&thread, NULL, thread_main, pool))
         return -1;
     pthread_detach(thread);
     pool->n_threads++;
@@ -404,6 +400,7 @@ struct wsgi_pool *wsgi_pool_new(struct wsgi *wsgi, struct event_base *base, PyIn
     TAILQ_INIT(&pool->outbox);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
+    forked_own(pool->fd);
     if (pool->fd >= 0)
         pool->event = event_new(base, pool->fd, EV_READ | EV_PERSIST | EV_ET, on_event, pool);
     if (pool->event && !event_add(pool->event, NULL))

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "worker/app/app_report.h"
+#include "worker/python/fork_child.h"
 #include "worker/python/pyerr.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_environ.h"
@@ -137,6 +138,7 @@ static bool iterate(struct wsgi_call *c)
     enum wsgi_sent sent = WSGI_SENT;
     while (sent == WSGI_SENT && !wsgi_pool_is_gone(c)) {
         PyObject *item = PyIter_Next(c->iterator);
+        fork_child_came_back(NULL, false);
         enum wsgi_sent rest = send_rest(c); /* it has called write(), which PEP 3333 forbids here */
         if (!item) {
             sent = PyErr_Occurred() ? WSGI_SENT : rest;
@@ -159,6 +161,7 @@ static bool iterate(struct wsgi_call *c)
 static bool begin_iteration(struct wsgi_call *c)
 {
     c->iterator = PyObject_GetIter(c->result);
+    fork_child_came_back(NULL, false);
     if (c->iterator)
         return iterate(c);
     fail(c);
@@ -249,6 +252,7 @@ static void call_close(struct wsgi_call *c)
         return;
     PyObject *close = PyObject_GetAttr(result, c->wsgi->names.close);
     PyObject *r = close ? PyObject_CallNoArgs(close) : NULL;
+    fork_child_came_back(NULL, false);
     if (!close && PyErr_ExceptionMatches(PyExc_AttributeError))
         PyErr_Clear();
     else if (!r)
@@ -273,6 +277,7 @@ static bool call_app(struct wsgi_call *c)
     if (c->environ) {
         PyObject *args[] = { c->environ, start };
         c->result = PyObject_Vectorcall(c->wsgi->app, args, 2, NULL);
+        fork_child_came_back(NULL, false);
     }
     Py_XDECREF(start);
     if (c->result)

@@ -9,6 +9,7 @@
 #include <structmember.h>
 
 #include "worker/http/resp.h"
+#include "worker/python/fork_child.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_run.h"
 #include "worker/wsgi/wsgi_state.h"
@@ -187,6 +188,8 @@ static PyObject *start_response(struct start *self, PyObject *status, PyObject *
 {
     struct wsgi_call *c = self->call;
     unsigned code;
+    if (fork_child_refuse("the response is") < 0)
+        return NULL;
     if (c->finished) {
         PyErr_SetString(PyExc_RuntimeError, "start_response() was called after the end of the request");
         return NULL;
@@ -243,6 +246,8 @@ static PyObject *start_call(PyObject *self, PyObject *const *args, size_t flags,
 static PyObject *start_write(PyObject *self, PyObject *data)
 {
     struct wsgi_call *c = ((struct start *)self)->call;
+    if (fork_child_refuse("the response is") < 0)
+        return NULL;
     if (c->finished) {
         PyErr_SetString(PyExc_RuntimeError, "write() was called after the end of the request");
         return NULL;
