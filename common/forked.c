@@ -120,6 +120,12 @@ void forked_own(int fd)
         ;
 }
 
+bool forked_owns(int fd)
+{
+    return fd >= 0 && fd < FDS_MAX &&
+           atomic_load_explicit(&state.owned[fd / WORD], memory_order_relaxed) >> (fd % WORD) & 1;
+}
+
 void forked_disown(int fd)
 {
     if (fd >= 0 && fd < FDS_MAX)

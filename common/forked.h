@@ -36,6 +36,7 @@ void forked_expect_own(bool own);
 
 /* Has `fd` closed in children, until fd_close(). */
 void forked_own(int fd);
+bool forked_owns(int fd);
 /* Somebody else closes it, or it is closed already. */
 void forked_disown(int fd);
 /* accept4(2), non-blocking and close-on-exec, and the connection is owned: no fork comes between. */

@@ -71,9 +71,11 @@ void worker_fail(struct worker *w, int status, const char *why)
         finish(w);
 }
 
-/* An idle loop has no turns: this gives it some, so that the master sees that it lives. */
+/* An idle loop has no turns: this gives it some, so that the master sees that it lives. One that turns may be deaf: it
+ * looks at that too. */
 static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
+    worker_hear(arg);
 }
 
 static void start_beat(struct worker *w)
@@ -108,6 +110,7 @@ void worker_serve(struct worker *w)
     prctl(PR_SET_PDEATHSIG, 0); /* from here on, EOF tells that the master is gone: see spawn.c */
     set_state(w, WORKER_SERVING);
     w->log_dropped = log_dropped();
+    hearing_init(&w->hearing, w->base, w->heritage->ipc_fd, w->conf->server.timeout);
     start_beat(w);
     w->recycle_at = choose_recycle_at(&w->conf->server);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
@@ -209,14 +212,19 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 /* --- every turn --- */
 
-static void ask_for_successor(struct worker *w)
+void worker_ask_for_successor(struct worker *w, const char *why)
+{
+    w->recycle_at = 0;
+    if (ipc_send(w->heritage->ipc_fd, IPC_RECYCLE, why, strlen(why)) < 0)
+        log_error("worker cannot ask for a successor: %s", strerror(errno));
+}
+
+static void has_served_enough(struct worker *w)
 {
     char why[64];
-    int n = snprintf(why, sizeof why, "%llu requests answered (server.max_requests)",
-                     (unsigned long long)score_of(w)->requests);
-    w->recycle_at = 0;
-    if (ipc_send(w->heritage->ipc_fd, IPC_RECYCLE, why, (size_t)n) < 0)
-        log_error("worker cannot ask for a successor: %s", strerror(errno));
+    snprintf(why, sizeof why, "%llu requests answered (server.max_requests)",
+             (unsigned long long)score_of(w)->requests);
+    worker_ask_for_successor(w, why);
 }
 
 static void count_dropped(struct worker *w)
@@ -239,7 +247,7 @@ void worker_turn(struct worker *w)
     if (log_dropped() != w->log_dropped)
         count_dropped(w);
     if (w->recycle_at && score_of(w)->requests >= w->recycle_at)
-        ask_for_successor(w);
+        has_served_enough(w);
     net_turn(&w->net);
     if (w->net.tls)
         tls_turn(w->net.tls);

@@ -13,6 +13,7 @@
 #include "common/heritage.h"
 #include "worker/http/site.h"
 #include "worker/net/conn.h"
+#include "worker/net/hearing.h"
 
 struct access_log;
 struct acceptor;
@@ -50,6 +51,8 @@ struct worker {
     uint64_t log_dropped; /* lines of the error log that are counted, here or in the process that forked this one */
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
     struct event signal_events[4];
+    struct hearing hearing;
+    bool is_deaf; /* it has said so */
 };
 
 /* --- worker.c --- */
@@ -74,6 +77,8 @@ void worker_drain(struct worker *w);
 /* Stops now. */
 void worker_quit(struct worker *w);
 void worker_reopen_logs(struct worker *w);
+/* The master starts another worker, and drains this one when that is ready. */
+void worker_ask_for_successor(struct worker *w, const char *why);
 /* Lifespan shut-down is over. */
 void worker_stopped(struct worker *w);
 /* Once a loop turn. */
@@ -83,6 +88,11 @@ void worker_turn(struct worker *w);
 
 int worker_ipc_start(struct worker *w);
 void worker_ipc_stop(struct worker *w);
+
+/* --- worker_hearing.c: the worker's half of the watchdog --- */
+
+/* With each heartbeat: asks to be replaced if nobody can be heard any more. */
+void worker_hear(struct worker *w);
 
 /* --- worker_routes.c: who answers which request --- */
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,8 @@ struct acceptor {
     struct share share;
     unsigned looks; /* since it stands aside */
     unsigned batch; /* aside: to be taken when nobody else does */
+    unsigned long events;
+    unsigned untold; /* looks that found connections since the last event */
     struct event timer;
     size_t n;
     struct door doors[];
@@ -214,6 +217,8 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
     struct door *d = arg;
     struct acceptor *a = d->acceptor;
+    a->events++;
+    a->untold = 0;
     if (!is_watching(a->state)) /* another socket was ready in the same turn */
         return;
     share_look(&a->share);
@@ -280,6 +285,39 @@ static void on_conn_gone(void *arg)
         open_doors(a);
 }
 
+/* --- for hearing.c --- */
+
+unsigned long acceptor_events(const struct acceptor *a)
+{
+    return a->events;
+}
+
+unsigned acceptor_untold(const struct acceptor *a)
+{
+    return a->untold;
+}
+
+bool acceptor_is_awaited(const struct acceptor *a)
+{
+    for (size_t i = 0; i < a->n && is_watching(a->state); i++) {
+        struct pollfd door = { .fd = a->doors[i].own ? a->doors[i].fd : -1, .events = POLLIN };
+        if (poll(&door, 1, 0) > 0 && door.revents & POLLIN)
+            return true;
+    }
+    return false;
+}
+
+void acceptor_watch_anew(struct acceptor *a)
+{
+    a->untold = 0;
+    if (!is_watching(a->state))
+        return;
+    unwatch(a);
+    watch(a);
+    for (size_t i = 0; i < a->n && is_watching(a->state); i++)
+        queue(a, &a->doors[i]);
+}
+
 /* --- seats (reuseport) --- */
 
 /* Every seat belongs to a worker, and every worker has one: they go round when there are fewer of the one or the other. */
@@ -317,8 +355,10 @@ void acceptor_look(struct acceptor *a)
     if (a->state == ACCEPT_STOPPED)
         return;
     take_seats(a);
+    unsigned n = 0;
     for (size_t i = 0; i < a->n && a->state < ACCEPT_FULL; i++)
-        take(a, &a->doors[i], BATCH_SHARED, BATCH_SHARED);
+        n += take(a, &a->doors[i], BATCH_SHARED, BATCH_SHARED);
+    a->untold += n && is_watching(a->state);
 }
 
 /* --- life --- */

@@ -4,6 +4,7 @@
 #ifndef TINE_NET_ACCEPT_H
 #define TINE_NET_ACCEPT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct acceptor;
@@ -17,6 +18,14 @@ struct acceptor *acceptor_new(struct net *net, const struct listener *listeners,
                               const struct scoreboard *board);
 /* Takes connections that wait, whatever its share. */
 void acceptor_look(struct acceptor *a);
+/* Events that told of connections so far. */
+unsigned long acceptor_events(const struct acceptor *a);
+/* How often acceptor_look() found some since the last event. */
+unsigned acceptor_untold(const struct acceptor *a);
+/* Whether a connection waits, now, that an event should tell of. */
+bool acceptor_is_awaited(const struct acceptor *a);
+/* Gives epoll its listening sockets again, if they are watched at the moment. */
+void acceptor_watch_anew(struct acceptor *a);
 /* Stops accepting for good and closes this process's listening descriptors. Accepts first what is in the queue now. */
 void acceptor_stop(struct acceptor *a);
 void acceptor_free(struct acceptor *a);

@@ -15,4 +15,5 @@ libtine_net_a_SOURCES = \
 	worker/net/conn.h worker/net/conn.c \
 	worker/net/conn_in.c \
 	worker/net/accept.h worker/net/accept.c \
+	worker/net/hearing.h worker/net/hearing.c \
 	worker/net/proxy_step.h worker/net/proxy_step.c
