@@ -13,6 +13,7 @@ libtine_common_a_SOURCES = \
 	common/trusted.h common/trusted.c \
 	common/log.h common/log.c \
 	common/fatal.h common/fatal.c \
+	common/descriptors.h common/descriptors.c \
 	common/ipc.h common/ipc.c \
 	common/json_out.h common/json_out.c \
 	common/proctitle.h common/proctitle.c \

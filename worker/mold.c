@@ -95,11 +95,7 @@ static int load(struct mold *m)
     const struct conf *conf = m->heritage->conf;
     for (size_t i = 0; i < conf->n_env; i++)
         setenv(conf->env[i].name, conf->env[i].value, 1);
-    *w = (struct worker){ .heritage = m->heritage, .conf = conf, .base = worker_base_new() };
-    if (!w->base) {
-        worker_fail(w, WORKER_EXIT_BOOT, "no event base can be made");
-        return WORKER_EXIT_BOOT;
-    }
+    *w = (struct worker){ .heritage = m->heritage, .conf = conf };
     if (!worker_app_is_needed(conf))
         return 0;
     m->app = worker_app_cast(w);

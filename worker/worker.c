@@ -28,6 +28,9 @@
 #define CANCEL_MS 500
 #define STOP_MS 1300
 
+/* How often it looks whether its descriptors are still there. */
+#define LOOK_US 1000000
+
 static struct score *score_of(struct worker *w)
 {
     return &w->heritage->scoreboard->slot[w->heritage->slot];
@@ -60,27 +63,37 @@ static void finish(struct worker *w)
 
 /* --- birth --- */
 
-void worker_fail(struct worker *w, int status, const char *why)
+static void tell_failure(struct worker *w, enum ipc_type type, const char *why)
 {
-    enum ipc_type type = status == WORKER_EXIT_NEED_MAIN ? IPC_NEED_MAIN : IPC_FAILED;
     if (ipc_send(w->heritage->ipc_fd, type, why, strlen(why)) < 0)
         log_error("worker cannot tell the master why it failed: %s", why);
+}
+
+void worker_fail(struct worker *w, int status, const char *why)
+{
+    tell_failure(w, status == WORKER_EXIT_NEED_MAIN ? IPC_NEED_MAIN : IPC_FAILED, why);
     w->exit_status = status;
     if (w->state == WORKER_BOOTING && (w->app || w->net.base))
         finish(w);
 }
 
-/* An idle loop has no turns: this gives it some, so that the master sees that it lives. */
+/* An idle loop has no turns: this gives it some, so that the master sees that it lives. And it finds what no turn would:
+ * a descriptor that was closed by the application is missed only when it is needed. */
 static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
+    struct worker *w = arg;
+    const char *lost = w->state == WORKER_SERVING ? descriptors_lost(&w->descriptors) : NULL;
+    if (lost)
+        descriptor_lost(lost);
 }
 
 static void start_beat(struct worker *w)
 {
     uint64_t us = w->conf->server.timeout * 1000 / 4;
+    if (!us || us > LOOK_US)
+        us = LOOK_US;
     struct timeval every = { (time_t)(us / 1000000), (suseconds_t)(us % 1000000) };
-    if (us)
-        event_add(&w->beat_event, &every);
+    event_add(&w->beat_event, &every);
 }
 
 static uint64_t choose_recycle_at(const struct conf_server *conf)
@@ -174,6 +187,29 @@ void worker_drain(struct worker *w)
     event_active(&w->boot_event, EV_TIMEOUT, 1); /* a turn, to see whether it is over already */
 }
 
+void worker_wants_successor(struct worker *w, const char *why)
+{
+    if (w->state != WORKER_SERVING || w->wants_successor)
+        return;
+    w->wants_successor = true;
+    w->recycle_at = 0;
+    if (ipc_send(w->heritage->ipc_fd, IPC_RECYCLE, why, strlen(why)) < 0)
+        log_error("worker cannot ask for a successor: %s", strerror(errno));
+}
+
+void worker_loop_left(struct worker *w, const char *why)
+{
+    if (w->state > WORKER_SERVING) /* it ends already */
+        return;
+    w->exit_status = WORKER_EXIT_BOOT;
+    if (w->state == WORKER_SERVING) {
+        worker_drain(w);
+        return;
+    }
+    tell_failure(w, IPC_FAILED, why);
+    stop_app(w, STOP_MS);
+}
+
 void worker_quit(struct worker *w)
 {
     if (w->state == WORKER_BOOTING) {
@@ -208,14 +244,12 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 /* --- every turn --- */
 
-static void ask_for_successor(struct worker *w)
+static void has_served_enough(struct worker *w)
 {
     char why[64];
-    int n = snprintf(why, sizeof why, "%llu requests answered (server.max_requests)",
-                     (unsigned long long)score_of(w)->requests);
+    snprintf(why, sizeof why, "%llu requests answered (server.max_requests)", (unsigned long long)score_of(w)->requests);
     w->recycle_at = 0;
-    if (ipc_send(w->heritage->ipc_fd, IPC_RECYCLE, why, (size_t)n) < 0)
-        log_error("worker cannot ask for a successor: %s", strerror(errno));
+    worker_wants_successor(w, why);
 }
 
 static void count_dropped(struct worker *w)
@@ -237,14 +271,16 @@ void worker_turn(struct worker *w)
 {
     if (log_dropped() != w->log_dropped)
         count_dropped(w);
+    atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
+    if (w->state == WORKER_DONE) /* connections and logs are given back; tasks of the application still end */
+        return;
     if (w->recycle_at && score_of(w)->requests >= w->recycle_at)
-        ask_for_successor(w);
+        has_served_enough(w);
     net_turn(&w->net);
     if (w->net.tls)
         tls_turn(w->net.tls);
     if (w->access_log && !access_log_flush(w->access_log))
         look_at_log_again(w);
-    atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if ((w->state == WORKER_DRAINING || w->state == WORKER_CANCELLING) && !w->net.n_conns &&
         !(w->app && worker_app_running(w->app)))
         stop_app(w, STOP_MS);
@@ -256,6 +292,7 @@ void worker_reopen_logs(struct worker *w)
         log_error("cannot reopen the error log: %s", strerror(errno));
     if (w->access_log && access_log_reopen(w->access_log) < 0)
         log_error("cannot reopen the access log: %s", strerror(errno));
+    descriptors_renew(&w->descriptors);
 }
 
 /* --- all of it --- */
@@ -282,6 +319,25 @@ struct event_base *worker_base_new(void)
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
+}
+
+/* Those that were handed down, and the loop's, which are all that is new between the two looks: there is no thread yet
+ * that might open others. */
+static int start_base(struct worker *w)
+{
+    const struct heritage *h = w->heritage;
+    int before[4 * DESCRIPTORS_MAX], logs[LOG_MAX_FDS];
+    size_t n = descriptors_open(before, sizeof before / sizeof *before), n_logs = log_own_fds(logs);
+    if (!(w->base = worker_base_new()))
+        return -1;
+    descriptors_add_new(&w->descriptors, before, n, "what the event loop waits on");
+    descriptors_add(&w->descriptors, h->ipc_fd, "the channel to the master");
+    descriptors_add(&w->descriptors, h->stacks_fd, "the pipe for stacks");
+    for (size_t i = 0; i < n_logs; i++)
+        descriptors_add(&w->descriptors, logs[i], "the error log");
+    for (size_t i = 0; i < h->n_listeners; i++)
+        descriptors_add(&w->descriptors, h->listeners[i].fd, "a listening socket");
+    return 0;
 }
 
 static int start_net(struct worker *w)
@@ -312,23 +368,23 @@ static int start(struct worker *w)
     for (size_t i = 0; i < w->conf->n_env; i++)
         setenv(w->conf->env[i].name, w->conf->env[i].value, 1);
     atomic_store_explicit(&score_of(w)->pid, getpid(), memory_order_relaxed);
-    if (!(w->base = worker_base_new()) || worker_ipc_start(w) < 0)
+    if (start_base(w) < 0 || worker_ipc_start(w) < 0)
         return -1;
     evtimer_assign(&w->deadline_event, w->base, on_deadline, w);
     evtimer_assign(&w->boot_event, w->base, on_boot, w);
     event_assign(&w->beat_event, w->base, -1, EV_PERSIST, on_beat, w);
-    event_active(&w->boot_event, EV_TIMEOUT, 1);
     return start_net(w);
 }
 
 static void run(struct worker *w)
 {
-    if (w->app) {
+    event_active(&w->boot_event, EV_TIMEOUT, 1);
+    if (w->app)
         worker_app_run(w->app);
-        return;
-    }
-    while (w->state != WORKER_DONE && event_base_loop(w->base, EVLOOP_ONCE) == 0)
+    while (!w->app && w->state != WORKER_DONE && event_base_loop(w->base, EVLOOP_ONCE) == 0)
         worker_turn(w);
+    if (w->state != WORKER_DONE) /* the loop cannot be run any more */
+        finish(w);
 }
 
 static void end(struct worker *w)
@@ -377,6 +433,8 @@ int worker_live(const struct heritage *heritage, struct worker_app *app, int fol
         return w.exit_status;
     if (worker_routes_new(&w) < 0)
         return w.exit_status;
+    if (w.app)
+        worker_app_add_descriptors(w.app, &w.descriptors);
     run(&w);
     end(&w);
     return w.exit_status;

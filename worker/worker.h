@@ -2,7 +2,8 @@
 /* worker.h: one worker process, shared by the files worker*.c alone.
  *
  * BOOTING -> SERVING -> DRAINING -> CANCELLING -> STOPPING -> DONE; only forward, stages may be
- * skipped.
+ * skipped. Nothing that the event loop may call is armed before the application is loaded, and what it may call lives
+ * until its last turn, which comes after DONE: tasks of the application end then.
  */
 #ifndef TINE_WORKER_WORKER_H
 #define TINE_WORKER_WORKER_H
@@ -10,6 +11,7 @@
 #include <event2/event_struct.h>
 #include <stdbool.h>
 
+#include "common/descriptors.h"
 #include "common/heritage.h"
 #include "worker/http/site.h"
 #include "worker/net/conn.h"
@@ -48,7 +50,9 @@ struct worker {
     struct worker_app *app; /* NULL: nothing needs Python */
     struct event ipc_event, deadline_event, boot_event, beat_event;
     uint64_t log_dropped; /* lines of the error log that are counted, here or in the process that forked this one */
-    uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
+    uint64_t recycle_at;  /* asks for a successor after this many requests; 0: never, or it has */
+    bool wants_successor; /* it has asked for one */
+    struct descriptors descriptors; /* ours, looked at while it serves */
     struct event signal_events[4];
 };
 
@@ -70,6 +74,12 @@ void worker_fail(struct worker *w, int status, const char *why);
 void worker_drain(struct worker *w);
 /* Stops now. */
 void worker_quit(struct worker *w);
+/* The application wants the process to end (`why`, for the log): the master is asked for a successor, and this one serves
+ * until it is there. Once; not while it ends anyway. */
+void worker_wants_successor(struct worker *w, const char *why);
+/* The application has ended the event loop, which will be run again: a failed start (`why`, for the master's log), or the
+ * worker drains, if it does not end already. */
+void worker_loop_left(struct worker *w, const char *why);
 void worker_reopen_logs(struct worker *w);
 /* Lifespan shut-down is over. */
 void worker_stopped(struct worker *w);
@@ -78,6 +88,7 @@ void worker_turn(struct worker *w);
 
 /* --- worker_ipc.c: the master's messages and signals --- */
 
+/* 0, or -1 with errno. */
 int worker_ipc_start(struct worker *w);
 void worker_ipc_stop(struct worker *w);
 
@@ -100,17 +111,20 @@ void worker_steps_unwatch(struct step_watch *watch, struct pyloop *loop);
 /* Whether anything that is configured needs Python. */
 bool worker_app_is_needed(const struct conf *conf);
 
-/* Starts Python and loads the applications. NULL: worker_fail() was called. */
+/* Starts Python and loads the applications, whose modules have a loop of their own to run meanwhile. NULL: worker_fail()
+ * was called. */
 struct worker_app *worker_app_new(struct worker *w);
-/* In a mold: the same, ready to be forked. */
+/* In a mold: the same, ready to be forked; w->base is not needed. */
 struct worker_app *worker_app_cast(struct worker *w);
-/* Behind the fork: it is this worker's now, and the mold's base is given back. NULL: worker_fail() was called. */
+/* After the fork: it is this worker's now. NULL: worker_fail() was called. */
 struct worker_app *worker_app_adopt(struct worker_app *a, struct worker *w);
+/* The loop's own descriptors are added to the worker's. */
+void worker_app_add_descriptors(struct worker_app *a, struct descriptors *d);
 /* Who answers for &conf->app or the app of a mount; not for one that is built in or not there. */
 struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *app);
 /* Lifespan start-up, inside the running loop; ends in worker_serve() or worker_fail(). */
 void worker_app_start(struct worker_app *a);
-/* Runs the loop until worker_app_end(). */
+/* Runs the loop until worker_app_end(), again each time that the application has ended it. */
 void worker_app_run(struct worker_app *a);
 /* Requests that the applications still work on. */
 unsigned worker_app_running(struct worker_app *a);
@@ -119,7 +133,8 @@ void worker_app_cancel(struct worker_app *a);
 void worker_app_stop(struct worker_app *a);
 /* Makes worker_app_run() return. */
 void worker_app_end(struct worker_app *a);
-/* After the loop: ends Python's threads, runs atexit functions. */
+/* In the state DONE: ends what is left of the applications' tasks, which takes turns of the loop, and Python's threads,
+ * and runs atexit functions. */
 void worker_app_free(struct worker_app *a);
 
 /* --- worker_tls.c: certificates --- */

@@ -18,6 +18,10 @@ from _tine import LoopBase
 _iscoroutinefunction = getattr(coroutines, '_iscoroutinefunction', coroutines.iscoroutinefunction)
 
 
+# So many times the application may end the loop while it is being shut down; then what is left is left.
+_INTERRUPTIONS = 100
+
+
 class _Selector:
     """What asyncio's code and its debuggers ask a selector: who watches which descriptor. libevent does its work."""
 
@@ -89,6 +93,10 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         self._signal_handlers.pop(sig, None)
         return self._remove_signal(sig)
 
+    def _check_running(self):
+        self._check_home()
+        super()._check_running()
+
     def run_forever(self):
         self._check_closed()
         self._check_running()
@@ -149,11 +157,26 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             return
         try:
             self._cancel_all_tasks()
-            self.run_until_complete(self.shutdown_asyncgens())
-            self.run_until_complete(self.shutdown_default_executor())
+            self._finish(self.shutdown_asyncgens())
+            self._finish(self.shutdown_default_executor())
         finally:
             asyncio.set_event_loop(None)
             self.close()
+
+    def _finish(self, coroutine):
+        """Runs it to its end, whatever else ends the loop meanwhile: SystemExit of a task, stop() of a callback."""
+        task = self.create_task(coroutine)
+        for _ in range(_INTERRUPTIONS):
+            try:
+                self.run_until_complete(task)
+                return
+            except (SystemExit, KeyboardInterrupt) as exception:
+                self.call_exception_handler({'message': 'the end of the event loop was interrupted',
+                                             'exception': exception})
+            except RuntimeError:  # stop()
+                if task.done():
+                    raise
+        task._log_destroy_pending = False
 
     def _cancel_all_tasks(self):
         tasks = asyncio.all_tasks(self)
@@ -161,8 +184,14 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             return
         for task in tasks:
             task.cancel()
-        self.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+        async def wait():
+            await asyncio.wait(tasks)
+
+        self._finish(wait())
         for task in tasks:
+            if not task.done():
+                continue
             if not task.cancelled() and task.exception() is not None:
                 self.call_exception_handler({
                     'message': 'unhandled exception during shutdown of the event loop',

@@ -5,6 +5,7 @@
 #include "worker/python/task_internal.h"
 
 #include "worker/python/coro.h"
+#include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
 
 /* ---- ends */
@@ -52,6 +53,8 @@ static void end_raising(struct proxy *p)
     PyObject *exception = pyerr_take();
     if (p->task)
         expect_exception(p->task);
+    if (p->tasks->loop && task_stops_loop(exception))
+        pyloop_forgive(p->tasks->loop, exception);
     proxy_end(p, NULL, exception);
     coro_restore(exception);
 }
