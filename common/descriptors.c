@@ -12,6 +12,8 @@
 #include "common/heritage.h"
 #include "common/log.h"
 
+#define OPEN_MAX 2048
+
 static bool identify(struct descriptor *d)
 {
     struct stat st;
@@ -53,8 +55,8 @@ size_t descriptors_open(int *numbers, size_t most)
 
 void descriptors_add_new(struct descriptors *d, const int *before, size_t n, const char *what)
 {
-    int now[4 * DESCRIPTORS_MAX];
-    size_t n_now = descriptors_open(now, sizeof now / sizeof *now);
+    int now[OPEN_MAX];
+    size_t n_now = descriptors_open(now, OPEN_MAX);
     for (size_t i = 0; n && i < n_now; i++)
         if (!bsearch(&now[i], before, n, sizeof *before, compare))
             descriptors_add(d, now[i], what);

@@ -28,9 +28,6 @@
 #define CANCEL_MS 500
 #define STOP_MS 1300
 
-/* How often it looks whether its descriptors are still there. */
-#define LOOK_US 1000000
-
 static struct score *score_of(struct worker *w)
 {
     return &w->heritage->scoreboard->slot[w->heritage->slot];
@@ -77,25 +74,6 @@ void worker_fail(struct worker *w, int status, const char *why)
         finish(w);
 }
 
-/* An idle loop has no turns: this gives it some, so that the master sees that it lives. And it finds what no turn would:
- * a descriptor that was closed by the application is missed only when it is needed. */
-static void on_beat(evutil_socket_t fd, short what, void *arg)
-{
-    struct worker *w = arg;
-    const char *lost = w->state == WORKER_SERVING ? descriptors_lost(&w->descriptors) : NULL;
-    if (lost)
-        descriptor_lost(lost);
-}
-
-static void start_beat(struct worker *w)
-{
-    uint64_t us = w->conf->server.timeout * 1000 / 4;
-    if (!us || us > LOOK_US)
-        us = LOOK_US;
-    struct timeval every = { (time_t)(us / 1000000), (suseconds_t)(us % 1000000) };
-    event_add(&w->beat_event, &every);
-}
-
 static uint64_t choose_recycle_at(const struct conf_server *conf)
 {
     uint64_t random = 0;
@@ -120,7 +98,7 @@ void worker_serve(struct worker *w)
     prctl(PR_SET_PDEATHSIG, 0); /* from here on, EOF tells that the master is gone: see spawn.c */
     set_state(w, WORKER_SERVING);
     w->log_dropped = log_dropped();
-    start_beat(w);
+    worker_beat_start(w);
     w->recycle_at = choose_recycle_at(&w->conf->server);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if (ipc_send(w->heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
@@ -321,22 +299,13 @@ struct event_base *worker_base_new(void)
     return base;
 }
 
-/* Those that were handed down, and the loop's, which are all that is new between the two looks: there is no thread yet
- * that might open others. */
 static int start_base(struct worker *w)
 {
-    const struct heritage *h = w->heritage;
-    int before[4 * DESCRIPTORS_MAX], logs[LOG_MAX_FDS];
-    size_t n = descriptors_open(before, sizeof before / sizeof *before), n_logs = log_own_fds(logs);
-    if (!(w->base = worker_base_new()))
+    int before[DESCRIPTORS_BEFORE];
+    size_t n = descriptors_open(before, DESCRIPTORS_BEFORE);
+    if (!(w->base = worker_base_new()) || worker_ipc_start(w) < 0)
         return -1;
-    descriptors_add_new(&w->descriptors, before, n, "what the event loop waits on");
-    descriptors_add(&w->descriptors, h->ipc_fd, "the channel to the master");
-    descriptors_add(&w->descriptors, h->stacks_fd, "the pipe for stacks");
-    for (size_t i = 0; i < n_logs; i++)
-        descriptors_add(&w->descriptors, logs[i], "the error log");
-    for (size_t i = 0; i < h->n_listeners; i++)
-        descriptors_add(&w->descriptors, h->listeners[i].fd, "a listening socket");
+    worker_note_descriptors(w, before, n);
     return 0;
 }
 
@@ -368,11 +337,11 @@ static int start(struct worker *w)
     for (size_t i = 0; i < w->conf->n_env; i++)
         setenv(w->conf->env[i].name, w->conf->env[i].value, 1);
     atomic_store_explicit(&score_of(w)->pid, getpid(), memory_order_relaxed);
-    if (start_base(w) < 0 || worker_ipc_start(w) < 0)
+    if (start_base(w) < 0)
         return -1;
     evtimer_assign(&w->deadline_event, w->base, on_deadline, w);
     evtimer_assign(&w->boot_event, w->base, on_boot, w);
-    event_assign(&w->beat_event, w->base, -1, EV_PERSIST, on_beat, w);
+    worker_beat_new(w);
     return start_net(w);
 }
 

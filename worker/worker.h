@@ -92,6 +92,15 @@ void worker_turn(struct worker *w);
 int worker_ipc_start(struct worker *w);
 void worker_ipc_stop(struct worker *w);
 
+/* --- worker_beat.c: once a second --- */
+
+/* The numbers of descriptors that are open before the worker makes its own. */
+#define DESCRIPTORS_BEFORE 1024
+/* Notes those that were handed down, and what has come to `before`: only while no thread may open others. */
+void worker_note_descriptors(struct worker *w, const int *before, size_t n);
+void worker_beat_new(struct worker *w);
+void worker_beat_start(struct worker *w);
+
 /* --- worker_routes.c: who answers which request --- */
 
 /* Sets site.handler; before the first request, behind worker_app_new(). 0, or -1: worker_fail() was called. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/descriptors.h"
 #include "common/fatal.h"
 #include "common/heritage.h"
 #include "common/log.h"
@@ -180,6 +181,8 @@ static bool take_one(struct acceptor *a, struct door *d)
     if (fd < 0) {
         if (is_peer_error(errno))
             return true;
+        if (errno == EBADF || errno == ENOTSOCK)
+            descriptor_lost("a listening socket");
         if (errno != EAGAIN)
             starve(a, d, errno);
         return false;

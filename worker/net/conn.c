@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/descriptors.h"
 #include "common/heritage.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -292,8 +293,8 @@ void conn_die(struct conn *c, enum conn_end why)
     deadline_done(&c->net->wheel, &c->write_deadline);
     if (c->transport->done)
         c->transport->done(c);
-    if (c->fd >= 0)
-        close(c->fd);
+    if (c->fd >= 0 && close(c->fd) < 0 && errno == EBADF)
+        descriptor_lost("a client's connection");
     c->fd = -1;
     SLIST_INSERT_HEAD(&c->net->dead, c, dead);
 }

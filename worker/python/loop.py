@@ -132,8 +132,11 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         if current != theirs.fileno():
             signal.set_wakeup_fd(current)
         self._remove_reader(ours.fileno())
-        ours.close()
-        theirs.close()
+        for end in ours, theirs:
+            try:
+                end.close()
+            except OSError:  # the application has closed its descriptor
+                pass
 
     @staticmethod
     def _read_wakeup(sock):

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""An application that closes descriptors of the server: one line, the worker ends at once, another one serves. Nothing is
+written into a file that has the number now."""
+
+import pytest
+
+from harness import Server, wait_for
+
+PLACES = [("sub", False, "app", 4), ("main", False, "app", 4), ("main", True, "app", 4), ("sub", False, "wsgi", 4), ("main", True, "wsgi", 1)]
+LINE = "the application has closed a descriptor of the server"
+
+
+@pytest.fixture(params=PLACES, ids=["sub", "main", "mold", "wsgi_pool", "wsgi_mold_inline"])
+def place(request):
+    return request.param
+
+
+def server(place, log=None, workers=1):
+    interpreter, preload, name, threads = place
+    config = {"server": {"workers": workers}, "app": {"interpreter": interpreter, "preload_app": preload, "threads": threads}}
+    if log:
+        config["log"] = {"errorlog": log}
+    return Server(f"apps.closing:{name}", config, respawn=True, allow=("[CRITICAL]",))
+
+
+def ask(s, path):
+    """The answer may be lost with the worker."""
+    with s.connect() as c:
+        c.send_request("GET", path)
+        c.read_to_end() if not c.buffer and path == "/all" else c.is_open()
+        c.half_close().read_to_end()
+
+
+def ends_at_once(s, old, log):
+    wait_for(lambda: old not in s.workers(), what="the end of the worker")
+    wait_for(lambda: s.get("/").body == b"ok", what="the next one")
+    of_it = [line for line in log().splitlines() if f"[{old}]" in line]
+    assert len(of_it) <= 4, of_it
+    return of_it
+
+
+KINDS = ["all", "eventpoll", "eventfd", "timerfd", "listener", "channel", "client", "pipe",
+         "eventfd_reused", "listener_reused", "client_reused", "channel_reused"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_worker_ends_and_is_replaced(place, kind):
+    with server(place) as s:
+        old, = s.workers()
+        ask(s, f"/{kind}")
+        of_it = ends_at_once(s, old, s.log)
+        assert sum(LINE in line for line in of_it) == 1, of_it
+        s.wait_log(f"pid {old}.*exited with status 7")
+
+
+@pytest.mark.parametrize("kind", ["log", "log_reused", "all"])
+def test_the_log_itself(place, kind, tmp_path):
+    path = tmp_path / "error.file"
+    with server(place, log=path) as s:
+        old, = s.workers()
+        ask(s, f"/{kind}")
+        ends_at_once(s, old, path.read_text)
+        assert LINE in s.log()  # standard error
+        assert f"(pid {old}) exited with status 7" in path.read_text()
+
+
+def test_the_others_serve_on(tmp_path):
+    with server(PLACES[0], workers=3) as s:
+        wait_for(lambda: s.log().count("is ready") == 3, what="three workers")
+        before = set(s.workers())
+        ask(s, "/all")
+        wait_for(lambda: before - set(s.workers()), what="the end of one")
+        assert len(before - set(s.workers())) == 1
+        assert s.get("/").body == b"ok"
+
+
+def test_descriptors_of_the_applications_own_are_its_affair(place, tmp_path):
+    """Those that a module has opened may be closed in a request, whatever number they have."""
+    interpreter, preload, name, threads = place
+    (tmp_path / "owning.py").write_text(
+        "import os\nfrom apps import closing\nMINE = [os.open('/dev/null', os.O_RDONLY) for _ in range(40)] + list(os.pipe()) \n"
+        "def drop():\n    while MINE: os.close(MINE.pop())\n    return 'ok'\n"
+        "closing.close = lambda path: drop()\napp, wsgi = closing.app, closing.wsgi\n")
+    config = {"server": {"workers": 1}, "app": {"interpreter": interpreter, "preload_app": preload, "threads": threads,
+                                               "pythonpath": f"{tmp_path}, {__file__.rpartition('/process/')[0]}"}}
+    with Server(f"owning:{name}", config) as s:
+        assert s.get("/").body == b"ok"
+        import time
+        end = time.monotonic() + 2.5  # longer than the server's own look at its descriptors
+        while time.monotonic() < end:
+            assert s.get("/").body == b"ok"
