@@ -4,7 +4,8 @@ written into a file that has the number now."""
 
 import pytest
 
-from harness import Server, wait_for
+from lib.server import Server
+from lib.waiting import wait_for
 
 PLACES = [("sub", False, "app", 4), ("main", False, "app", 4), ("main", True, "app", 4), ("sub", False, "wsgi", 4), ("main", True, "wsgi", 1)]
 LINE = "the application has closed a descriptor of the server"

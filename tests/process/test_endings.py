@@ -6,8 +6,10 @@ import signal
 
 import pytest
 
-from harness import Server, Truncated, wait_for
-from wsconn import TEXT, WS, handshake
+from lib.client import Truncated
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.ws import TEXT, WS, handshake
 
 APP, WSGI = "apps.endings:app", "apps.endings:wsgi"
 ENDS = ("Traceback", "[CRITICAL]", "was never retrieved")

@@ -6,7 +6,10 @@ import signal
 
 import pytest
 
-from harness import ROOT, Conn, Server, wait_for
+from lib.build import ROOT
+from lib.client import Conn
+from lib.server import Server
+from lib.waiting import wait_for
 
 KINDS = ["exception", "exit", "interrupt", "cancelled", "generator_exit", "own", "group"]
 

@@ -12,7 +12,7 @@
 /* What was read or written. The application may have closed the descriptor: the next answer would go into its own file. */
 static ssize_t checked(ssize_t n)
 {
-    if (__builtin_expect(n < 0, 0) && (errno == EBADF || errno == ENOTSOCK))
+    if (unlikely(n < 0) && (errno == EBADF || errno == ENOTSOCK))
         descriptor_lost("a client's connection");
     return n;
 }
