@@ -14,7 +14,7 @@
 
 #define OPEN_MAX 2048
 
-static bool identify(struct descriptor *d)
+bool descriptor_note(struct descriptor *d)
 {
     struct stat st;
     if (fstat(d->fd, &st) < 0)
@@ -24,10 +24,16 @@ static bool identify(struct descriptor *d)
     return true;
 }
 
+bool descriptor_is_same(const struct descriptor *d)
+{
+    struct descriptor now = *d;
+    return descriptor_note(&now) && now.dev == d->dev && now.ino == d->ino;
+}
+
 void descriptors_add(struct descriptors *d, int fd, const char *what)
 {
     struct descriptor one = { .fd = fd, .what = what };
-    if (fd >= 0 && d->n < DESCRIPTORS_MAX && identify(&one))
+    if (fd >= 0 && d->n < DESCRIPTORS_MAX && descriptor_note(&one))
         d->v[d->n++] = one;
 }
 
@@ -62,19 +68,11 @@ void descriptors_add_new(struct descriptors *d, const int *before, size_t n, con
             descriptors_add(d, now[i], what);
 }
 
-void descriptors_renew(struct descriptors *d)
-{
-    for (size_t i = 0; i < d->n; i++)
-        (void)identify(&d->v[i]);
-}
-
 const char *descriptors_lost(const struct descriptors *d)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        struct descriptor now = d->v[i];
-        if (!identify(&now) || now.dev != d->v[i].dev || now.ino != d->v[i].ino)
+    for (size_t i = 0; i < d->n; i++)
+        if (!descriptor_is_same(&d->v[i]))
             return d->v[i].what;
-    }
     return NULL;
 }
 

@@ -5,6 +5,7 @@
 #ifndef TINE_COMMON_DESCRIPTORS_H
 #define TINE_COMMON_DESCRIPTORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -15,6 +16,11 @@ struct descriptor {
     ino_t ino;
     const char *what;
 };
+
+/* Notes what d->fd is now. False: it is not open. */
+bool descriptor_note(struct descriptor *d);
+/* Whether it still is that. */
+bool descriptor_is_same(const struct descriptor *d);
 
 #define DESCRIPTORS_MAX 128
 
@@ -30,8 +36,6 @@ void descriptors_add(struct descriptors *d, int fd, const char *what);
 void descriptors_add_new(struct descriptors *d, const int *before, size_t n, const char *what);
 /* The numbers that are open now, sorted, at most `most`; returns how many. 0: /proc cannot be read. */
 size_t descriptors_open(int *numbers, size_t most);
-/* Notes again what each is, after one was replaced on purpose (logs that were reopened). */
-void descriptors_renew(struct descriptors *d);
 /* The `what` of one that is closed or another file's; NULL: all are as they were. A few system calls. */
 const char *descriptors_lost(const struct descriptors *d);
 

@@ -108,7 +108,7 @@ bool log_is_whole(void)
 {
     struct stat st;
     pthread_mutex_lock(&state.lock);
-    bool whole = state.sink == SINK_UNKNOWN ||
+    bool whole = state.sink == SINK_UNKNOWN || out_fd() == STDERR_FILENO ||
                  (fstat(out_fd(), &st) == 0 && st.st_dev == state.dev && st.st_ino == state.ino);
     pthread_mutex_unlock(&state.lock);
     return whole;

@@ -32,7 +32,8 @@ int log_fd(void);
  * Returns how many. */
 #define LOG_MAX_FDS 2
 size_t log_own_fds(int fds[LOG_MAX_FDS]);
-/* False: what the log writes to was closed, or its number is another file's. */
+/* False: what the log writes to was closed, or its number is another file's. Standard error, which an application may
+ * redirect, is whole whatever it is. */
 bool log_is_whole(void);
 /* Lines dropped by this process since it started. */
 uint64_t log_dropped(void);

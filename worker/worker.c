@@ -225,7 +225,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 static void has_served_enough(struct worker *w)
 {
     char why[64];
-    snprintf(why, sizeof why, "%llu requests answered (server.max_requests)", (unsigned long long)score_of(w)->requests);
+    snprintf(why, sizeof why, "%llu requests answered (server.max_requests)",
+             (unsigned long long)score_of(w)->requests);
     w->recycle_at = 0;
     worker_wants_successor(w, why);
 }
@@ -266,11 +267,11 @@ void worker_turn(struct worker *w)
 
 void worker_reopen_logs(struct worker *w)
 {
+    worker_check_descriptors(w); /* what is closed below must be ours */
     if (log_reopen() < 0)
         log_error("cannot reopen the error log: %s", strerror(errno));
     if (w->access_log && access_log_reopen(w->access_log) < 0)
         log_error("cannot reopen the access log: %s", strerror(errno));
-    descriptors_renew(&w->descriptors);
 }
 
 /* --- all of it --- */

@@ -98,6 +98,8 @@ void worker_ipc_stop(struct worker *w);
 #define DESCRIPTORS_BEFORE 1024
 /* Notes those that were handed down, and what has come to `before`: only while no thread may open others. */
 void worker_note_descriptors(struct worker *w, const int *before, size_t n);
+/* Does not return if one of them is gone while the worker serves. */
+void worker_check_descriptors(struct worker *w);
 void worker_beat_new(struct worker *w);
 void worker_beat_start(struct worker *w);
 

@@ -116,8 +116,8 @@ static int import(struct worker_app *a)
     return -1;
 }
 
-/* The loop goes over to the worker's base, with what the modules have scheduled on it. One that they closed is replaced; one
- * that a thread of theirs runs is left to them, with its base. 0, or -1 with an exception set. */
+/* The loop goes over to the worker's base, with what the modules have scheduled on it. One that they closed is replaced;
+ * one that a thread of theirs runs is left to them, with its base. 0, or -1 with an exception set. */
 static int take_loop(struct worker_app *a)
 {
     struct event_base *old = a->import_base;

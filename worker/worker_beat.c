@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "conf/conf.h"
+#include "worker/log/access_log.h"
 #include "worker/worker.h"
 
 #define BEAT_US 1000000
@@ -12,25 +13,34 @@
 void worker_note_descriptors(struct worker *w, const int *before, size_t n)
 {
     const struct heritage *h = w->heritage;
-    int logs[LOG_MAX_FDS];
-    size_t n_logs = log_own_fds(logs);
     descriptors_add_new(&w->descriptors, before, n, "what the event loop waits on");
     descriptors_add(&w->descriptors, h->ipc_fd, "the channel to the master");
     descriptors_add(&w->descriptors, h->stacks_fd, "the pipe for stacks");
-    for (size_t i = 0; i < n_logs; i++)
-        descriptors_add(&w->descriptors, logs[i], "the error log");
     for (size_t i = 0; i < h->n_listeners; i++)
         descriptors_add(&w->descriptors, h->listeners[i].fd, "a listening socket");
 }
 
-/* Most are missed in the moment that they are needed; a timer or a log that is gone would not be. While the worker drains
- * it closes some itself. */
-static void on_beat(evutil_socket_t fd, short what, void *arg)
+static const char *find_lost(const struct worker *w)
 {
-    struct worker *w = arg;
-    const char *lost = w->state == WORKER_SERVING ? descriptors_lost(&w->descriptors) : NULL;
+    if (!log_is_whole())
+        return "the error log";
+    if (w->access_log && !access_log_is_whole(w->access_log))
+        return "the access log";
+    return descriptors_lost(&w->descriptors);
+}
+
+/* While the worker drains it closes some itself. */
+void worker_check_descriptors(struct worker *w)
+{
+    const char *lost = w->state == WORKER_SERVING ? find_lost(w) : NULL;
     if (lost)
         descriptor_lost(lost);
+}
+
+/* Most are missed in the moment that they are needed; a timer or a log that is gone would not be. */
+static void on_beat(evutil_socket_t fd, short what, void *arg)
+{
+    worker_check_descriptors(arg);
 }
 
 void worker_beat_new(struct worker *w)

@@ -25,6 +25,8 @@ def kinds():
                 yield fd, kind_of_socket(s)
         elif link.endswith("/error.file"):
             yield fd, "log"
+        elif link.endswith("/access.file"):
+            yield fd, "access"
         elif stat.S_ISFIFO(mode):
             yield fd, "pipe"
         else:
@@ -40,9 +42,17 @@ def kind_of_socket(s):
 
 
 def close(path):
+    if path == "/":
+        return "ok"
     if path == "/all":
         os.closerange(3, 4096)
         return "closed"
+    if path == "/redirect":
+        null = os.open("/dev/null", os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        os.close(null)
+        return "redirected"
     wanted = path.strip("/").partition("_")
     found = [fd for fd, kind in kinds() if kind == wanted[0]]
     for fd in found:

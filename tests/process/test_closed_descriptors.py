@@ -2,6 +2,9 @@
 """An application that closes descriptors of the server: one line, the worker ends at once, another one serves. Nothing is
 written into a file that has the number now."""
 
+import signal
+import time
+
 import pytest
 
 from lib.server import Server
@@ -16,11 +19,17 @@ def place(request):
     return request.param
 
 
-def server(place, log=None, workers=1):
+def serves_on(s):
+    """For longer than it takes the server to look at its descriptors."""
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        assert s.get("/").body == b"ok"
+
+
+def server(place, log=None, workers=1, access=None):
     interpreter, preload, name, threads = place
     config = {"server": {"workers": workers}, "app": {"interpreter": interpreter, "preload_app": preload, "threads": threads}}
-    if log:
-        config["log"] = {"errorlog": log}
+    config["log"] = {key: value for key, value in (("errorlog", log), ("accesslog", access)) if value}
     return Server(f"apps.closing:{name}", config, respawn=True, allow=("[CRITICAL]",))
 
 
@@ -65,6 +74,37 @@ def test_the_log_itself(place, kind, tmp_path):
         assert f"(pid {old}) exited with status 7" in path.read_text()
 
 
+@pytest.mark.parametrize("kind", ["access", "access_reused"])
+def test_the_access_log(place, kind, tmp_path):
+    with server(place, access=tmp_path / "access.file") as s:
+        old, = s.workers()
+        ask(s, f"/{kind}")
+        of_it = ends_at_once(s, old, s.log)
+        assert sum(LINE in line for line in of_it) == 1, of_it
+
+
+def test_standard_streams_are_the_applications_to_redirect(place, tmp_path):
+    for log in (None, tmp_path / "error.file"):
+        with server(place, log=log) as s:
+            old, = s.workers()
+            s.get("/redirect")
+            serves_on(s)
+            assert s.workers() == [old]
+
+
+def test_logs_may_be_reopened(place, tmp_path):
+    for log in (None, tmp_path / "error.file"):
+        with server(place, log=log, access=tmp_path / "access.file") as s:
+            old, = s.workers()
+            for name in ("error.file", "access.file"):
+                if (tmp_path / name).exists():
+                    (tmp_path / name).rename(tmp_path / (name + ".1"))
+            s.signal(signal.SIGUSR1)
+            wait_for(lambda: s.get("/").body == b"ok" and (tmp_path / "access.file").exists(), what="the new file")
+            serves_on(s)
+            assert s.workers() == [old]
+
+
 def test_the_others_serve_on(tmp_path):
     with server(PLACES[0], workers=3) as s:
         wait_for(lambda: s.log().count("is ready") == 3, what="three workers")
@@ -85,8 +125,4 @@ def test_descriptors_of_the_applications_own_are_its_affair(place, tmp_path):
     config = {"server": {"workers": 1}, "app": {"interpreter": interpreter, "preload_app": preload, "threads": threads,
                                                "pythonpath": f"{tmp_path}, {__file__.rpartition('/process/')[0]}"}}
     with Server(f"owning:{name}", config) as s:
-        assert s.get("/").body == b"ok"
-        import time
-        end = time.monotonic() + 2.5  # longer than the server's own look at its descriptors
-        while time.monotonic() < end:
-            assert s.get("/").body == b"ok"
+        serves_on(s)

@@ -143,6 +143,21 @@ def test_cancellation_turned_into_an_exit(place):
         assert "was killed" not in s.log()
 
 
+def test_over_http2_the_streams_beside_it_finish():
+    h2 = pytest.importorskip("lib.h2")
+    with Server(APP, {"server": {"workers": 1}}, flags="h2c", respawn=True, allow=("Traceback",)) as s:
+        old, = s.workers()
+        h = h2.H2(s.connect())
+        held = h.request("POST", "/hold", end=False)
+        s.wait_event(held="/hold")
+        assert h.answer(h.request("GET", "/exit")).status == 500
+        s.wait_log("worker 2 .* is ready")
+        h.data(held, b"x", end=True)
+        assert h.answer(held).status == 200
+        h.conn.close()
+        is_replaced(s, old)
+
+
 # --- WebSocket ---
 
 @pytest.mark.parametrize("path", ["/exit", "/interrupt"])

@@ -80,9 +80,7 @@ static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
         PyErr_Clear();
     const char *method = request_word(names, scope, texts[0]), *query = utf8(texts[2]);
     snprintf(target, sizeof target, "%.300s%s%.200s", utf8(texts[1]), *query ? "?" : "", query);
-    app_describe(to, n,
-                 &(struct app_request){ span_of(method), span_of(target),
-                                        span_of(utf8(texts[3])), host, port });
+    app_describe(to, n, &(struct app_request){ span_of(method), span_of(target), span_of(utf8(texts[3])), host, port });
     for (int i = 0; i < 4; i++)
         Py_XDECREF(texts[i]);
 }

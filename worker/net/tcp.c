@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "common/descriptors.h"
+#include "common/likely.h"
 #include "worker/net/conn.h"
 
 /* What was read or written. The application may have closed the descriptor: the next answer would go into its own file. */

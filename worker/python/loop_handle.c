@@ -7,6 +7,7 @@
 
 #include <structmember.h>
 
+#include "common/likely.h"
 #include "worker/python/coro.h"
 #include "worker/python/loop_internal.h"
 #include "worker/python/pyerr.h"
@@ -256,7 +257,7 @@ static int settle_forgiven(struct pyloop *loop, int result)
 int loop_handle_run(struct pyloop *loop, PyObject *handle)
 {
     int result = run(loop, handle);
-    return __builtin_expect(loop->forgiven != NULL, 0) ? settle_forgiven(loop, result) : result;
+    return unlikely(loop->forgiven) ? settle_forgiven(loop, result) : result;
 }
 
 static const PyMethodDef handle_methods[] = {
