@@ -14,9 +14,9 @@ PLACES = [("sub", False, "app", 4), ("main", False, "app", 4), ("main", True, "a
 LINE = "the application has closed a descriptor of the server"
 
 
-@pytest.fixture(params=PLACES, ids=["sub", "main", "mold", "wsgi_pool", "wsgi_mold_inline"])
-def place(request):
-    return request.param
+IDS = ["sub", "main", "mold", "wsgi_pool", "wsgi_mold_inline"]
+everywhere = pytest.mark.parametrize("place", PLACES, ids=IDS)
+here_and_there = pytest.mark.parametrize("place", PLACES[::4], ids=IDS[::4])
 
 
 def serves_on(s):
@@ -49,12 +49,7 @@ def ends_at_once(s, old, log):
     return of_it
 
 
-KINDS = ["all", "eventpoll", "eventfd", "timerfd", "listener", "channel", "client", "pipe",
-         "eventfd_reused", "listener_reused", "client_reused", "channel_reused"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_worker_ends_and_is_replaced(place, kind):
+def is_ended(place, kind):
     with server(place) as s:
         old, = s.workers()
         ask(s, f"/{kind}")
@@ -63,6 +58,19 @@ def test_the_worker_ends_and_is_replaced(place, kind):
         s.wait_log(f"pid {old}.*exited with status 7")
 
 
+@everywhere
+@pytest.mark.parametrize("kind", ["all", "eventpoll", "timerfd", "client"])
+def test_the_worker_ends_and_is_replaced(place, kind):
+    is_ended(place, kind)
+
+
+@here_and_there
+@pytest.mark.parametrize("kind", ["eventfd", "listener", "channel", "pipe", "eventfd_reused", "listener_reused", "client_reused", "channel_reused"])
+def test_whatever_it_is(place, kind):
+    is_ended(place, kind)
+
+
+@here_and_there
 @pytest.mark.parametrize("kind", ["log", "log_reused", "all"])
 def test_the_log_itself(place, kind, tmp_path):
     path = tmp_path / "error.file"
@@ -74,6 +82,7 @@ def test_the_log_itself(place, kind, tmp_path):
         assert f"(pid {old}) exited with status 7" in path.read_text()
 
 
+@here_and_there
 @pytest.mark.parametrize("kind", ["access", "access_reused"])
 def test_the_access_log(place, kind, tmp_path):
     with server(place, access=tmp_path / "access.file") as s:
@@ -83,6 +92,7 @@ def test_the_access_log(place, kind, tmp_path):
         assert sum(LINE in line for line in of_it) == 1, of_it
 
 
+@here_and_there
 def test_standard_streams_are_the_applications_to_redirect(place, tmp_path):
     for log in (None, tmp_path / "error.file"):
         with server(place, log=log) as s:
@@ -92,6 +102,7 @@ def test_standard_streams_are_the_applications_to_redirect(place, tmp_path):
             assert s.workers() == [old]
 
 
+@here_and_there
 def test_logs_may_be_reopened(place, tmp_path):
     for log in (None, tmp_path / "error.file"):
         with server(place, log=log, access=tmp_path / "access.file") as s:
@@ -115,6 +126,7 @@ def test_the_others_serve_on(tmp_path):
         assert s.get("/").body == b"ok"
 
 
+@everywhere
 def test_descriptors_of_the_applications_own_are_its_affair(place, tmp_path):
     """Those that a module has opened may be closed in a request, whatever number they have."""
     interpreter, preload, name, threads = place
