@@ -45,3 +45,8 @@ check_PROGRAMS += tests/unit/test_tls_vault
 UNIT_TESTS += tests/unit/test_tls_vault
 tests_unit_test_tls_vault_SOURCES = tests/unit/test_tls_vault.c tests/unit/unit.h
 tests_unit_test_tls_vault_LDADD = libtine_common.a
+
+check_PROGRAMS += tests/unit/test_descriptors
+UNIT_TESTS += tests/unit/test_descriptors
+tests_unit_test_descriptors_SOURCES = tests/unit/test_descriptors.c tests/unit/unit.h
+tests_unit_test_descriptors_LDADD = libtine_common.a
