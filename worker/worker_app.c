@@ -268,7 +268,8 @@ static void report_left(struct worker_app *a, PyObject *exception)
 
 static void loop_left(struct worker_app *a, PyObject *exception)
 {
-    report_left(a, exception);
+    if (a->worker->state != WORKER_BOOTING) /* then the master logs it */
+        report_left(a, exception);
     char *text = exception ? pyerr_format(exception) : NULL;
     worker_loop_left(a->worker, text ? text : "the application has stopped the event loop while it started");
     free(text);
