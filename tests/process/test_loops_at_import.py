@@ -64,6 +64,9 @@ CASES = {
                     "        try: run()\n"
                     "        except RuntimeError as e: report(refused=str(e))\n"
                     "threading.Thread(target=later, daemon=True).start()",
+    "nest_asyncio": WORK + "loop = asyncio.get_event_loop()\n"  # what it does to the class of the loop that it finds
+                           "if not hasattr(loop, '_nest_patched'): type(loop)._run_once = lambda self: self._selector.select(0)\n"
+                           "loop.run_until_complete(work())",
     "exits": WORK + "try: asyncio.get_event_loop().run_until_complete(work()); asyncio.get_event_loop().call_soon(exit); "
                     "asyncio.get_event_loop().run_forever()\nexcept SystemExit: pass",
     "watched": "import socket\na, b = socket.socketpair(); a.setblocking(False)\nseen = []\n"

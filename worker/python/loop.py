@@ -49,6 +49,10 @@ class _Selector:
 
 
 class Loop(LoopBase, asyncio.SelectorEventLoop):
+    # nest_asyncio replaces run_forever() and _run_once() of the class of the loop that it finds, unless it has done so: its
+    # own would look for a selector and queues that are not there.
+    _nest_patched = True
+
     def __init__(self, base=None):
         self._closed = True  # until there is something to close
         self._open(base)
