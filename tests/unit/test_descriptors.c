@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* test_descriptors.c: descriptors that were noted, closed, and replaced by others; and the end of a process that has lost one. */
+/* test_descriptors.c: descriptors that were noted, closed, and replaced; and the end of a process that has lost one. */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
