@@ -177,10 +177,23 @@ def wsgi(environ, start_response):
     elif path == "/started":
         start_response("200 OK", [("Content-Length", "9")])
         return started()
+    elif path == "/closing":
+        start_response("200 OK", [])
+        return Closing()
     elif path == "/sigterm":
         os.kill(os.getpid(), signal.SIGTERM)
     start_response("200 OK", [])
     return [str(os.getpid()).encode()]
+
+
+class Closing:
+    """Raises SystemExit in its iteration and something else when it is closed."""
+
+    def __iter__(self):
+        exits()
+
+    def close(self):
+        raise ValueError("close() fails as well")
 
 
 def started():

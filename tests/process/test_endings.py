@@ -210,6 +210,16 @@ def test_wsgi_answer_that_has_begun(threads):
 
 
 @pytest.mark.parametrize("threads", [1, 4])
+def test_wsgi_iterable_whose_close_fails_too(threads):
+    with server(WSGI, {"threads": threads}, allow=("Traceback",)) as s:
+        old, = s.workers()
+        assert s.get("/closing").status == 500
+        s.wait_log("close\\(\\) fails as well")
+        s.wait_log("is to be replaced: SystemExit")
+        is_replaced(s, old)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("path, replaced", [("/generator_exit", False), ("/sigterm", True)])
 def test_wsgi_other_ends(threads, path, replaced):
     with server(WSGI, {"threads": threads}, allow=("Traceback",)) as s:
