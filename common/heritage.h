@@ -62,6 +62,7 @@ enum worker_exit {
     WORKER_EXIT_APP = 4, /* the application failed to load */
     WORKER_EXIT_NEED_MAIN = 5, /* the application refuses sub-interpreters: start again with main_interpreter */
     WORKER_EXIT_CONF = 6, /* what the configuration names is wrong: a certificate, a key */
+    WORKER_EXIT_DESCRIPTORS = 7, /* the application has closed a descriptor of the server */
 };
 
 #endif

@@ -14,6 +14,7 @@ libtine_common_a_SOURCES = \
 	common/trusted.h common/trusted.c \
 	common/log.h common/log.c \
 	common/fatal.h common/fatal.c \
+	common/descriptors.h common/descriptors.c \
 	common/ipc.h common/ipc.c \
 	common/json_out.h common/json_out.c \
 	common/proctitle.h common/proctitle.c \
@@ -50,3 +51,8 @@ check_PROGRAMS += tests/unit/test_tls_vault
 UNIT_TESTS += tests/unit/test_tls_vault
 tests_unit_test_tls_vault_SOURCES = tests/unit/test_tls_vault.c tests/unit/unit.h
 tests_unit_test_tls_vault_LDADD = libtine_common.a
+
+check_PROGRAMS += tests/unit/test_descriptors
+UNIT_TESTS += tests/unit/test_descriptors
+tests_unit_test_descriptors_SOURCES = tests/unit/test_descriptors.c tests/unit/unit.h
+tests_unit_test_descriptors_LDADD = libtine_common.a

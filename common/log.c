@@ -41,6 +41,8 @@ static struct {
     uint64_t dropped;     /* since the last report */
     uint64_t dropped_all; /* since the start */
     bool survives_forks;
+    dev_t dev;            /* of what is written to, when it was opened */
+    ino_t ino;
     pthread_mutex_t lock; /* threads of an application write too */
 } state = { .level = LOG_LEVEL_INFO, .file_fd = -1, .write_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -86,7 +88,10 @@ static void sink_attach(void)
     fd_close(&state.write_fd);
     struct stat st;
     int fd = log_fd();
-    if (fstat(fd, &st) < 0 || S_ISREG(st.st_mode)) {
+    bool known = fstat(fd, &st) == 0;
+    state.dev = known ? st.st_dev : 0;
+    state.ino = known ? st.st_ino : 0;
+    if (!known || S_ISREG(st.st_mode)) {
         state.sink = SINK_FILE;
         return;
     }
@@ -98,6 +103,16 @@ static void sink_attach(void)
     char link[32];
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     state.write_fd = open(link, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
+
+bool log_is_whole(void)
+{
+    struct stat st;
+    pthread_mutex_lock(&state.lock);
+    bool whole = state.sink == SINK_UNKNOWN || out_fd() == STDERR_FILENO ||
+                 (fstat(out_fd(), &st) == 0 && st.st_dev == state.dev && st.st_ino == state.ino);
+    pthread_mutex_unlock(&state.lock);
+    return whole;
 }
 
 static int open_file(const char *path)

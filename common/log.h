@@ -10,6 +10,7 @@
 #ifndef TINE_COMMON_LOG_H
 #define TINE_COMMON_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,9 @@ size_t log_own_fds(int fds[LOG_MAX_FDS]);
 /* From here on children find the log unlocked, whatever another thread was writing when they were forked. To be called
  * after forked_begin(): the log closes descriptors while it is locked, so its lock is the outer one. 0, or -1 with errno. */
 int log_survive_forks(void) __attribute__((warn_unused_result));
+/* False: what the log writes to was closed, or its number is another file's. Standard error, which an application may
+ * redirect, is whole whatever it is. */
+bool log_is_whole(void);
 /* Lines dropped by this process since it started. */
 uint64_t log_dropped(void);
 

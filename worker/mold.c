@@ -96,9 +96,9 @@ static int load(struct mold *m)
     const struct conf *conf = m->heritage->conf;
     for (size_t i = 0; i < conf->n_env; i++)
         setenv(conf->env[i].name, conf->env[i].value, 1);
-    *w = (struct worker){ .heritage = m->heritage, .conf = conf, .base = worker_base_new() };
-    if (!w->base || worker_guard_forks(m->heritage) < 0) {
-        worker_fail(w, WORKER_EXIT_BOOT, "no event base can be made");
+    *w = (struct worker){ .heritage = m->heritage, .conf = conf };
+    if (worker_guard_forks(m->heritage) < 0) {
+        worker_fail(w, WORKER_EXIT_BOOT, strerror(errno));
         return WORKER_EXIT_BOOT;
     }
     if (!worker_app_is_needed(conf))

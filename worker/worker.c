@@ -61,29 +61,18 @@ static void finish(struct worker *w)
 
 /* --- birth --- */
 
-void worker_fail(struct worker *w, int status, const char *why)
+static void tell_failure(struct worker *w, enum ipc_type type, const char *why)
 {
-    enum ipc_type type = status == WORKER_EXIT_NEED_MAIN ? IPC_NEED_MAIN : IPC_FAILED;
     if (ipc_send(w->heritage->ipc_fd, type, why, strlen(why)) < 0)
         log_error("worker cannot tell the master why it failed: %s", why);
+}
+
+void worker_fail(struct worker *w, int status, const char *why)
+{
+    tell_failure(w, status == WORKER_EXIT_NEED_MAIN ? IPC_NEED_MAIN : IPC_FAILED, why);
     w->exit_status = status;
     if (w->state == WORKER_BOOTING && (w->app || w->net.base))
         finish(w);
-}
-
-/* An idle loop has no turns: this gives it some, so that the master sees that it lives. One that turns may be deaf: it
- * looks at that too. */
-static void on_beat(evutil_socket_t fd, short what, void *arg)
-{
-    worker_hear(arg);
-}
-
-static void start_beat(struct worker *w)
-{
-    uint64_t us = w->conf->server.timeout * 1000 / 4;
-    struct timeval every = { (time_t)(us / 1000000), (suseconds_t)(us % 1000000) };
-    if (us)
-        event_add(&w->beat_event, &every);
 }
 
 static uint64_t choose_recycle_at(const struct conf_server *conf)
@@ -111,7 +100,7 @@ void worker_serve(struct worker *w)
     set_state(w, WORKER_SERVING);
     w->log_dropped = log_dropped();
     hearing_init(&w->hearing, w->base, w->heritage->ipc_fd, w->conf->server.timeout);
-    start_beat(w);
+    worker_beat_start(w);
     w->recycle_at = choose_recycle_at(&w->conf->server);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if (ipc_send(w->heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
@@ -178,6 +167,29 @@ void worker_drain(struct worker *w)
     event_active(&w->boot_event, EV_TIMEOUT, 1); /* a turn, to see whether it is over already */
 }
 
+void worker_wants_successor(struct worker *w, const char *why)
+{
+    if (w->state != WORKER_SERVING || w->wants_successor)
+        return;
+    w->wants_successor = true;
+    w->recycle_at = 0;
+    if (ipc_send(w->heritage->ipc_fd, IPC_RECYCLE, why, strlen(why)) < 0)
+        log_error("worker cannot ask for a successor: %s", strerror(errno));
+}
+
+void worker_loop_left(struct worker *w, const char *why)
+{
+    if (w->state > WORKER_SERVING) /* it ends already */
+        return;
+    w->exit_status = WORKER_EXIT_BOOT;
+    if (w->state == WORKER_SERVING) {
+        worker_drain(w);
+        return;
+    }
+    tell_failure(w, IPC_FAILED, why);
+    stop_app(w, STOP_MS);
+}
+
 void worker_quit(struct worker *w)
 {
     if (w->state == WORKER_BOOTING) {
@@ -212,19 +224,13 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 /* --- every turn --- */
 
-void worker_ask_for_successor(struct worker *w, const char *why)
-{
-    w->recycle_at = 0;
-    if (ipc_send(w->heritage->ipc_fd, IPC_RECYCLE, why, strlen(why)) < 0)
-        log_error("worker cannot ask for a successor: %s", strerror(errno));
-}
-
 static void has_served_enough(struct worker *w)
 {
     char why[64];
     snprintf(why, sizeof why, "%llu requests answered (server.max_requests)",
              (unsigned long long)score_of(w)->requests);
-    worker_ask_for_successor(w, why);
+    w->recycle_at = 0;
+    worker_wants_successor(w, why);
 }
 
 static void count_dropped(struct worker *w)
@@ -246,6 +252,9 @@ void worker_turn(struct worker *w)
 {
     if (log_dropped() != w->log_dropped)
         count_dropped(w);
+    atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
+    if (w->state == WORKER_DONE) /* connections and logs are given back; tasks of the application still end */
+        return;
     if (w->recycle_at && score_of(w)->requests >= w->recycle_at)
         has_served_enough(w);
     net_turn(&w->net);
@@ -253,7 +262,6 @@ void worker_turn(struct worker *w)
         tls_turn(w->net.tls);
     if (w->access_log && !access_log_flush(w->access_log))
         look_at_log_again(w);
-    atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if ((w->state == WORKER_DRAINING || w->state == WORKER_CANCELLING) && !w->net.n_conns &&
         !(w->app && worker_app_running(w->app)))
         stop_app(w, STOP_MS);
@@ -261,6 +269,7 @@ void worker_turn(struct worker *w)
 
 void worker_reopen_logs(struct worker *w)
 {
+    worker_check_descriptors(w); /* what is closed below must be ours */
     if (log_reopen() < 0)
         log_error("cannot reopen the error log: %s", strerror(errno));
     if (w->access_log && access_log_reopen(w->access_log) < 0)
@@ -308,12 +317,17 @@ struct event_base *worker_base_new(void)
 static int start_base(struct worker *w)
 {
     struct forked_mark mark;
+    int before[DESCRIPTORS_BEFORE];
+    size_t n = descriptors_open(before, DESCRIPTORS_BEFORE);
     if (worker_guard_forks(w->heritage) < 0)
         return -1;
     forked_mark(&mark);
     w->base = worker_base_new();
     forked_own_since(&mark);
-    return w->base ? worker_ipc_start(w) : -1;
+    if (!w->base || worker_ipc_start(w) < 0)
+        return -1;
+    worker_note_descriptors(w, before, n);
+    return 0;
 }
 
 static int start_net(struct worker *w)
@@ -348,19 +362,19 @@ static int start(struct worker *w)
         return -1;
     evtimer_assign(&w->deadline_event, w->base, on_deadline, w);
     evtimer_assign(&w->boot_event, w->base, on_boot, w);
-    event_assign(&w->beat_event, w->base, -1, EV_PERSIST, on_beat, w);
-    event_active(&w->boot_event, EV_TIMEOUT, 1);
+    worker_beat_new(w);
     return start_net(w);
 }
 
 static void run(struct worker *w)
 {
-    if (w->app) {
+    event_active(&w->boot_event, EV_TIMEOUT, 1);
+    if (w->app)
         worker_app_run(w->app);
-        return;
-    }
-    while (w->state != WORKER_DONE && event_base_loop(w->base, EVLOOP_ONCE) == 0)
+    while (!w->app && w->state != WORKER_DONE && event_base_loop(w->base, EVLOOP_ONCE) == 0)
         worker_turn(w);
+    if (w->state != WORKER_DONE) /* the loop cannot be run any more */
+        finish(w);
 }
 
 static void end(struct worker *w)
@@ -409,6 +423,8 @@ int worker_live(const struct heritage *heritage, struct worker_app *app, int fol
         return w.exit_status;
     if (worker_routes_new(&w) < 0)
         return w.exit_status;
+    if (w.app)
+        worker_app_add_descriptors(w.app, &w.descriptors);
     run(&w);
     end(&w);
     return w.exit_status;

@@ -2,7 +2,8 @@
 /* worker.h: one worker process, shared by the files worker*.c alone.
  *
  * BOOTING -> SERVING -> DRAINING -> CANCELLING -> STOPPING -> DONE; only forward, stages may be
- * skipped.
+ * skipped. Nothing that the event loop may call is armed before the application is loaded, and what it may call lives
+ * until its last turn, which comes after DONE: tasks of the application end then.
  */
 #ifndef TINE_WORKER_WORKER_H
 #define TINE_WORKER_WORKER_H
@@ -10,6 +11,7 @@
 #include <event2/event_struct.h>
 #include <stdbool.h>
 
+#include "common/descriptors.h"
 #include "common/heritage.h"
 #include "worker/http/site.h"
 #include "worker/net/conn.h"
@@ -49,7 +51,9 @@ struct worker {
     struct worker_app *app; /* NULL: nothing needs Python */
     struct event ipc_event, deadline_event, boot_event, beat_event;
     uint64_t log_dropped; /* lines of the error log that are counted, here or in the process that forked this one */
-    uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
+    uint64_t recycle_at;  /* asks for a successor after this many requests; 0: never, or it has */
+    bool wants_successor; /* it has asked for one */
+    struct descriptors descriptors; /* ours, looked at while it serves */
     struct event signal_events[4];
     struct hearing hearing;
     bool is_deaf; /* it has said so */
@@ -76,9 +80,13 @@ void worker_fail(struct worker *w, int status, const char *why);
 void worker_drain(struct worker *w);
 /* Stops now. */
 void worker_quit(struct worker *w);
+/* The application wants the process to end (`why`, for the log): the master is asked for a successor, and this one serves
+ * until it is there. Once; not while it ends anyway. */
+void worker_wants_successor(struct worker *w, const char *why);
+/* The application has ended the event loop, which will be run again: a failed start (`why`, for the master's log), or the
+ * worker drains, if it does not end already. */
+void worker_loop_left(struct worker *w, const char *why);
 void worker_reopen_logs(struct worker *w);
-/* The master starts another worker, and drains this one when that is ready. */
-void worker_ask_for_successor(struct worker *w, const char *why);
 /* Lifespan shut-down is over. */
 void worker_stopped(struct worker *w);
 /* Once a loop turn. */
@@ -86,6 +94,7 @@ void worker_turn(struct worker *w);
 
 /* --- worker_ipc.c: the master's messages and signals --- */
 
+/* 0, or -1 with errno. */
 int worker_ipc_start(struct worker *w);
 void worker_ipc_stop(struct worker *w);
 
@@ -93,6 +102,16 @@ void worker_ipc_stop(struct worker *w);
 
 /* With each heartbeat: asks to be replaced if nobody can be heard any more. */
 void worker_hear(struct worker *w);
+/* --- worker_beat.c: once a second --- */
+
+/* The numbers of descriptors that are open before the worker makes its own. */
+#define DESCRIPTORS_BEFORE 1024
+/* Notes those that were handed down, and what has come to `before`: only while no thread may open others. */
+void worker_note_descriptors(struct worker *w, const int *before, size_t n);
+/* Does not return if one of them is gone while the worker serves. */
+void worker_check_descriptors(struct worker *w);
+void worker_beat_new(struct worker *w);
+void worker_beat_start(struct worker *w);
 
 /* --- worker_routes.c: who answers which request --- */
 
@@ -113,17 +132,20 @@ void worker_steps_unwatch(struct step_watch *watch, struct pyloop *loop);
 /* Whether anything that is configured needs Python. */
 bool worker_app_is_needed(const struct conf *conf);
 
-/* Starts Python and loads the applications. NULL: worker_fail() was called. */
+/* Starts Python and loads the applications, whose modules have a loop of their own to run meanwhile. NULL: worker_fail()
+ * was called. */
 struct worker_app *worker_app_new(struct worker *w);
-/* In a mold: the same, ready to be forked. */
+/* In a mold: the same, ready to be forked; w->base is not needed. */
 struct worker_app *worker_app_cast(struct worker *w);
-/* Behind the fork: it is this worker's now, and the mold's base is given back. NULL: worker_fail() was called. */
+/* After the fork: it is this worker's now. NULL: worker_fail() was called. */
 struct worker_app *worker_app_adopt(struct worker_app *a, struct worker *w);
+/* The loop's own descriptors are added to the worker's. */
+void worker_app_add_descriptors(struct worker_app *a, struct descriptors *d);
 /* Who answers for &conf->app or the app of a mount; not for one that is built in or not there. */
 struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *app);
 /* Lifespan start-up, inside the running loop; ends in worker_serve() or worker_fail(). */
 void worker_app_start(struct worker_app *a);
-/* Runs the loop until worker_app_end(). */
+/* Runs the loop until worker_app_end(), again each time that the application has ended it. */
 void worker_app_run(struct worker_app *a);
 /* Requests that the applications still work on. */
 unsigned worker_app_running(struct worker_app *a);
@@ -132,7 +154,8 @@ void worker_app_cancel(struct worker_app *a);
 void worker_app_stop(struct worker_app *a);
 /* Makes worker_app_run() return. */
 void worker_app_end(struct worker_app *a);
-/* After the loop: ends Python's threads, runs atexit functions. */
+/* In the state DONE: ends what is left of the applications' tasks, which takes turns of the loop, and Python's threads,
+ * and runs atexit functions. */
 void worker_app_free(struct worker_app *a);
 
 /* --- worker_tls.c: certificates --- */

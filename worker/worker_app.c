@@ -22,10 +22,17 @@
 #include "worker/interfaces.h"
 #include "worker/worker.h"
 
+/* How often it is logged that the application has ended the loop. */
+#define MAX_REPORTS 10
+
 struct worker_app {
     struct worker *worker;
     struct interp interp;
+    /* On which the loop runs, if anything makes it run, while the application is imported: nothing of the server's can be
+     * called by it then. NULL afterwards. */
+    struct event_base *import_base;
     struct pyloop *loop;
+    unsigned n_left; /* how often the application has ended the loop */
     struct pytasks *early; /* runs nothing: asyncio.current_task() is ours before the application imports it */
     struct mounts *mounts;
     struct step_watch *watch; /* NULL: not yet, not any more, or off */
@@ -57,49 +64,85 @@ static void fail_with_exception(struct worker_app *a, int status, const struct c
     Py_DECREF(exception);
 }
 
-/* The loop on the worker's base. */
-static int make_loop(struct worker_app *a)
+/* 0, or -1 with an exception set. */
+static int make_loop(struct worker_app *a, struct event_base *base)
 {
-    a->loop = pyloop_new(&a->interp, a->worker->base);
-    a->early = a->loop ? pytasks_new(a->loop) : NULL;
-    if (a->early)
-        return 0;
-    fail_with_exception(a, WORKER_EXIT_BOOT, NULL);
-    return -1;
+    struct pyloop *loop = pyloop_new(&a->interp, base);
+    struct pytasks *early = loop ? pytasks_new(loop) : NULL;
+    if (!early)
+        return -1;
+    pytasks_free(a->early);
+    a->loop = loop;
+    a->early = early;
+    return 0;
+}
+
+static void on_exit_wanted(void *arg, const char *why)
+{
+    worker_wants_successor(((struct worker_app *)arg)->worker, why);
 }
 
 static struct app_env env_of(struct worker_app *a)
 {
     struct worker *w = a->worker;
-    return (struct app_env){ .conf = w->conf, .interp = &a->interp, .loop = a->loop, .base = w->base };
+    return (struct app_env){ .conf = w->conf,
+                             .interp = &a->interp,
+                             .loop = a->loop,
+                             .base = w->base,
+                             .on_exit = on_exit_wanted,
+                             .exit_arg = a };
 }
 
 /* Not for a mold. */
-static void become_worker(struct worker_app *a)
+static void enable_stacks(struct worker_app *a)
 {
     if (stacks_enable(a->worker->heritage->stacks_fd) < 0)
         pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
-    pyloop_add_turn_hook(a->loop, on_turn, a->worker);
 }
 
-static int load(struct worker_app *a)
-{
-    const struct conf_app *failed = NULL;
-    struct app_env env = env_of(a);
-    a->mounts = mounts_load(interfaces, &env, &failed);
-    if (a->mounts)
-        return 0;
-    fail_with_exception(a, WORKER_EXIT_APP, failed);
-    return -1;
-}
-
+/* Runs the applications' modules, with the loop that they may run. 0, or -1: worker_fail() was called. */
 static int import(struct worker_app *a)
 {
     const struct conf_app *failed = NULL;
-    a->mounts = mounts_import(interfaces, a->worker->conf, &failed);
+    if (!(a->import_base = worker_base_new())) {
+        worker_fail(a->worker, WORKER_EXIT_BOOT, "no event base can be made");
+        return -1;
+    }
+    bool made = make_loop(a, a->import_base) == 0;
+    if (made)
+        a->mounts = mounts_import(interfaces, a->worker->conf, &failed);
     if (a->mounts)
         return 0;
-    fail_with_exception(a, WORKER_EXIT_APP, failed);
+    fail_with_exception(a, made ? WORKER_EXIT_APP : WORKER_EXIT_BOOT, failed);
+    return -1;
+}
+
+/* The loop goes over to the worker's base, with what the modules have scheduled on it. One that they closed is replaced;
+ * one that a thread of theirs runs is left to them, with its base. 0, or -1 with an exception set. */
+static int take_loop(struct worker_app *a)
+{
+    struct event_base *old = a->import_base;
+    struct pyloop *theirs = pyloop_is_whole(a->loop) ? NULL : a->loop;
+    a->import_base = NULL;
+    if ((theirs ? make_loop(a, a->worker->base) : pyloop_move(a->loop, a->worker->base)) < 0)
+        return -1;
+    if (!theirs || !pyloop_is_open(theirs))
+        event_base_free(old);
+    Py_XDECREF(theirs ? pyloop_object(theirs) : NULL);
+    return pyloop_settle(a->loop);
+}
+
+/* The applications are imported: from here on this is the worker. 0, or -1: worker_fail() was called. */
+static int stand(struct worker_app *a)
+{
+    const struct conf_app *failed = NULL;
+    if (take_loop(a) == 0) {
+        struct app_env env = env_of(a);
+        pyloop_add_turn_hook(a->loop, on_turn, a->worker);
+        if (mounts_open(a->mounts, &env, &failed) == 0)
+            return 0;
+    }
+    fail_with_exception(a, failed ? WORKER_EXIT_APP : WORKER_EXIT_BOOT, failed);
     return -1;
 }
 
@@ -141,10 +184,8 @@ struct worker_app *worker_app_new(struct worker *w)
     struct worker_app *a = start_python(w);
     if (!a)
         return NULL;
-    if (make_loop(a) < 0)
-        return give_up(a);
-    become_worker(a);
-    return load(a) == 0 ? a : give_up(a);
+    enable_stacks(a); /* an import may hang */
+    return import(a) == 0 && stand(a) == 0 ? a : give_up(a);
 }
 
 /* --- by way of a mold --- */
@@ -152,29 +193,29 @@ struct worker_app *worker_app_new(struct worker *w)
 struct worker_app *worker_app_cast(struct worker *w)
 {
     struct worker_app *a = start_python(w);
-    if (!a || (make_loop(a) == 0 && import(a) == 0))
+    if (!a || import(a) == 0)
         return a;
     return give_up(a);
 }
 
 struct worker_app *worker_app_adopt(struct worker_app *a, struct worker *w)
 {
-    const struct conf_app *failed = NULL;
-    struct event_base *molds = a->worker->base;
     a->worker = w;
-    struct app_env env = env_of(a);
     /* It shares its descriptors with the mold until it is initialised again. */
-    if (event_reinit(molds) < 0) {
+    if (event_reinit(a->import_base) < 0) {
         worker_fail(w, WORKER_EXIT_BOOT, "no event loop after the fork");
         return give_up(a);
     }
-    become_worker(a);
-    if (pyloop_move(a->loop, w->base) == 0 && mounts_open(a->mounts, &env, &failed) == 0) {
-        event_base_free(molds);
-        return a;
-    }
-    fail_with_exception(a, failed ? WORKER_EXIT_APP : WORKER_EXIT_BOOT, failed);
-    return give_up(a);
+    enable_stacks(a);
+    return stand(a) == 0 ? a : give_up(a);
+}
+
+void worker_app_add_descriptors(struct worker_app *a, struct descriptors *d)
+{
+    int fds[PYLOOP_FDS];
+    pyloop_descriptors(a->loop, fds);
+    for (size_t i = 0; i < PYLOOP_FDS; i++)
+        descriptors_add(d, fds[i], "what wakes the event loop");
 }
 
 struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *app)
@@ -210,13 +251,52 @@ void worker_app_start(struct worker_app *a)
     mounts_start(a->mounts, on_started, a);
 }
 
+/* --- running --- */
+
+/* What the application has ended the loop by: an exception, taken; NULL: stop(). */
+static void report_left(struct worker_app *a, PyObject *exception)
+{
+    static const char ends[] = "the worker finishes its requests and ends";
+    char first[120];
+    if (++a->n_left > MAX_REPORTS) /* a callback that does it again and again while the worker drains */
+        return;
+    snprintf(first, sizeof first, "The application has ended the event loop: %s", ends);
+    if (exception)
+        pyerr_log_exception(LOG_LEVEL_CRITICAL, first, exception);
+    else
+        log_critical("The application has stopped the event loop (loop.stop()): %s", ends);
+}
+
+static void loop_left(struct worker_app *a, PyObject *exception)
+{
+    if (a->worker->state != WORKER_BOOTING) /* then the master logs it */
+        report_left(a, exception);
+    char *text = exception ? pyerr_format(exception) : NULL;
+    worker_loop_left(a->worker, text ? text : "the application has stopped the event loop while it started");
+    free(text);
+}
+
+/* The exception that is set leaves a loop that can be run again. */
+static bool is_exit(void)
+{
+    return PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+}
+
 void worker_app_run(struct worker_app *a)
 {
-    int result = pyloop_run(a->loop);
-    fork_child_came_back(NULL, false);
-    if (result < 0) {
-        pyerr_log(LOG_LEVEL_CRITICAL, "The event loop was stopped by an exception");
-        a->worker->exit_status = WORKER_EXIT_BOOT;
+    struct worker *w = a->worker;
+    while (w->state != WORKER_DONE) {
+        bool raised = pyloop_run(a->loop) < 0;
+        fork_child_came_back(NULL, false);
+        if (raised && !is_exit()) {
+            pyerr_log(LOG_LEVEL_CRITICAL, "The event loop cannot go on");
+            w->exit_status = WORKER_EXIT_BOOT;
+            return;
+        }
+        PyObject *exception = raised ? pyerr_take() : NULL;
+        if (exception || w->state != WORKER_DONE)
+            loop_left(a, exception);
+        Py_XDECREF(exception);
     }
 }
 
@@ -259,10 +339,12 @@ void worker_app_end(struct worker_app *a)
 void worker_app_free(struct worker_app *a)
 {
     unwatch(a);
-    mounts_free(a->mounts);
-    pytasks_free(a->early);
+    mounts_close(a->mounts);
+    pytasks_close(a->early);
     pyloop_free(a->loop);
     interp_stop(&a->interp);
+    pytasks_free(a->early);
+    mounts_free(a->mounts);
     free(a);
 }
 

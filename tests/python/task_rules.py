@@ -437,33 +437,58 @@ def test_a_factory_that_fails():
 
 # ---- SystemExit and KeyboardInterrupt
 
-def stops(ask, wait, exception):
+def does_not_stop(ask, wait, debug, exception):
+    tasks = []
+
     async def application():
         if ask:
-            asyncio.current_task()
+            tasks.append(asyncio.current_task())
         if wait:
             await asyncio.sleep(0)
         raise exception
 
     ends = Ends()
+    loop.set_debug(debug)
     loop.call_soon(_tine_test.call, ends, application)
-    try:
-        loop.run_until_complete(asyncio.sleep(5))
-    except BaseException as e:
-        assert e is exception
-    else:
-        raise AssertionError("the loop went on")
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.set_debug(False)
     assert ends == [(None, exception)]
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    turns()
+    for task in tasks:
+        assert task.exception() is exception
 
 
-def test_system_exit_stops_the_loop():
+def test_system_exit_of_a_request_is_its_own():
+    """It is told to `done`, and the Task keeps it, but it does not leave the loop."""
     for exception in (SystemExit(3), KeyboardInterrupt()):
         for ask in (False, True):
             for wait in (False, True):
-                stops(ask, wait, exception)
+                for debug in (False, True):
+                    does_not_stop(ask, wait, debug, exception)
+
+
+def test_system_exit_of_another_task_stops_the_loop():
+    async def application():
+        tasks.append(asyncio.ensure_future(other()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    async def other():
+        raise exception
+
+    exception = SystemExit(3)
+    ends, tasks = Ends(), []
+    loop.call_soon(_tine_test.call, ends, application)
+    try:
+        loop.run_until_complete(asyncio.sleep(5))
+    except SystemExit as e:
+        assert e is exception
+    else:
+        raise AssertionError("the loop went on")
+    turns()
+    assert ends == [(None, None)] and tasks[0].exception() is exception
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    turns()
 
 
 # ---- the coroutine object

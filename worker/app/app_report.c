@@ -43,3 +43,23 @@ bool app_from_disconnect(PyObject *gone, PyObject *exception)
 {
     return from_disconnect(gone, exception, 0);
 }
+
+static bool is_or_has(PyObject *exception, PyObject *type)
+{
+    if (PyErr_GivenExceptionMatches(exception, type))
+        return true;
+    if (!PyErr_GivenExceptionMatches(exception, PyExc_BaseExceptionGroup))
+        return false;
+    PyObject *part = PyObject_CallMethod(exception, "subgroup", "O", type);
+    bool has = part && part != Py_None;
+    Py_XDECREF(part);
+    PyErr_Clear();
+    return has;
+}
+
+const char *app_exit_name(PyObject *exception)
+{
+    if (is_or_has(exception, PyExc_SystemExit))
+        return "SystemExit";
+    return is_or_has(exception, PyExc_KeyboardInterrupt) ? "KeyboardInterrupt" : NULL;
+}

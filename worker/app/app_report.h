@@ -25,4 +25,8 @@ void app_describe(char *to, size_t n, const struct app_request *request);
  * it, or every leaf of a group. GIL held; leaves no exception set. */
 bool app_from_disconnect(PyObject *gone, PyObject *exception);
 
+/* "SystemExit" or "KeyboardInterrupt" if it is one of them, or a group that has one: the application wants the process to
+ * end. Else NULL. GIL held; leaves no exception set. */
+const char *app_exit_name(PyObject *exception);
+
 #endif

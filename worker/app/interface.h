@@ -24,6 +24,10 @@ struct app_env {
     struct pyloop *loop;
     struct event_base *base;
     struct pytasks *tasks; /* runs the coroutines of requests */
+    /* One of its requests, or its lifespan, has raised SystemExit or KeyboardInterrupt: it wants the process to end. `why` is
+     * text for the log. In the loop's thread. */
+    void (*on_exit)(void *arg, const char *why);
+    void *exit_arg;
 };
 
 enum interface_start {

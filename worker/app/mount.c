@@ -115,9 +115,8 @@ static struct mounts *mounts_new(const struct conf *conf)
     return m;
 }
 
-/* env NULL: nothing is opened. */
-static int load_all(struct mounts *m, const struct interface_choice *interfaces, const struct conf *conf,
-                    const struct app_env *env, const struct conf_app **ret_failed)
+static int import_all(struct mounts *m, const struct interface_choice *interfaces, const struct conf *conf,
+                      const struct conf_app **ret_failed)
 {
     for (size_t i = 0; i <= conf->n_mounts; i++) {
         const struct conf_app *app = i ? &conf->mounts[i - 1].app : &conf->app;
@@ -125,8 +124,7 @@ static int load_all(struct mounts *m, const struct interface_choice *interfaces,
             continue;
         struct mount *mount = &m->v[m->n++];
         *ret_failed = app;
-        if (import_one(mount, interfaces, app, i ? conf->mounts[i - 1].prefix : "") < 0 ||
-            (env && open_one(mount, env) < 0))
+        if (import_one(mount, interfaces, app, i ? conf->mounts[i - 1].prefix : "") < 0)
             return -1;
     }
     return 0;
@@ -138,28 +136,14 @@ static void assign_events(struct mounts *m, struct event_base *base)
     evtimer_assign(&m->deadline, base, on_deadline, m);
 }
 
-struct mounts *mounts_load(const struct interface_choice *interfaces, const struct app_env *env,
-                           const struct conf_app **ret_failed)
-{
-    *ret_failed = NULL;
-    struct mounts *m = mounts_new(env->conf);
-    if (!m)
-        return NULL;
-    assign_events(m, env->base);
-    if (load_all(m, interfaces, env->conf, env, ret_failed) == 0)
-        return m;
-    free(m); /* the worker ends now: nothing else is given back */
-    return NULL;
-}
-
 struct mounts *mounts_import(const struct interface_choice *interfaces, const struct conf *conf,
                              const struct conf_app **ret_failed)
 {
     *ret_failed = NULL;
     struct mounts *m = mounts_new(conf);
-    if (m && load_all(m, interfaces, conf, NULL, ret_failed) == 0)
+    if (m && import_all(m, interfaces, conf, ret_failed) == 0)
         return m;
-    free(m);
+    free(m); /* the process ends now: nothing else is given back */
     return NULL;
 }
 
@@ -174,15 +158,19 @@ int mounts_open(struct mounts *m, const struct app_env *env, const struct conf_a
     return 0;
 }
 
-void mounts_free(struct mounts *m)
+void mounts_close(struct mounts *m)
 {
-    if (!m)
-        return;
     m->stage = MOUNTS_STOPPED; /* a lifespan that ends now has nobody to tell */
-    for (size_t i = 0; i < m->n; i++)
-        pytasks_free(m->v[i].env.tasks);
     evtimer_del(&m->next);
     evtimer_del(&m->deadline);
+    for (size_t i = 0; i < m->n; i++)
+        pytasks_close(m->v[i].env.tasks);
+}
+
+void mounts_free(struct mounts *m)
+{
+    for (size_t i = 0; i < m->n; i++)
+        pytasks_free(m->v[i].env.tasks);
     free(m->why);
     free(m);
 }

@@ -24,17 +24,17 @@ const char *mounts_label(const struct conf *conf, const struct conf_app *app, ch
 
 /* --- GIL held --- */
 
-/* Loads all applications, [app] first, then in the order of the file. `env` is copied; its app, prefix and tasks are each
- * application's own. NULL: exception set; *ret_failed is the one that it is about, NULL if none. */
-struct mounts *mounts_load(const struct interface_choice *interfaces, const struct app_env *env,
-                           const struct conf_app **ret_failed);
-/* The same in two steps: the first runs the applications' own code and touches no event base, so that the process may
- * fork behind it. */
+/* Runs the modules of all applications, [app] first, then in the order of the file. Touches no event base, so that the
+ * process may fork afterwards. NULL: exception set; *ret_failed is the one that it is about, NULL if none. */
 struct mounts *mounts_import(const struct interface_choice *interfaces, const struct conf *conf,
                              const struct conf_app **ret_failed);
-/* 0, or -1 with an exception set. */
+/* Makes them ready to be called. `env` is copied; its app, prefix and tasks are each application's own. 0, or -1 with an
+ * exception set. */
 int mounts_open(struct mounts *m, const struct app_env *env, const struct conf_app **ret_failed);
-/* After the loop's end. NULL is fine. */
+/* Ends the requests and lifespans that still run; nothing of it is armed or called afterwards, but the loop may have turns
+ * in which the applications' tasks end. */
+void mounts_close(struct mounts *m);
+/* After the loop's end. */
 void mounts_free(struct mounts *m);
 
 /* Who answers for it: one that mount_is_python(). */

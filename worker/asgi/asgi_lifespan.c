@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_lifespan.c: start-up before the first request, shut-down after the last one. An application
- * that does not know the protocol goes without it (lifespan = auto); one that says startup.failed
- * stops the worker in any case. */
+ * that does not know the protocol goes without it (lifespan = auto): it raises an Exception at the
+ * scope, before it has received lifespan.startup, or returns. One that says startup.failed, raises
+ * when it has received lifespan.startup, or raises what is no Exception (SystemExit) at any time of
+ * its start-up, fails to start in any case. */
 #include "worker/asgi/asgi_lifespan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/log.h"
 #include "conf/conf.h"
+#include "worker/app/app_report.h"
 #include "worker/asgi/asgi_channel.h"
 #include "worker/asgi/asgi_scope.h"
 #include "worker/asgi/asgi_state.h"
@@ -137,6 +141,12 @@ static const struct channel_ops lifespan_ops = {
 
 /* --- the coroutine's end --- */
 
+/* Whether it knows the protocol, and start-up went wrong. */
+static bool is_failure(const struct lifespan *l, PyObject *exception)
+{
+    return l->startup_told || !PyErr_GivenExceptionMatches(exception, PyExc_Exception);
+}
+
 /* It ended before startup.complete: not supported, or broken. */
 static void ended_early(struct lifespan *l, PyObject *exception)
 {
@@ -147,7 +157,7 @@ static void ended_early(struct lifespan *l, PyObject *exception)
         free(module);
         return;
     }
-    if (asgi->env.app->lifespan == CONF_LIFESPAN_ON) {
+    if (asgi->env.app->lifespan == CONF_LIFESPAN_ON || (exception && is_failure(l, exception))) {
         char *text = exception ? pyerr_format(exception) : NULL;
         started(l, INTERFACE_START_FAILED, text ? text : "the application returned before lifespan.startup.complete");
         free(text);
@@ -157,6 +167,17 @@ static void ended_early(struct lifespan *l, PyObject *exception)
         log_info("Application does not support the lifespan protocol: goes on without");
     Py_CLEAR(asgi->state);
     started(l, INTERFACE_STARTED, NULL);
+}
+
+/* While it serves. */
+static void report_exit(struct asgi *asgi, PyObject *exception)
+{
+    const char *name = app_exit_name(exception);
+    char why[80];
+    if (!name)
+        return;
+    snprintf(why, sizeof why, "%s in the application's lifespan", name);
+    asgi->env.on_exit(asgi->env.exit_arg, why);
 }
 
 static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
@@ -175,6 +196,8 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
     bool left = exception && PyErr_GivenExceptionMatches(exception, l->channel.asgi->cancelled_error);
     if (exception && !left && was != LIFESPAN_OVER)
         pyerr_log_exception(LOG_LEVEL_ERROR, "Exception in the application's lifespan", exception);
+    if (exception && was == LIFESPAN_STARTED)
+        report_exit(l->channel.asgi, exception);
     stopped(l);
 }
 

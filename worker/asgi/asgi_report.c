@@ -39,10 +39,35 @@ static const char *utf8(PyObject *text)
     return s ? s : "?";
 }
 
+/* The method; of a WebSocket, which has none in its scope, a word for it. */
+static const char *request_word(const struct asgi_names *names, PyObject *scope, PyObject *method)
+{
+    const char *word = utf8(method);
+    if (*word)
+        return word;
+    PyObject *type = PyDict_GetItemWithError(scope, names->type);
+    bool websocket = type && PyUnicode_Check(type) && PyUnicode_CompareWithASCIIString(type, "websocket") == 0;
+    PyErr_Clear();
+    return websocket ? "WebSocket" : "?";
+}
+
+/* The application may have taken out of the scope what it got in it. */
+static bool has_request(PyObject *scope, const struct asgi_names *names)
+{
+    bool has = scope && PyDict_Check(scope) && PyDict_GetItemWithError(scope, names->raw_path) &&
+               PyDict_GetItemWithError(scope, names->http_version);
+    PyErr_Clear();
+    return has;
+}
+
 /* "GET /path?query HTTP/1.1" from 127.0.0.1:5000 */
 static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
 {
     const struct asgi_names *names = &asgi->names;
+    if (!has_request(scope, names)) {
+        snprintf(to, n, "a request whose scope is not there");
+        return;
+    }
     PyObject *const keys[] = { names->method, names->raw_path, names->query_string, names->http_version };
     PyObject *texts[4], *client = NULL;
     const char *host = "";
@@ -50,24 +75,30 @@ static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
     char target[600];
     for (int i = 0; i < 4; i++)
         texts[i] = scope_text(scope, keys[i]);
-    if (scope)
-        client = PyDict_GetItemWithError(scope, names->client);
+    client = PyDict_GetItemWithError(scope, names->client);
     if (!client || !PyTuple_Check(client) || !PyArg_ParseTuple(client, "si", &host, &port))
         PyErr_Clear();
-    const char *method = utf8(texts[0]), *query = utf8(texts[2]);
+    const char *method = request_word(names, scope, texts[0]), *query = utf8(texts[2]);
     snprintf(target, sizeof target, "%.300s%s%.200s", utf8(texts[1]), *query ? "?" : "", query);
-    app_describe(to, n,
-                 &(struct app_request){ span_of(*method ? method : "WebSocket"), span_of(target),
-                                        span_of(utf8(texts[3])), host, port });
+    app_describe(to, n, &(struct app_request){ span_of(method), span_of(target), span_of(utf8(texts[3])), host, port });
     for (int i = 0; i < 4; i++)
         Py_XDECREF(texts[i]);
+}
+
+/* The application wants the process to end. */
+static void report_exit(struct asgi *asgi, const char *name, const char *line)
+{
+    char why[APP_DESCRIPTION + 40];
+    snprintf(why, sizeof why, "%s in %s", name, line);
+    asgi->env.on_exit(asgi->env.exit_arg, why);
 }
 
 void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *exception)
 {
     char line[APP_DESCRIPTION], first[800];
+    const char *exit = app_exit_name(exception);
     describe(asgi, scope, line, sizeof line);
-    if (app_from_disconnect(asgi->gone_error, exception)) {
+    if (!exit && app_from_disconnect(asgi->gone_error, exception)) {
         log_debug("Client disconnected during %s", line);
         return;
     }
@@ -77,6 +108,8 @@ void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *excepti
     }
     snprintf(first, sizeof first, "Exception in ASGI application: %s", line);
     pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
+    if (exit)
+        report_exit(asgi, exit, line);
 }
 
 static void report_value(struct asgi *asgi, PyObject *scope, PyObject *value)
@@ -133,8 +166,8 @@ void asgi_describe_step(PyObject *arg, char *to, size_t size)
     if (!scope) /* its application has ended, or it is the lifespan's */
         return;
     PyObject *method = scope_text(scope, names->method), *path = scope_text(scope, names->raw_path);
-    const char *word = utf8(method);
-    snprintf(to, size, "%s %s", *word ? word : "WebSocket", utf8(path));
+    if (PyDict_Check(scope))
+        snprintf(to, size, "%s %s", request_word(names, scope, method), utf8(path));
     Py_XDECREF(method);
     Py_XDECREF(path);
 }

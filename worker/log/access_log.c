@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/descriptors.h"
 #include "common/fdutil.h"
 #include "common/forked.h"
 #include "common/log.h"
@@ -43,6 +44,7 @@ struct access_log {
     struct log_daemon *daemon;
     int fd;
     bool owned; /* fd is ours to close */
+    struct descriptor noted; /* what fd was when it was opened, if it is ours */
     enum sink sink;
     struct buf out; /* lines; after a short write the first may have lost its beginning */
     uint64_t dropped, told; /* lines lost: all, and those that the error log has */
@@ -66,6 +68,18 @@ static enum sink sink_of(int fd)
     return S_ISSOCK(st.st_mode) ? SINK_SOCKET : SINK_STREAM;
 }
 
+static void own(struct access_log *log, int fd)
+{
+    log->fd = log->noted.fd = fd;
+    log->owned = true;
+    (void)descriptor_note(&log->noted);
+}
+
+bool access_log_is_whole(const struct access_log *log)
+{
+    return !log->owned || descriptor_is_same(&log->noted);
+}
+
 /* Standard output, by a non-blocking twin if it is a stream and /proc lets us. */
 static void attach_stdout(struct access_log *log)
 {
@@ -77,8 +91,7 @@ static void attach_stdout(struct access_log *log)
     int twin = open("/proc/self/fd/1", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     forked_own(twin);
     if (twin >= 0) {
-        log->fd = twin;
-        log->owned = true;
+        own(log, twin);
     }
 }
 
@@ -91,8 +104,7 @@ static int attach_file(struct access_log *log)
     if (log->owned)
         fd_close(&log->fd);
     forked_own(fd);
-    log->fd = fd;
-    log->owned = true;
+    own(log, fd);
     log->sink = sink_of(fd);
     return 0;
 }

@@ -18,6 +18,8 @@ struct req;
 struct access_log *access_log_open(const char *dest, int folder, const char *format, const char *name);
 void access_log_free(struct access_log *log);
 int access_log_reopen(struct access_log *log);
+/* False: the file that it writes to was closed by somebody else. */
+bool access_log_is_whole(const struct access_log *log);
 
 /* Whether the format needs fields of the answer ({x}o): the response then fills req->logged_fields. */
 bool access_log_wants_fields(const struct access_log *log);

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/descriptors.h"
 #include "common/fatal.h"
 #include "common/fdutil.h"
 #include "common/forked.h"
@@ -184,6 +185,8 @@ static bool take_one(struct acceptor *a, struct door *d)
     if (fd < 0) {
         if (is_peer_error(errno))
             return true;
+        if (errno == EBADF || errno == ENOTSOCK)
+            descriptor_lost("a listening socket");
         if (errno != EAGAIN)
             starve(a, d, errno);
         return false;

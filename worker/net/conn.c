@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "common/descriptors.h"
 #include "common/fdutil.h"
+#include "common/forked.h"
 #include "common/heritage.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -292,7 +294,9 @@ void conn_die(struct conn *c, enum conn_end why)
     deadline_done(&c->net->wheel, &c->write_deadline);
     if (c->transport->done)
         c->transport->done(c);
-    fd_close(&c->fd);
+    if (c->fd >= 0 && forked_close(c->fd) < 0 && errno == EBADF)
+        descriptor_lost("a client's connection");
+    c->fd = -1;
     SLIST_INSERT_HEAD(&c->net->dead, c, dead);
 }
 

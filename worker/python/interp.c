@@ -153,13 +153,18 @@ static int start_python(const struct conf_app *conf, char **ret_why)
     return PyStatus_Exception(status) ? why_status(ret_why, status) : 0;
 }
 
+static void on_interrupt(int signo)
+{
+}
+
 /* The signal module must be there before the first use of _thread.interrupt_main(), which crashes
  * without it, and only the main interpreter can make it ready. It takes over SIGINT if nobody has:
- * here that signal is the worker's. */
+ * here that signal is the worker's, and interrupt_main() interrupts nothing, also in workers that a
+ * mold has forked. */
 static int prepare_signals(void)
 {
-    struct sigaction interrupt;
-    sigaction(SIGINT, NULL, &interrupt);
+    struct sigaction interrupt, ours = { .sa_handler = on_interrupt };
+    sigaction(SIGINT, &ours, &interrupt);
     PyObject *module = PyImport_ImportModule("_signal");
     sigaction(SIGINT, &interrupt, NULL);
     Py_XDECREF(module);

@@ -8,6 +8,7 @@ libtine_python_a_SOURCES = \
 	worker/python/step_watch.h worker/python/step_watch.c \
 	worker/python/pyerr.h worker/python/pyerr.c \
 	worker/python/fork_child.h worker/python/fork_child.c \
+	worker/python/coro.h worker/python/coro.c \
 	worker/python/loop_hide.c \
 	worker/python/loop_turn.c \
 	worker/python/loop_handle.h worker/python/loop_handle.c \
@@ -19,7 +20,6 @@ libtine_python_a_SOURCES = \
 	worker/python/loop_fd.c \
 	worker/python/interp.h worker/python/interp.c \
 	worker/python/stacks.h worker/python/stacks.c \
-	worker/python/coro.h worker/python/coro.c \
 	worker/python/awaitable.h worker/python/awaitable.c \
 	worker/python/task.h worker/python/task.c \
 	worker/python/task_lazy.c \

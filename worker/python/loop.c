@@ -72,6 +72,29 @@ static int set_event_loop(PyObject *loop)
     return r ? 0 : -1;
 }
 
+bool pyloop_is_whole(const struct pyloop *loop)
+{
+    return loop->opened && !loop->closed && !loop->thread && !loop->polling;
+}
+
+bool pyloop_is_open(const struct pyloop *loop)
+{
+    return loop->opened;
+}
+
+int pyloop_settle(struct pyloop *loop)
+{
+    loop->home = PyThread_get_thread_ident();
+    loop->stopping = 0;
+    return set_event_loop((PyObject *)loop);
+}
+
+void pyloop_descriptors(const struct pyloop *loop, int fds[PYLOOP_FDS])
+{
+    fds[0] = loop->wake.fd;
+    fds[1] = loop->timers.fd;
+}
+
 struct pyloop *pyloop_new(struct interp *interp, struct event_base *base)
 {
     PyObject *module;
@@ -89,7 +112,7 @@ struct pyloop *pyloop_new(struct interp *interp, struct event_base *base)
 
 int pyloop_move(struct pyloop *loop, struct event_base *base)
 {
-    fatal_unless(!loop->polling && loop->opened && !loop->owns_base);
+    fatal_unless(pyloop_is_whole(loop) && !loop->owns_base);
     timers_detach(loop);
     wake_close(loop);
     loop->base = base;
@@ -133,6 +156,11 @@ int pyloop_run(struct pyloop *loop)
 void pyloop_stop(struct pyloop *loop)
 {
     loop->stopping = 1;
+}
+
+void pyloop_forgive(struct pyloop *loop, PyObject *exception)
+{
+    Py_XSETREF(loop->forgiven, Py_NewRef(exception));
 }
 
 int pyloop_call_soon(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n)

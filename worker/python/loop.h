@@ -25,10 +25,18 @@ struct step_watch;
  * loop's timers have a timerfd of their own) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed
  * descriptors that applications have). NULL: exception set. */
 struct pyloop *pyloop_new(struct interp *interp, struct event_base *base);
-/* In a forked process: the loop goes over to another base, with what is scheduled and watched. The old one must have been
- * reinitialised, so that the process it was forked from notices nothing, and can be freed afterwards. GIL held. 0, or -1
- * with an exception set. */
+/* The loop goes over to another base, with what is scheduled and watched; only while pyloop_is_whole(). The old base can
+ * be freed afterwards. In a forked process it must have been reinitialised, so that the process it was forked from notices
+ * nothing. GIL held. 0, or -1 with an exception set. */
 int pyloop_move(struct pyloop *loop, struct event_base *base);
+/* False: while the application was imported it has closed the loop, or runs it in a thread of its own: then it and its base
+ * are the application's, and another one has to be made. GIL held. */
+bool pyloop_is_whole(const struct pyloop *loop);
+/* It still uses its base. */
+bool pyloop_is_open(const struct pyloop *loop);
+/* The application is imported: from now on the loop runs in this thread alone, asyncio.get_event_loop() finds it in this
+ * thread, and a stop() from before does not count. GIL held. 0, or -1 with an exception set. */
+int pyloop_settle(struct pyloop *loop);
 /* Closes the loop: cancels what is left, shuts down async generators and the default executor. GIL
  * held. */
 void pyloop_free(struct pyloop *loop);
@@ -52,10 +60,17 @@ struct step_watch *pyloop_step_watch(const struct pyloop *loop);
  * libevent callbacks of a poll; with or without the GIL. At most 4. */
 void pyloop_add_turn_hook(struct pyloop *loop, void (*hook)(void *arg), void *arg);
 
-/* Runs until pyloop_stop(). GIL held on entry and return. 0, or -1 with an exception set
- * (SystemExit or KeyboardInterrupt came out of a callback). */
+/* Runs until pyloop_stop() or the application's loop.stop(). GIL held on entry and return. 0, or -1 with an exception set:
+ * SystemExit or KeyboardInterrupt came out of a callback, and the loop can be run again; another one: it cannot. */
 int pyloop_run(struct pyloop *loop);
 void pyloop_stop(struct pyloop *loop);
+/* The callback that is running is about to raise this very exception: it has been dealt with, and does not leave the loop.
+ * GIL held. */
+void pyloop_forgive(struct pyloop *loop, PyObject *exception);
+
+/* The loop's own descriptors, which nobody else may close; constant from pyloop_settle() on. */
+#define PYLOOP_FDS 2
+void pyloop_descriptors(const struct pyloop *loop, int fds[PYLOOP_FDS]);
 
 /* loop.call_soon(callback, *args) from C; 0 or -1 with an exception set. GIL held. */
 int pyloop_call_soon(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n);

@@ -19,6 +19,8 @@ _iscoroutinefunction = getattr(coroutines, '_iscoroutinefunction', coroutines.is
 
 
 watching = None  # the Loop that waits for Python's signals; one at a time, as they are the process's
+# So many times the application may end the loop while it is being shut down; then what is left is left.
+_INTERRUPTIONS = 100
 
 
 class _Selector:
@@ -48,6 +50,10 @@ class _Selector:
 
 
 class Loop(LoopBase, asyncio.SelectorEventLoop):
+    # nest_asyncio replaces run_forever() and _run_once() of the class of the loop that it finds, unless it has done so: its
+    # own would look for a selector and queues that are not there.
+    _nest_patched = True
+
     def __init__(self, base=None):
         self._closed = True  # until there is something to close
         self._open(base)
@@ -92,6 +98,10 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         self._signal_handlers.pop(sig, None)
         return self._remove_signal(sig)
 
+    def _check_running(self):
+        self._check_home()
+        super()._check_running()
+
     def run_forever(self):
         self._check_closed()
         self._check_running()
@@ -131,8 +141,11 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         if current != theirs.fileno():
             signal.set_wakeup_fd(current)
         self._remove_reader(ours.fileno())
-        ours.close()
-        theirs.close()
+        for end in ours, theirs:
+            try:
+                end.close()
+            except OSError:  # the application has closed its descriptor
+                pass
 
     def forget_python_signals(self):
         """In a process that was forked from the loop's: its signals must not wake the parent."""
@@ -164,11 +177,26 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             return
         try:
             self._cancel_all_tasks()
-            self.run_until_complete(self.shutdown_asyncgens())
-            self.run_until_complete(self.shutdown_default_executor())
+            self._finish(self.shutdown_asyncgens())
+            self._finish(self.shutdown_default_executor())
         finally:
             asyncio.set_event_loop(None)
             self.close()
+
+    def _finish(self, coroutine):
+        """Runs it to its end, whatever else ends the loop meanwhile: SystemExit of a task, stop() of a callback."""
+        task = self.create_task(coroutine)
+        for _ in range(_INTERRUPTIONS):
+            try:
+                self.run_until_complete(task)
+                return
+            except (SystemExit, KeyboardInterrupt) as exception:
+                self.call_exception_handler({'message': 'the end of the event loop was interrupted',
+                                             'exception': exception})
+            except RuntimeError:  # stop()
+                if task.done():
+                    raise
+        task._log_destroy_pending = False
 
     def _cancel_all_tasks(self):
         tasks = asyncio.all_tasks(self)
@@ -176,8 +204,14 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             return
         for task in tasks:
             task.cancel()
-        self.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+        async def wait():
+            await asyncio.wait(tasks)
+
+        self._finish(wait())
         for task in tasks:
+            if not task.done():
+                continue
             if not task.cancelled() and task.exception() is not None:
                 self.call_exception_handler({
                     'message': 'unhandled exception during shutdown of the event loop',

@@ -8,7 +8,10 @@
 #include <structmember.h>
 
 #include "worker/python/fork_child.h"
+#include "common/likely.h"
+#include "worker/python/coro.h"
 #include "worker/python/loop_internal.h"
+#include "worker/python/pyerr.h"
 
 /* Where instances of `type` hold slot `name`; -1 with an exception set if it is no slot. */
 static Py_ssize_t slot_offset(PyObject *type, const char *name)
@@ -207,7 +210,7 @@ static int report(struct pyloop *loop, PyObject *handle)
     return r ? 0 : -1;
 }
 
-int loop_handle_run(struct pyloop *loop, PyObject *handle)
+static int run(struct pyloop *loop, PyObject *handle)
 {
     struct pystate *st = loop->st;
     if (loop->debug || (!Py_IS_TYPE(handle, st->handle_type) && !Py_IS_TYPE(handle, st->timer_type))) {
@@ -234,6 +237,30 @@ int loop_handle_run(struct pyloop *loop, PyObject *handle)
     Py_DECREF(args);
     Py_DECREF(context);
     return result;
+}
+
+/* After a callback that has called pyloop_forgive(). 0, or -1: what it raised is another exception. */
+static int settle_forgiven(struct pyloop *loop, int result)
+{
+    PyObject *forgiven = loop->forgiven;
+    loop->forgiven = NULL;
+    if (result) {
+        PyObject *exception = pyerr_take();
+        if (exception == forgiven) {
+            Py_DECREF(exception);
+            result = 0;
+        } else {
+            coro_restore(exception);
+        }
+    }
+    Py_DECREF(forgiven);
+    return result;
+}
+
+int loop_handle_run(struct pyloop *loop, PyObject *handle)
+{
+    int result = run(loop, handle);
+    return unlikely(loop->forgiven) ? settle_forgiven(loop, result) : result;
 }
 
 static const PyMethodDef handle_methods[] = {

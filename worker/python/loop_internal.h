@@ -73,6 +73,8 @@ struct pyloop {
     char closed, stopping; /* seen by Python as _closed, _stopping */
     bool debug;
     unsigned long thread; /* that runs the loop; 0: it does not run */
+    unsigned long home;   /* the only one that may (pyloop_settle()); 0: any */
+    int broken;           /* errno of a wait that failed: there is nothing to wait on any more */
 
     struct ready ready;
     struct timers timers;
@@ -90,6 +92,7 @@ struct pyloop {
     unsigned entered;          /* pyloop_enter() calls since it was set to 0 */
     PyObject *capture_context; /* between pyloop_capture_begin() and _end(); borrowed */
     PyObject *captured;
+    PyObject *forgiven;     /* see pyloop_forgive(); NULL but inside a callback */
     PyObject *task_factory; /* seen by Python as _task_factory */
 
     struct {
@@ -119,6 +122,8 @@ static inline bool loop_is_dead(const struct pyloop *loop)
 int loop_check_closed(struct pyloop *loop);
 /* RuntimeError if the loop runs in another thread: libevent's structures have no lock. */
 int loop_check_thread(struct pyloop *loop);
+/* RuntimeError if it is another thread's to run it. */
+int loop_check_home(struct pyloop *loop);
 
 /* loop.c: attaches the loop to the event base in capsule `base`, or to a new one if it is None. 0,
  * or -1 with an exception set. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/descriptors.h"
 #include "common/fdutil.h"
 #include "common/forked.h"
 #include "worker/python/loop_handle.h"
@@ -118,6 +119,8 @@ void timers_arm(struct pyloop *loop)
     };
     if (!timerfd_settime(ts->fd, TFD_TIMER_ABSTIME, &spec, NULL))
         ts->armed = when;
+    else if (loop->home)
+        descriptor_lost("the event loop's timer");
 }
 
 int timers_expire(struct pyloop *loop)

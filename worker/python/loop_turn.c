@@ -9,6 +9,9 @@
  * round. As long as none does, the loop goes on without it: what the connections do must not wait
  * for threads that compute.
  */
+#include <errno.h>
+
+#include "common/descriptors.h"
 #include "common/likely.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_internal.h"
@@ -131,9 +134,18 @@ static bool must_not_block(const struct pyloop *loop)
     return loop->ready.n > 0 || loop->stopping;
 }
 
+/* Of the server's loop nothing is left that could be waited for; another one is its owner's affair. */
+static void poll_failed(struct pyloop *loop)
+{
+    if (loop->home)
+        descriptor_lost("what the event loop waits on");
+    loop->broken = errno ? errno : EBADF;
+}
+
 static void poll_events(struct pyloop *loop, int flags)
 {
-    event_base_loop(loop->base, EVLOOP_ONCE | flags);
+    if (event_base_loop(loop->base, EVLOOP_ONCE | flags) < 0)
+        poll_failed(loop);
     if (unlikely(loop->step_watch))
         step_watch_end(loop->step_watch);
     run_hooks(loop);
@@ -149,10 +161,10 @@ static void wait_for_events(struct pyloop *loop)
         leave(loop);
         do
             poll_events(loop, block ? 0 : EVLOOP_NONBLOCK);
-        while (block && loop->entered == 0 && !loop->stopping);
+        while (block && loop->entered == 0 && !loop->stopping && !loop->broken);
     } else {
         poll_events(loop, EVLOOP_NONBLOCK);
-        if (block && loop->entered == 0 && !must_not_block(loop)) {
+        if (block && loop->entered == 0 && !must_not_block(loop) && !loop->broken) {
             leave(loop);
             poll_events(loop, 0);
         }
@@ -165,20 +177,19 @@ static void wait_for_events(struct pyloop *loop)
  */
 static int run_ready(struct pyloop *loop)
 {
+    int result = 0;
     if (loop->hidden && loop->ready.n)
         loop_show(loop);
-    for (size_t n = loop->ready.n; n > 0 && loop->ready.n > 0; n--) {
+    for (size_t n = loop->ready.n; !result && n > 0 && loop->ready.n > 0; n--) {
         PyObject *handle = ready_pop(loop);
         if (unlikely(loop->step_watch))
             step_watch_begin(loop->step_watch);
-        int result = loop_handle_run(loop, handle);
+        result = loop_handle_run(loop, handle);
         Py_DECREF(handle);
-        if (result)
-            return -1;
     }
     if (unlikely(loop->step_watch))
         step_watch_end(loop->step_watch);
-    return 0;
+    return result;
 }
 
 int loop_turn(struct pyloop *loop)
@@ -192,6 +203,11 @@ int loop_turn(struct pyloop *loop)
     }
     timers_arm(loop);
     wait_for_events(loop);
+    if (unlikely(loop->broken)) {
+        errno = loop->broken;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
     if (timers_expire(loop) || run_ready(loop))
         return -1;
     run_hooks(loop);

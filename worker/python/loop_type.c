@@ -35,6 +35,14 @@ int loop_check_thread(struct pyloop *loop)
     return -1;
 }
 
+int loop_check_home(struct pyloop *loop)
+{
+    if (!loop->home || loop->home == PyThread_get_thread_ident())
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "this event loop is the server's, which runs it in a thread of its own");
+    return -1;
+}
+
 static int check_debug(struct pyloop *loop, PyObject *callback, PyObject *method, bool threadsafe)
 {
     PyObject *self = (PyObject *)loop;
@@ -244,6 +252,13 @@ static PyObject *loop_run_once(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *loop_check_home_method(PyObject *self, PyObject *unused)
+{
+    if (loop_check_home(loop_of(self)))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *loop_write_to_self(PyObject *self, PyObject *unused)
 {
     wake_loop(loop_of(self));
@@ -299,6 +314,7 @@ static const PyMethodDef loop_methods[] = {
     { "_run_once", loop_run_once, METH_NOARGS, NULL },
     { "_write_to_self", loop_write_to_self, METH_NOARGS, NULL },
     { "_check_closed", loop_check_closed_method, METH_NOARGS, NULL },
+    { "_check_home", loop_check_home_method, METH_NOARGS, NULL },
     { "_make_self_pipe", loop_nothing, METH_NOARGS, NULL },
     { "_close_self_pipe", loop_nothing, METH_NOARGS, NULL },
     { "_open", loop_open, METH_O, "Attaches the loop to an event base, or to a new one if given None." },
@@ -369,6 +385,7 @@ static int loop_visit(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(loop->task_factory);
     Py_VISIT(loop->set_running_loop);
     Py_VISIT(loop->captured);
+    Py_VISIT(loop->forgiven);
     for (size_t i = 0; i < loop->ready.n; i++)
         Py_VISIT(loop->ready.ring[(loop->ready.head + i) & (loop->ready.cap - 1)]);
     for (size_t i = 0; i < loop->timers.n; i++)
@@ -383,6 +400,7 @@ static int loop_clear(PyObject *self)
     Py_CLEAR(loop->task_factory);
     Py_CLEAR(loop->set_running_loop);
     Py_CLEAR(loop->captured);
+    Py_CLEAR(loop->forgiven);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/descriptors.h"
 #include "common/fdutil.h"
 #include "common/forked.h"
 #include "worker/python/loop_internal.h"
@@ -25,8 +26,10 @@ void wake_loop(struct pyloop *loop)
     if (loop_is_dead(loop) || loop->wake.pending || !loop->thread || loop->thread == PyThread_get_thread_ident())
         return;
     uint64_t one = 1;
-    /* It fails only when the counter is full: then the descriptor is readable anyway. */
     loop->wake.pending = write(loop->wake.fd, &one, sizeof one) == sizeof one;
+    /* When the counter is full the descriptor is readable anyway. */
+    if (!loop->wake.pending && errno != EAGAIN && loop->home)
+        descriptor_lost("what wakes the event loop");
 }
 
 int wake_open(struct pyloop *loop)

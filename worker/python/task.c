@@ -119,9 +119,9 @@ struct pytasks *pytasks_new(struct pyloop *loop)
     return NULL;
 }
 
-void pytasks_free(struct pytasks *tasks)
+void pytasks_close(struct pytasks *tasks)
 {
-    if (!tasks)
+    if (!tasks || !tasks->loop)
         return;
     assert(!tasks->current || !tasks->current->step || tasks->current->step->tasks != tasks);
     while (tasks->running_list)
@@ -130,7 +130,12 @@ void pytasks_free(struct pytasks *tasks)
     struct current *current = tasks->current;
     tasks->current = NULL;
     current_release(current);
-    Py_DECREF(tasks);
+}
+
+void pytasks_free(struct pytasks *tasks)
+{
+    pytasks_close(tasks);
+    Py_XDECREF(tasks);
 }
 
 /* ---- starting */
@@ -171,6 +176,15 @@ static int set_job(struct proxy *p, const struct job *job)
     return 0;
 }
 
+/* An eager Task hands SystemExit and KeyboardInterrupt to its maker too. */
+static void drop_raised(struct proxy *p)
+{
+    if (PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
+        PyErr_Clear();
+    else
+        PyErr_WriteUnraisable((PyObject *)p);
+}
+
 /* An eager task factory may have run it to its end already. */
 static int plain_start(struct pytasks *tasks, const struct job *job)
 {
@@ -185,7 +199,7 @@ static int plain_start(struct pytasks *tasks, const struct job *job)
     else if (task)
         task_mark_retrieved(task);
     else if (ended)
-        PyErr_WriteUnraisable((PyObject *)p);
+        drop_raised(p);
     else {
         tasks->running--;
         proxy_retire(p);
@@ -306,20 +320,4 @@ bool task_stops_loop(PyObject *exception)
 {
     return PyErr_GivenExceptionMatches(exception, PyExc_SystemExit) ||
            PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt);
-}
-
-static PyObject *raise_self(PyObject *self, PyObject *unused)
-{
-    coro_restore(Py_NewRef(self));
-    return NULL;
-}
-
-static PyMethodDef raise_def = { "raise_exception", raise_self, METH_NOARGS, NULL };
-
-void task_raise_in_loop(struct pytasks *tasks, PyObject *exception)
-{
-    PyObject *callback = PyCFunction_New(&raise_def, exception);
-    if (!callback || !tasks->loop || pyloop_call_soon(tasks->loop, callback, NULL, 0) < 0)
-        PyErr_WriteUnraisable(callback);
-    Py_XDECREF(callback);
 }

@@ -17,14 +17,19 @@ struct pytasks;
 
 /* Called exactly once when the coroutine has ended, GIL held, possibly before pytask_start() returns.
  * `result` is borrowed; NULL: the coroutine raised `exception` (borrowed, traceback attached). What it raised is the
- * callee's to report: asyncio's "exception was never retrieved" is not logged. CancelledError also arrives here. */
+ * callee's to report and to act on: asyncio's "exception was never retrieved" is not logged, and SystemExit and
+ * KeyboardInterrupt, which the Task keeps as any other Task would, do not leave the loop. CancelledError also arrives
+ * here. */
 typedef void pytask_done_fn(PyObject *arg, PyObject *result, PyObject *exception);
 
 /* One per application: several may share a loop. To be made before the application is imported: asyncio.current_task()
  * and all_tasks() are replaced in every module that has them by then. The context of the moment is the base of every
  * request's. NULL: exception set. */
 struct pytasks *pytasks_new(struct pyloop *loop);
-/* What still runs is closed, its done called with GeneratorExit. Not from inside a first step. */
+/* What still runs is closed, its done called with GeneratorExit, and nothing can be started any more. Not from inside a
+ * first step. NULL is fine. */
+void pytasks_close(struct pytasks *tasks);
+/* The same, and gives it back. */
 void pytasks_free(struct pytasks *tasks);
 
 /* For those who watch the loop's steps (step_watch.h): writes what the one that was started with `arg` works for. */

@@ -6,6 +6,7 @@
 
 #include "worker/python/coro.h"
 #include "worker/python/fork_child.h"
+#include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
 
 /* ---- ends */
@@ -53,6 +54,8 @@ static void end_raising(struct proxy *p)
     PyObject *exception = pyerr_take();
     if (p->task)
         expect_exception(p->task);
+    if (p->tasks->loop && task_stops_loop(exception))
+        pyloop_forgive(p->tasks->loop, exception);
     proxy_end(p, NULL, exception);
     coro_restore(exception);
 }

@@ -152,9 +152,7 @@ int current_leave(struct current *c, PyObject *task);
 /* ---- task.c */
 /* The exception of `task` is taken care of: asyncio need not log it. */
 void task_mark_retrieved(PyObject *task);
-/* SystemExit and KeyboardInterrupt stop the loop: lets the loop raise `exception` out of its next turn. */
-void task_raise_in_loop(struct pytasks *tasks, PyObject *exception);
-/* Whether it is one of those two. */
+/* SystemExit and KeyboardInterrupt, which a Task raises out of its step, and so out of the loop, besides keeping them. */
 bool task_stops_loop(PyObject *exception);
 
 #endif

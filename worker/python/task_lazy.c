@@ -114,7 +114,7 @@ static void run_task_step(struct first_step *step)
         coro_restore(exception);
         PyErr_WriteUnraisable(step->task);
     } else {
-        Py_XDECREF(exception); /* the caller has it too, and lets the loop raise it */
+        Py_XDECREF(exception); /* the caller has it too, and tells `done` */
     }
 }
 
@@ -123,8 +123,6 @@ static void finish(struct pytasks *tasks, const struct job *job, PySendResult ho
 {
     tasks->running--;
     job->done(job->arg, how == PYGEN_RETURN ? value : NULL, how == PYGEN_RETURN ? NULL : value);
-    if (how == PYGEN_ERROR && task_stops_loop(value))
-        task_raise_in_loop(tasks, value);
 }
 
 static void end_in_first_step(struct first_step *step, PySendResult how, PyObject *value)

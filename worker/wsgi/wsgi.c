@@ -37,10 +37,21 @@
 
 /* --- the turn of a request --- */
 
+static void report_exit(const struct wsgi_call *c)
+{
+    const struct app_env *env = &c->wsgi->env;
+    char line[APP_DESCRIPTION], why[APP_DESCRIPTION + 40];
+    wsgi_call_describe(c, line, sizeof line);
+    snprintf(why, sizeof why, "%s in %s", c->exit, line);
+    env->on_exit(env->exit_arg, why);
+}
+
 /* The application has ended, or will not be called. */
 static void on_over(struct wsgi_call *c)
 {
     struct wsgi *wsgi = c->wsgi;
+    if (c->exit)
+        report_exit(c);
     if (wsgi->threads == 1 && c->stage >= CALL_POOL) {
         wsgi->busy = false;
         if (!TAILQ_EMPTY(&wsgi->waiting))

@@ -90,6 +90,7 @@ struct wsgi_call {
     bool head_sent;
     bool complete;              /* the last piece was given */
     bool finished;              /* the application has ended */
+    const char *exit;           /* "SystemExit": it wants the process to end; else NULL */
     bool is_inline;
     bool ends_at_once;          /* nothing of the application's runs behind the last piece */
     bool wake_owed;             /* the loop was not woken yet for what was posted */

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/descriptors.h"
 #include "common/fatal.h"
 #include "common/fdutil.h"
 #include "common/forked.h"
@@ -64,9 +65,9 @@ void wsgi_pool_wait(struct wsgi_pool *pool, pthread_cond_t *changed)
 void wsgi_pool_wake(struct wsgi_pool *pool)
 {
     uint64_t one = 1;
-    /* It fails only when the counter is full: then the descriptor is readable anyway. */
-    if (write(pool->fd, &one, sizeof one) < 0)
-        fatal_unless(errno == EAGAIN);
+    /* When the counter is full the descriptor is readable anyway. */
+    if (write(pool->fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        descriptor_lost("what the threads of WSGI wake the event loop by");
 }
 
 /* Lock held. True: the loop has to be woken. */

@@ -97,7 +97,10 @@ static void report(struct wsgi_call *c)
     char line[APP_DESCRIPTION], first[APP_DESCRIPTION + 64];
     PyObject *exception = pyerr_take();
     wsgi_call_describe(c, line, sizeof line);
-    if (app_from_disconnect(c->wsgi->gone_error, exception)) {
+    const char *exit = app_exit_name(exception);
+    if (exit) /* close() may raise another one */
+        c->exit = exit;
+    if (!exit && app_from_disconnect(c->wsgi->gone_error, exception)) {
         log_debug("Client disconnected during %s", line);
     } else {
         snprintf(first, sizeof first, "Exception in WSGI application: %s", line);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* worker_beat.c: what a worker looks at once a second: that its descriptors are still its own. An idle loop has no other
+ * turns, so it is also by this that the master sees that the worker lives. */
+#include <event2/event.h>
+
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/log/access_log.h"
+#include "worker/worker.h"
+
+#define BEAT_US 1000000
+
+void worker_note_descriptors(struct worker *w, const int *before, size_t n)
+{
+    const struct heritage *h = w->heritage;
+    descriptors_add_new(&w->descriptors, before, n, "what the event loop waits on");
+    descriptors_add(&w->descriptors, h->ipc_fd, "the channel to the master");
+    descriptors_add(&w->descriptors, h->stacks_fd, "the pipe for stacks");
+    for (size_t i = 0; i < h->n_listeners; i++)
+        descriptors_add(&w->descriptors, h->listeners[i].fd, "a listening socket");
+}
+
+static const char *find_lost(const struct worker *w)
+{
+    if (!log_is_whole())
+        return "the error log";
+    if (w->access_log && !access_log_is_whole(w->access_log))
+        return "the access log";
+    return descriptors_lost(&w->descriptors);
+}
+
+/* While the worker drains it closes some itself. */
+void worker_check_descriptors(struct worker *w)
+{
+    const char *lost = w->state == WORKER_SERVING ? find_lost(w) : NULL;
+    if (lost)
+        descriptor_lost(lost);
+}
+
+/* Most are missed in the moment that they are needed; a timer or a log that is gone would not be. */
+static void on_beat(evutil_socket_t fd, short what, void *arg)
+{
+    worker_check_descriptors(arg);
+}
+
+void worker_beat_new(struct worker *w)
+{
+    event_assign(&w->beat_event, w->base, -1, EV_PERSIST, on_beat, w);
+}
+
+void worker_beat_start(struct worker *w)
+{
+    uint64_t us = w->conf->server.timeout * 1000 / 4;
+    if (!us || us > BEAT_US)
+        us = BEAT_US;
+    struct timeval every = { (time_t)(us / 1000000), (suseconds_t)(us % 1000000) };
+    event_add(&w->beat_event, &every);
+}
