@@ -5,6 +5,7 @@
 #define TINE_ASGI_ASGI_STATE_H
 
 #include <Python.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "worker/app/interface.h"
@@ -31,6 +32,7 @@ struct free_list {
 struct asgi {
     struct handler handler; /* first */
     struct app_env env;
+    pthread_t thread; /* of the event loop: what belongs to a connection is touched in no other */
     PyObject *app;
     const char *version; /* in scope["asgi"] */
     struct awaitables *awaitables;

@@ -79,6 +79,7 @@ struct current {
 
 struct pytasks {
     PyObject_HEAD struct pyloop *loop; /* NULL after pytasks_free() */
+    unsigned long thread; /* of the loop: the only one that steps what is here */
     struct current *current;
     PyObject *loop_object;
     pytask_describe_fn *describe; /* NULL: nothing is known */
