@@ -167,7 +167,7 @@ enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece)
     wsgi_pool_lock(pool);
     *c->parcels_end = p;
     c->parcels_end = &p->next;
-    c->lent = p->lent;
+    c->lent += p->lent;
     c->out += piece->bytes.n;
     bool first = post(c), wait = c->lent || (!last && must_wait(c));
     wsgi_pool_unlock(pool);
@@ -195,20 +195,19 @@ static void give_parcels(struct wsgi_call *c, struct wsgi_parcel *p)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
     size_t sent = 0;
-    bool lent = false;
+    unsigned lent = 0;
     for (struct wsgi_parcel *next; p; p = next) {
         next = p->next;
         if (wsgi_out_give(c, &p->piece) == RESP_LATER)
             c->late += p->piece.bytes.n;
         else
             sent += p->piece.bytes.n;
-        lent |= p->lent;
+        lent += p->lent;
         free_parcel(p);
     }
     wsgi_pool_lock(pool);
     c->out -= sent;
-    if (lent)
-        c->lent = false;
+    c->lent -= lent;
     pthread_cond_broadcast(&c->changed);
     wsgi_pool_unlock(pool);
 }
