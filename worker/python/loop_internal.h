@@ -71,6 +71,7 @@ struct pyloop {
     char closed, stopping; /* seen by Python as _closed, _stopping */
     bool debug;
     unsigned long thread; /* that runs the loop; 0: it does not run */
+    unsigned long thread_shown; /* what Python calls it: seen as _thread_id */
 
     struct ready ready;
     struct timers timers;
