@@ -65,7 +65,7 @@ int wsgi_run_write(struct wsgi_call *c, PyObject *data)
     }
     if (!PyBytes_GET_SIZE(data))
         return 0;
-    if (c->is_inline && !pthread_equal(pthread_self(), c->wsgi->loop_thread)) {
+    if (c->is_inline && !wsgi_pool_is_loop(c->wsgi->pool)) {
         PyErr_SetString(PyExc_RuntimeError, "write() was called in another thread than the application");
         return -1;
     }
