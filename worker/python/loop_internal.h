@@ -82,6 +82,7 @@ struct pyloop {
 
     struct step_watch *step_watch; /* NULL: nobody watches */
     PyThreadState *tstate;     /* of the thread inside event_base_loop() */
+    bool turning;              /* inside a turn */
     bool polling;              /* inside event_base_loop() */
     bool released;             /* by the loop: the GIL is not held */
     bool hidden;               /* asyncio was told that no loop runs in this thread */
