@@ -21,7 +21,11 @@ struct asgi_names {
 #include "worker/asgi/asgi_names.def"
 };
 
+#ifdef __SANITIZE_ADDRESS__ /* what was freed must look freed */
+#define ASGI_FREE_MAX 1
+#else
 #define ASGI_FREE_MAX 256
+#endif
 
 /* Objects of one type that wait to be used again. */
 struct free_list {

@@ -14,7 +14,11 @@
 #include "worker/python/step_watch.h"
 #include "worker/python/task.h"
 
+#ifdef __SANITIZE_ADDRESS__ /* what was freed must look freed */
+enum { PROXY_FREE_LIST = 1 };
+#else
 enum { PROXY_FREE_LIST = 256 };
+#endif
 
 enum proxy_state {
     PROXY_UNCALLED,  /* the callable is still to be called, by the Task's first step */
