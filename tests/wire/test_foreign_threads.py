@@ -4,9 +4,10 @@ methods keep asyncio's rules, and the worker lives."""
 
 import pytest
 
-from h2conn import H2
-from harness import Server, wait_for
-from wsconn import WS
+from lib.h2 import H2
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.ws import WS
 
 CASES = ["threadsafe", "no_loop", "awaitable", "dropped", "errors", "cancelled", "context", "scheduling", "debug", "refused",
          "handles", "request_coroutine"]

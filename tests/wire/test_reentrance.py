@@ -4,9 +4,9 @@ is half changed, the answer is one of those that were asked for, and the worker 
 
 import pytest
 
-from h2conn import H2
-from harness import wait_for
-from wsconn import WS, handshake
+from lib.h2 import H2
+from lib.waiting import wait_for
+from lib.ws import WS, handshake
 
 HTTP = {
     "more_body": b"inner", "head_in_head": b"RuntimeError: http.response.start was sent twice", "all_in_head": b"inner",
