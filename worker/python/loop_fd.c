@@ -116,8 +116,8 @@ static int watch_start(struct watch *w, int kind, int fd)
     return -1;
 }
 
-/* Ends what the handle (stolen, may be NULL) stood for: removed or replaced. To be done last: what it held is let go of, and
- * finalizers may call the loop, which is not looked at any more. */
+/* Ends what the handle (stolen, may be NULL) stood for: removed or replaced. To be done last: what it held is let go of,
+ * and finalizers may call the loop. */
 static int drop_handle(struct pyloop *loop, PyObject *old)
 {
     int result = old ? loop_handle_cancel(loop, old) : 0;

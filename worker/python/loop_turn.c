@@ -191,7 +191,8 @@ static int turn(struct pyloop *loop)
     return 0;
 }
 
-/* Not inside another one: a Task cannot be stepped within a Task, and the request that it stands for would wait for ever. */
+/* Not inside another one: a Task cannot be stepped within a Task, and the request that it stands for would wait for
+ * ever. */
 int loop_turn(struct pyloop *loop)
 {
     if (!loop->opened || loop->turning) {
