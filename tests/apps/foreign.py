@@ -9,7 +9,7 @@ import gc
 import socket
 import threading
 
-from apps.kit import body, query, start, text
+from apps.kit import body, start, text
 
 BIG = b"0123456789abcdef" * 65536
 tag = contextvars.ContextVar("tag", default="none")

@@ -2,6 +2,7 @@
 /* asgi_channel.c: receive(), send() and their awaitable. Knows no event by name. */
 #include "worker/asgi/asgi_channel.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -112,6 +113,13 @@ struct step {
     enum step_state state;
 };
 
+/* Also of a fresh object, whose old state means nothing. */
+static void step_set_state(struct step *s, enum step_state to)
+{
+    assert(to != STEP_RUNNING || s->state == STEP_READY);
+    s->state = to;
+}
+
 static PyObject *step_new(struct channel *c, enum step_kind kind)
 {
     struct step *s = (struct step *)free_list_new(&c->asgi->steps, c->asgi->step_type);
@@ -121,7 +129,7 @@ static PyObject *step_new(struct channel *c, enum step_kind kind)
     s->channel = (struct channel *)Py_NewRef((PyObject *)c);
     s->waiting = NULL;
     s->kind = kind;
-    s->state = STEP_READY;
+    step_set_state(s, STEP_READY);
     return (PyObject *)s;
 }
 
@@ -129,7 +137,7 @@ static void step_end(struct step *s)
 {
     struct channel *c = s->channel;
     s->channel = NULL;
-    s->state = STEP_ENDED;
+    step_set_state(s, STEP_ENDED);
     Py_CLEAR(s->waiting);
     Py_XDECREF((PyObject *)c);
 }
@@ -216,10 +224,10 @@ static PySendResult step_send(PyObject *o, PyObject *arg, PyObject **ret)
     *ret = NULL;
     if (step_refuses(s))
         return PYGEN_ERROR;
-    s->state = STEP_RUNNING;
+    step_set_state(s, STEP_RUNNING);
     PySendResult r = step_run(s, arg, ret);
     if (r == PYGEN_NEXT)
-        s->state = STEP_READY;
+        step_set_state(s, STEP_READY);
     else
         step_end(s);
     return r;
