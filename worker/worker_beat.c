@@ -41,6 +41,7 @@ void worker_check_descriptors(struct worker *w)
 static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
     worker_check_descriptors(arg);
+    worker_hear(arg);
 }
 
 void worker_beat_new(struct worker *w)

@@ -25,5 +25,5 @@ void worker_hear(struct worker *w)
         return;
     w->is_deaf = true;
     log_error("worker is deaf: %s; asking to be replaced", why);
-    worker_ask_for_successor(w, "it is deaf");
+    worker_wants_successor(w, "it is deaf");
 }

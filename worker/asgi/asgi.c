@@ -77,6 +77,7 @@ static struct handler *open_version(const struct app_env *env, PyObject *object,
     }
     asgi->handler.ops = &asgi_handler_ops;
     asgi->env = *env;
+    asgi->thread = pthread_self();
     asgi->version = version;
     asgi->app = Py_NewRef(object);
     pytasks_describe_by(env->tasks, asgi_describe_step);

@@ -2,12 +2,16 @@
 /* asgi_channel.c: receive(), send() and their awaitable. Knows no event by name. */
 #include "worker/asgi/asgi_channel.h"
 
+#include <assert.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <structmember.h>
 
+#include "common/likely.h"
 #include "worker/asgi/asgi_state.h"
 #include "worker/python/awaitable.h"
+#include "worker/python/coro.h"
 #include "worker/python/fork_child.h"
 #include "worker/python/loop.h"
 
@@ -45,6 +49,7 @@ void channel_init(struct channel *c, struct asgi *asgi, const struct channel_ops
     c->ops = ops;
     c->waiter = NULL;
     c->waiters = NULL;
+    c->wakes = 0;
 }
 
 void channel_clear(struct channel *c)
@@ -57,6 +62,7 @@ void channel_wake(struct channel *c)
 {
     PyObject *one = c->waiter, *more = c->waiters;
     c->waiter = c->waiters = NULL;
+    c->wakes++;
     if (one) {
         pyloop_future_result(one, Py_None);
         Py_DECREF(one);
@@ -68,24 +74,27 @@ void channel_wake(struct channel *c)
     Py_DECREF(more);
 }
 
-/* A future that the next channel_wake() completes; new reference. */
-static PyObject *channel_wait(struct channel *c)
+/* Notes `future` (borrowed) for the next channel_wake(). An application that asks every second and gives up in between
+ * (Starlette's is_disconnected()) leaves a cancelled future each time: the next one takes its place. */
+static int channel_note(struct channel *c, PyObject *future)
 {
-    PyObject *future = pyloop_future(c->asgi->env.loop);
-    if (!future)
-        return NULL;
-    if (!c->waiter) {
-        c->waiter = Py_NewRef(future);
-        return future;
+    if (!c->waiter || pyloop_future_done(c->waiter)) {
+        Py_XSETREF(c->waiter, Py_NewRef(future));
+        return 0;
     }
-    if (!c->waiters && !(c->waiters = PyList_New(0)))
-        goto fail;
-    if (PyList_Append(c->waiters, future) < 0)
-        goto fail;
-    return future;
-fail:
-    Py_DECREF(future);
-    return NULL;
+    if (!c->waiters) {
+        PyObject *list = PyList_New(0); /* may collect garbage, whose finalizers wait here too */
+        if (!list)
+            return -1;
+        if (c->waiters)
+            Py_DECREF(list);
+        else
+            c->waiters = list;
+    }
+    Py_ssize_t n = PyList_GET_SIZE(c->waiters);
+    if (n && pyloop_future_done(PyList_GET_ITEM(c->waiters, n - 1)))
+        return PyList_SetItem(c->waiters, n - 1, Py_NewRef(future));
+    return PyList_Append(c->waiters, future);
 }
 
 /* --- the awaitable --- */
@@ -94,12 +103,26 @@ fail:
 
 enum step_kind { STEP_RECEIVE, STEP_SENT };
 
+enum step_state {
+    STEP_READY,
+    STEP_RUNNING, /* a send() of it is on the C stack */
+    STEP_ENDED,
+};
+
 struct step {
     PyObject_HEAD struct asgi *asgi;
-    struct channel *channel; /* NULL when over */
+    struct channel *channel; /* NULL when ended */
     PyObject *waiting;       /* iterator of the future that is waited for */
     enum step_kind kind;
+    enum step_state state;
 };
+
+/* Also of a fresh object, whose old state means nothing. */
+static void step_set_state(struct step *s, enum step_state to)
+{
+    assert(to != STEP_RUNNING || s->state == STEP_READY);
+    s->state = to;
+}
 
 static PyObject *step_new(struct channel *c, enum step_kind kind)
 {
@@ -110,13 +133,15 @@ static PyObject *step_new(struct channel *c, enum step_kind kind)
     s->channel = (struct channel *)Py_NewRef((PyObject *)c);
     s->waiting = NULL;
     s->kind = kind;
+    step_set_state(s, STEP_READY);
     return (PyObject *)s;
 }
 
-static void step_over(struct step *s)
+static void step_end(struct step *s)
 {
     struct channel *c = s->channel;
     s->channel = NULL;
+    step_set_state(s, STEP_ENDED);
     Py_CLEAR(s->waiting);
     Py_XDECREF((PyObject *)c);
 }
@@ -124,18 +149,23 @@ static void step_over(struct step *s)
 static void step_dealloc(PyObject *o)
 {
     struct asgi *asgi = ((struct step *)o)->asgi;
-    step_over((struct step *)o);
+    step_end((struct step *)o);
     free_list_put(&asgi->steps, o);
 }
 
-static int step_wait(struct step *s)
+/* For the next channel_wake(), or for the one that came since `wakes`: making a future may run a finalizer. */
+static int step_wait(struct step *s, unsigned wakes)
 {
-    PyObject *future = channel_wait(s->channel);
+    struct channel *c = s->channel;
+    PyObject *future = pyloop_future(s->asgi->env.loop);
     if (!future)
         return -1;
     PyAsyncMethods *async = Py_TYPE(future)->tp_as_async;
-    s->waiting = async->am_await(future);
+    if (channel_note(c, future) == 0)
+        s->waiting = async->am_await(future);
     Py_DECREF(future);
+    if (s->waiting && c->wakes != wakes)
+        channel_wake(c);
     return s->waiting ? 0 : -1;
 }
 
@@ -150,61 +180,72 @@ static enum channel_result step_ask(struct step *s, PyObject **ret)
     return r;
 }
 
-static PySendResult step_send(PyObject *o, PyObject *arg, PyObject **ret)
+static PySendResult step_run(struct step *s, PyObject *arg, PyObject **ret)
 {
-    struct step *s = (struct step *)o;
-    if (fork_child_refuse(OURS) < 0)
-        return PYGEN_ERROR;
-    if (!s->channel) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited receive() or send()");
-        return PYGEN_ERROR;
-    }
     for (;;) {
         if (s->waiting) {
             PySendResult r = PyIter_Send(s->waiting, arg, ret);
-            if (r == PYGEN_NEXT)
+            if (r != PYGEN_RETURN)
                 return r;
-            if (r == PYGEN_ERROR) {
-                step_over(s);
-                return r;
-            }
             Py_CLEAR(*ret);
             Py_CLEAR(s->waiting);
         }
-        switch (step_ask(s, ret)) {
-        case CHANNEL_DONE:
-            step_over(s);
+        unsigned wakes = s->channel->wakes;
+        enum channel_result r = step_ask(s, ret);
+        if (r == CHANNEL_DONE)
             return PYGEN_RETURN;
-        case CHANNEL_WAIT:
-            if (step_wait(s) == 0)
-                break;
-            /* fall through */
-        case CHANNEL_ERROR:
-            step_over(s);
+        if (r == CHANNEL_ERROR || step_wait(s, wakes) < 0)
             return PYGEN_ERROR;
-        }
         arg = Py_None;
     }
+}
+
+static bool is_elsewhere(const struct asgi *asgi)
+{
+    return unlikely(!pthread_equal(pthread_self(), asgi->thread));
+}
+
+/* Why it cannot be stepped now: false, or true with an exception set. */
+static bool step_refuses(const struct step *s)
+{
+    if (is_elsewhere(s->asgi))
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "this receive() or send() was called in the thread of the server's event loop and can be awaited "
+            "only there: call it in the thread that awaits it, or use asyncio.run_coroutine_threadsafe()");
+    else if (s->state == STEP_RUNNING)
+        PyErr_SetString(PyExc_ValueError, "receive() or send() is being awaited already");
+    else if (s->state == STEP_ENDED)
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited receive() or send()");
+    else
+        return false;
+    return true;
+}
+
+static PySendResult step_send(PyObject *o, PyObject *arg, PyObject **ret)
+{
+    struct step *s = (struct step *)o;
+    *ret = NULL;
+    if (fork_child_refuse(OURS) < 0 || step_refuses(s))
+        return PYGEN_ERROR;
+    step_set_state(s, STEP_RUNNING);
+    PySendResult r = step_run(s, arg, ret);
+    if (r == PYGEN_NEXT)
+        step_set_state(s, STEP_READY);
+    else
+        step_end(s);
+    return r;
 }
 
 static PyObject *step_method_send(PyObject *o, PyObject *arg)
 {
     PyObject *value;
-    switch (step_send(o, arg, &value)) {
-    case PYGEN_NEXT:
+    PySendResult r = step_send(o, arg, &value);
+    if (r == PYGEN_NEXT)
         return value;
-    case PYGEN_RETURN: {
-        /* StopIteration(value) built by hand: a tuple as value must not be unpacked */
-        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+    if (r == PYGEN_RETURN) {
+        coro_stop(value);
         Py_DECREF(value);
-        if (stop) {
-            PyErr_SetObject(PyExc_StopIteration, stop);
-            Py_DECREF(stop);
-        }
-        return NULL;
-    }
-    case PYGEN_ERROR:
-        break;
     }
     return NULL;
 }
@@ -214,27 +255,32 @@ static PyObject *step_next(PyObject *o)
     return step_method_send(o, Py_None);
 }
 
-/* throw(exception) or the older throw(type, value, traceback): the waiting ends with it. */
+/* Both in any thread; not while it runs, under what a finalizer or another thread does. */
+static bool step_can_end(const struct step *s)
+{
+    if (s->state != STEP_RUNNING)
+        return true;
+    PyErr_SetString(PyExc_ValueError, "receive() or send() is being awaited already");
+    return false;
+}
+
+/* The waiting ends with the exception. */
 static PyObject *step_throw(PyObject *o, PyObject *const *args, Py_ssize_t n)
 {
-    if (n < 1 || n > 3) {
-        PyErr_SetString(PyExc_TypeError, "throw() takes 1 to 3 arguments");
-        return NULL;
+    PyObject *exception = coro_throw_argument(args, n);
+    if (exception && step_can_end((struct step *)o)) {
+        step_end((struct step *)o);
+        coro_raise(exception);
     }
-    step_over((struct step *)o);
-    PyObject *type = args[0], *value = n > 1 ? args[1] : Py_None, *traceback = n > 2 ? args[2] : Py_None;
-    if (PyExceptionInstance_Check(type)) {
-        value = type;
-        type = (PyObject *)Py_TYPE(type);
-    }
-    PyErr_Restore(Py_NewRef(type), value == Py_None ? NULL : Py_NewRef(value),
-                  traceback == Py_None ? NULL : Py_NewRef(traceback));
+    Py_XDECREF(exception);
     return NULL;
 }
 
 static PyObject *step_close(PyObject *o, PyObject *unused)
 {
-    step_over((struct step *)o);
+    if (!step_can_end((struct step *)o))
+        return NULL;
+    step_end((struct step *)o);
     Py_RETURN_NONE;
 }
 
@@ -282,7 +328,10 @@ static PyObject *receive_call(PyObject *o, PyObject *const *args, size_t nargsf,
         PyErr_SetString(PyExc_TypeError, "receive() takes no arguments");
         return NULL;
     }
-    return step_new(((struct callable *)o)->channel, STEP_RECEIVE);
+    struct channel *c = ((struct callable *)o)->channel;
+    if (is_elsewhere(c->asgi))
+        return pyloop_hand_over(c->asgi->env.loop, o, NULL);
+    return step_new(c, STEP_RECEIVE);
 }
 
 /* What went wrong is raised when the result is awaited, as from a coroutine function. */
@@ -308,6 +357,8 @@ static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, Py
         PyErr_SetString(PyExc_TypeError, "send() takes one argument, a message");
         return NULL;
     }
+    if (is_elsewhere(asgi))
+        return pyloop_hand_over(asgi->env.loop, o, args[0]);
     PyObject *message = args[0], *type = NULL;
     if (PyDict_Check(message))
         type = PyDict_GetItemWithError(message, asgi->names.type);

@@ -4,6 +4,11 @@
  *
  * receive() returns an awaitable that does its work when awaited (an event is never lost to a cancelled or forgotten
  * receive()). send() does its work when called; its awaitable only waits for a slow client.
+ *
+ * All of this is the event loop's thread's. Called in another thread, receive() and send() return a coroutine that does
+ * its work on the server's loop once it is awaited there or by that thread's own loop. An awaitable made on the loop's
+ * thread can be awaited only there, but closed and let go of anywhere.
+ *
  * Any number of receive() calls may wait at a time: each is woken by every event and looks again.
  */
 #ifndef TINE_ASGI_ASGI_CHANNEL_H
@@ -24,7 +29,9 @@ struct channel_ops {
     const char *name;
     /* DONE: *ret_message is a new reference. WAIT: channel_wake() follows. */
     enum channel_result (*receive)(struct channel *c, PyObject **ret_message);
-    /* `message` is a dict, `type` its "type" (a str; both borrowed). WAIT: channel_wake() follows, then sent(). */
+    /* `message` is a dict (borrowed), `type` its "type" (a str, borrowed from it: gone once the application's code has
+     * run). Whatever looks into the message runs the application's code, which may have sent another message meanwhile:
+     * all of it is read before any state is looked at. WAIT: channel_wake() follows, then sent(). */
     enum channel_result (*send)(struct channel *c, PyObject *type, PyObject *message);
     /* Asked after each wake: may the send() that waits return? */
     enum channel_result (*sent)(struct channel *c);
@@ -34,8 +41,9 @@ struct channel_ops {
 struct channel {
     PyObject_HEAD struct asgi *asgi;
     const struct channel_ops *ops;
-    PyObject *waiter;  /* future of the one that waits, or NULL */
+    PyObject *waiter; /* future of the one that waits, or NULL */
     PyObject *waiters; /* list of futures when there are more */
+    unsigned wakes; /* channel_wake() calls, to see whether one came in between */
 };
 
 /* Sets up the head of a fresh object. */

@@ -10,7 +10,12 @@
 int asgi_flag(PyObject *message, PyObject *key)
 {
     PyObject *value = PyDict_GetItemWithError(message, key);
-    return value ? PyObject_IsTrue(value) : PyErr_Occurred() ? -1 : 0;
+    if (!value)
+        return PyErr_Occurred() ? -1 : 0;
+    Py_INCREF(value); /* its __bool__() may take it out of the message */
+    int r = PyObject_IsTrue(value);
+    Py_DECREF(value);
+    return r;
 }
 
 /* name and value of one [name, value]: bytes both. */
@@ -68,7 +73,9 @@ static PyObject *fields_list(PyObject *headers)
     }
     if (plain)
         return Py_NewRef(headers);
+    Py_INCREF(headers); /* its __iter__() may take it out of the message */
     PyObject *list = PySequence_List(headers);
+    Py_DECREF(headers);
     if (list && pairs_exact(list) < 0)
         Py_CLEAR(list);
     return list;

@@ -30,15 +30,15 @@ static PyObject *message_disconnect(const struct asgi *asgi)
     return m;
 }
 
-static PyObject *message_request(const struct asgi *asgi, struct span body, bool more)
+/* `body` is stolen. */
+static PyObject *message_request(const struct asgi *asgi, PyObject *body, bool more)
 {
     const struct asgi_names *n = &asgi->names;
     PyObject *m = PyDict_New();
-    PyObject *bytes = body.n ? PyBytes_FromStringAndSize(body.p, (Py_ssize_t)body.n) : Py_NewRef(asgi->empty_bytes);
-    if (m && (!bytes || PyDict_SetItem(m, n->type, n->http_request) < 0 || PyDict_SetItem(m, n->body, bytes) < 0 ||
+    if (m && (PyDict_SetItem(m, n->type, n->http_request) < 0 || PyDict_SetItem(m, n->body, body) < 0 ||
               PyDict_SetItem(m, n->more_body, more ? Py_True : Py_False) < 0))
         Py_CLEAR(m);
-    Py_XDECREF(bytes);
+    Py_DECREF(body);
     return m;
 }
 
@@ -62,13 +62,16 @@ static enum channel_result receive_body(struct exchange *x, PyObject **ret)
         if (!body.n && !last)
             return CHANNEL_WAIT;
     }
-    *ret = message_request(x->channel.asgi, body, !last);
-    if (!*ret)
+    /* The bytes are taken before the dictionary is made, which may collect garbage: finalizers are the application's. */
+    struct asgi *asgi = x->channel.asgi;
+    PyObject *bytes = body.n ? PyBytes_FromStringAndSize(body.p, (Py_ssize_t)body.n) : Py_NewRef(asgi->empty_bytes);
+    if (!bytes)
         return CHANNEL_ERROR;
     x->request_told = last;
     if (body.n)
         req_body_take(r, body.n);
-    return CHANNEL_DONE;
+    *ret = message_request(asgi, bytes, !last);
+    return *ret ? CHANNEL_DONE : CHANNEL_ERROR;
 }
 
 static enum channel_result exchange_receive(struct channel *c, PyObject **ret)
@@ -118,13 +121,42 @@ enum channel_result exchange_result(struct exchange *x, int result)
     return CHANNEL_ERROR;
 }
 
-static enum channel_result send_start(struct exchange *x, PyObject *message)
+bool exchange_refuses(struct exchange *x, enum channel_result *ret)
 {
-    const struct asgi_names *n = &x->channel.asgi->names;
+    if (x->gone) {
+        *ret = exchange_result(x, RESP_GONE);
+    } else if (x->stage == EXCHANGE_COMPLETE || !x->req) {
+        *ret = CHANNEL_DONE; /* "any further messages will be ignored" */
+    } else if (x->file || x->file_fd >= 0) {
+        PyErr_SetString(PyExc_RuntimeError, "the send() of a file must be awaited before the next message");
+        *ret = CHANNEL_ERROR;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static enum channel_result start_answer(struct exchange *x, const struct resp_head *head)
+{
+    enum channel_result refused;
+    if (exchange_refuses(x, &refused))
+        return refused;
     if (x->stage != EXCHANGE_HEAD) {
         PyErr_SetString(PyExc_RuntimeError, "http.response.start was sent twice");
         return CHANNEL_ERROR;
     }
+    enum resp_result result = resp_start(x->req, head);
+    if (result == RESP_SENT || result == RESP_LATER) {
+        x->stage = EXCHANGE_BODY;
+        x->trailers = head->trailers;
+    }
+    return exchange_result(x, result);
+}
+
+/* The fields come last: what is looked up after them could change them. */
+static enum channel_result send_start(struct exchange *x, PyObject *message)
+{
+    const struct asgi_names *n = &x->channel.asgi->names;
     PyObject *status = PyDict_GetItemWithError(message, n->status);
     if (!status || !PyLong_Check(status)) {
         if (!PyErr_Occurred())
@@ -132,35 +164,35 @@ static enum channel_result send_start(struct exchange *x, PyObject *message)
         return CHANNEL_ERROR;
     }
     long code = PyLong_AsLong(status);
-    int trailers = asgi_flag(message, n->trailers);
-    if ((code == -1 && PyErr_Occurred()) || trailers < 0)
+    int trailers = code == -1 && PyErr_Occurred() ? -1 : asgi_flag(message, n->trailers);
+    PyObject *keep, *headers = trailers < 0 ? NULL : PyDict_GetItemWithError(message, n->headers);
+    if (trailers < 0 || (!headers && PyErr_Occurred()))
         return CHANNEL_ERROR;
     struct resp_field small[32], *fields;
-    size_t n_fields;
-    PyObject *keep, *headers = PyDict_GetItemWithError(message, n->headers);
-    if (asgi_fields(headers, small, 32, &fields, &n_fields, &keep) < 0)
+    struct resp_head head = { .status = code < 0 || code > 999 ? 0 : (unsigned)code,
+                              .trailers = trailers,
+                              .dynamic = true };
+    if (asgi_fields(headers, small, 32, &fields, &head.n_fields, &keep) < 0)
         return CHANNEL_ERROR;
-    enum resp_result result = RESP_GONE;
-    if (x->req && x->stage == EXCHANGE_HEAD) /* the iterable was the application's code: look again */
-        result = resp_start(x->req, &(struct resp_head){ .status = code < 0 || code > 999 ? 0 : (unsigned)code,
-                                                         .fields = fields,
-                                                         .n_fields = n_fields,
-                                                         .trailers = trailers,
-                                                         .dynamic = true });
+    head.fields = fields;
+    enum channel_result result = start_answer(x, &head);
     if (fields != small)
         PyMem_Free(fields);
     Py_XDECREF(keep);
-    if (result == RESP_SENT || result == RESP_LATER) {
-        x->stage = EXCHANGE_BODY;
-        x->trailers = trailers;
-    }
-    return exchange_result(x, result);
+    return result;
 }
 
 static enum channel_result send_bytes(struct exchange *x, struct span bytes, bool more)
 {
-    if (!x->req) /* the message was the application's code: look again */
-        return exchange_result(x, RESP_GONE);
+    enum channel_result refused;
+    if (exchange_refuses(x, &refused))
+        return refused;
+    if (x->stage != EXCHANGE_BODY) {
+        PyErr_SetString(PyExc_RuntimeError, x->stage == EXCHANGE_HEAD
+                                                ? "http.response.body was sent before http.response.start"
+                                                : "http.response.body was sent after the end of the body");
+        return CHANNEL_ERROR;
+    }
     if (!more)
         x->stage = x->trailers ? EXCHANGE_TRAILERS : EXCHANGE_COMPLETE;
     return exchange_result(x, (int)resp_body(x->req, bytes, more));
@@ -182,26 +214,26 @@ static enum channel_result send_immutable(struct exchange *x, PyObject *body, bo
     return result;
 }
 
-static enum channel_result send_body(struct exchange *x, PyObject *message)
+static enum channel_result send_buffer(struct exchange *x, PyObject *body, bool more)
 {
-    const struct asgi_names *n = &x->channel.asgi->names;
-    if (x->stage == EXCHANGE_HEAD) {
-        PyErr_SetString(PyExc_RuntimeError, "http.response.body was sent before http.response.start");
-        return CHANNEL_ERROR;
-    }
-    int more = asgi_flag(message, n->more_body);
-    PyObject *body = PyDict_GetItemWithError(message, n->body);
-    if (more < 0 || (!body && PyErr_Occurred()))
-        return CHANNEL_ERROR;
-    if (!body)
-        return send_bytes(x, (struct span){ "", 0 }, more);
-    if (PyBytes_Check(body))
-        return send_immutable(x, body, more);
     Py_buffer view;
     if (PyObject_GetBuffer(body, &view, PyBUF_SIMPLE) < 0)
         return CHANNEL_ERROR;
     enum channel_result result = send_bytes(x, (struct span){ view.buf, (size_t)view.len }, more);
     PyBuffer_Release(&view);
+    return result;
+}
+
+static enum channel_result send_body(struct exchange *x, PyObject *message)
+{
+    const struct asgi_names *n = &x->channel.asgi->names;
+    int more = asgi_flag(message, n->more_body);
+    PyObject *body = more < 0 ? NULL : PyDict_GetItemWithError(message, n->body);
+    if (!body)
+        return PyErr_Occurred() ? CHANNEL_ERROR : send_bytes(x, (struct span){ "", 0 }, more);
+    Py_INCREF(body);
+    enum channel_result result = PyBytes_Check(body) ? send_immutable(x, body, more) : send_buffer(x, body, more);
+    Py_DECREF(body);
     return result;
 }
 
@@ -241,14 +273,9 @@ static enum message_kind kind_of(struct asgi *asgi, PyObject *type)
 static enum channel_result exchange_send(struct channel *c, PyObject *type, PyObject *message)
 {
     struct exchange *x = (struct exchange *)c;
-    if (x->gone)
-        return exchange_result(x, RESP_GONE);
-    if (x->stage == EXCHANGE_COMPLETE || !x->req)
-        return CHANNEL_DONE; /* "any further messages will be ignored" */
-    if (x->file || x->file_fd >= 0) {
-        PyErr_SetString(PyExc_RuntimeError, "the send() of a file must be awaited before the next message");
-        return CHANNEL_ERROR;
-    }
+    enum channel_result refused;
+    if (exchange_refuses(x, &refused))
+        return refused;
     enum message_kind kind = kind_of(c->asgi, type);
     if (kind == MESSAGE_BODY && x->stage <= EXCHANGE_BODY)
         return send_body(x, message);
@@ -340,7 +367,9 @@ static int call_app(struct asgi *asgi, struct exchange *x)
     PyObject *receive = channel_receive_new(&x->channel), *send = channel_send_new(&x->channel);
     x->scope = asgi_scope_http(asgi, x->req);
     int r = -1;
-    if (receive && send && x->scope) {
+    if (receive && send && x->scope && !x->req) { /* a finalizer has cut the connection meanwhile */
+        exchange_result(x, RESP_GONE);
+    } else if (receive && send && x->scope) {
         PyObject *args[] = { x->scope, receive, send };
         x->names = conn_names_ref(x->req->conn->user);
         r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)x);

@@ -46,4 +46,8 @@ extern const struct handler_ops asgi_handler_ops;
 /* What resp_*() said, told to the application: CHANNEL_ERROR with an exception set where it should know. */
 enum channel_result exchange_result(struct exchange *x, int resp_result);
 
+/* Whether no message is taken now, and what its send() comes to then. Asked again once a message has been read: that was
+ * the application's code, which may have sent others. */
+bool exchange_refuses(struct exchange *x, enum channel_result *ret);
+
 #endif

@@ -5,6 +5,7 @@
 #define TINE_ASGI_ASGI_STATE_H
 
 #include <Python.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "worker/app/interface.h"
@@ -20,7 +21,11 @@ struct asgi_names {
 #include "worker/asgi/asgi_names.def"
 };
 
+#ifdef __SANITIZE_ADDRESS__ /* what was freed must look freed */
+#define ASGI_FREE_MAX 1
+#else
 #define ASGI_FREE_MAX 256
+#endif
 
 /* Objects of one type that wait to be used again. */
 struct free_list {
@@ -31,6 +36,7 @@ struct free_list {
 struct asgi {
     struct handler handler; /* first */
     struct app_env env;
+    pthread_t thread; /* of the event loop: what belongs to a connection is touched in no other */
     PyObject *app;
     const char *version; /* in scope["asgi"] */
     struct awaitables *awaitables;

@@ -249,7 +249,9 @@ static int call_app(struct asgi *asgi, struct websocket *w)
     PyObject *receive = channel_receive_new(&w->channel), *send = channel_send_new(&w->channel);
     w->scope = asgi_scope_websocket(asgi, w->req);
     int r = -1;
-    if (receive && send && w->scope) {
+    if (receive && send && w->scope && !w->req) { /* a finalizer has cut the connection meanwhile */
+        websocket_say_gone(w);
+    } else if (receive && send && w->scope) {
         PyObject *args[] = { w->scope, receive, send };
         w->names = w->req->conn->user ? conn_names_ref(w->req->conn->user) : NULL;
         r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)w);

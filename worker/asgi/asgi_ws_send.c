@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_ws_send.c: what the application sends. While the handshake is held the request is answered
  * like any other: 403, the application's own denial; then come frames. */
+#include <stdbool.h>
+
 #include "worker/asgi/asgi_fields.h"
 #include "worker/asgi/asgi_state.h"
 #include "worker/asgi/asgi_ws_priv.h"
@@ -30,30 +32,53 @@ static enum channel_result sent_or_wait(struct websocket *w, bool later)
     return later ? CHANNEL_WAIT : CHANNEL_DONE;
 }
 
-/* message[key] if it is there and not None (borrowed); else NULL, maybe with an exception set. */
+/* Whether no message is taken now, and what its send() comes to then. Asked again once a message has been read: that was
+ * the application's code, which may have sent others. */
+static bool refuses(struct websocket *w, enum channel_result *ret)
+{
+    if (w->stage == WEBSOCKET_CLOSED)
+        *ret = misuse("a message was sent after websocket.close or a complete denial");
+    else if (w->gone)
+        *ret = websocket_say_gone(w);
+    else
+        return false;
+    return true;
+}
+
+/* message[key] if it is there and not None, a new reference; else NULL, maybe with an exception set. */
 static PyObject *item(PyObject *message, PyObject *key)
 {
     PyObject *value = PyDict_GetItemWithError(message, key);
-    return value == Py_None ? NULL : value;
+    return value == Py_None ? NULL : Py_XNewRef(value);
 }
 
-/* A str's UTF-8 into *ret; "" if there is none. 0 or -1 with an exception set. */
-static int text_span(PyObject *message, PyObject *key, struct span *ret)
+/* A str of a message, and its UTF-8, which lies in it. */
+struct text {
+    PyObject *held; /* NULL: there is none */
+    struct span span;
+};
+
+/* 0 or -1 with an exception set; text_done() follows in any case. */
+static int text_get(struct text *t, PyObject *message, PyObject *key)
 {
     Py_ssize_t n = 0;
-    PyObject *value = item(message, key);
-    *ret = SPAN("");
-    if (!value)
+    *t = (struct text){ item(message, key), SPAN("") };
+    if (!t->held)
         return PyErr_Occurred() ? -1 : 0;
-    if (!PyUnicode_Check(value)) {
+    if (!PyUnicode_Check(t->held)) {
         PyErr_Format(PyExc_TypeError, "\"%U\" must be a str", key);
         return -1;
     }
-    const char *p = PyUnicode_AsUTF8AndSize(value, &n);
+    const char *p = PyUnicode_AsUTF8AndSize(t->held, &n);
     if (!p)
         return -1;
-    *ret = (struct span){ p, (size_t)n };
+    t->span = (struct span){ p, (size_t)n };
     return 0;
+}
+
+static void text_done(struct text *t)
+{
+    Py_XDECREF(t->held);
 }
 
 static enum channel_result accepted(struct websocket *w, enum ws_accepted result)
@@ -75,39 +100,56 @@ static enum channel_result accepted(struct websocket *w, enum ws_accepted result
     return CHANNEL_ERROR;
 }
 
+static enum channel_result accept(struct websocket *w, const struct ws_accept *a)
+{
+    enum channel_result r;
+    if (refuses(w, &r))
+        return r;
+    if (w->stage != WEBSOCKET_CONNECTING)
+        return misuse("websocket.accept was sent after the WebSocket was accepted or refused");
+    if (!w->req)
+        return websocket_say_gone(w);
+    Py_INCREF((PyObject *)w); /* for the session */
+    r = accepted(w, ws_accept(w->req, a, &w->ws));
+    if (r == CHANNEL_DONE)
+        w->stage = WEBSOCKET_ACCEPTED;
+    else
+        Py_DECREF((PyObject *)w);
+    return r;
+}
+
+/* The fields come last: what is looked up after them could change them. */
 static enum channel_result send_accept(struct websocket *w, PyObject *message)
 {
     const struct asgi_names *n = &w->channel.asgi->names;
     struct ws_accept a = { .ops = &websocket_user_ops, .user = w };
     struct resp_field small[16], *fields;
-    PyObject *keep, *headers = item(message, n->headers);
+    struct text subprotocol;
+    PyObject *keep, *headers = NULL;
     enum channel_result r = CHANNEL_ERROR;
-    if (w->stage != WEBSOCKET_CONNECTING)
-        return misuse("websocket.accept was sent after the WebSocket was accepted or refused");
-    if ((!headers && PyErr_Occurred()) || asgi_fields(headers, small, 16, &fields, &a.n_fields, &keep) < 0)
-        return CHANNEL_ERROR;
+    if (text_get(&subprotocol, message, n->subprotocol) < 0 ||
+        (!(headers = item(message, n->headers)) && PyErr_Occurred()) ||
+        asgi_fields(headers, small, 16, &fields, &a.n_fields, &keep) < 0)
+        goto out;
+    a.subprotocol = subprotocol.span;
     a.fields = fields;
-    if (text_span(message, n->subprotocol, &a.subprotocol) < 0)
-        goto out;
-    if (!w->req || w->stage != WEBSOCKET_CONNECTING) { /* walking the fields ran the application's code */
-        r = websocket_say_gone(w);
-        goto out;
-    }
-    Py_INCREF((PyObject *)w); /* for the session */
-    r = accepted(w, ws_accept(w->req, &a, &w->ws));
-    if (r == CHANNEL_DONE)
-        w->stage = WEBSOCKET_ACCEPTED;
-    else
-        Py_DECREF((PyObject *)w);
-out:
+    r = accept(w, &a);
     if (fields != small)
         PyMem_Free(fields);
     Py_XDECREF(keep);
+out:
+    Py_XDECREF(headers);
+    text_done(&subprotocol);
     return r;
 }
 
 static enum channel_result send_span(struct websocket *w, enum ws_kind kind, struct span bytes)
 {
+    enum channel_result r;
+    if (refuses(w, &r))
+        return r;
+    if (w->stage == WEBSOCKET_CONNECTING)
+        return misuse("websocket.send was sent before websocket.accept");
     switch (w->ws ? ws_send(w->ws, kind, bytes) : WS_GONE) {
     case WS_SENT:
         return CHANNEL_DONE;
@@ -131,46 +173,67 @@ static enum channel_result send_buffer(struct websocket *w, PyObject *bytes)
     return r;
 }
 
-static enum channel_result send_message(struct websocket *w, PyObject *message)
+static enum channel_result send_text(struct websocket *w, PyObject *message)
 {
-    const struct asgi_names *n = &w->channel.asgi->names;
-    struct span text;
-    if (w->stage == WEBSOCKET_CONNECTING)
-        return misuse("websocket.send was sent before websocket.accept");
-    PyObject *bytes = item(message, n->bytes);
-    if (bytes)
-        return send_buffer(w, bytes);
-    if (PyErr_Occurred() || text_span(message, n->text, &text) < 0)
-        return CHANNEL_ERROR;
-    if (!text.n && !item(message, n->text))
-        return bad_value("websocket.send needs \"text\" or \"bytes\"");
-    return send_span(w, WS_TEXT, text);
+    struct text text;
+    enum channel_result r = CHANNEL_ERROR;
+    if (text_get(&text, message, w->channel.asgi->names.text) == 0)
+        r = text.held ? send_span(w, WS_TEXT, text.span) : bad_value("websocket.send needs \"text\" or \"bytes\"");
+    text_done(&text);
+    return r;
 }
 
-static enum channel_result send_close(struct websocket *w, PyObject *message)
+static enum channel_result send_message(struct websocket *w, PyObject *message)
 {
-    const struct asgi_names *n = &w->channel.asgi->names;
-    struct span reason;
-    PyObject *code = item(message, n->code);
-    long number = 1000;
-    if (!code && PyErr_Occurred())
-        return CHANNEL_ERROR;
-    if (code && ((number = PyLong_AsLong(code)) == -1) && PyErr_Occurred())
-        return CHANNEL_ERROR;
-    if (text_span(message, n->reason, &reason) < 0)
-        return CHANNEL_ERROR;
-    if (w->stage == WEBSOCKET_CONNECTING) {
+    PyObject *bytes = item(message, w->channel.asgi->names.bytes);
+    if (!bytes)
+        return PyErr_Occurred() ? CHANNEL_ERROR : send_text(w, message);
+    enum channel_result r = send_buffer(w, bytes);
+    Py_DECREF(bytes);
+    return r;
+}
+
+/* The code of a close; -1 with an exception set. */
+static int close_code(struct websocket *w, PyObject *message, long *ret)
+{
+    PyObject *code = item(message, w->channel.asgi->names.code);
+    *ret = 1000;
+    if (code)
+        *ret = PyLong_AsLong(code);
+    Py_XDECREF(code);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static enum channel_result close_with(struct websocket *w, long code, struct span reason)
+{
+    enum channel_result r;
+    if (refuses(w, &r))
+        return r;
+    if (w->stage == WEBSOCKET_CONNECTING && w->req) {
         w->stage = WEBSOCKET_CLOSED;
         resp_error(w->req, 403);
         return CHANNEL_DONE;
     }
     if (!w->ws)
         return websocket_say_gone(w);
-    if (number < 0 || !ws_close(w->ws, (unsigned)number, reason))
+    if (code < 0 || !ws_close(w->ws, (unsigned)code, reason))
         return bad_value("\"code\" may not be sent, or \"reason\" is longer than 123 bytes");
     w->stage = WEBSOCKET_CLOSED;
     websocket_drop_queue(w);
     return CHANNEL_DONE;
+}
+
+static enum channel_result send_close(struct websocket *w, PyObject *message)
+{
+    long code;
+    struct text reason;
+    if (close_code(w, message, &code) < 0)
+        return CHANNEL_ERROR;
+    enum channel_result r = CHANNEL_ERROR;
+    if (text_get(&reason, message, w->channel.asgi->names.reason) == 0)
+        r = close_with(w, code, reason.span);
+    text_done(&reason);
+    return r;
 }
 
 /* --- denial (extension websocket.http.response) --- */
@@ -200,66 +263,89 @@ static enum channel_result denied(struct websocket *w, enum resp_result result)
     return CHANNEL_ERROR;
 }
 
-static enum channel_result send_denial_start(struct websocket *w, PyObject *message)
+static enum channel_result deny(struct websocket *w, const struct resp_head *head)
 {
-    const struct asgi_names *n = &w->channel.asgi->names;
-    struct resp_field small[16], *fields;
-    size_t n_fields;
+    enum channel_result r;
+    if (refuses(w, &r))
+        return r;
     if (w->stage != WEBSOCKET_CONNECTING)
         return misuse("websocket.http.response.start was sent after another answer");
-    PyObject *keep, *status = item(message, n->status), *headers = item(message, n->headers);
-    if (!status || !PyLong_Check(status)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "websocket.http.response.start needs \"status\", an int");
-        return CHANNEL_ERROR;
-    }
-    long code = PyLong_AsLong(status);
-    if ((code == -1 || !headers) && PyErr_Occurred())
-        return CHANNEL_ERROR;
-    if (asgi_fields(headers, small, 16, &fields, &n_fields, &keep) < 0)
-        return CHANNEL_ERROR;
-    enum resp_result result = RESP_GONE;
-    if (w->req && w->stage == WEBSOCKET_CONNECTING) /* the iterable was the application's code */
-        result = resp_start(w->req, &(struct resp_head){ .status = code < 0 || code > 999 ? 0 : (unsigned)code,
-                                                         .fields = fields,
-                                                         .n_fields = n_fields });
-    if (fields != small)
-        PyMem_Free(fields);
-    Py_XDECREF(keep);
+    enum resp_result result = w->req ? resp_start(w->req, head) : RESP_GONE;
     if (result == RESP_SENT || result == RESP_LATER)
         w->stage = WEBSOCKET_DENYING;
     return denied(w, result);
 }
 
+/* The status of a denial, 0 if there is none such; -1 with an exception set. */
+static int denial_status(PyObject *message, PyObject *key)
+{
+    PyObject *status = item(message, key);
+    long code = status && PyLong_Check(status) ? PyLong_AsLong(status) : -1;
+    if (!PyErr_Occurred() && (!status || !PyLong_Check(status)))
+        PyErr_SetString(PyExc_TypeError, "websocket.http.response.start needs \"status\", an int");
+    Py_XDECREF(status);
+    return PyErr_Occurred() ? -1 : code < 0 || code > 999 ? 0 : (int)code;
+}
+
+static enum channel_result send_denial_start(struct websocket *w, PyObject *message)
+{
+    const struct asgi_names *n = &w->channel.asgi->names;
+    struct resp_field small[16], *fields;
+    struct resp_head head = { 0 };
+    int status = denial_status(message, n->status);
+    PyObject *keep, *headers = status < 0 ? NULL : item(message, n->headers);
+    if ((!headers && PyErr_Occurred()) || asgi_fields(headers, small, 16, &fields, &head.n_fields, &keep) < 0) {
+        Py_XDECREF(headers);
+        return CHANNEL_ERROR;
+    }
+    head.status = (unsigned)status;
+    head.fields = fields;
+    enum channel_result r = deny(w, &head);
+    if (fields != small)
+        PyMem_Free(fields);
+    Py_XDECREF(keep);
+    Py_XDECREF(headers);
+    return r;
+}
+
+static enum channel_result deny_with(struct websocket *w, struct span body, bool more)
+{
+    enum channel_result r;
+    if (refuses(w, &r))
+        return r;
+    if (w->stage != WEBSOCKET_DENYING)
+        return misuse("websocket.http.response.body was sent before websocket.http.response.start");
+    if (!w->req)
+        return websocket_say_gone(w);
+    if (!more)
+        w->stage = WEBSOCKET_CLOSED;
+    return denied(w, resp_body(w->req, body, more));
+}
+
 static enum channel_result send_denial_body(struct websocket *w, PyObject *message)
 {
     const struct asgi_names *n = &w->channel.asgi->names;
-    Py_buffer view = { .buf = (void *)(uintptr_t)"" };
-    if (w->stage != WEBSOCKET_DENYING)
-        return misuse("websocket.http.response.body was sent before websocket.http.response.start");
     int more = asgi_flag(message, n->more_body);
-    PyObject *body = item(message, n->body);
-    if (more < 0 || (!body && PyErr_Occurred()) || (body && PyObject_GetBuffer(body, &view, PyBUF_SIMPLE) < 0))
-        return CHANNEL_ERROR;
-    enum resp_result result = RESP_GONE;
-    if (w->req) {
-        if (!more)
-            w->stage = WEBSOCKET_CLOSED;
-        result = resp_body(w->req, (struct span){ view.buf, (size_t)view.len }, more);
-    }
-    if (body)
+    PyObject *body = more < 0 ? NULL : item(message, n->body);
+    if (!body)
+        return PyErr_Occurred() ? CHANNEL_ERROR : deny_with(w, SPAN(""), more);
+    Py_buffer view;
+    enum channel_result r = CHANNEL_ERROR;
+    if (PyObject_GetBuffer(body, &view, PyBUF_SIMPLE) == 0) {
+        r = deny_with(w, (struct span){ view.buf, (size_t)view.len }, more);
         PyBuffer_Release(&view);
-    return denied(w, result);
+    }
+    Py_DECREF(body);
+    return r;
 }
 
 enum channel_result websocket_send(struct channel *c, PyObject *type, PyObject *message)
 {
     struct websocket *w = (struct websocket *)c;
     const struct asgi_names *n = &c->asgi->names;
-    if (w->stage == WEBSOCKET_CLOSED)
-        return misuse("a message was sent after websocket.close or a complete denial");
-    if (w->gone)
-        return websocket_say_gone(w);
+    enum channel_result refused;
+    if (refuses(w, &refused))
+        return refused;
     if (channel_is(type, n->websocket_send))
         return send_message(w, message);
     if (channel_is(type, n->websocket_accept))

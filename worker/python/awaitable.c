@@ -7,7 +7,11 @@
 
 #include "worker/python/coro.h"
 
+#ifdef __SANITIZE_ADDRESS__ /* what was freed must look freed */
+enum { FREE_LIST = 1 };
+#else
 enum { FREE_LIST = 64 };
+#endif
 
 enum kind {
     READY,  /* has a result for who awaits it first */

@@ -195,15 +195,29 @@ PyObject *pyloop_future(struct pyloop *loop)
     return PyObject_Vectorcall(loop->st->future_type, &self, 0, loop->st->future_kwnames);
 }
 
-/* Somebody may have cancelled the future while what it stands for was on its way: no error. */
-static void settle(PyObject *future, const char *method, PyObject *value)
+PyObject *pyloop_hand_over(struct pyloop *loop, PyObject *callable, PyObject *argument)
+{
+    return PyObject_CallMethodObjArgs((PyObject *)loop, loop->st->name__hand_over, callable, argument, NULL);
+}
+
+bool pyloop_future_done(PyObject *future)
 {
     PyObject *done = PyObject_CallMethod(future, "done", NULL);
     int is_done = done ? PyObject_IsTrue(done) : -1;
-    PyObject *r = is_done == 0 ? PyObject_CallMethod(future, method, "(O)", value) : NULL;
     if (PyErr_Occurred())
         PyErr_WriteUnraisable(future);
     Py_XDECREF(done);
+    return is_done != 0;
+}
+
+/* Somebody may have cancelled the future while what it stands for was on its way: no error. */
+static void settle(PyObject *future, const char *method, PyObject *value)
+{
+    if (pyloop_future_done(future))
+        return;
+    PyObject *r = PyObject_CallMethod(future, method, "(O)", value);
+    if (!r)
+        PyErr_WriteUnraisable(future);
     Py_XDECREF(r);
 }
 

@@ -87,6 +87,12 @@ bool pyloop_plain_tasks(struct pyloop *loop);
 
 /* loop.create_future(); new reference. GIL held. */
 PyObject *pyloop_future(struct pyloop *loop);
+/* A coroutine that awaits callable(), or callable(argument) if there is one, on this loop, whichever thread's asyncio
+ * loop it is awaited in; new reference, NULL: exception set. Both are borrowed. In any thread; GIL held. */
+PyObject *pyloop_hand_over(struct pyloop *loop, PyObject *callable, PyObject *argument);
+
+/* future.done(). Never leaves an exception set. */
+bool pyloop_future_done(PyObject *future);
 /* future.set_result / set_exception unless it is done (cancelled by its waiter). Never leaves an
  * exception set. */
 void pyloop_future_result(PyObject *future, PyObject *result);

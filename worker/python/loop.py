@@ -89,6 +89,17 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             context['source_traceback'] = handle._source_traceback
         self.call_exception_handler(context)
 
+    async def _hand_over(self, call, *args):
+        """Awaits call(*args) on this loop, whichever thread's loop awaits this."""
+        running = asyncio._get_running_loop()
+        if running is self:
+            return await call(*args)
+        if running is None:
+            raise RuntimeError("called in another thread than the server's event loop, and awaited where no asyncio loop "
+                               'runs: use asyncio.run_coroutine_threadsafe()')
+        there = asyncio.run_coroutine_threadsafe(self._hand_over(call, *args), self)
+        return await asyncio.wrap_future(there)
+
     def add_signal_handler(self, sig, callback, *args):
         if coroutines.iscoroutine(callback) or _iscoroutinefunction(callback):
             raise TypeError('coroutines cannot be used with add_signal_handler()')

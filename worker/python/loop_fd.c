@@ -116,13 +116,12 @@ static int watch_start(struct watch *w, int kind, int fd)
     return -1;
 }
 
-/* Ends what the handle stands for: removed or replaced. */
-static int drop_handle(struct pyloop *loop, PyObject **slot)
+/* Ends what the handle (stolen, may be NULL) stood for: removed or replaced. To be done last: what it held is let go of,
+ * and finalizers may call the loop. */
+static int drop_handle(struct pyloop *loop, PyObject *old)
 {
-    PyObject *old = *slot;
-    *slot = NULL;
-    int result = loop_handle_cancel(loop, old);
-    Py_DECREF(old);
+    int result = old ? loop_handle_cancel(loop, old) : 0;
+    Py_XDECREF(old);
     return result;
 }
 
@@ -134,25 +133,22 @@ PyObject *loop_add_watch(struct pyloop *loop, int kind, PyObject *const *args, P
     }
     if (loop_check_closed(loop) || loop_check_thread(loop))
         return NULL;
-    int fd = descriptor(loop, args[0]);
-    if (fd < 0)
-        return NULL;
-    PyObject *handle = loop_handle_new(loop, NULL, args[1], args + 2, n - 2, NULL);
+    int fd = descriptor(loop, args[0]); /* its fileno() may have closed the loop: asked again */
+    PyObject *handle = fd < 0 ? NULL : loop_handle_new(loop, NULL, args[1], args + 2, n - 2, NULL);
     if (!handle)
         return NULL;
-    struct watch *w = watch_make(loop, fd);
-    if (!w)
-        goto fail;
+    struct watch *w = loop_check_closed(loop) ? NULL : watch_make(loop, fd);
+    if (!w) {
+        Py_DECREF(handle);
+        return NULL;
+    }
+    PyObject *old = w->handle[kind];
     int failed = watch_start(w, kind, fd);
-    if (w->handle[kind] && drop_handle(loop, &w->handle[kind]))
-        failed = -1;
+    w->handle[kind] = failed ? NULL : Py_NewRef(handle);
+    failed |= drop_handle(loop, old);
     if (failed)
-        goto fail;
-    w->handle[kind] = Py_NewRef(handle);
+        Py_CLEAR(handle);
     return handle;
-fail:
-    Py_DECREF(handle);
-    return NULL;
 }
 
 PyObject *loop_remove_watch(struct pyloop *loop, int kind, PyObject *file)
@@ -173,7 +169,9 @@ PyObject *loop_remove_watch(struct pyloop *loop, int kind, PyObject *file)
     if (!w || !w->handle[kind])
         Py_RETURN_FALSE;
     event_del(&w->event[kind]);
-    if (drop_handle(loop, &w->handle[kind]))
+    PyObject *old = w->handle[kind];
+    w->handle[kind] = NULL;
+    if (drop_handle(loop, old))
         return NULL;
     Py_RETURN_TRUE;
 }
@@ -236,17 +234,22 @@ PyObject *loop_add_signal(struct pyloop *loop, PyObject *const *args, Py_ssize_t
     if (loop->reserves_signals && is_server_signal(number))
         return PyErr_Format(PyExc_RuntimeError, "signal %d belongs to the server: tine handles it for its workers",
                             number);
-    struct signal_watch *w = signal_make(loop, number);
-    PyObject *handle = w ? loop_handle_new(loop, NULL, args[1], args + 2, n - 2, NULL) : NULL;
+    PyObject *handle = loop_handle_new(loop, NULL, args[1], args + 2, n - 2, NULL);
     if (!handle)
         return NULL;
+    struct signal_watch *w = signal_make(loop, number);
+    if (!w) {
+        Py_DECREF(handle);
+        return NULL;
+    }
     if (!w->handle && event_add(&w->event, NULL)) {
         Py_DECREF(handle);
         return PyErr_Format(PyExc_RuntimeError, "sig %d cannot be caught", number);
     }
     forked_own_signal(number);
+    Py_INCREF(handle);
     Py_XSETREF(w->handle, handle);
-    return Py_NewRef(handle);
+    return handle;
 }
 
 PyObject *loop_remove_signal(struct pyloop *loop, PyObject *signal)
@@ -267,16 +270,17 @@ PyObject *loop_watched(struct pyloop *loop)
     PyObject *watched = PyDict_New();
     for (size_t fd = 0; watched && fd < loop->n_watches; fd++) {
         struct watch *w = loop->watches[fd];
-        PyObject *reader = w && w->handle[WATCH_READ] ? w->handle[WATCH_READ] : Py_None;
-        PyObject *writer = w && w->handle[WATCH_WRITE] ? w->handle[WATCH_WRITE] : Py_None;
-        if (reader == Py_None && writer == Py_None)
+        if (!w || (!w->handle[WATCH_READ] && !w->handle[WATCH_WRITE]))
             continue;
-        PyObject *key = PyLong_FromSize_t(fd);
-        PyObject *handles = key ? PyTuple_Pack(2, reader, writer) : NULL;
+        PyObject *reader = Py_NewRef(w->handle[WATCH_READ] ? w->handle[WATCH_READ] : Py_None);
+        PyObject *writer = Py_NewRef(w->handle[WATCH_WRITE] ? w->handle[WATCH_WRITE] : Py_None);
+        PyObject *key = PyLong_FromSize_t(fd), *handles = key ? PyTuple_Pack(2, reader, writer) : NULL;
         if (!handles || PyDict_SetItem(watched, key, handles))
             Py_CLEAR(watched);
         Py_XDECREF(handles);
         Py_XDECREF(key);
+        Py_DECREF(reader);
+        Py_DECREF(writer);
     }
     return watched;
 }

@@ -75,6 +75,7 @@ struct pyloop {
     unsigned long thread; /* that runs the loop; 0: it does not run */
     unsigned long home;   /* the only one that may (pyloop_settle()); 0: any */
     int broken;           /* errno of a wait that failed: there is nothing to wait on any more */
+    unsigned long thread_shown; /* what Python calls it: seen as _thread_id */
 
     struct ready ready;
     struct timers timers;
@@ -85,6 +86,7 @@ struct pyloop {
 
     struct step_watch *step_watch; /* NULL: nobody watches */
     PyThreadState *tstate;     /* of the thread inside event_base_loop() */
+    bool turning;              /* inside a turn */
     bool polling;              /* inside event_base_loop() */
     bool released;             /* by the loop: the GIL is not held */
     bool hidden;               /* asyncio was told that no loop runs in this thread */

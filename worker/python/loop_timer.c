@@ -99,7 +99,7 @@ int timers_add(struct pyloop *loop, PyObject *handle, int64_t when)
 void timers_remove(struct pyloop *loop, PyObject *handle)
 {
     size_t i = handle_place(loop->st, handle)->index_plus_one;
-    if (i > 0)
+    if (i > 0 && i <= loop->timers.n && loop->timers.v[i - 1].handle == handle) /* or its _loop was changed */
         Py_DECREF(take(loop, i - 1));
 }
 

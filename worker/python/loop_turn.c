@@ -192,15 +192,8 @@ static int run_ready(struct pyloop *loop)
     return result;
 }
 
-int loop_turn(struct pyloop *loop)
+static int turn(struct pyloop *loop)
 {
-    if (loop_is_dead(loop))
-        return loop_check_closed(loop);
-    if (!loop->opened || loop->polling) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        loop->opened ? "the event loop is inside a turn already" : "Event loop is closed");
-        return -1;
-    }
     timers_arm(loop);
     wait_for_events(loop);
     if (unlikely(loop->broken)) {
@@ -212,4 +205,21 @@ int loop_turn(struct pyloop *loop)
         return -1;
     run_hooks(loop);
     return 0;
+}
+
+/* Not inside another one: a Task cannot be stepped within a Task, and the request that it stands for would wait for
+ * ever. */
+int loop_turn(struct pyloop *loop)
+{
+    if (loop_is_dead(loop))
+        return loop_check_closed(loop);
+    if (!loop->opened || loop->turning) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        loop->opened ? "the event loop is inside a turn already" : "Event loop is closed");
+        return -1;
+    }
+    loop->turning = true;
+    int result = turn(loop);
+    loop->turning = false;
+    return result;
 }

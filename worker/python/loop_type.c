@@ -31,7 +31,8 @@ int loop_check_thread(struct pyloop *loop)
     if (!loop->thread || loop->thread == PyThread_get_thread_ident())
         return 0;
     PyErr_SetString(PyExc_RuntimeError,
-                    "Non-thread-safe operation invoked on an event loop other than the current one");
+                    "Non-thread-safe operation invoked on an event loop other than the current one: "
+                    "use loop.call_soon_threadsafe()");
     return -1;
 }
 
@@ -83,11 +84,21 @@ static int parse_context(struct pyloop *loop, PyObject *method, PyObject *const 
     return 0;
 }
 
+/* What another thread schedules without call_soon_threadsafe(), a common mistake, is not left until something else wakes
+ * the loop. While it does not wait it looks by itself. */
+static void scheduled(struct pyloop *loop)
+{
+    if (loop->polling)
+        wake_loop(loop);
+}
+
 static PyObject *queue(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n, PyObject *context)
 {
     PyObject *handle = loop_handle_new(loop, NULL, callback, args, n, context);
     if (handle && ready_push(loop, Py_NewRef(handle)))
         Py_CLEAR(handle);
+    else if (handle)
+        scheduled(loop);
     return handle;
 }
 
@@ -110,10 +121,7 @@ static PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args
     PyObject *method = loop->st->name_call_soon_threadsafe, *context;
     if (parse_context(loop, method, args, n, 1, kwnames, &context) || check_call(loop, args[0], method, true))
         return NULL;
-    PyObject *handle = queue(loop, args[0], args + 1, n - 1, context);
-    if (handle)
-        wake_loop(loop);
-    return handle;
+    return queue(loop, args[0], args + 1, n - 1, context);
 }
 
 static PyObject *call_at(struct pyloop *loop, PyObject *when, PyObject *const *args, Py_ssize_t n, PyObject *context)
@@ -124,6 +132,8 @@ static PyObject *call_at(struct pyloop *loop, PyObject *when, PyObject *const *a
     PyObject *handle = loop_handle_new(loop, when, args[0], args + 1, n - 1, context);
     if (handle && timers_add(loop, handle, ns))
         Py_CLEAR(handle);
+    else if (handle)
+        scheduled(loop);
     return handle;
 }
 
@@ -174,7 +184,15 @@ static PyObject *loop_time(PyObject *self, PyObject *unused)
 
 static PyObject *loop_stop(PyObject *self, PyObject *unused)
 {
-    loop_of(self)->stopping = 1;
+    struct pyloop *loop = loop_of(self);
+    if (loop->thread && loop->thread != PyThread_get_thread_ident()) {
+        PyObject *stop = PyObject_GetAttrString(self, "stop");
+        PyObject *r = stop ? PyObject_CallMethodOneArg(self, loop->st->name_call_soon_threadsafe, stop) : NULL;
+        Py_XDECREF(stop);
+        Py_XDECREF(r);
+        return r ? Py_NewRef(Py_None) : NULL;
+    }
+    loop->stopping = 1;
     Py_RETURN_NONE;
 }
 
@@ -242,12 +260,13 @@ static PyObject *loop_add_callback(PyObject *self, PyObject *handle)
     Py_XDECREF(cancelled);
     if (skip < 0 || (!skip && ready_push(loop_of(self), Py_NewRef(handle))))
         return NULL;
+    scheduled(loop_of(self));
     Py_RETURN_NONE;
 }
 
 static PyObject *loop_run_once(PyObject *self, PyObject *unused)
 {
-    if (loop_turn(loop_of(self)))
+    if (loop_check_thread(loop_of(self)) || loop_turn(loop_of(self)))
         return NULL;
     Py_RETURN_NONE;
 }
@@ -286,6 +305,10 @@ static PyObject *loop_open(PyObject *self, PyObject *base)
 
 static PyObject *loop_release(PyObject *self, PyObject *unused)
 {
+    if (loop_of(self)->thread) {
+        PyErr_SetString(PyExc_RuntimeError, "Cannot close a running event loop");
+        return NULL;
+    }
     loop_release_base(loop_of(self));
     Py_RETURN_NONE;
 }
@@ -345,16 +368,18 @@ static int set_debug(PyObject *self, PyObject *value, void *unused)
 
 static PyObject *get_thread(PyObject *self, void *unused)
 {
-    unsigned long thread = loop_of(self)->thread;
+    unsigned long thread = loop_of(self)->thread_shown;
     return thread ? PyLong_FromUnsignedLong(thread) : Py_NewRef(Py_None);
 }
 
+/* threading.get_ident(), which gevent replaces by the number of a greenlet: the thread itself is asked here. */
 static int set_thread(PyObject *self, PyObject *value, void *unused)
 {
     unsigned long thread = value && value != Py_None ? PyLong_AsUnsignedLong(value) : 0;
     if (PyErr_Occurred())
         return -1;
-    loop_of(self)->thread = thread;
+    loop_of(self)->thread_shown = thread;
+    loop_of(self)->thread = thread ? PyThread_get_thread_ident() : 0;
     return 0;
 }
 

@@ -11,6 +11,7 @@
     X(_callback_failed)     \
     X(_check_callback)      \
     X(_check_thread)        \
+    X(_hand_over)           \
     X(_run_handle)          \
     X(_cancelled)           \
     X(call_at)              \

@@ -105,6 +105,7 @@ struct pytasks *pytasks_new(struct pyloop *loop)
     if (!t)
         return NULL;
     t->loop = loop;
+    t->thread = PyThread_get_thread_ident();
     t->loop_object = Py_NewRef(pyloop_object(loop));
     t->base_context = PyContext_CopyCurrent();
     t->proxy_type = proxy_make_type();

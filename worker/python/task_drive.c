@@ -2,6 +2,7 @@
 /* task_drive.c: send, throw and close of a RequestCoroutine, which its Task calls: they are handed on to what is driven,
  * and the end is reported. What ran before there was a Task (task_lazy.c) is played back as the Task's first step. It
  * must never report an end twice, nor take a misuse ("already executing") for one. */
+#include "common/likely.h"
 #include "worker/python/task_internal.h"
 
 #include "worker/python/coro.h"
@@ -72,6 +73,16 @@ static void executing(void)
     PyErr_SetString(PyExc_ValueError, "coroutine already executing");
 }
 
+/* What belongs to a request is the loop's thread's, whatever asyncio shows of it to others. */
+static bool is_elsewhere(const struct proxy *p)
+{
+    if (likely(p->tasks->thread == PyThread_get_thread_ident()))
+        return false;
+    PyErr_SetString(PyExc_RuntimeError, "the coroutine of a request is run by the thread of the server's event loop "
+                                        "alone: use loop.call_soon_threadsafe()");
+    return true;
+}
+
 static int call_callable(struct proxy *p)
 {
     PyObject *callable = p->callable, *arguments = p->arguments;
@@ -121,6 +132,8 @@ PySendResult proxy_send(PyObject *self, PyObject *arg, PyObject **ret)
 {
     struct proxy *p = (struct proxy *)self;
     *ret = NULL;
+    if (is_elsewhere(p))
+        return PYGEN_ERROR;
     switch (p->state) {
     case PROXY_UNCALLED:
     case PROXY_SUSPENDED:
@@ -240,7 +253,7 @@ static PyObject *throw_ahead(struct proxy *p, PyObject *exception)
 PyObject *proxy_throw_method(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
     struct proxy *p = (struct proxy *)self;
-    PyObject *exception = coro_throw_argument(args, n), *r = NULL;
+    PyObject *exception = is_elsewhere(p) ? NULL : coro_throw_argument(args, n), *r = NULL;
     if (!exception)
         return NULL;
     if (p->state == PROXY_RUNNING)
@@ -284,6 +297,8 @@ static int close_iterator(struct proxy *p)
 PyObject *proxy_close_method(PyObject *self, PyObject *unused)
 {
     struct proxy *p = (struct proxy *)self;
+    if (is_elsewhere(p))
+        return NULL;
     if (p->state == PROXY_RUNNING) {
         executing();
         return NULL;

@@ -14,7 +14,11 @@
 #include "worker/python/step_watch.h"
 #include "worker/python/task.h"
 
+#ifdef __SANITIZE_ADDRESS__ /* what was freed must look freed */
+enum { PROXY_FREE_LIST = 1 };
+#else
 enum { PROXY_FREE_LIST = 256 };
+#endif
 
 enum proxy_state {
     PROXY_UNCALLED,  /* the callable is still to be called, by the Task's first step */
@@ -79,6 +83,7 @@ struct current {
 
 struct pytasks {
     PyObject_HEAD struct pyloop *loop; /* NULL after pytasks_free() */
+    unsigned long thread; /* of the loop: the only one that steps what is here */
     struct current *current;
     PyObject *loop_object;
     pytask_describe_fn *describe; /* NULL: nothing is known */

@@ -76,7 +76,7 @@ struct wsgi_call {
     bool in_asked;     /* the loop was told that the application waits */
     bool gone;         /* the request is over: nothing can be read or sent any more */
     bool broken;       /* ... before its answer was complete */
-    bool lent;         /* the loop still reads bytes that belong to a Python object */
+    unsigned lent;     /* pieces whose bytes, which belong to Python objects, the loop still reads */
     size_t out;        /* bytes given to the loop that the client's side has no room for yet */
     pthread_cond_t changed;
     bool posted;       /* in the pool's outbox, with ... */

@@ -44,7 +44,12 @@ static PyObject *file_next(PyObject *self)
 {
     struct file *f = (struct file *)self;
     f->touched = true;
-    PyObject *data = f->read ? PyObject_CallOneArg(f->read, f->size) : NULL;
+    if (!f->read)
+        return NULL;
+    PyObject *read = Py_NewRef(f->read), *size = Py_NewRef(f->size); /* what is read may call __init__() again */
+    PyObject *data = PyObject_CallOneArg(read, size);
+    Py_DECREF(read);
+    Py_DECREF(size);
     if (data && PyObject_Size(data) == 0)
         Py_CLEAR(data);
     return data;
@@ -53,7 +58,8 @@ static PyObject *file_next(PyObject *self)
 static PyObject *file_close(PyObject *self, PyObject *unused)
 {
     struct file *f = (struct file *)self;
-    PyObject *close = f->file ? PyObject_GetAttrString(f->file, "close") : NULL;
+    PyObject *file = Py_XNewRef(f->file), *close = file ? PyObject_GetAttrString(file, "close") : NULL;
+    Py_XDECREF(file);
     if (!close && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_AttributeError))
         return NULL;
     PyErr_Clear();
@@ -182,10 +188,11 @@ int wsgi_file_real(struct wsgi *wsgi, PyObject *object, int *ret_fd, off_t *ret_
     struct file *f = (struct file *)object;
     if (Py_TYPE(object) != wsgi->file_type || f->touched || !f->file)
         return 0;
-    PyObject *file = unwrapped(wsgi, f->file);
+    PyObject *wrapped = Py_NewRef(f->file), *file = unwrapped(wsgi, wrapped);
     int real = file ? is_real(wsgi, file) : -1;
     if (real > 0)
         real = open_real(wsgi, file, ret_fd, ret_at, ret_n);
     Py_XDECREF(file);
+    Py_DECREF(wrapped);
     return real;
 }

@@ -70,8 +70,15 @@ static Py_ssize_t take(struct wsgi_call *c, char *to, size_t most, bool line)
     struct wsgi_pool *pool = c->wsgi->pool;
     wsgi_pool_lock(pool);
     /* Once the application has ended, the loop must not be asked any more: it lets go of the call. */
-    while (!buf_len(&c->in) && !c->in_ended && !c->gone && !c->finished)
+    while (!buf_len(&c->in) && !c->in_ended && !c->gone && !c->finished) {
+        if (wsgi_pool_is_loop(pool)) { /* a finalizer: the loop's thread would wait for itself */
+            wsgi_pool_unlock(pool);
+            PyErr_SetString(PyExc_RuntimeError, "wsgi.input has to wait for the client, and the thread of the server's "
+                                                "event loop cannot");
+            return -1;
+        }
         wait_for_bytes(c);
+    }
     size_t n = buf_len(&c->in) < most ? buf_len(&c->in) : most;
     const char *from = buf_span(&c->in).p, *end = line && n ? memchr(from, '\n', n) : NULL;
     if (end)

@@ -105,6 +105,11 @@ void wsgi_pool_fail(struct wsgi_call *c)
     post_note(c, NOTE_FAILED);
 }
 
+bool wsgi_pool_is_loop(const struct wsgi_pool *pool)
+{
+    return pthread_equal(pthread_self(), pool->wsgi->loop_thread);
+}
+
 bool wsgi_pool_is_gone(struct wsgi_call *c)
 {
     if (c->is_inline)
@@ -122,9 +127,9 @@ static void free_parcel(struct wsgi_parcel *p)
 }
 
 /* NULL: exception set; the piece's answer and descriptor are gone. */
-static struct wsgi_parcel *parcel_new(const struct wsgi_piece *piece)
+static struct wsgi_parcel *parcel_new(const struct wsgi_piece *piece, bool may_wait)
 {
-    bool lent = piece->bytes.n >= LEND_MIN;
+    bool lent = may_wait && piece->bytes.n >= LEND_MIN;
     size_t n = lent ? 0 : piece->bytes.n;
     struct wsgi_parcel *p = malloc(sizeof *p + n);
     if (!p) {
@@ -161,14 +166,15 @@ static void wait_for_room(struct wsgi_pool *pool, struct wsgi_call *c)
 enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
-    struct wsgi_parcel *p = parcel_new(piece);
+    bool may_wait = !wsgi_pool_is_loop(pool);
+    struct wsgi_parcel *p = parcel_new(piece, may_wait);
     if (!p)
         return WSGI_ERROR;
     bool last = piece->last;
     wsgi_pool_lock(pool);
     *c->parcels_end = p;
     c->parcels_end = &p->next;
-    c->lent = p->lent;
+    c->lent += p->lent;
     c->out += piece->bytes.n;
     bool first = post(c), wait = c->lent || (!last && must_wait(c));
     wsgi_pool_unlock(pool);
@@ -176,7 +182,7 @@ enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece)
         c->wake_owed = true; /* NOTE_OVER follows */
     else if (first)
         wsgi_pool_wake(pool);
-    if (wait)
+    if (wait && may_wait)
         wait_for_room(pool, c);
     return !last && wsgi_pool_is_gone(c) ? WSGI_GONE : WSGI_SENT;
 }
@@ -196,20 +202,19 @@ static void give_parcels(struct wsgi_call *c, struct wsgi_parcel *p)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
     size_t sent = 0;
-    bool lent = false;
+    unsigned lent = 0;
     for (struct wsgi_parcel *next; p; p = next) {
         next = p->next;
         if (wsgi_out_give(c, &p->piece) == RESP_LATER)
             c->late += p->piece.bytes.n;
         else
             sent += p->piece.bytes.n;
-        lent |= p->lent;
+        lent += p->lent;
         free_parcel(p);
     }
     wsgi_pool_lock(pool);
     c->out -= sent;
-    if (lent)
-        c->lent = false;
+    c->lent -= lent;
     pthread_cond_broadcast(&c->changed);
     wsgi_pool_unlock(pool);
 }

@@ -53,6 +53,8 @@ void wsgi_pool_wake(struct wsgi_pool *pool);
 bool wsgi_pool_is_gone(struct wsgi_call *c);
 /* Somebody waits for bytes of the body. */
 void wsgi_pool_ask_body(struct wsgi_call *c);
+/* Whether this is the loop's thread, which must not wait: finalizers of the application run there too. */
+bool wsgi_pool_is_loop(const struct wsgi_pool *pool);
 /* As wsgi_out_now(); waits while the client has too much to read. Never WSGI_LATER. */
 enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece);
 /* As wsgi_out_fail(). */

@@ -60,9 +60,13 @@ int wsgi_run_write(struct wsgi_call *c, PyObject *data)
 {
     if (!is_bytes(data))
         return -1;
+    if (c->complete) { /* close() of the iterable, or another thread */
+        PyErr_SetString(PyExc_RuntimeError, "write() was called after the end of the response");
+        return -1;
+    }
     if (!PyBytes_GET_SIZE(data))
         return 0;
-    if (c->is_inline && !pthread_equal(pthread_self(), c->wsgi->loop_thread)) {
+    if (c->is_inline && !wsgi_pool_is_loop(c->wsgi->pool)) {
         PyErr_SetString(PyExc_RuntimeError, "write() was called in another thread than the application");
         return -1;
     }
@@ -205,10 +209,13 @@ static bool send_sequence(struct wsgi_call *c)
     }
     enum wsgi_sent sent;
     c->ends_at_once = true;
-    if (n == 1)
-        sent = send_bytes(c, bytes_span(items[0]), true);
-    else
+    if (n == 1) {
+        PyObject *item = Py_NewRef(items[0]); /* other threads may have the list */
+        sent = send_bytes(c, bytes_span(item), true);
+        Py_DECREF(item);
+    } else {
         sent = send_joined(c, items, n);
+    }
     if (sent == WSGI_ERROR)
         fail(c);
     return true;

@@ -29,6 +29,10 @@ static int read_status(PyObject *status, unsigned *ret)
         PyErr_Format(PyExc_TypeError, "status must be str, not %s", Py_TYPE(status)->tp_name);
         return -1;
     }
+#if PY_VERSION_HEX < 0x030c0000
+    if (PyUnicode_READY(status) < 0)
+        return -1;
+#endif
     unsigned code = 0;
     Py_ssize_t n = PyUnicode_GET_LENGTH(status);
     for (Py_ssize_t i = 0; i < 3 && n >= 3; i++) {
