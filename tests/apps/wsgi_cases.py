@@ -102,6 +102,12 @@ def too_short(environ, start_response):
     return Body("too_short", [b"one", b"two"])
 
 
+def short_of_all(environ, start_response):
+    """Content-Length, and nothing of it."""
+    start_response("200 OK", PLAIN + [("Content-Length", "10")])
+    return Body("short_of_all", [b""])
+
+
 def endless(environ, start_response):
     start_response("200 OK", PLAIN)
 

@@ -94,6 +94,13 @@ void req_body_take(struct req *r, size_t n)
         r->ops->took_body(r);
 }
 
+void req_end(struct req *r)
+{
+    if (r->state <= REQ_HELD)
+        r->status = 0;
+    req_set_state(r, REQ_ENDED);
+}
+
 int req_body_move(struct req *r, struct buf *to)
 {
     if (buf_len(to)) {

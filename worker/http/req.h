@@ -61,7 +61,8 @@ enum known_field {
 enum req_state {
     REQ_HEAD,      /* head is being judged */
     REQ_RUNNING,   /* the handler has it, no answer yet */
-    REQ_STARTED,   /* resp_start() was called */
+    REQ_HELD,      /* resp_start() was called, and its head is kept: no byte has left, so another answer may take its place */
+    REQ_STARTED,   /* the head has left, or will, whatever follows */
     REQ_ANSWERED,  /* the last byte of the answer was given */
     REQ_ENDED,     /* on_end() was called: the handler must not touch it any more */
 };
@@ -116,7 +117,8 @@ struct req {
 
     /* answer */
     enum req_state state;
-    uint16_t status; /* 0 = none yet */
+    uint16_t status; /* 0 = none yet; of a request that has ended: none was sent */
+    uint8_t end; /* enum req_end: what on_end says when the answer is complete */
     uint64_t sent_body; /* body bytes of the answer, without framing */
     int64_t answer_length; /* Content-Length of the answer; -1 = none given */
     bool answer_empty; /* no body bytes on the wire: HEAD, 204, 205, 304 */
@@ -167,6 +169,8 @@ void endpoints_of(const struct conn *c, struct endpoint *client, struct endpoint
 
 /* Moves forward; asserts that `to` is later than the present state. */
 void req_set_state(struct req *r, enum req_state to);
+/* The last state, for protocols. An answer of which no byte has left is not counted or logged as one: its status is 0. */
+void req_end(struct req *r);
 
 /* --- for handlers: the body --- */
 

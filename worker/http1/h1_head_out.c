@@ -240,6 +240,7 @@ struct span h1_head_finish_upgrade(struct h1_req *hr, struct span protocol)
 {
     char *end, *start = head_place(hr, &end);
     char *w = put_own_fields(hr, end);
+    req_set_state(&hr->req, REQ_STARTED);
     w = PUT(w, "connection: upgrade\r\nupgrade: ");
     w = put(w, protocol.p, protocol.n);
     w = PUT(w, "\r\n\r\n");
@@ -251,6 +252,7 @@ struct span h1_head_finish(struct h1_req *hr, size_t n, bool whole)
     struct req *r = &hr->req;
     char *end, *start = head_place(hr, &end);
     char *w = put_own_fields(hr, end);
+    req_set_state(r, REQ_STARTED);
     w = put_framing(hr, w, n, whole);
     if (unlikely(r->conn->net->draining || body_forces_close(r, whole)))
         r->keep_alive = false;

@@ -105,7 +105,6 @@ struct h2_stream {
     bool closed;             /* nghttp2 has forgotten it */
     bool cut;                /* we have reset it: nothing more goes out */
     int8_t held;             /* score_hold() */
-    uint8_t end;             /* enum req_end: what on_end says when the answer is complete */
 
     /* out */
     char *nv_room;           /* fields of the answer, kept for the next one */

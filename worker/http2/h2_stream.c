@@ -71,7 +71,6 @@ struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id)
     s->id = id;
     s->file_fd = -1;
     s->held = -1;
-    s->end = REQ_END_COMPLETE;
     deadline_init(&s->body_deadline, on_body_deadline);
     deadline_init(&s->write_deadline, on_write_deadline);
     TAILQ_INSERT_TAIL(&h->streams, s, all);
@@ -140,7 +139,7 @@ void h2_end(struct h2_stream *s, enum req_end why)
     struct net *net = r->conn->net;
     if (r->state == REQ_ENDED)
         return;
-    req_set_state(r, REQ_ENDED);
+    req_end(r);
     s->wants_body = s->later = false;
     if (!s->lingers)
         deadline_clear(&s->body_deadline);
@@ -182,12 +181,11 @@ void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error)
 void h2_fail(struct h2_stream *s, unsigned status, enum req_end why)
 {
     struct req *r = &s->req;
-    if (r->state > REQ_RUNNING) {
+    if (r->state > REQ_HELD) {
         h2_cut(s, why, NGHTTP2_CANCEL);
         return;
     }
-    s->end = why;
-    r->answer_unbound = true;
+    r->end = (uint8_t)why;
     resp_error(r, status);
 }
 
@@ -255,7 +253,7 @@ static void tell_drained(struct h2_stream *s)
     if (s->tunnel)
         conn_can_write(s->tunnel);
     else if (r->state == REQ_ANSWERED)
-        h2_end(s, (enum req_end)s->end);
+        h2_end(s, (enum req_end)r->end);
     else if (s->dispatched && r->state < REQ_ENDED)
         resp_drained(r);
 }
@@ -270,7 +268,7 @@ static bool tell_closed(struct h2_stream *s)
     if (!s->cut && s->end_submitted && r->state > REQ_HEAD && r->state < REQ_ANSWERED)
         return false; /* an answer without a body is over before its handler knows */
     if (r->state == REQ_ANSWERED && !h2_pending(s))
-        why = (enum req_end)s->end;
+        why = (enum req_end)r->end;
     h2_drop_output(s);
     if (r->conn)
         h2_end(s, why);

@@ -110,6 +110,18 @@ void net_shutdown(struct net *net)
     }
 }
 
+void net_cut(struct net *net)
+{
+    struct conn *c, *next;
+    for (c = TAILQ_FIRST(&net->conns); c; c = next) {
+        next = TAILQ_NEXT(c, all);
+        if (c->state == CONN_OPEN && c->proto->on_cut)
+            c->proto->on_cut(c);
+        else
+            conn_abort(c, false);
+    }
+}
+
 void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg)
 {
     net->on_empty = fn;

@@ -141,6 +141,8 @@ void net_done(struct net *net);
 void net_turn(struct net *net);
 /* Tells every connection that the worker drains (proto on_shutdown). */
 void net_shutdown(struct net *net);
+/* Ends every connection (proto on_cut); some may take a moment to send their last answer. */
+void net_cut(struct net *net);
 /* Calls fn(arg) when the last connection is gone (at once if there is none). */
 void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg);
 
