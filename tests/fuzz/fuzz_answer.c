@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* fuzz_answer.c: answers of an application whose fields have any bytes. Either the answer is refused and nothing of it is
- * sent, but 500 in its place, or what is sent is one answer: a reader of its own must find the very fields in it, and then the very body. */
+ * sent, but 500 in its place, or what is sent is one answer: a reader of its own must find the very fields in it, and then
+ * the very body. */
 #include <stdio.h>
 #include <string.h>
 

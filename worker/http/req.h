@@ -17,6 +17,7 @@
 
 #include "common/buf.h"
 #include "common/span.h"
+#include "worker/net/pace.h"
 
 struct conn;
 struct handler;
@@ -114,6 +115,7 @@ struct req {
     bool chunked;
     bool body_complete; /* all of it was received */
     bool body_lost; /* the client went away before it was complete */
+    struct pace body_pace; /* while the handler waits for it */
 
     /* answer */
     enum req_state state;
@@ -195,6 +197,13 @@ static inline bool req_body_ended(const struct req *r)
  * the body time-out and reads on. handler_ops.on_body follows when more has come than is there now, or the end; at once
  * if the body is complete. Not with a full queue (64 KB): take some first. */
 void req_body_want(struct req *r);
+
+/* For protocols: how many ms the handler's wait may still last; 0: the client is too slow (http.body_timeout,
+ * body_min_rate). */
+uint64_t req_body_patience(const struct req *r);
+/* n bytes came; the wait begins, or ends. */
+void req_body_came(struct req *r, uint64_t n);
+void req_body_waits(struct req *r, bool waits);
 
 /* The handler has told the application that the client is gone (after on_peer_eof): nothing more is sent, the
  * connection closes. on_end(REQ_END_CLIENT_GONE) follows at once. */

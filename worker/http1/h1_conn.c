@@ -312,6 +312,15 @@ static void h1_drained(struct conn *c)
         resp_drained(&hr->req);
 }
 
+static void body_is_late(struct h1_req *hr)
+{
+    uint64_t left = req_body_patience(&hr->req);
+    if (left) /* the loop was held up meanwhile */
+        conn_set_deadline(hr->h->conn, left);
+    else
+        h1_fail(hr, 408, REQ_END_BODY_TIMEOUT);
+}
+
 static void h1_deadline(struct conn *c)
 {
     struct h1_conn *h = c->proto_data;
@@ -319,7 +328,7 @@ static void h1_deadline(struct conn *c)
     if (h->state == H1_HEAD)
         h1_refuse(h, in.p, in.n, 408, "header-timeout");
     else if (h->state == H1_BODY && h->cur->wants_body)
-        h1_fail(h->cur, 408, REQ_END_BODY_TIMEOUT);
+        body_is_late(h->cur);
     else if (h->state == H1_IDLE || h->state == H1_DRAIN)
         h1_close(h);
 }

@@ -171,7 +171,7 @@ static int h2_open(struct conn *c)
     c->shared = true;
     score_add64(&c->net->score->h2_connections, 1);
     endpoints_of(c, &h->client, &h->server);
-    h->opened_ms = h->data_sent_ms = h2_now();
+    h->opened_ms = h2_now();
     settle(h);
     if (c->net->draining)
         leave(h);

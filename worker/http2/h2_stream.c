@@ -32,7 +32,7 @@ static void on_body_deadline(struct deadline *d)
         nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
         h2_wake(s->h);
     } else if (s->wants_body) {
-        h2_fail(s, 408, REQ_END_BODY_TIMEOUT);
+        h2_body_is_late(s);
     }
 }
 
@@ -42,19 +42,25 @@ static void on_write_deadline(struct deadline *d)
 {
     struct h2_stream *s = (struct h2_stream *)(void *)((char *)d - offsetof(struct h2_stream, write_deadline));
     struct h2_conn *h = s->h;
-    uint64_t timeout = h->conn->net->conf->http.write_timeout;
-    s->stalling = false;
-    if (!s->pending || h2_is_gone(s))
-        return;
-    bool shut = nghttp2_session_get_stream_remote_window_size(h->session, s->id) <= 0 ||
-                (nghttp2_session_get_remote_window_size(h->session) <= 0 && h2_now() - h->data_sent_ms >= timeout);
-    if (shut) {
-        log_debug("%s: stream %d cut: its window was shut for write_timeout", h->client.host, (int)s->id);
-        h2_cut(s, REQ_END_CLIENT_GONE, NGHTTP2_CANCEL);
+    struct net *net = h->conn->net;
+    const struct conf_http *conf = &net->conf->http;
+    if (!s->pending || h2_is_gone(s)) {
+        s->stalling = false;
         return;
     }
-    s->stalling = true;
-    deadline_set(&h->conn->net->wheel, &s->write_deadline, timeout);
+    bool shut = nghttp2_session_get_stream_remote_window_size(h->session, s->id) <= 0 ||
+                (nghttp2_session_get_remote_window_size(h->session) <= 0 &&
+                 !pace_left(&h->write_pace, &net->wheel, conf->body_min_rate, conf->write_timeout));
+    if (!shut)
+        pace_forgive(&s->write_pace, &net->wheel);
+    uint64_t left = pace_left(&s->write_pace, &net->wheel, conf->body_min_rate, conf->write_timeout);
+    if (left) {
+        deadline_set(&net->wheel, &s->write_deadline, left);
+        return;
+    }
+    s->stalling = false;
+    log_debug("%s: stream %d cut: its window was shut for write_timeout, or opened too slowly", h->client.host, (int)s->id);
+    h2_cut(s, REQ_END_CLIENT_GONE, NGHTTP2_CANCEL);
 }
 
 struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id)

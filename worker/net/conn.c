@@ -172,7 +172,8 @@ static void on_deadline(struct deadline *d)
 static void on_write_deadline(struct deadline *d)
 {
     struct conn *c = (struct conn *)(void *)((char *)d - offsetof(struct conn, write_deadline));
-    conn_die(c, CONN_END_RESET);
+    if (conn_progress_late(c))
+        conn_die(c, CONN_END_RESET);
 }
 
 static void copy_addr(union conn_addr *to, const struct sockaddr *from)

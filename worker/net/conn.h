@@ -24,6 +24,7 @@
 
 #include "common/buf.h"
 #include "worker/net/deadline.h"
+#include "worker/net/pace.h"
 #include "worker/net/proto.h"
 #include "worker/net/transport.h"
 
@@ -94,7 +95,9 @@ struct conn {
     uint64_t deferred_since_ns; /* when the oldest byte of a deferred write came; 0 = none */
 
     struct deadline deadline;
-    struct deadline write_deadline; /* armed while output waits; write_timeout without progress aborts */
+    struct deadline write_deadline; /* armed while output waits; a peer that does not take it in time is aborted */
+    struct pace write_pace;
+    uint64_t kernel_had; /* bytes that the kernel kept for the peer when that was looked at last: conn_progress.c */
 
     union conn_addr peer; /* after PROXY protocol: what it said */
     union conn_addr local;
