@@ -117,6 +117,25 @@ def endless(environ, start_response):
     return Body("endless", parts())
 
 
+def numbered(environ, start_response):
+    """?n blocks of 64 KB, one after the other; ?length=1 announces them."""
+    n = int(query(environ)["n"])
+    start_response("200 OK", PLAIN + ([("Content-Length", str(n * 65536))] if "length" in query(environ) else []))
+    fails = query(environ).get("fails")
+    return Body("numbered", (block(i) for i in range(n)), fails_at=int(fails) if fails else None)
+
+
+def events(environ, start_response):
+    """Server-sent: each when the test says a word."""
+    start_response("200 OK", [("Content-Type", "text/event-stream")])
+
+    def parts():
+        with open(query(environ)["fifo"]) as fifo:
+            for line in fifo:
+                yield b"data: " + line.encode() + b"\n"
+    return Body("events", parts())
+
+
 def writes(environ, start_response):
     write = start_response("200 OK", PLAIN)
     write(b"by ")

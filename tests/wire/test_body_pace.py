@@ -8,12 +8,13 @@ import time
 
 import pytest
 
-from harness import Server, Truncated
-from logged import LOG, logged
+from lib.client import Truncated
+from lib.logged import LOG, logged
 
 pytest.importorskip("hpack")
 
-from h2conn import CANCEL, H2  # noqa: E402
+from lib.h2 import H2  # noqa: E402
+from lib.h2frames import CANCEL  # noqa: E402
 
 SLOW = {**LOG, "http": {"body_timeout": "1s", "write_timeout": "1s", "body_min_rate": "10k"}}
 PATIENT = {**LOG, "http": {"body_timeout": "2s", "write_timeout": "2s", "body_min_rate": "0"}}

@@ -9,9 +9,11 @@ import signal
 import pytest
 
 from apps.held import FAILS
-from harness import Server, Truncated, wait_for
-from logged import LOG, logged
-from wsconn import handshake
+from lib.client import Truncated
+from lib.logged import LOG, logged
+from lib.server import Server
+from lib.waiting import wait_for
+from lib.ws import handshake
 
 def expect(server, target, status, method="POST", used=True, **options):
     """On a connection that was used before; the whole answer, one, and the end."""

@@ -8,9 +8,10 @@ import pytest
 pytest.importorskip("hpack")
 
 from apps.held import FAILS  # noqa: E402
-from h2conn import H2, INTERNAL_ERROR, NO_ERROR  # noqa: E402
-from harness import Server  # noqa: E402
-from logged import LOG, logged  # noqa: E402
+from lib.h2 import H2  # noqa: E402
+from lib.h2frames import INTERNAL_ERROR, NO_ERROR  # noqa: E402
+from lib.logged import LOG, logged  # noqa: E402
+from lib.server import Server  # noqa: E402
 
 
 @pytest.mark.parametrize("compress", ["off", "gzip"])

@@ -12,6 +12,7 @@
 #include "common/fatal.h"
 #include "common/fdutil.h"
 #include "common/forked.h"
+#include "common/likely.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_run.h"
@@ -142,42 +143,143 @@ static struct wsgi_parcel *parcel_new(const struct wsgi_piece *piece)
     return p;
 }
 
-/* Lock held. */
-static bool must_wait(const struct wsgi_call *c)
-{
-    return c->lent || (c->out >= WSGI_BODY_MARK && !c->gone);
-}
+/* --- pieces of an answer --- */
 
-static void wait_for_room(struct wsgi_pool *pool, struct wsgi_call *c)
+static void wait_for_loan(struct wsgi_pool *pool, struct wsgi_call *c)
 {
-    Py_BEGIN_ALLOW_THREADS wsgi_pool_lock(pool);
-    while (must_wait(c))
+    Py_BEGIN_ALLOW_THREADS
+    wsgi_pool_lock(pool);
+    while (c->lent)
         wsgi_pool_wait(pool, &c->changed);
     wsgi_pool_unlock(pool);
     Py_END_ALLOW_THREADS
 }
 
+enum place {
+    PLACE_NONE,
+    PLACE_LOOP, /* the loop takes it now */
+    PLACE_SPOOL, /* behind others that wait for the client; c->spooling is set */
+};
+
+/* Where n bytes go. Lock held. */
+static enum place find_place(struct wsgi_call *c, size_t n, bool may_spool)
+{
+    if (c->gone || (!c->spooled && c->out < WSGI_BODY_MARK))
+        return PLACE_LOOP;
+    if (!may_spool || !wsgi_spool_has_room(c->wsgi, c->spooled, n))
+        return PLACE_NONE;
+    c->spooling = true;
+    return PLACE_SPOOL;
+}
+
+/* Waits for the client while there is none. */
+static enum place wait_for_place(struct wsgi_call *c, size_t n, bool may_spool)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    wsgi_pool_lock(pool);
+    enum place place = find_place(c, n, may_spool);
+    wsgi_pool_unlock(pool);
+    if (likely(place != PLACE_NONE))
+        return place;
+    Py_BEGIN_ALLOW_THREADS
+    wsgi_pool_lock(pool);
+    while (!(place = find_place(c, n, may_spool)))
+        wsgi_pool_wait(pool, &c->changed);
+    wsgi_pool_unlock(pool);
+    Py_END_ALLOW_THREADS
+    return place;
+}
+
+/* Nothing is on its way of which the end would make the loop look at the spool. Lock held. */
+static bool must_be_woken(const struct wsgi_call *c)
+{
+    return !c->out && c->spooled == c->spool.n;
+}
+
+/* After PLACE_SPOOL. False: the file cannot have them. */
+static bool spool(struct wsgi_call *c, struct span bytes)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    bool first = false, added;
+    Py_BEGIN_ALLOW_THREADS
+    added = wsgi_spool_add(c->wsgi, &c->spool, bytes) == 0;
+    if (!added)
+        wsgi_spool_complain(c->wsgi, errno);
+    wsgi_pool_lock(pool);
+    c->spooling = false;
+    if (c->gone) {
+        wsgi_spool_drop(c->wsgi, &c->spool);
+    } else {
+        c->spooled += added ? bytes.n : 0;
+        first = must_be_woken(c) && post(c);
+    }
+    wsgi_pool_unlock(pool);
+    Py_END_ALLOW_THREADS
+    if (first)
+        wsgi_pool_wake(pool);
+    return added;
+}
+
+/* The answer ends; true: behind what is in the spool. */
+static bool end_behind(struct wsgi_call *c)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    wsgi_pool_lock(pool);
+    bool behind = c->spooled && !c->gone, first = false;
+    c->last_owed |= behind;
+    if (behind && must_be_woken(c))
+        first = post(c);
+    wsgi_pool_unlock(pool);
+    if (first)
+        wsgi_pool_wake(pool);
+    return behind;
+}
+
+static enum wsgi_sent result_of(struct wsgi_call *c, bool last)
+{
+    return !last && wsgi_pool_is_gone(c) ? WSGI_GONE : WSGI_SENT;
+}
+
+/* True: it is in the spool. */
+static bool put_behind(struct wsgi_call *c, const struct wsgi_piece *piece)
+{
+    bool may_spool = true;
+    while (wait_for_place(c, piece->bytes.n, may_spool) == PLACE_SPOOL) {
+        if (spool(c, piece->bytes))
+            return true;
+        may_spool = false; /* then it waits */
+    }
+    return false;
+}
+
 enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
+    bool last = piece->last;
+    if (piece->bytes.n && !piece->answer && put_behind(c, piece)) {
+        if (!last)
+            return result_of(c, false);
+        piece->bytes.n = 0;
+    }
+    if (last && !piece->answer && !piece->bytes.n && piece->fd < 0 && end_behind(c))
+        return WSGI_SENT;
     struct wsgi_parcel *p = parcel_new(piece);
     if (!p)
         return WSGI_ERROR;
-    bool last = piece->last;
     wsgi_pool_lock(pool);
     *c->parcels_end = p;
     c->parcels_end = &p->next;
     c->lent = p->lent;
     c->out += piece->bytes.n;
-    bool first = post(c), wait = c->lent || (!last && must_wait(c));
+    bool first = post(c), wait = c->lent;
     wsgi_pool_unlock(pool);
     if (first && last && !wait && c->ends_at_once)
         c->wake_owed = true; /* NOTE_OVER follows */
     else if (first)
         wsgi_pool_wake(pool);
     if (wait)
-        wait_for_room(pool, c);
-    return !last && wsgi_pool_is_gone(c) ? WSGI_GONE : WSGI_SENT;
+        wait_for_loan(pool, c);
+    return result_of(c, last);
 }
 
 /* --- the loop's thread --- */
@@ -198,9 +300,7 @@ static void give_parcels(struct wsgi_call *c, struct wsgi_parcel *p)
     bool lent = false;
     for (struct wsgi_parcel *next; p; p = next) {
         next = p->next;
-        if (wsgi_out_give(c, &p->piece) == RESP_LATER)
-            c->late += p->piece.bytes.n;
-        else
+        if (wsgi_out_give(c, &p->piece) != RESP_LATER)
             sent += p->piece.bytes.n;
         lent |= p->lent;
         free_parcel(p);
@@ -218,6 +318,7 @@ static void read_notes(struct wsgi_call *c, struct wsgi_parcel *parcels, unsigne
     struct wsgi_pool *pool = c->wsgi->pool;
     if (parcels)
         give_parcels(c, parcels);
+    wsgi_out_pump(c);
     if (notes & NOTE_FAILED)
         wsgi_out_fail(c);
     if (notes & NOTE_WANTS_BODY)
@@ -280,6 +381,9 @@ void wsgi_pool_end(struct wsgi_call *c, bool broken)
     wsgi_pool_lock(c->wsgi->pool);
     c->gone = true;
     c->broken = broken;
+    c->spooled = 0;
+    if (!c->spooling)
+        wsgi_spool_drop(c->wsgi, &c->spool);
     pthread_cond_broadcast(&c->changed);
     wsgi_pool_unlock(c->wsgi->pool);
 }
@@ -288,6 +392,26 @@ void wsgi_pool_credit(struct wsgi_call *c, size_t n)
 {
     wsgi_pool_lock(c->wsgi->pool);
     c->out -= n;
+    pthread_cond_broadcast(&c->changed);
+    wsgi_pool_unlock(c->wsgi->pool);
+}
+
+void wsgi_pool_stream_ends(struct wsgi_call *c)
+{
+    struct wsgi *wsgi = c->wsgi;
+    if (!c->streams)
+        return;
+    c->streams = false;
+    wsgi->streams--;
+    if (!TAILQ_EMPTY(&wsgi->waiting))
+        wsgi_pool_wake(wsgi->pool);
+}
+
+void wsgi_pool_unspool(struct wsgi_call *c, size_t n)
+{
+    wsgi_pool_lock(c->wsgi->pool);
+    if (!c->gone)
+        c->spooled -= n;
     pthread_cond_broadcast(&c->changed);
     wsgi_pool_unlock(c->wsgi->pool);
 }

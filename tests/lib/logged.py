@@ -3,7 +3,7 @@
 
 import re
 
-from harness import wait_for
+from lib.waiting import wait_for
 
 LOG = {"log": {"accesslog": "-", "access_log_format": "%(m)s %(U)s %(s)s %(B)s"}}
 
