@@ -125,6 +125,20 @@ def numbered(environ, start_response):
     return Body("numbered", (block(i) for i in range(n)), fails_at=int(fails) if fails else None)
 
 
+def noise(environ, start_response):
+    """?n blocks that cannot be compressed, called text."""
+    start_response("200 OK", PLAIN)
+
+    def parts():
+        crc = 0
+        for i in range(int(query(environ)["n"])):
+            data = os.urandom(65536)
+            crc = zlib.crc32(data, crc)
+            yield data
+        report(path="noise", crc=crc)
+    return Body("noise", parts())
+
+
 def events(environ, start_response):
     """Server-sent: each when the test says a word."""
     start_response("200 OK", [("Content-Type", "text/event-stream")])

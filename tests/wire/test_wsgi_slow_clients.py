@@ -153,6 +153,17 @@ def test_slow_readers_hold_no_thread(server, target, version):
     assert not server.has_event(path="numbered")
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_compressed_answers_to_slow_readers(serve, threads):
+    server = serve("apps.wsgi_cases:app", {"app": {"threads": threads}, "http": {**PATIENT, "compress": "gzip", "compress_level": "1"}})
+    with server.connect(rcvbuf=4096) as c:
+        c.send_request("GET", "/noise?n=100", headers=["Accept-Encoding: gzip"])
+        assert server.wait_event(path="noise", closed=1)["given"] == 101
+        assert server.get("/hello").body == b"hello"
+        data = zlib.decompress(rest(c), 31)
+        assert len(data) == 100 * 65536 and server.wait_event(path="noise", crc=zlib.crc32(data))
+
+
 def test_a_reader_that_is_sometimes_slow(server):
     """The application is ahead, then behind, then ahead."""
     with slow(server, "/numbered?n=200") as c:

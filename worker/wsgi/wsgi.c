@@ -97,8 +97,8 @@ static void refuse(struct wsgi_call *c, const char *why)
     resp_error(r, 503);
 }
 
-/* What is in memory goes along, unless it stands behind what is in the file: then the application asks for it. 0, or -1: out
- * of memory. */
+/* What is in memory goes along, unless it stands behind what is in the file: then the application asks for it. 0, or
+ * -1: out of memory. */
 static int give_body(struct wsgi_call *c)
 {
     struct span body = req_body(c->req);

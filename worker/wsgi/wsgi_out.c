@@ -3,6 +3,7 @@
 #include "worker/wsgi/wsgi_out.h"
 
 #include <Python.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -114,11 +115,13 @@ static bool is_behind(const struct wsgi_call *c)
     return c->late || c->file.fd >= 0 || c->spool.n;
 }
 
-/* The loop does not turn while the application runs: gives the socket what it takes now, without waiting. */
+/* The loop does not turn while the application runs: gives the socket what it takes now, without waiting. Not of HTTP/2,
+ * where other requests would be told things inside of this one. */
 static void push(struct wsgi_call *c)
 {
-    if (c->req && is_behind(c) && conn_unsent(c->req->conn))
-        (void)conn_push(c->req->conn, 0); /* on_drained comes inside of it, if it does */
+    struct conn *conn = c->req ? c->req->conn : NULL;
+    if (conn && is_behind(c) && !conn->shared && conn_unsent(conn))
+        (void)conn_push(conn, 0); /* on_drained comes inside of it, if it does */
 }
 
 bool wsgi_out_must_wait(const struct wsgi_call *c)
@@ -126,13 +129,15 @@ bool wsgi_out_must_wait(const struct wsgi_call *c)
     return is_behind(c) && !wsgi_spool_has_room(c->wsgi, c->spooled, 1);
 }
 
-/* 0: in the spool; 1: it has to be given at once; -1: exception set. What an iterable gives may lie in memory for once,
- * since it is left alone then; write() cannot be. */
+/* 0: in the spool; 1: it has to be given at once; -1: exception set. What an iterable gives, and the last piece, may lie in
+ * memory for once, since nothing follows until that was sent; what write() gives would have no bound. */
 static int put_behind(struct wsgi_call *c, const struct wsgi_piece *piece)
 {
     if (piece->bytes.n && wsgi_spool_add(c->wsgi, &c->spool, piece->bytes) < 0) {
-        if (c->iterator && !c->spool.n)
+        if ((c->iterator || piece->last) && !c->spool.n) {
+            wsgi_spool_complain(c->wsgi, errno);
             return 1;
+        }
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
