@@ -240,7 +240,6 @@ struct span h1_head_finish_upgrade(struct h1_req *hr, struct span protocol)
 {
     char *end, *start = head_place(hr, &end);
     char *w = put_own_fields(hr, end);
-    req_set_state(&hr->req, REQ_STARTED);
     w = PUT(w, "connection: upgrade\r\nupgrade: ");
     w = put(w, protocol.p, protocol.n);
     w = PUT(w, "\r\n\r\n");
