@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_send.c: pieces of an answer on their way from a thread of the pool to the loop (wsgi_pool_send()): given at once while
- * the client keeps up, put behind each other in a file when it does not. The thread waits only where there is no room for
- * more, and for bytes that are too many to be copied until the loop has taken them. */
+/* wsgi_send.c: pieces of an answer on their way from a thread of the pool to the loop (wsgi_pool_send()): given at once
+ * while the client keeps up, put behind each other in a file when it does not. The thread waits only where there is no room
+ * for more, and for bytes that are too many to be copied until the loop has taken them. */
 #include <errno.h>
 #include <stdlib.h>
 
