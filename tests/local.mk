@@ -76,6 +76,12 @@ tests_unit_test_forwarded_LDADD = $(h1_unit_libs)
 tests_unit_test_access_log_SOURCES = tests/unit/test_access_log.c tests/unit/head.h tests/unit/unit.h
 tests_unit_test_access_log_LDADD = $(h1_unit_libs)
 
+# Connections: the pure parts
+check_PROGRAMS += tests/unit/test_pace
+UNIT_TESTS += tests/unit/test_pace
+tests_unit_test_pace_SOURCES = tests/unit/test_pace.c tests/unit/unit.h worker/net/pace.h worker/net/pace.c
+tests_unit_test_pace_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
+
 # HTTP/2: the pure parts
 h2_unit_tests = tests/unit/test_h2_walk
 check_PROGRAMS += $(h2_unit_tests)

@@ -125,20 +125,11 @@ void worker_stopped(struct worker *w)
         finish(w);
 }
 
-static void cut_connections(struct worker *w)
-{
-    struct conn *c, *next;
-    for (c = TAILQ_FIRST(&w->net.conns); c; c = next) {
-        next = TAILQ_NEXT(c, all);
-        conn_abort(c, false);
-    }
-}
-
 static void cancel(struct worker *w)
 {
     set_state(w, WORKER_CANCELLING);
     set_deadline(w, CANCEL_MS);
-    cut_connections(w);
+    net_cut(&w->net);
     if (w->app)
         worker_app_cancel(w->app);
 }

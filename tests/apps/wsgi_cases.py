@@ -102,6 +102,12 @@ def too_short(environ, start_response):
     return Body("too_short", [b"one", b"two"])
 
 
+def short_of_all(environ, start_response):
+    """Content-Length, and nothing of it."""
+    start_response("200 OK", PLAIN + [("Content-Length", "10")])
+    return Body("short_of_all", [b""])
+
+
 def endless(environ, start_response):
     start_response("200 OK", PLAIN)
 
@@ -109,6 +115,39 @@ def endless(environ, start_response):
         while True:
             yield b"x" * 65536
     return Body("endless", parts())
+
+
+def numbered(environ, start_response):
+    """?n blocks of 64 KB, one after the other; ?length=1 announces them."""
+    n = int(query(environ)["n"])
+    start_response("200 OK", PLAIN + ([("Content-Length", str(n * 65536))] if "length" in query(environ) else []))
+    fails = query(environ).get("fails")
+    return Body("numbered", (block(i) for i in range(n)), fails_at=int(fails) if fails else None)
+
+
+def noise(environ, start_response):
+    """?n blocks that cannot be compressed, called text."""
+    start_response("200 OK", PLAIN)
+
+    def parts():
+        crc = 0
+        for i in range(int(query(environ)["n"])):
+            data = os.urandom(65536)
+            crc = zlib.crc32(data, crc)
+            yield data
+        report(path="noise", crc=crc)
+    return Body("noise", parts())
+
+
+def events(environ, start_response):
+    """Server-sent: each when the test says a word."""
+    start_response("200 OK", [("Content-Type", "text/event-stream")])
+
+    def parts():
+        with open(query(environ)["fifo"]) as fifo:
+            for line in fifo:
+                yield b"data: " + line.encode() + b"\n"
+    return Body("events", parts())
 
 
 def writes(environ, start_response):

@@ -75,7 +75,7 @@ def test_body_timeout_tells_the_application(serve):
 
 def test_body_timeout_is_for_each_pause(serve):
     """Two seconds altogether, but no pause as long as the time-out."""
-    server = serve("bodies", {"http": {"body_timeout": "1500ms"}})
+    server = serve("bodies", {"http": {"body_timeout": "1500ms", "body_min_rate": "0"}})
     with server.connect() as c:
         c.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 20\r\n\r\n")
         assert trickle(c, b"y" * 20) == 20

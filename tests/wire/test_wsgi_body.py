@@ -51,6 +51,14 @@ def test_reads_of_a_body_that_comes_slowly(server, how):
         assert c.read_response().json() == READS[how]
 
 
+def starts(server, c, n):
+    """A request whose application runs without its body: it waits for 100 (Continue)."""
+    c.send(f"POST /starts_early HTTP/1.1\r\nHost: t\r\nContent-Length: {n}\r\nExpect: 100-continue\r\n\r\n")
+    assert server.wait_event(path="starts_early", state="running")["thread"] == "pool"
+    assert c.read_response(interim=True).status == 100
+    return c
+
+
 def test_continue_comes_with_the_first_read(server):
     with server.connect() as c:
         c.send("POST /ignores_body HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
@@ -67,21 +75,33 @@ def test_small_body_is_here_before_the_application_starts(server):
         assert server.wait_event(path="starts_early", state="running")
 
 
-def test_large_body_is_read_while_it_comes(server):
+@pytest.mark.parametrize("head, around", [("Content-Length: 1000000", ("", "")),
+                                          ("Transfer-Encoding: chunked", ("f4240\r\n", "\r\n0\r\n\r\n"))])
+def test_large_body_is_here_before_the_application_starts(server, head, around):
+    """In a file without a name."""
     with server.connect() as c:
-        c.send("POST /starts_early HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n")
-        assert server.wait_event(path="starts_early", state="running")["thread"] == "pool"
-        c.send(b"x" * 1000000)
+        c.send(f"POST /starts_early HTTP/1.1\r\nHost: t\r\n{head}\r\n\r\n{around[0]}").send(b"x" * 999999)
+        assert server.get("/hello").body == b"hello" and not server.has_event(path="starts_early")
+        c.send(b"y" + around[1].encode())
         assert c.read_response().body == b"1000000"
+        assert server.wait_event(path="starts_early", state="running")
 
 
-def test_large_chunked_body_is_read_while_it_comes(server):
-    with server.connect() as c:
-        c.send("POST /starts_early HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
-        c.send(b"20000\r\n" + b"x" * 0x20000 + b"\r\n")
-        assert server.wait_event(path="starts_early", state="running")["thread"] == "pool"
-        c.send(b"1\r\ny\r\n0\r\n\r\n")
-        assert c.read_response().body == b"131073"
+@pytest.mark.parametrize("threads", [1, 4])
+def test_body_that_the_file_has_no_room_for_is_read_while_it_comes(serve, threads):
+    server = serve(CASES, {"app": {"threads": threads, "spool": "200k"}})
+    for n in (1000000, 10000000):
+        with server.connect() as c:
+            c.send(f"POST /sums HTTP/1.1\r\nHost: t\r\nContent-Length: {n}\r\n\r\n")
+            piece = os.urandom(250000)
+            for _ in range(n // len(piece)):
+                c.send(piece)
+            assert c.read_response().json()[:3] == [n, zlib.crc32(piece * (n // len(piece))), False]
+        with server.connect() as c:
+            c.send(f"POST /starts_early HTTP/1.1\r\nHost: t\r\nContent-Length: {n}\r\n\r\n").send(b"x" * 400000)
+            assert server.wait_event(path="starts_early", state="running")["thread"] == "pool"
+            c.send(b"x" * (n - 400000))
+            assert c.read_response().body == b"%d" % n
 
 
 def test_body_that_nobody_reads(server):
@@ -110,8 +130,7 @@ def test_upload_of_64_mb_in_bounded_memory(server):
 @pytest.mark.parametrize("how", ["close", "reset", "half_close"])
 def test_client_gone_inside_the_body(server, how):
     c = server.connect()
-    c.send("POST /starts_early HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\npart")
-    server.wait_event(path="starts_early", state="running")
+    starts(server, c, 1000000).send("part")
     getattr(c, how)()
     assert server.wait_event(path="starts_early", state="gone")["error"] is True
     c.close()
@@ -168,7 +187,7 @@ EXPECTED = {
 @pytest.mark.parametrize("then, version", [*((then, "1.1") for then in EXPECTED), ("list", "1.0")])
 def test_write_to_a_slow_client_holds_nobody_up(tmp_path, then, version):
     """threads = 1. The first time what write() gives lies in a file without a name; from then on a thread writes."""
-    n = 150
+    n = 100
     asan = "detect_leaks=1:quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
     with Server(CASES, {"app": {"threads": 1}, "http": {"write_timeout": "600s"}, "mount:/c": {"module": "builtin:hello"}},
                 env={"TMPDIR": str(tmp_path), "ASAN_OPTIONS": asan}) as server:
@@ -182,17 +201,16 @@ def test_write_to_a_slow_client_holds_nobody_up(tmp_path, then, version):
                 else:
                     slow.fill()
                 waits.send_request("GET", "/hello")
+                assert waits.read_response().body == b"hello"
+                if then in ("parts", "inside"):
+                    assert server.wait_event(path="writes_ahead", closed=1)
                 assert server.get("/c").body == b"Hello, World!"
                 assert memory_kb(worker) - before < 8 << 10
-                waits.expect_no_more()
                 slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
                 body = slow.read_response().body
                 assert body == EXPECTED[then](n)
                 if not on_loop:
                     assert not server.wait_event(path="writes_ahead")["on_loop"]
-                if then in ("parts", "inside"):
-                    assert server.wait_event(path="writes_ahead", closed=1)
-                assert waits.read_response().body == b"hello"
         assert not list(tmp_path.iterdir())
 
 
@@ -211,8 +229,7 @@ def test_pool_serves_beside_a_slow_reader_and_a_slow_upload(serve):
     with server.connect(rcvbuf=4096) as reader, server.connect() as writer:
         reader.send_request("GET", "/endless")
         reader.read_exactly(1000)
-        writer.send("POST /starts_early HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n")
-        server.wait_event(path="starts_early", state="running")
+        starts(server, writer, 1000000)
         for _ in range(20):
             assert server.get("/hello").body == b"hello"
     server.wait_event(path="starts_early", state="gone")
@@ -243,8 +260,7 @@ def test_one_thread_runs_one_request_at_a_time(serve):
     server = serve(CASES, {"app": {"threads": 1}, "http": {"body_timeout": "600s", "write_timeout": "600s"}})
     for finish in (True, False):
         with server.connect() as upload, server.connect() as other, server.connect() as gone:
-            upload.send("POST /starts_early HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n")
-            server.wait_event(path="starts_early", state="running")
+            starts(server, upload, 100000)
             gone.send_request("GET", "/stream")
             other.send_request("GET", "/hello")
             other.expect_no_more()
@@ -262,7 +278,7 @@ def test_one_thread_runs_one_request_at_a_time(serve):
 def test_body_timeout(serve, threads):
     server = serve(CASES, {"app": {"threads": threads}, "http": {"body_timeout": "1s"}})
     with server.connect() as c:
-        c.send("POST /starts_early HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\npart")
+        starts(server, c, 100000).send("part")
         assert c.read_response().status == 408
         server.wait_event(path="starts_early", state="gone")
     with server.connect() as c:
@@ -274,11 +290,16 @@ def test_body_timeout(serve, threads):
 def test_limit_of_the_body(serve, threads):
     server = serve(CASES, {"app": {"threads": threads}, "http": {"limit_request_body": "100k"}})
     with server.connect() as c:
-        c.send("POST /starts_early HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n11000\r\n" + "x" * 0x11000)
+        c.send("POST /starts_early HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
         server.wait_event(path="starts_early", state="running")
-        c.send("\r\n11000\r\n" + "x" * 0x11000)
+        assert c.read_response(interim=True).status == 100
+        c.send("11000\r\n" + "x" * 0x11000 + "\r\n11000\r\n" + "x" * 0x11000)
         assert c.read_response().status == 413
         server.wait_event(path="starts_early", state="gone")
+    with server.connect() as c:
+        c.send("POST /starts_early HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n22000\r\n" + "x" * 0x22000)
+        assert c.read_response().status == 413
+    assert not server.has_event(path="starts_early")
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -302,6 +323,7 @@ def test_graceful_timeout_leaves_what_does_not_end(tmp_path):
         server.wait_event(path="waits")
         server.signal(signal.SIGTERM)
         server.wait_log('Request still in the application: "GET /waits')
+        assert c.read_response().status == 503
         c.expect_close()
 
 

@@ -144,6 +144,7 @@ static const struct resp_filter_ops compress_filter_ops = {
     .name = "compress",
     .start = compress_start,
     .before_file = compress_not,
+    .withdraw = compress_withdraw,
     .given = compress_given,
     .is_given = compress_is_given,
     .drained = compress_drained,

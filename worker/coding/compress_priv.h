@@ -87,6 +87,7 @@ void compress_give_context(struct encoding *e);
 
 /* compress_stream.c: resp_filter_ops but for start and drop. */
 enum resp_result compress_not(struct req *r);
+void compress_withdraw(struct req *r);
 void compress_given(const struct req *r, int64_t *ret_length, uint64_t *ret_given);
 bool compress_is_given(const struct req *r);
 /* Takes the answer over; its head is copied. 0, or -1: out of memory. */

@@ -69,7 +69,7 @@ enum resp_result compress_give(struct encoding *e, size_t n, bool more)
 
 enum resp_result compress_fail(struct encoding *e)
 {
-    e->below->abort(e->req);
+    resp_abort(e->req);
     return RESP_NO_MEMORY;
 }
 
@@ -129,7 +129,7 @@ static enum resp_result step(struct encoding *e)
 {
     struct span piece = e->left.n ? take_piece(e) : read_piece(e);
     if (!piece.n) {
-        e->below->abort(e->req);
+        resp_abort(e->req);
         return RESP_TOO_SHORT;
     }
     enum resp_result result = compress_run(e, piece, compress_has_left(e) ? CODEC_TAKE : compress_op(e));
@@ -163,7 +163,7 @@ void compress_queue(struct encoding *e)
 static void tell_handler(struct encoding *e)
 {
     struct req *r = e->req;
-    bool owed = e->owed && r->state == REQ_STARTED;
+    bool owed = e->owed && r->state <= REQ_STARTED;
     e->owed = false;
     if (owed)
         r->handler->ops->on_drained(r);

@@ -115,6 +115,14 @@ void compress_given(const struct req *r, int64_t *ret_length, uint64_t *ret_give
     *ret_given = encoding_of(r)->given;
 }
 
+void compress_withdraw(struct req *r)
+{
+    struct encoding *e = encoding_of(r);
+    r->ops = e->below;
+    r->filtered = NULL;
+    compress_drop(&e->filtered);
+}
+
 bool compress_is_given(const struct req *r)
 {
     const struct encoding *e = encoding_of(r);

@@ -146,7 +146,7 @@ static void time_out(struct admission *a, struct req *r)
                 (int)(target.n < 400 ? target.n : 400), target.p);
     resp_own(r); /* the handler forgets it before the answer is cut */
     inner_of(r)->ops->on_end(r, REQ_END_REQUEST_TIMEOUT);
-    if (r->state < REQ_STARTED)
+    if (r->state <= REQ_HELD)
         resp_error(r, 504);
     else if (r->state < REQ_ENDED)
         resp_abort(r);

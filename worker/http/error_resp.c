@@ -22,7 +22,10 @@ static void send_text(struct req *r, unsigned status, unsigned retry_after, cons
         { SPAN("retry-after"), { seconds, (size_t)k } },
     };
     struct resp_head head = { .status = status, .fields = fields, .n_fields = retry_after ? 4 : 3 };
-    assert(r->state < REQ_STARTED);
+    assert(r->state <= REQ_HELD);
+    if (r->state == REQ_HELD)
+        resp_withdraw(r);
+    r->answer_unbound = true;
     if (status == 413)
         score_add64(&r->conn->net->score->too_large, 1);
     /* Neither can fail for a bad field; a client that is gone is told of by on_end. */

@@ -20,7 +20,7 @@ enum req_end {
     REQ_END_BODY_BAD, /* chunk framing was wrong, or the body passed limit_request_body (400/413 sent if possible) */
     REQ_END_REQUEST_TIMEOUT, /* http.request_timeout: answered for the handler, whose work should be cancelled */
     REQ_END_ABORTED, /* resp_abort() was called */
-    REQ_END_SHUTDOWN, /* the worker stops now */
+    REQ_END_SHUTDOWN, /* the worker stops now (503 was sent if no byte of an answer had been) */
 };
 
 struct handler_ops {

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "common/heritage.h"
+#include "conf/conf.h"
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
 
@@ -94,6 +95,13 @@ void req_body_take(struct req *r, size_t n)
         r->ops->took_body(r);
 }
 
+void req_end(struct req *r)
+{
+    if (r->state <= REQ_HELD)
+        r->status = 0;
+    req_set_state(r, REQ_ENDED);
+}
+
 int req_body_move(struct req *r, struct buf *to)
 {
     if (buf_len(to)) {
@@ -118,6 +126,24 @@ void req_body_want(struct req *r)
 {
     if (r->state != REQ_ENDED)
         r->ops->want_body(r);
+}
+
+uint64_t req_body_patience(const struct req *r)
+{
+    const struct conf_http *conf = &r->conn->net->conf->http;
+    return pace_left(&r->body_pace, &r->conn->net->wheel, conf->body_min_rate, conf->body_timeout);
+}
+
+void req_body_came(struct req *r, uint64_t n)
+{
+    const struct net *net = r->conn->net;
+    pace_paid(&r->body_pace, &net->wheel, net->conf->http.body_min_rate, n);
+}
+
+void req_body_waits(struct req *r, bool waits)
+{
+    const struct net *net = r->conn->net;
+    (waits ? pace_wait : pace_rest)(&r->body_pace, &net->wheel, net->conf->http.body_min_rate);
 }
 
 void req_abandon(struct req *r)

@@ -17,6 +17,7 @@
 
 #include "common/buf.h"
 #include "common/span.h"
+#include "worker/net/pace.h"
 
 struct conn;
 struct handler;
@@ -61,7 +62,8 @@ enum known_field {
 enum req_state {
     REQ_HEAD,      /* head is being judged */
     REQ_RUNNING,   /* the handler has it, no answer yet */
-    REQ_STARTED,   /* resp_start() was called */
+    REQ_HELD,      /* resp_start() was called, and its head is kept: no byte has left, so another answer may take its place */
+    REQ_STARTED,   /* the head has left, or will, whatever follows */
     REQ_ANSWERED,  /* the last byte of the answer was given */
     REQ_ENDED,     /* on_end() was called: the handler must not touch it any more */
 };
@@ -113,10 +115,12 @@ struct req {
     bool chunked;
     bool body_complete; /* all of it was received */
     bool body_lost; /* the client went away before it was complete */
+    struct pace body_pace; /* while the handler waits for it */
 
     /* answer */
     enum req_state state;
-    uint16_t status; /* 0 = none yet */
+    uint16_t status; /* 0 = none yet; of a request that has ended: none was sent */
+    uint8_t end; /* enum req_end: what on_end says when the answer is complete */
     uint64_t sent_body; /* body bytes of the answer, without framing */
     int64_t answer_length; /* Content-Length of the answer; -1 = none given */
     bool answer_empty; /* no body bytes on the wire: HEAD, 204, 205, 304 */
@@ -167,6 +171,8 @@ void endpoints_of(const struct conn *c, struct endpoint *client, struct endpoint
 
 /* Moves forward; asserts that `to` is later than the present state. */
 void req_set_state(struct req *r, enum req_state to);
+/* The last state, for protocols. An answer of which no byte has left is not counted or logged as one: its status is 0. */
+void req_end(struct req *r);
 
 /* --- for handlers: the body --- */
 
@@ -191,6 +197,13 @@ static inline bool req_body_ended(const struct req *r)
  * the body time-out and reads on. handler_ops.on_body follows when more has come than is there now, or the end; at once
  * if the body is complete. Not with a full queue (64 KB): take some first. */
 void req_body_want(struct req *r);
+
+/* For protocols: how many ms the handler's wait may still last; 0: the client is too slow (http.body_timeout,
+ * body_min_rate). */
+uint64_t req_body_patience(const struct req *r);
+/* n bytes came; the wait begins, or ends. */
+void req_body_came(struct req *r, uint64_t n);
+void req_body_waits(struct req *r, bool waits);
 
 /* The handler has told the application that the client is gone (after on_peer_eof): nothing more is sent, the
  * connection closes. on_end(REQ_END_CLIENT_GONE) follows at once. */

@@ -95,7 +95,7 @@ enum resp_result resp_begin(struct req *r, const struct resp_head *head)
 enum resp_result resp_start(struct req *r, const struct resp_head *head)
 {
     int64_t length;
-    assert(r->state <= REQ_RUNNING);
+    assert(r->state <= REQ_RUNNING || (r->state == REQ_HELD && !r->status));
     if (head->status < 200 || head->status > 999)
         return RESP_BAD_STATUS;
     enum resp_result checked = check_fields(head->fields, head->n_fields, &length);
@@ -105,13 +105,24 @@ enum resp_result resp_start(struct req *r, const struct resp_head *head)
     r->answer_length = length;
     r->answer_empty = r->is_head || head->status == 204 || head->status == 205 || head->status == 304;
     r->answer_trailers = head->trailers;
-    req_set_state(r, REQ_STARTED);
+    if (likely(r->state < REQ_HELD))
+        req_set_state(r, REQ_HELD);
     const struct site *site = site_of(r->conn);
     if (unlikely(site->slow_ns != UINT64_MAX))
         r->answered_ns = clock_ns();
     if (unlikely(site->filter && head->dynamic))
         return site->filter->ops->start(site->filter, r, head);
     return resp_begin(r, head);
+}
+
+void resp_withdraw(struct req *r)
+{
+    assert(r->state == REQ_HELD);
+    if (r->filtered)
+        r->filtered->ops->withdraw(r);
+    r->ops->withdraw(r);
+    buf_take(&r->logged_fields, buf_len(&r->logged_fields));
+    r->status = 0;
 }
 
 enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
@@ -163,7 +174,7 @@ static bool gone(enum resp_result result)
 
 enum resp_result resp_body(struct req *r, struct span bytes, bool more)
 {
-    assert(r->state == REQ_STARTED);
+    assert(r->state == REQ_HELD || r->state == REQ_STARTED);
     uint64_t n = bytes.n;
     enum length_fit fits = fit(r, &n, !more);
     enum resp_result result;
@@ -176,16 +187,16 @@ enum resp_result resp_body(struct req *r, struct span bytes, bool more)
         return gone(result) ? result : RESP_TOO_LONG;
     }
     r->keep_alive = false;
-    result = r->ops->body(r, bytes, true);
+    result = bytes.n ? r->ops->body(r, bytes, true) : RESP_SENT;
     if (gone(result))
         return result;
-    r->ops->abort(r);
+    resp_abort(r);
     return RESP_TOO_SHORT;
 }
 
 enum resp_result resp_file(struct req *r, int fd, off_t offset, size_t count, bool more)
 {
-    assert(r->state == REQ_STARTED);
+    assert(r->state == REQ_HELD || r->state == REQ_STARTED);
     uint64_t n = count;
     if (unlikely(r->filtered)) {
         enum resp_result begun = r->filtered->ops->before_file(r);
@@ -205,13 +216,13 @@ enum resp_result resp_file(struct req *r, int fd, off_t offset, size_t count, bo
         result = r->ops->file(r, fd, offset, (size_t)n, false);
         return result == RESP_SENT ? RESP_TOO_LONG : result;
     }
-    r->ops->abort(r);
+    resp_abort(r);
     return RESP_TOO_SHORT;
 }
 
 enum resp_result resp_trailers(struct req *r, const struct resp_field *fields, size_t n, bool more)
 {
-    assert(r->state == REQ_STARTED && r->answer_trailers);
+    assert((r->state == REQ_HELD || r->state == REQ_STARTED) && r->answer_trailers);
     int64_t length;
     enum resp_result checked = check_fields(fields, n, &length);
     if (checked == RESP_BAD_FIELD)
@@ -255,14 +266,19 @@ void resp_flush(struct req *r)
 
 void resp_own(struct req *r)
 {
-    if (r->state == REQ_STARTED || r->state == REQ_ANSWERED)
+    if (r->state >= REQ_HELD && r->state < REQ_ENDED)
         r->ops->own(r);
 }
 
 void resp_abort(struct req *r)
 {
     assert(r->state < REQ_ENDED);
-    r->ops->abort(r);
+    if (r->state > REQ_HELD) {
+        r->ops->abort(r);
+        return;
+    }
+    r->end = REQ_END_ABORTED;
+    resp_error(r, 500);
 }
 
 const char *resp_fault(enum resp_result result)

@@ -2,9 +2,12 @@
 /* resp.h: how an answer is sent, the same for HTTP/1 and HTTP/2. Rules that hold for every handler live here: fields
  * checked, Content-Length held to, framing chosen, no body for HEAD, 204, 205 and 304.
  *
- * The head is kept until the first body call, so that both leave in one write. A body call with more = false is
- * written at once; bytes of calls with more = true leave together at the end of the loop turn, or when 64 KB are
- * waiting, or when the first of them has waited for 5 ms.
+ * The head is held until the first body call, so that both leave in one write (REQ_HELD). As long as it is, no byte has
+ * left: whatever fails in that state is answered with an error in its place, because a client that sees its connection
+ * end without a byte may send the request again (RFC 9112 9.3.1), and proxies and libraries do.
+ *
+ * A body call with more = false is written at once; bytes of calls with more = true leave together at the end of the loop
+ * turn, or when 64 KB are waiting, or when the first of them has waited for 5 ms.
  */
 #ifndef TINE_HTTP_RESP_H
 #define TINE_HTTP_RESP_H
@@ -30,7 +33,7 @@ enum resp_result {
     RESP_BAD_TRAILER, /* resp_trailers: Content-Length, which cannot come after the body; nothing sent */
     RESP_BAD_STATUS, /* resp_start: not 200..999; nothing sent */
     RESP_TOO_LONG, /* more body than Content-Length: what fits was sent, then the connection closes; on_end was called */
-    RESP_TOO_SHORT, /* less body than Content-Length at the end: the connection is cut; on_end was called */
+    RESP_TOO_SHORT, /* less body than Content-Length at the end: 500, or the connection is cut; on_end was called */
     RESP_NO_MEMORY, /* the connection is cut; on_end was called */
 };
 
@@ -80,8 +83,9 @@ enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struc
                               const struct proto_ops *proto, void *proto_data, struct conn **ret_conn)
     __attribute__((warn_unused_result));
 
-/* A short plain-text answer by the server itself with Connection: close; only before resp_start() (asserted).
- * on_end(REQ_END_COMPLETE) is called. */
+/* A short plain-text answer by the server itself with Connection: close; only while no byte of another has left
+ * (REQ_HELD at most, asserted): a head that is held is dropped. on_end() is called, with REQ_END_COMPLETE unless req->end
+ * says otherwise. */
 void resp_error(struct req *r, unsigned status);
 /* The same, with a reason of at most 100 bytes in the text. */
 void resp_error_because(struct req *r, unsigned status, const char *because);
@@ -89,7 +93,8 @@ void resp_error_because(struct req *r, unsigned status, const char *because);
 /* The same with Retry-After, in seconds. */
 void resp_error_retry(struct req *r, unsigned status, unsigned seconds);
 
-/* The application broke off: cuts the connection so that the client sees a truncated answer; h2: RST_STREAM. */
+/* The application broke off: 500 if no byte of its answer has left. Otherwise cuts the connection so that the client
+ * sees a truncated answer; h2: RST_STREAM. on_end(REQ_END_ABORTED) is called. */
 void resp_abort(struct req *r);
 
 /* Writes now what body calls with more = true have left for the end of the turn: the handler may hold the loop for a
@@ -98,6 +103,9 @@ void resp_flush(struct req *r);
 
 /* For protocols: the output of the answer fell below its low mark (handler_ops.on_drained). */
 void resp_drained(struct req *r);
+
+/* For error_resp.c, in REQ_HELD: drops the head; resp_start() may be called once more. */
+void resp_withdraw(struct req *r);
 
 /* For filters: what resp_start() ends with, once the fields are the final ones. */
 enum resp_result resp_begin(struct req *r, const struct resp_head *head);
@@ -120,7 +128,10 @@ const char *resp_fault(enum resp_result result);
 /* How a protocol does it; the checks above are done by resp.c before. */
 struct resp_ops {
     const char *name;
+    /* Holds the head until the first call of those below, which sets REQ_STARTED. */
     enum resp_result (*start)(struct req *r, const struct resp_head *head);
+    /* In REQ_HELD: forgets the head; start() follows with another. */
+    void (*withdraw)(struct req *r);
     enum resp_result (*body)(struct req *r, struct span bytes, bool more);
     enum resp_result (*file)(struct req *r, int fd, off_t offset, size_t count, bool more);
     enum resp_result (*trailers)(struct req *r, const struct resp_field *fields, size_t n, bool more);
@@ -158,6 +169,8 @@ struct resp_filter_ops {
     void (*given)(const struct req *r, int64_t *ret_length, uint64_t *ret_given);
     /* The last of the body was given; some of it may still wait in the filter. */
     bool (*is_given)(const struct req *r);
+    /* In REQ_HELD: no byte of the answer has left, and none will. Restores r->ops and lets go of the answer. */
+    void (*withdraw)(struct req *r);
     /* The protocol's output fell below its low mark: continues, and passes on_drained on when it has room. */
     void (*drained)(struct req *r);
     /* The request is about to be forgotten. */

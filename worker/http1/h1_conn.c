@@ -94,7 +94,7 @@ void h1_end(struct h1_req *hr, enum req_end why)
 {
     struct req *r = &hr->req;
     struct net *net = r->conn->net;
-    req_set_state(r, REQ_ENDED);
+    req_end(r);
     if (unlikely(r->conn->lent.n))
         conn_own(r->conn); /* the handler may let go of what it lent */
     account_request(r);
@@ -159,7 +159,7 @@ void h1_answered(struct h1_req *hr)
     struct req *r = &hr->req;
     if (r->state < REQ_ANSWERED)
         req_set_state(r, REQ_ANSWERED);
-    h1_end(hr, hr->end);
+    h1_end(hr, (enum req_end)r->end);
     if (unlikely(!r->keep_alive || (!r->body_complete && r->expect_continue)))
         h1_close(h);
     else if (unlikely(!r->body_complete))
@@ -173,12 +173,11 @@ void h1_fail(struct h1_req *hr, unsigned status, enum req_end why)
     struct req *r = &hr->req;
     r->keep_alive = false;
     r->conn->linger = true;
-    if (r->state > REQ_RUNNING) {
+    if (r->state > REQ_HELD) {
         h1_cut(hr, why);
         return;
     }
-    hr->end = why;
-    r->answer_unbound = true;
+    r->end = (uint8_t)why;
     resp_error(r, status);
 }
 
@@ -313,6 +312,15 @@ static void h1_drained(struct conn *c)
         resp_drained(&hr->req);
 }
 
+static void body_is_late(struct h1_req *hr)
+{
+    uint64_t left = req_body_patience(&hr->req);
+    if (left) /* the loop was held up meanwhile */
+        conn_set_deadline(hr->h->conn, left);
+    else
+        h1_fail(hr, 408, REQ_END_BODY_TIMEOUT);
+}
+
 static void h1_deadline(struct conn *c)
 {
     struct h1_conn *h = c->proto_data;
@@ -320,7 +328,7 @@ static void h1_deadline(struct conn *c)
     if (h->state == H1_HEAD)
         h1_refuse(h, in.p, in.n, 408, "header-timeout");
     else if (h->state == H1_BODY && h->cur->wants_body)
-        h1_fail(h->cur, 408, REQ_END_BODY_TIMEOUT);
+        body_is_late(h->cur);
     else if (h->state == H1_IDLE || h->state == H1_DRAIN)
         h1_close(h);
 }
@@ -332,6 +340,19 @@ static void h1_shutdown(struct conn *c)
     struct h1_conn *h = c->proto_data;
     if (h->state == H1_IDLE)
         conn_set_deadline(c, h->served ? SHUTDOWN_GRACE_MS : SHUTDOWN_GRACE_NEW_MS);
+}
+
+/* A client that sees its connection end without a byte sends the request again, to a server that has worked on it. */
+static void h1_cut_short(struct conn *c)
+{
+    struct h1_conn *h = c->proto_data;
+    struct h1_req *hr = h->cur;
+    if (hr && hr->req.state <= REQ_HELD) {
+        h1_fail(hr, 503, REQ_END_SHUTDOWN);
+        return;
+    }
+    conn_flush(c);
+    conn_abort(c, hr && hr->framing == H1_UNTIL_CLOSE); /* which looks whole without a reset */
 }
 
 static size_t clear_data(struct conn *c, char *p, size_t n)
@@ -368,6 +389,7 @@ const struct proto_ops proto_h1 = {
     .on_drained = h1_drained,
     .on_deadline = h1_deadline,
     .on_shutdown = h1_shutdown,
+    .on_cut = h1_cut_short,
     .on_close = h1_gone,
 };
 

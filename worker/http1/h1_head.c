@@ -39,7 +39,6 @@ static struct h1_req *begin(struct h1_conn *h)
     r->ops = &h1_resp_ops;
     r->proto = h;
     r->handler = site_of(c)->handler;
-    hr->end = REQ_END_COMPLETE;
     return hr;
 }
 

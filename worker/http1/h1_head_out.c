@@ -251,6 +251,7 @@ struct span h1_head_finish(struct h1_req *hr, size_t n, bool whole)
     struct req *r = &hr->req;
     char *end, *start = head_place(hr, &end);
     char *w = put_own_fields(hr, end);
+    req_set_state(r, REQ_STARTED);
     w = put_framing(hr, w, n, whole);
     if (unlikely(r->conn->net->draining || body_forces_close(r, whole)))
         r->keep_alive = false;

@@ -19,6 +19,7 @@ static bool take_data(struct h1_conn *h, struct h1_req *hr, const char *p, size_
     uint64_t limit = r->conn->net->conf->http.limit_request_body;
     r->body_received += n;
     r->expect_continue = false;
+    req_body_came(r, n);
     if (r->state == REQ_ENDED) {
         h->drained += (uint32_t)n;
         if (h->drained <= H1_DRAIN_MAX)
@@ -79,6 +80,7 @@ void h1_tell_body(struct h1_req *hr)
     if (!hr->wants_body || r->state >= REQ_ANSWERED)
         return;
     hr->wants_body = false;
+    req_body_waits(r, false);
     conn_no_deadline(r->conn);
     r->handler->ops->on_body(r);
 }
@@ -104,7 +106,8 @@ void h1_want_body(struct req *r)
     assert(!h1_body_is_full(hr));
     if (r->expect_continue && r->state == REQ_RUNNING)
         send_continue(r);
-    conn_set_deadline(r->conn, r->conn->net->conf->http.body_timeout);
+    req_body_waits(r, true);
+    conn_set_deadline(r->conn, req_body_patience(r));
     conn_resume(r->conn);
 }
 

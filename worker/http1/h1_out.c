@@ -164,8 +164,18 @@ static enum resp_result h1_start(struct req *r, const struct resp_head *head)
         return RESP_GONE;
     if (likely(h1_head_start(hr, head) == 0))
         return RESP_SENT;
-    h1_cut(hr, REQ_END_ABORTED);
+    h1_fail(hr, 503, REQ_END_ABORTED); /* its head is small enough for the shared buffer */
     return RESP_NO_MEMORY;
+}
+
+static void h1_withdraw(struct req *r)
+{
+    struct h1_req *hr = h1_of(r);
+    struct h1_shared *sh = h1_shared(hr->h);
+    if (sh->head_owner == hr)
+        sh->head_owner = NULL;
+    buf_release(&hr->head);
+    hr->has_date = hr->has_server = hr->has_length = false;
 }
 
 static enum conn_write write_tail(struct h1_req *hr, bool last)
@@ -310,6 +320,7 @@ void h1_cut(struct h1_req *hr, enum req_end why)
     c->linger = true;
     h->rest = 0;
     if (reset) {
+        conn_flush(c); /* what was given must be seen, or the client takes the request for one that was never answered */
         h->state = H1_CLOSING;
         conn_abort(c, true);
     } else {
@@ -344,6 +355,7 @@ static void h1_abandon(struct req *r)
 const struct resp_ops h1_resp_ops = {
     .name = "http/1.1",
     .start = h1_start,
+    .withdraw = h1_withdraw,
     .body = h1_body,
     .file = h1_file,
     .trailers = h1_trailers,

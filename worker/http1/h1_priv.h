@@ -57,7 +57,6 @@ struct h1_req {
     struct h1_body body;
     size_t head_len;
     enum h1_framing framing;
-    enum req_end end; /* what on_end says when the answer is complete */
     bool dispatched;  /* the handler knows it */
     int8_t held;      /* score_hold() */
     bool wants_body;

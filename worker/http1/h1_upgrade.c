@@ -39,6 +39,7 @@ enum resp_result h1_upgrade(struct req *r, const struct resp_head *head, struct 
     if (written == CONN_GONE)
         return RESP_GONE;
     *ret_conn = c;
+    req_set_state(r, REQ_STARTED);
     h1_end(hr, REQ_END_COMPLETE);
     leave(h);
     conn_set_proto(c, proto);

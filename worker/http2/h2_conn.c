@@ -171,7 +171,7 @@ static int h2_open(struct conn *c)
     c->shared = true;
     score_add64(&c->net->score->h2_connections, 1);
     endpoints_of(c, &h->client, &h->server);
-    h->opened_ms = h->data_sent_ms = h2_now();
+    h->opened_ms = h2_now();
     settle(h);
     if (c->net->draining)
         leave(h);
@@ -259,6 +259,22 @@ static void h2_shutdown(struct conn *c)
     leave(c->proto_data);
 }
 
+static void h2_cut_short(struct conn *c)
+{
+    struct h2_conn *h = c->proto_data;
+    struct h2_stream *s;
+    TAILQ_FOREACH (s, &h->streams, all) {
+        if (s->tunnel || !s->req.conn)
+            continue;
+        if (s->req.state <= REQ_HELD)
+            h2_fail(s, 503, REQ_END_SHUTDOWN);
+        else if (s->req.state < REQ_ENDED)
+            h2_cut(s, REQ_END_SHUTDOWN, NGHTTP2_INTERNAL_ERROR);
+    }
+    h2_send(h);
+    h2_terminate(h, NGHTTP2_NO_ERROR);
+}
+
 static void h2_gone(struct conn *c, enum conn_end why)
 {
     struct h2_conn *h = c->proto_data;
@@ -286,6 +302,7 @@ const struct proto_ops proto_h2 = {
     .on_drained = h2_drained,
     .on_deadline = h2_deadline,
     .on_shutdown = h2_shutdown,
+    .on_cut = h2_cut_short,
     .on_turn_end = h2_turn_end,
     .on_close = h2_gone,
 };

@@ -131,7 +131,10 @@ int h2_head_submit(struct h2_stream *s, size_t n, bool whole, bool end)
     nghttp2_data_provider body = { .source = { .ptr = s }, .read_callback = h2_on_read };
     s->submitted = true;
     s->end_submitted = end;
-    return nghttp2_submit_response(h->session, s->id, s->nv, s->n_nv, end ? NULL : &body) == 0 ? 0 : -1;
+    if (nghttp2_submit_response(h->session, s->id, s->nv, s->n_nv, end ? NULL : &body) != 0)
+        return -1;
+    req_set_state(&s->req, REQ_STARTED);
+    return 0;
 }
 
 /* nghttp2 copies these, since the frame may be made after the head of the answer was put in their place. */

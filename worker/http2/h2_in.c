@@ -52,6 +52,8 @@ void h2_take_data(struct h2_stream *s, const uint8_t *p, size_t n)
 {
     struct req *r = &s->req;
     r->body_received += n;
+    if (likely(r->conn != NULL)) /* its head was told */
+        req_body_came(r, n);
     if (unlikely(s->lingers)) {
         drop_data(s, n);
         return;
@@ -72,6 +74,7 @@ static void tell(struct h2_stream *s)
     if (!s->wants_body)
         return;
     s->wants_body = false;
+    req_body_waits(&s->req, false);
     deadline_clear(&s->body_deadline);
     s->req.handler->ops->on_body(&s->req);
 }
@@ -90,6 +93,21 @@ void h2_tell_body(struct h2_stream *s)
         tell(s);
 }
 
+/* Bodies of other streams that nobody takes may keep the window of the connection shut: then it is we who are late. */
+void h2_body_is_late(struct h2_stream *s)
+{
+    struct h2_conn *h = s->h;
+    struct wheel *wheel = &h->conn->net->wheel;
+    if (nghttp2_session_get_local_window_size(h->session) <= 0 ||
+        nghttp2_session_get_stream_local_window_size(h->session, s->id) <= 0)
+        pace_forgive(&s->req.body_pace, wheel);
+    uint64_t left = req_body_patience(&s->req);
+    if (left)
+        deadline_set(wheel, &s->body_deadline, left);
+    else
+        h2_fail(s, 408, REQ_END_BODY_TIMEOUT);
+}
+
 void h2_want_body(struct req *r)
 {
     struct h2_stream *s = h2_of(r);
@@ -106,7 +124,8 @@ void h2_want_body(struct req *r)
         (void)!h2_interim_submit(s, 100, NULL, 0);
         h2_wake(s->h);
     }
-    deadline_set(&net->wheel, &s->body_deadline, net->conf->http.body_timeout);
+    req_body_waits(r, true);
+    deadline_set(&net->wheel, &s->body_deadline, req_body_patience(r));
 }
 
 void h2_took_body(struct req *r)

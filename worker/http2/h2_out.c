@@ -26,12 +26,19 @@ static enum resp_result h2_start_answer(struct req *r, const struct resp_head *h
     return likely(h2_head_keep(s, head) == 0) ? RESP_SENT : no_memory(s);
 }
 
+static void h2_withdraw(struct req *r)
+{
+    struct h2_stream *s = h2_of(r);
+    s->n_nv = 0;
+    s->has_date = s->has_server = s->has_length = false;
+}
+
 void h2_answered(struct h2_stream *s)
 {
     struct req *r = &s->req;
     if (r->state < REQ_ANSWERED)
         req_set_state(r, REQ_ANSWERED);
-    h2_end(s, (enum req_end)s->end);
+    h2_end(s, (enum req_end)r->end);
 }
 
 /* There is new output, or its end (`last`). */
@@ -209,6 +216,7 @@ static void h2_own_lent(struct req *r)
 const struct resp_ops h2_resp_ops = {
     .name = "http/2",
     .start = h2_start_answer,
+    .withdraw = h2_withdraw,
     .body = h2_body,
     .file = h2_file,
     .trailers = h2_trailers,

@@ -59,7 +59,6 @@ struct h2_conn {
     bool idle;               /* the deadline of an idle connection runs */
     bool head_waits;         /* or that of a head that does not end */
     bool sending;            /* nghttp2 makes frames */
-    bool data_sent;          /* meanwhile */
     uint32_t doom;           /* the peer has gone too far: to be ended with this error */
     int32_t over[H2_OVER];   /* the latest streams that the peer had ended and that are closed */
     unsigned n_over;
@@ -68,7 +67,8 @@ struct h2_conn {
     int32_t skipped_from, skipped_to; /* streams below it that did not: they never can (RFC 9113 5.1.1) */
     bool to_last;            /* the PING behind the notice came back: nothing is on its way any more */
     uint32_t n_requests;
-    uint64_t opened_ms, data_sent_ms;
+    uint64_t opened_ms;
+    struct pace write_pace; /* while the peer keeps the window of the connection shut */
     struct h2_walk walk;
     struct h2_budget chores; /* frames that bring nothing, in proportion to what else goes on */
     struct h2_budget resets; /* requests that the peer takes back */
@@ -105,7 +105,6 @@ struct h2_stream {
     bool closed;             /* nghttp2 has forgotten it */
     bool cut;                /* we have reset it: nothing more goes out */
     int8_t held;             /* score_hold() */
-    uint8_t end;             /* enum req_end: what on_end says when the answer is complete */
 
     /* out */
     char *nv_room;           /* fields of the answer, kept for the next one */
@@ -132,6 +131,7 @@ struct h2_stream {
     struct buf trailers;     /* "name\0value\0", each */
     size_t n_trailers;
     struct deadline body_deadline, write_deadline;
+    struct pace write_pace; /* while `stalling` */
 
     struct conn *tunnel;     /* RFC 8441: the connection inside */
     TAILQ_ENTRY(h2_stream) all, in_link, out_link, wait_link;
@@ -242,6 +242,7 @@ void h2_take_data(struct h2_stream *s, const uint8_t *p, size_t n);
 /* Gives what was taken out of req.body back to the windows. */
 void h2_credit(struct h2_stream *s);
 void h2_tell_body(struct h2_stream *s);
+void h2_body_is_late(struct h2_stream *s);
 /* The answer is whole before the request is. */
 void h2_linger(struct h2_stream *s);
 void h2_want_body(struct req *r);

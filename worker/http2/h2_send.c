@@ -127,19 +127,37 @@ ssize_t h2_on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t roo
     return (ssize_t)least(room, pending);
 }
 
-/* Output has gone: whoever waits for that is told soon. */
-static void went(struct h2_stream *s)
+static void stall(struct h2_stream *s)
+{
+    struct net *net = s->h->conn->net;
+    const struct conf_http *conf = &net->conf->http;
+    uint64_t left = pace_left(&s->write_pace, &net->wheel, conf->body_min_rate, conf->write_timeout);
+    deadline_set(&net->wheel, &s->write_deadline, left);
+}
+
+static void stall_ends(struct h2_stream *s)
+{
+    struct net *net = s->h->conn->net;
+    s->stalling = false;
+    pace_rest(&s->write_pace, &net->wheel, net->conf->http.body_min_rate);
+    deadline_clear(&s->write_deadline);
+}
+
+/* n bytes of output have gone: whoever waits for that is told soon. */
+static void went(struct h2_stream *s, size_t n)
 {
     struct h2_conn *h = s->h;
+    const struct net *net = h->conn->net;
     uint64_t pending = h2_pending(s);
+    pace_paid(&h->write_pace, &net->wheel, net->conf->http.body_min_rate, n);
+    pace_paid(&s->write_pace, &net->wheel, net->conf->http.body_min_rate, n);
     if (s->pending && !pending) {
         s->pending = false;
         h->n_pending--;
         if (s->stalling)
-            deadline_clear(&s->write_deadline);
-        s->stalling = false;
+            stall_ends(s);
     } else if (s->stalling) {
-        deadline_set(&h->conn->net->wheel, &s->write_deadline, h->conn->net->conf->http.write_timeout);
+        stall(s);
     }
     if (s->later && !s->lent.n && !s->file_left && pending < H2_STREAM_LOW) {
         s->later = false;
@@ -162,9 +180,8 @@ int h2_on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
         s->broken = true;
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    went(s);
+    went(s, n);
     h2_judge_sent(h, n, !s->pending);
-    h->data_sent |= n > 0;
     switch (conn_commit(c, FRAME_HEAD + n, false)) {
     case CONN_SENT:
         return 0;
@@ -203,12 +220,19 @@ static bool send_control(struct h2_conn *h)
 static void watch_stalled(struct h2_conn *h)
 {
     struct net *net = h->conn->net;
+    uint64_t rate = net->conf->http.body_min_rate;
     struct h2_stream *s;
+    bool shut = h->n_pending && nghttp2_session_get_remote_window_size(h->session) <= 0;
+    if (shut != h->write_pace.waits)
+        (shut ? pace_wait : pace_rest)(&h->write_pace, &net->wheel, rate);
+    if (!h->n_pending)
+        return;
     TAILQ_FOREACH (s, &h->streams, all) {
         if (!s->pending || s->stalling || s->closed)
             continue;
         s->stalling = true;
-        deadline_set(&net->wheel, &s->write_deadline, net->conf->http.write_timeout);
+        pace_wait(&s->write_pace, &net->wheel, rate);
+        stall(s);
     }
 }
 
@@ -227,10 +251,7 @@ void h2_send(struct h2_conn *h)
         if (is_full(c))
             break;
     }
-    if (h->data_sent)
-        h->data_sent_ms = h2_now();
-    h->data_sent = false;
-    if (unlikely(h->n_pending && c->state == CONN_OPEN))
+    if (unlikely((h->n_pending || h->write_pace.waits) && c->state == CONN_OPEN))
         watch_stalled(h);
     h->sending = false;
 }

@@ -32,7 +32,7 @@ static void on_body_deadline(struct deadline *d)
         nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
         h2_wake(s->h);
     } else if (s->wants_body) {
-        h2_fail(s, 408, REQ_END_BODY_TIMEOUT);
+        h2_body_is_late(s);
     }
 }
 
@@ -42,19 +42,25 @@ static void on_write_deadline(struct deadline *d)
 {
     struct h2_stream *s = (struct h2_stream *)(void *)((char *)d - offsetof(struct h2_stream, write_deadline));
     struct h2_conn *h = s->h;
-    uint64_t timeout = h->conn->net->conf->http.write_timeout;
-    s->stalling = false;
-    if (!s->pending || h2_is_gone(s))
-        return;
-    bool shut = nghttp2_session_get_stream_remote_window_size(h->session, s->id) <= 0 ||
-                (nghttp2_session_get_remote_window_size(h->session) <= 0 && h2_now() - h->data_sent_ms >= timeout);
-    if (shut) {
-        log_debug("%s: stream %d cut: its window was shut for write_timeout", h->client.host, (int)s->id);
-        h2_cut(s, REQ_END_CLIENT_GONE, NGHTTP2_CANCEL);
+    struct net *net = h->conn->net;
+    const struct conf_http *conf = &net->conf->http;
+    if (!s->pending || h2_is_gone(s)) {
+        s->stalling = false;
         return;
     }
-    s->stalling = true;
-    deadline_set(&h->conn->net->wheel, &s->write_deadline, timeout);
+    bool shut = nghttp2_session_get_stream_remote_window_size(h->session, s->id) <= 0 ||
+                (nghttp2_session_get_remote_window_size(h->session) <= 0 &&
+                 !pace_left(&h->write_pace, &net->wheel, conf->body_min_rate, conf->write_timeout));
+    if (!shut)
+        pace_forgive(&s->write_pace, &net->wheel);
+    uint64_t left = pace_left(&s->write_pace, &net->wheel, conf->body_min_rate, conf->write_timeout);
+    if (left) {
+        deadline_set(&net->wheel, &s->write_deadline, left);
+        return;
+    }
+    s->stalling = false;
+    log_debug("%s: stream %d cut: its window was shut for write_timeout, or opened too slowly", h->client.host, (int)s->id);
+    h2_cut(s, REQ_END_CLIENT_GONE, NGHTTP2_CANCEL);
 }
 
 struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id)
@@ -71,7 +77,6 @@ struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id)
     s->id = id;
     s->file_fd = -1;
     s->held = -1;
-    s->end = REQ_END_COMPLETE;
     deadline_init(&s->body_deadline, on_body_deadline);
     deadline_init(&s->write_deadline, on_write_deadline);
     TAILQ_INSERT_TAIL(&h->streams, s, all);
@@ -140,7 +145,7 @@ void h2_end(struct h2_stream *s, enum req_end why)
     struct net *net = r->conn->net;
     if (r->state == REQ_ENDED)
         return;
-    req_set_state(r, REQ_ENDED);
+    req_end(r);
     s->wants_body = s->later = false;
     if (!s->lingers)
         deadline_clear(&s->body_deadline);
@@ -182,12 +187,11 @@ void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error)
 void h2_fail(struct h2_stream *s, unsigned status, enum req_end why)
 {
     struct req *r = &s->req;
-    if (r->state > REQ_RUNNING) {
+    if (r->state > REQ_HELD) {
         h2_cut(s, why, NGHTTP2_CANCEL);
         return;
     }
-    s->end = why;
-    r->answer_unbound = true;
+    r->end = (uint8_t)why;
     resp_error(r, status);
 }
 
@@ -255,7 +259,7 @@ static void tell_drained(struct h2_stream *s)
     if (s->tunnel)
         conn_can_write(s->tunnel);
     else if (r->state == REQ_ANSWERED)
-        h2_end(s, (enum req_end)s->end);
+        h2_end(s, (enum req_end)r->end);
     else if (s->dispatched && r->state < REQ_ENDED)
         resp_drained(r);
 }
@@ -270,7 +274,7 @@ static bool tell_closed(struct h2_stream *s)
     if (!s->cut && s->end_submitted && r->state > REQ_HEAD && r->state < REQ_ANSWERED)
         return false; /* an answer without a body is over before its handler knows */
     if (r->state == REQ_ANSWERED && !h2_pending(s))
-        why = (enum req_end)s->end;
+        why = (enum req_end)r->end;
     h2_drop_output(s);
     if (r->conn)
         h2_end(s, why);

@@ -112,6 +112,18 @@ void net_shutdown(struct net *net)
     }
 }
 
+void net_cut(struct net *net)
+{
+    struct conn *c, *next;
+    for (c = TAILQ_FIRST(&net->conns); c; c = next) {
+        next = TAILQ_NEXT(c, all);
+        if (c->state == CONN_OPEN && c->proto->on_cut)
+            c->proto->on_cut(c);
+        else
+            conn_abort(c, false);
+    }
+}
+
 void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg)
 {
     net->on_empty = fn;
@@ -162,7 +174,8 @@ static void on_deadline(struct deadline *d)
 static void on_write_deadline(struct deadline *d)
 {
     struct conn *c = (struct conn *)(void *)((char *)d - offsetof(struct conn, write_deadline));
-    conn_die(c, CONN_END_RESET);
+    if (conn_progress_late(c))
+        conn_die(c, CONN_END_RESET);
 }
 
 static void copy_addr(union conn_addr *to, const struct sockaddr *from)

@@ -24,6 +24,7 @@
 
 #include "common/buf.h"
 #include "worker/net/deadline.h"
+#include "worker/net/pace.h"
 #include "worker/net/proto.h"
 #include "worker/net/transport.h"
 
@@ -94,7 +95,9 @@ struct conn {
     uint64_t deferred_since_ns; /* when the oldest byte of a deferred write came; 0 = none */
 
     struct deadline deadline;
-    struct deadline write_deadline; /* armed while output waits; write_timeout without progress aborts */
+    struct deadline write_deadline; /* armed while output waits; a peer that does not take it in time is aborted */
+    struct pace write_pace;
+    uint64_t kernel_had; /* bytes that the kernel kept for the peer when that was looked at last: conn_progress.c */
 
     union conn_addr peer; /* after PROXY protocol: what it said */
     union conn_addr local;
@@ -141,6 +144,8 @@ void net_done(struct net *net);
 void net_turn(struct net *net);
 /* Tells every connection that the worker drains (proto on_shutdown). */
 void net_shutdown(struct net *net);
+/* Ends every connection (proto on_cut); some may take a moment to send their last answer. */
+void net_cut(struct net *net);
 /* Calls fn(arg) when the last connection is gone (at once if there is none). */
 void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg);
 

@@ -20,6 +20,13 @@ void conn_settle_doubts(struct net *net);
 /* Throws input away after our last answer. */
 void conn_linger_read(struct conn *c);
 
+/* conn_progress.c: output begins to wait for the peer; the socket has taken n bytes of it; nothing waits any more;
+ * the deadline has come: whether the peer is too slow. */
+void conn_progress_begin(struct conn *c);
+void conn_progress(struct conn *c, uint64_t n);
+void conn_progress_end(struct conn *c);
+bool conn_progress_late(struct conn *c);
+
 /* conn_out.c */
 /* conn_on_writable() follows when the socket takes bytes. */
 void conn_wait_writable(struct conn *c);

@@ -35,7 +35,7 @@ void conn_wait_writable(struct conn *c)
         return;
     }
     c->writing = true;
-    deadline_set(&c->net->wheel, &c->write_deadline, c->net->conf->http.write_timeout);
+    conn_progress_begin(c);
 }
 
 static void stop_waiting(struct conn *c)
@@ -44,7 +44,7 @@ static void stop_waiting(struct conn *c)
         return;
     event_del(&c->write_event);
     c->writing = false;
-    deadline_clear(&c->write_deadline);
+    conn_progress_end(c);
 }
 
 static enum conn_write verdict(struct conn *c)
@@ -403,7 +403,7 @@ void conn_on_writable(evutil_socket_t fd, short what, void *arg)
     if (done)
         stop_waiting(c);
     else if (left < before && c->writing)
-        deadline_set(&c->net->wheel, &c->write_deadline, c->net->conf->http.write_timeout);
+        conn_progress(c, before - left);
     else
         conn_wait_writable(c);
     if (c->state == CONN_FLUSHING) {

@@ -55,7 +55,9 @@ static void empty_slot(struct wheel *w, struct wheel_slot *slot)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct wheel *w = arg;
-    w->now_ms = clock_ms();
+    uint64_t now = clock_ms(), gap = now - w->now_ms;
+    w->ready_ms += gap < 2 * WHEEL_TICK_MS ? gap : 2 * WHEEL_TICK_MS;
+    w->now_ms = now;
     uint64_t now_tick = w->now_ms / WHEEL_TICK_MS;
     if (now_tick > w->tick_no + WHEEL_SLOTS) /* the process was stopped: once round is enough */
         w->tick_no = now_tick - WHEEL_SLOTS;
@@ -70,6 +72,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static void start_ticking(struct wheel *w, uint64_t now_ms)
 {
     static const struct timeval period = { .tv_usec = WHEEL_TICK_MS * 1000L };
+    w->now_ms = now_ms;
     w->tick_no = now_ms / WHEEL_TICK_MS;
     event_add(&w->tick, &period);
 }

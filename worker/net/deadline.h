@@ -26,6 +26,8 @@ struct wheel {
     struct event tick;
     uint64_t now_ms; /* of the last tick */
     uint64_t tick_no; /* the last one that was worked off */
+    uint64_t ready_ms; /* time, as long as entries are armed, but for what held the loop up: of a tick that comes late, two
+                        * ticks at most count */
     unsigned armed; /* entries in slots */
     TAILQ_HEAD(wheel_slot, deadline) slots[WHEEL_SLOTS];
 };

@@ -29,6 +29,9 @@ struct proto_ops {
     void (*on_deadline)(struct conn *c);
     /* The worker drains: close soon when idle, say so in the next answer. */
     void (*on_shutdown)(struct conn *c);
+    /* The worker's time is over: answers what has no answer yet, cuts the rest, and closes. May be NULL: the connection is
+     * aborted. Not from inside another call. */
+    void (*on_cut)(struct conn *c);
     /* The turn of the loop ends, after conn_at_turn_end(): writes what it has kept back. May be NULL. */
     void (*on_turn_end)(struct conn *c);
     /* Last call: the connection is gone, free conn->proto_data. */

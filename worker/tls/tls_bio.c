@@ -100,7 +100,7 @@ static int write_kept(struct tls_conn *t, struct conn *c, bool more)
     if (done > 0)
         buf_release(&t->out);
     else if (done == 0 && buf_len(&t->out) < before && c->writing)
-        deadline_set(&c->net->wheel, &c->write_deadline, c->net->conf->http.write_timeout);
+        conn_progress(c, before - buf_len(&t->out));
     return done;
 }
 

@@ -12,7 +12,8 @@ libtine_wsgi_a_SOURCES = \
 	worker/wsgi/wsgi_spool.h worker/wsgi/wsgi_spool.c \
 	worker/wsgi/wsgi_start.h worker/wsgi/wsgi_start.c \
 	worker/wsgi/wsgi_run.h worker/wsgi/wsgi_run.c \
-	worker/wsgi/wsgi_pool.h worker/wsgi/wsgi_pool.c \
+	worker/wsgi/wsgi_pool.h worker/wsgi/wsgi_pool_priv.h worker/wsgi/wsgi_pool.c \
+	worker/wsgi/wsgi_send.c \
 	worker/wsgi/wsgi_input.h worker/wsgi/wsgi_input.c \
 	worker/wsgi/wsgi_environ.h worker/wsgi/wsgi_environ.c \
 	worker/wsgi/wsgi.h worker/wsgi/wsgi.c

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi.c: opens WSGI for a worker and leads each request to the application: when it starts, and in which thread.
  *
- * A request starts when its body is here, up to 64 KB of it (HTTP/2: 32 KB), so that a slow client holds no thread; a
- * larger one starts at once and reads while it comes, and so does one that waits for 100 (Continue).
+ * A request starts when its body is here, so that a slow client holds no thread: up to 64 KB of it (HTTP/2: 32 KB) lie in
+ * memory, more in a file without a name (app.spool). One that is larger than that, or waits for 100 (Continue), starts
+ * without the rest and reads while it comes; only half of the threads do that.
  *
  * threads > 1: the pool runs it. threads = 1: the loop's thread runs it without handing it over, if nothing has to be
  * waited for; else the pool's only thread. Then the application never has two requests at a time: the next one starts
- * when the last one has ended, however long its client takes. An iterable waits for its client by being left alone
- * meanwhile; write(), which cannot be left, fills a file, and an application that does this is run by the pool's thread
- * from then on, where it can wait.
+ * when the last one has ended.
+ *
+ * What the client has no room for lies in a file as well, and the application goes on. When there is no room for more, a
+ * thread of the pool waits; an iterable on the loop's thread is left alone meanwhile. write(), which cannot be, goes on
+ * filling the file there, and an application that does this is run by the pool's thread from then on.
  */
 #include "worker/wsgi/wsgi.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/app/app_report.h"
@@ -52,6 +55,7 @@ static void on_over(struct wsgi_call *c)
     struct wsgi *wsgi = c->wsgi;
     if (c->exit)
         report_exit(c);
+    wsgi_pool_stream_ends(c);
     if (wsgi->threads == 1 && c->stage >= CALL_POOL) {
         wsgi->busy = false;
         if (!TAILQ_EMPTY(&wsgi->waiting))
@@ -104,31 +108,52 @@ static void refuse(struct wsgi_call *c, const char *why)
     resp_error(r, 503);
 }
 
+/* What is in memory goes along, unless it stands behind what is in the file: then the application asks for it. 0, or
+ * -1: out of memory. */
+static int give_body(struct wsgi_call *c)
+{
+    struct span body = req_body(c->req);
+    if (wsgi_spool_left(&c->body) && body.n)
+        return 0;
+    c->in_ended = req_body_ended(c->req);
+    if (body.n && buf_add(&c->in, body.p, body.n) < 0)
+        return -1;
+    if (body.n)
+        req_body_take(c->req, body.n);
+    return 0;
+}
+
 static void start(struct wsgi_call *c)
 {
     struct wsgi *wsgi = c->wsgi;
-    struct span body = req_body(c->req);
-    c->in_ended = req_body_ended(c->req);
-    if (body.n && buf_add(&c->in, body.p, body.n) < 0) {
+    if (give_body(c) < 0) {
         refuse(c, "out of memory");
         return;
     }
-    if (body.n)
-        req_body_take(c->req, body.n);
     wsgi->busy = true;
     if (wsgi->threads == 1 && c->in_ended && !wsgi->hands_over) {
         run_inline(c);
         return;
     }
     c->stage = CALL_POOL;
+    c->streams = !req_body_ended(c->req);
+    wsgi->streams += c->streams;
     if (wsgi_pool_push(c) < 0)
         refuse(c, "no thread can be made for it");
+}
+
+static bool may_start(const struct wsgi_call *c)
+{
+    const struct wsgi *wsgi = c->wsgi;
+    if (wsgi->threads == 1)
+        return !wsgi->busy;
+    return req_body_ended(c->req) || wsgi->streams < wsgi->threads / 2;
 }
 
 static void take_turn(struct wsgi_call *c)
 {
     struct wsgi *wsgi = c->wsgi;
-    if (wsgi->threads > 1 || !wsgi->busy) {
+    if (may_start(c)) {
         start(c);
         return;
     }
@@ -136,11 +161,11 @@ static void take_turn(struct wsgi_call *c)
     TAILQ_INSERT_TAIL(&wsgi->waiting, c, turn);
 }
 
-/* threads = 1: the application may be free. */
+/* The first of those that wait may have its turn. */
 static void on_turn(struct wsgi *wsgi)
 {
     struct wsgi_call *c;
-    while (!wsgi->busy && (c = TAILQ_FIRST(&wsgi->waiting))) {
+    while ((c = TAILQ_FIRST(&wsgi->waiting)) && may_start(c)) {
         TAILQ_REMOVE(&wsgi->waiting, c, turn);
         start(c);
     }
@@ -159,11 +184,37 @@ static void resume(struct wsgi_call *c)
 
 /* --- the request's events --- */
 
-/* Over HTTP/2 more comes only when some was taken, and a stream's window has fewer than WSGI_BODY_MARK bytes. */
-static bool waits_for_body(const struct req *r)
+/* So much of a body waits in memory. Over HTTP/2 more comes only when some was taken, and a stream's window has fewer than
+ * WSGI_BODY_MARK bytes. */
+static size_t memory_mark(const struct req *r)
 {
-    size_t mark = r->version == HTTP_2 ? WSGI_BODY_MARK / 2 : WSGI_BODY_MARK;
-    return !req_body_ended(r) && !r->expect_continue && r->content_length <= (int64_t)mark && req_body(r).n < mark;
+    return r->version == HTTP_2 ? WSGI_BODY_MARK / 2 : WSGI_BODY_MARK;
+}
+
+/* False: there is no room, or no file: it is read while it comes. */
+static bool put_into_file(struct wsgi_call *c)
+{
+    struct req *r = c->req;
+    struct span bytes = req_body(r);
+    if (!wsgi_spool_has_room(c->wsgi, c->body.n, bytes.n))
+        return false;
+    if (wsgi_spool_add(c->wsgi, &c->body, bytes) < 0) {
+        wsgi_spool_complain(c->wsgi, errno);
+        return false;
+    }
+    req_body_take(r, bytes.n);
+    return true;
+}
+
+/* What has come of the body waits for the rest. */
+static void gather(struct wsgi_call *c)
+{
+    struct req *r = c->req;
+    bool ended = req_body_ended(r), much = ended ? c->body.n && req_body(r).n : req_body(r).n >= memory_mark(r);
+    if (r->expect_continue || (much && !put_into_file(c)) || ended)
+        take_turn(c);
+    else
+        req_body_want(r); /* on_body comes back here */
 }
 
 static void on_request(struct handler *h, struct req *r)
@@ -181,19 +232,14 @@ static void on_request(struct handler *h, struct req *r)
     r->user = c;
     wsgi->running++;
     TAILQ_INSERT_TAIL(&wsgi->calls, c, all);
-    if (waits_for_body(r))
-        req_body_want(r);
-    else
-        take_turn(c);
+    gather(c);
 }
 
 static void on_body(struct req *r)
 {
     struct wsgi_call *c = r->user;
-    if (c->stage == CALL_WAIT_BODY && waits_for_body(r))
-        req_body_want(r);
-    else if (c->stage == CALL_WAIT_BODY)
-        take_turn(c);
+    if (c->stage == CALL_WAIT_BODY)
+        gather(c);
     else if (c->wants_body)
         wsgi_input_feed(c);
 }
@@ -201,13 +247,14 @@ static void on_body(struct req *r)
 static void on_drained(struct req *r)
 {
     struct wsgi_call *c = r->user;
-    size_t late = c->late;
-    c->late = 0;
-    fd_close(&c->file_fd);
-    if (c->stage == CALL_POOL && late)
+    size_t late = wsgi_out_drained(c);
+    wsgi_call_ref(c);
+    if (!c->is_inline && late)
         wsgi_pool_credit(c, late);
-    else if (c->suspended)
+    wsgi_out_pump(c);
+    if (c->suspended && !wsgi_out_must_wait(c))
         resume(c);
+    wsgi_call_unref(c);
 }
 
 static void on_peer_eof(struct req *r)

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#include "common/fdutil.h"
 #include "worker/app/app_report.h"
 
 static size_t reach(size_t n, struct piece at)
@@ -30,7 +29,7 @@ struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
     if (!c)
         return NULL;
     *c = (struct wsgi_call){
-        .wsgi = wsgi, .req = r, .file_fd = -1, .spool_fd = -1, .changed = PTHREAD_COND_INITIALIZER
+        .wsgi = wsgi, .req = r, .file.fd = -1, .body.fd = -1, .spool.fd = -1, .changed = PTHREAD_COND_INITIALIZER
     };
     c->parcels_end = &c->parcels;
     atomic_init(&c->refs, 2);
@@ -67,8 +66,9 @@ void wsgi_call_unref(struct wsgi_call *c)
     if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) > 1)
         return;
     buf_release(&c->in);
-    fd_close(&c->file_fd);
-    fd_close(&c->spool_fd);
+    wsgi_spool_drop(c->wsgi, &c->file);
+    wsgi_spool_drop(c->wsgi, &c->body);
+    wsgi_spool_drop(c->wsgi, &c->spool);
     free(c->answer);
     pthread_cond_destroy(&c->changed);
     free(c);

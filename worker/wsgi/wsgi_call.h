@@ -15,6 +15,7 @@
 
 #include "common/buf.h"
 #include "worker/http/req.h"
+#include "worker/wsgi/wsgi_spool.h"
 
 struct resp_field;
 struct wsgi;
@@ -26,8 +27,8 @@ struct wsgi_parcel;
 #define WSGI_READ_AHEAD (256u << 10)
 
 enum wsgi_stage {
-    CALL_WAIT_BODY, /* a small body is still coming */
-    CALL_WAIT_TURN, /* threads = 1: another request is in the application */
+    CALL_WAIT_BODY, /* its body is still coming */
+    CALL_WAIT_TURN, /* threads = 1: another request is in the application; else: its body has not come, and others read theirs */
     CALL_POOL,      /* given to the pool */
     CALL_INLINE,    /* runs on the loop's thread, or waits there for the client to read */
     CALL_OVER,      /* the application has nothing more to do with it */
@@ -63,16 +64,24 @@ struct wsgi_call {
     enum wsgi_stage stage;
     bool wants_body;   /* the application waits for more of it */
     bool suspended;    /* inline: waits for on_drained */
-    int file_fd;       /* being sent; else -1 */
-    size_t late;       /* bytes that wait for on_drained */
-    int spool_fd;      /* inline: what write() gave and the connection did not take; else -1 */
-    size_t spool_n;    /* bytes in it */
+    bool streams;      /* counted in wsgi->streams */
+    struct wsgi_spool file; /* being sent; n = 0: it is the application's own */
+    size_t late;       /* bytes that wait for on_drained, the file's left out */
     TAILQ_ENTRY(wsgi_call) all, turn;
+
+    /* the loop's thread until it starts, then the one that runs it */
+    struct wsgi_spool body; /* of the request, before what is in `in` */
+
+    /* the pool's lock; inline the loop's thread */
+    struct wsgi_spool spool; /* of the answer, behind everything that was given to the loop */
+    bool spooling;     /* the application's thread writes to it, without the lock */
+    size_t spooled;    /* bytes in it and in the one that is being sent */
+    bool last_owed;    /* the answer ends behind it */
 
     /* the pool's lock */
     bool queued;       /* in the pool's queue: no thread has it yet */
     struct buf in;     /* body bytes for the application */
-    bool in_ended;     /* no more will come behind them */
+    bool in_ended;     /* no more will come behind them (and `body`) */
     bool in_asked;     /* the loop was told that the application waits */
     bool gone;         /* the request is over: nothing can be read or sent any more */
     bool broken;       /* ... before its answer was complete */

@@ -11,6 +11,7 @@
 
 /* A first guess at how much will come; it doubles. */
 #define FIRST_SIZE (16u << 10)
+#define SPOOL_PIECE (64u << 10)
 
 struct input {
     PyObject_HEAD struct wsgi_call *call;
@@ -38,6 +39,8 @@ void wsgi_input_feed(struct wsgi_call *c)
     if (some && !enough)
         wsgi_pool_wake_reader(c);
     c->wants_body = more;
+    if (ended)
+        wsgi_pool_stream_ends(c);
     req_body_moved(r);
     if (c->req && c->wants_body)
         req_body_want(r); /* wsgi.c's on_body comes back here */
@@ -63,11 +66,34 @@ static void wait_for_bytes(struct wsgi_call *c)
     Py_END_ALLOW_THREADS wsgi_pool_lock(pool);
 }
 
+/* The body's first part lies in a file, before `in`, of which the loop knows nothing until it is asked for more. 0, or -1
+ * with an exception set. */
+static int load(struct wsgi_call *c)
+{
+    size_t left = wsgi_spool_left(&c->body), n = left < SPOOL_PIECE ? left : SPOOL_PIECE;
+    char *to = buf_room(&c->in, n);
+    ssize_t k = to ? wsgi_spool_read(&c->body, to, n) : 0;
+    if (!to) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (k < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    buf_grew(&c->in, (size_t)k);
+    if (!wsgi_spool_left(&c->body))
+        wsgi_spool_drop(c->wsgi, &c->body);
+    return 0;
+}
+
 /* Up to `most` bytes, at least one if there are any, of a line none behind its end. 0 at the end of the body; -1 with
  * an exception set. */
 static Py_ssize_t take(struct wsgi_call *c, char *to, size_t most, bool line)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
+    if (wsgi_spool_left(&c->body) && !buf_len(&c->in) && load(c) < 0)
+        return -1;
     wsgi_pool_lock(pool);
     /* Once the application has ended, the loop must not be asked any more: it lets go of the call. */
     while (!buf_len(&c->in) && !c->in_ended && !c->gone && !c->finished) {
@@ -87,7 +113,8 @@ static Py_ssize_t take(struct wsgi_call *c, char *to, size_t most, bool line)
         memcpy(to, from, n);
     buf_take(&c->in, n);
     bool cut = !n && !c->in_ended, broken = c->broken;
-    bool ask = !c->in_asked && !c->in_ended && !c->gone && !c->finished && buf_len(&c->in) <= WSGI_READ_AHEAD / 2;
+    bool ask = !c->in_asked && !c->in_ended && !c->gone && !c->finished && !wsgi_spool_left(&c->body) &&
+               buf_len(&c->in) <= WSGI_READ_AHEAD / 2;
     c->in_asked |= ask;
     wsgi_pool_unlock(pool);
     if (ask)
@@ -106,6 +133,8 @@ static Py_ssize_t expected(struct wsgi_call *c, bool line)
     struct span s = buf_span(&c->in);
     const char *end = line && s.n ? memchr(s.p, '\n', s.n) : NULL;
     size_t n = end ? (size_t)(end - s.p) + 1 : s.n;
+    if (!line)
+        n += wsgi_spool_left(&c->body);
     if (!end && !c->in_ended && n < FIRST_SIZE)
         n = FIRST_SIZE;
     wsgi_pool_unlock(c->wsgi->pool);

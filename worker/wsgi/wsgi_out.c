@@ -3,9 +3,9 @@
 #include "worker/wsgi/wsgi_out.h"
 
 #include <Python.h>
+#include <errno.h>
 #include <stdlib.h>
 
-#include "common/fdutil.h"
 #include "common/log.h"
 #include "worker/app/app_report.h"
 #include "worker/net/conn.h"
@@ -38,16 +38,66 @@ static enum resp_result give(struct wsgi_call *c, const struct wsgi_piece *piece
                           : resp_body(c->req, piece->bytes, !piece->last);
 }
 
+/* The file was sent, or will not be. */
+static void file_done(struct wsgi_call *c)
+{
+    size_t n = c->file.n;
+    if (c->file.fd < 0)
+        return;
+    wsgi_spool_drop(c->wsgi, &c->file);
+    if (n)
+        wsgi_pool_unspool(c, n);
+}
+
 enum resp_result wsgi_out_give(struct wsgi_call *c, const struct wsgi_piece *piece)
 {
     if (piece->fd >= 0)
-        c->file_fd = piece->fd;
+        c->file = (struct wsgi_spool){ .fd = piece->fd, .n = piece->spooled ? piece->n : 0 };
     enum resp_result result = give(c, piece);
-    if (result != RESP_LATER)
-        fd_close(&c->file_fd);
+    if (result == RESP_LATER)
+        c->late += piece->bytes.n;
+    else
+        file_done(c);
     if (result > RESP_GONE)
         complain(c, result);
     return result;
+}
+
+size_t wsgi_out_drained(struct wsgi_call *c)
+{
+    size_t late = c->late;
+    c->late = 0;
+    file_done(c);
+    return late;
+}
+
+/* What is next behind that which was given. False: nothing now. */
+static bool take_next(struct wsgi_call *c, struct wsgi_piece *piece)
+{
+    bool some = false;
+    if (!c->req || c->late || c->file.fd >= 0)
+        return false;
+    wsgi_pool_lock(c->wsgi->pool);
+    if (!c->parcels && !c->spooling && c->spool.n) {
+        *piece = (struct wsgi_piece){ .fd = c->spool.fd, .n = c->spool.n, .spooled = true };
+        c->spool = (struct wsgi_spool){ .fd = -1 };
+        some = true;
+    } else if (!c->parcels && !c->spooling && c->last_owed) {
+        *piece = (struct wsgi_piece){ .fd = -1, .last = true };
+        c->last_owed = false;
+        some = true;
+    }
+    wsgi_pool_unlock(c->wsgi->pool);
+    return some;
+}
+
+void wsgi_out_pump(struct wsgi_call *c)
+{
+    struct wsgi_piece piece;
+    wsgi_call_ref(c);
+    while (take_next(c, &piece))
+        (void)wsgi_out_give(c, &piece);
+    wsgi_call_unref(c);
 }
 
 void wsgi_out_fail(struct wsgi_call *c)
@@ -60,36 +110,69 @@ void wsgi_out_fail(struct wsgi_call *c)
         resp_abort(c->req);
 }
 
+static bool is_behind(const struct wsgi_call *c)
+{
+    return c->late || c->file.fd >= 0 || c->spool.n;
+}
+
+/* The loop does not turn while the application runs: gives the socket what it takes now, without waiting. Not of HTTP/2,
+ * where other requests would be told things inside of this one. */
+static void push(struct wsgi_call *c)
+{
+    struct conn *conn = c->req ? c->req->conn : NULL;
+    if (conn && is_behind(c) && !conn->shared && conn_unsent(conn))
+        (void)conn_push(conn, 0); /* on_drained comes inside of it, if it does */
+}
+
+bool wsgi_out_must_wait(const struct wsgi_call *c)
+{
+    return is_behind(c) && !wsgi_spool_has_room(c->wsgi, c->spooled, 1);
+}
+
+/* 0: in the spool; 1: it has to be given at once; -1: exception set. What an iterable gives, and the last piece, may lie in
+ * memory for once, since nothing follows until that was sent; what write() gives would have no bound. */
+static int put_behind(struct wsgi_call *c, const struct wsgi_piece *piece)
+{
+    if (piece->bytes.n && wsgi_spool_add(c->wsgi, &c->spool, piece->bytes) < 0) {
+        if ((c->iterator || piece->last) && !c->spool.n) {
+            wsgi_spool_complain(c->wsgi, errno);
+            return 1;
+        }
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    c->spooled += piece->bytes.n;
+    c->last_owed |= piece->last;
+    return 0;
+}
+
+static bool is_gone(const struct wsgi_call *c)
+{
+    return !c->req || c->req->conn->state != CONN_OPEN; /* on_end may come only with the next turn */
+}
+
 enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece)
 {
+    push(c);
+    if (piece->fd < 0 && is_behind(c)) {
+        int put = is_gone(c) ? 1 : put_behind(c, piece);
+        if (put <= 0)
+            return put ? WSGI_ERROR : WSGI_SENT;
+    }
     enum resp_result result = wsgi_out_give(c, piece);
     free(piece->answer);
     if (result > RESP_LATER)
         return WSGI_GONE;
-    if (piece->last)
-        return WSGI_SENT;
-    if (result == RESP_LATER) {
-        c->late = piece->fd >= 0 ? piece->n : piece->bytes.n;
-        return WSGI_LATER;
-    }
     /* PEP 3333: no piece may wait for the next one, which may take its time. */
-    resp_flush(c->req);
+    if (!piece->last && result == RESP_SENT)
+        resp_flush(c->req);
     return WSGI_SENT;
-}
-
-enum wsgi_sent wsgi_out_push(struct wsgi_call *c)
-{
-    if (c->req && c->late && conn_unsent(c->req->conn))
-        (void)conn_push(c->req->conn, 0);
-    if (!c->req || c->req->conn->state != CONN_OPEN) /* on_end may come only with the next turn */
-        return WSGI_GONE;
-    return c->late ? WSGI_LATER : WSGI_SENT;
 }
 
 void wsgi_out_end(struct wsgi_call *c, enum req_end why)
 {
     c->req = NULL;
     c->late = 0;
-    fd_close(&c->file_fd);
+    file_done(c);
     wsgi_pool_end(c, why != REQ_END_COMPLETE);
 }

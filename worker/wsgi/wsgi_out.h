@@ -14,8 +14,7 @@ struct wsgi_answer;
 struct wsgi_call;
 
 enum wsgi_sent {
-    WSGI_SENT,  /* go on */
-    WSGI_LATER, /* taken, but the client has to read first */
+    WSGI_SENT, /* go on */
     WSGI_GONE,  /* nobody is there any more */
     WSGI_ERROR, /* exception set */
 };
@@ -27,19 +26,26 @@ struct wsgi_piece {
     int fd; /* a file; else -1 */
     off_t at;
     size_t n;
+    bool spooled; /* the file is a spool's, of n bytes: wsgi_spool.h */
     bool last;
 };
 
-/* Gives it to the request, if there is one still; logs what is wrong with it. Takes the descriptor, not the answer. */
+/* Gives it to the request, if there is one still; logs what is wrong with it. Takes the descriptor, not the answer. With
+ * RESP_LATER its bytes are added to c->late. */
 enum resp_result wsgi_out_give(struct wsgi_call *c, const struct wsgi_piece *piece);
+/* Gives what lies in the spool, and the end behind it, once the client has taken everything before. The request may have
+ * ended afterwards. */
+void wsgi_out_pump(struct wsgi_call *c);
+/* The client has taken what it was given: returns how many bytes that were `late`. */
+size_t wsgi_out_drained(struct wsgi_call *c);
 /* 500 if nothing was sent, else the answer is cut. */
 void wsgi_out_fail(struct wsgi_call *c);
 
-/* Inline: the same at once, before the application goes on. Takes the answer too. */
+/* Inline: gives a piece at once, before the application goes on; puts it into the spool where the client has too much to
+ * read already. Takes the answer too. */
 enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece);
-/* Inline, after WSGI_LATER, while the application goes on: gives the socket what it takes now, without waiting.
- * WSGI_SENT, WSGI_LATER or WSGI_GONE. */
-enum wsgi_sent wsgi_out_push(struct wsgi_call *c);
+/* Inline: whether the client has too much to read, and the spool has no room for more: on_drained follows. */
+bool wsgi_out_must_wait(const struct wsgi_call *c);
 
 /* The request is over. */
 void wsgi_out_end(struct wsgi_call *c, enum req_end why);

@@ -15,35 +15,9 @@
 #include "common/forked.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_input.h"
+#include "worker/wsgi/wsgi_pool_priv.h"
 #include "worker/wsgi/wsgi_run.h"
 #include "worker/wsgi/wsgi_state.h"
-
-/* From here on bytes are not copied: their owner waits until they are sent or taken. */
-#define LEND_MIN (32u << 10)
-
-/* A piece on its way to the loop; bytes that are not lent lie behind it. */
-struct wsgi_parcel {
-    struct wsgi_parcel *next;
-    struct wsgi_piece piece;
-    bool lent;
-    char bytes[];
-};
-
-struct wsgi_pool {
-    struct wsgi *wsgi;
-    const struct wsgi_pool_ops *ops;
-    PyInterpreterState *interp;
-    struct event *event;
-    int fd; /* eventfd: the loop has notes to read */
-    struct wsgi_call *owed; /* the loop's: has bytes that its thread was not told of */
-
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    struct wsgi_calls queue; /* for the threads */
-    struct wsgi_calls outbox; /* with notes or parcels for the loop */
-    unsigned most, n_threads, idle;
-    bool waking; /* a thread was woken and has not looked yet */
-};
 
 void wsgi_pool_lock(struct wsgi_pool *pool)
 {
@@ -70,8 +44,7 @@ void wsgi_pool_wake(struct wsgi_pool *pool)
         descriptor_lost("what the threads of WSGI wake the event loop by");
 }
 
-/* Lock held. True: the loop has to be woken. */
-static bool post(struct wsgi_call *c)
+bool wsgi_pool_post(struct wsgi_call *c)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
     if (c->posted)
@@ -89,7 +62,7 @@ static void post_note(struct wsgi_call *c, enum wsgi_note note)
     c->wake_owed = false;
     wsgi_pool_lock(pool);
     c->notes |= note;
-    bool first = post(c);
+    bool first = wsgi_pool_post(c);
     wsgi_pool_unlock(pool);
     if (first || owed)
         wsgi_pool_wake(pool);
@@ -126,67 +99,6 @@ static void free_parcel(struct wsgi_parcel *p)
     free(p);
 }
 
-/* NULL: exception set; the piece's answer and descriptor are gone. */
-static struct wsgi_parcel *parcel_new(const struct wsgi_piece *piece, bool may_wait)
-{
-    bool lent = may_wait && piece->bytes.n >= LEND_MIN;
-    size_t n = lent ? 0 : piece->bytes.n;
-    struct wsgi_parcel *p = malloc(sizeof *p + n);
-    if (!p) {
-        int fd = piece->fd;
-        fd_close(&fd);
-        free(piece->answer);
-        PyErr_NoMemory();
-        return NULL;
-    }
-    *p = (struct wsgi_parcel){ .piece = *piece, .lent = lent };
-    if (!lent) {
-        if (n)
-            memcpy(p->bytes, piece->bytes.p, n);
-        p->piece.bytes.p = p->bytes;
-    }
-    return p;
-}
-
-/* Lock held. */
-static bool must_wait(const struct wsgi_call *c)
-{
-    return c->lent || (c->out >= WSGI_BODY_MARK && !c->gone);
-}
-
-static void wait_for_room(struct wsgi_pool *pool, struct wsgi_call *c)
-{
-    Py_BEGIN_ALLOW_THREADS wsgi_pool_lock(pool);
-    while (must_wait(c))
-        wsgi_pool_wait(pool, &c->changed);
-    wsgi_pool_unlock(pool);
-    Py_END_ALLOW_THREADS
-}
-
-enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece)
-{
-    struct wsgi_pool *pool = c->wsgi->pool;
-    bool may_wait = !wsgi_pool_is_loop(pool);
-    struct wsgi_parcel *p = parcel_new(piece, may_wait);
-    if (!p)
-        return WSGI_ERROR;
-    bool last = piece->last;
-    wsgi_pool_lock(pool);
-    *c->parcels_end = p;
-    c->parcels_end = &p->next;
-    c->lent += p->lent;
-    c->out += piece->bytes.n;
-    bool first = post(c), wait = c->lent || (!last && must_wait(c));
-    wsgi_pool_unlock(pool);
-    if (first && last && !wait && c->ends_at_once)
-        c->wake_owed = true; /* NOTE_OVER follows */
-    else if (first)
-        wsgi_pool_wake(pool);
-    if (wait && may_wait)
-        wait_for_room(pool, c);
-    return !last && wsgi_pool_is_gone(c) ? WSGI_GONE : WSGI_SENT;
-}
-
 /* --- the loop's thread --- */
 
 /* Takes what the call has for the loop. Lock held. */
@@ -205,9 +117,7 @@ static void give_parcels(struct wsgi_call *c, struct wsgi_parcel *p)
     unsigned lent = 0;
     for (struct wsgi_parcel *next; p; p = next) {
         next = p->next;
-        if (wsgi_out_give(c, &p->piece) == RESP_LATER)
-            c->late += p->piece.bytes.n;
-        else
+        if (wsgi_out_give(c, &p->piece) != RESP_LATER)
             sent += p->piece.bytes.n;
         lent += p->lent;
         free_parcel(p);
@@ -224,6 +134,7 @@ static void read_notes(struct wsgi_call *c, struct wsgi_parcel *parcels, unsigne
     struct wsgi_pool *pool = c->wsgi->pool;
     if (parcels)
         give_parcels(c, parcels);
+    wsgi_out_pump(c);
     if (notes & NOTE_FAILED)
         wsgi_out_fail(c);
     if (notes & NOTE_WANTS_BODY)
@@ -286,6 +197,9 @@ void wsgi_pool_end(struct wsgi_call *c, bool broken)
     wsgi_pool_lock(c->wsgi->pool);
     c->gone = true;
     c->broken = broken;
+    c->spooled = 0;
+    if (!c->spooling)
+        wsgi_spool_drop(c->wsgi, &c->spool);
     pthread_cond_broadcast(&c->changed);
     wsgi_pool_unlock(c->wsgi->pool);
 }
@@ -294,6 +208,26 @@ void wsgi_pool_credit(struct wsgi_call *c, size_t n)
 {
     wsgi_pool_lock(c->wsgi->pool);
     c->out -= n;
+    pthread_cond_broadcast(&c->changed);
+    wsgi_pool_unlock(c->wsgi->pool);
+}
+
+void wsgi_pool_stream_ends(struct wsgi_call *c)
+{
+    struct wsgi *wsgi = c->wsgi;
+    if (!c->streams)
+        return;
+    c->streams = false;
+    wsgi->streams--;
+    if (!TAILQ_EMPTY(&wsgi->waiting))
+        wsgi_pool_wake(wsgi->pool);
+}
+
+void wsgi_pool_unspool(struct wsgi_call *c, size_t n)
+{
+    wsgi_pool_lock(c->wsgi->pool);
+    if (!c->gone)
+        c->spooled -= n;
     pthread_cond_broadcast(&c->changed);
     wsgi_pool_unlock(c->wsgi->pool);
 }

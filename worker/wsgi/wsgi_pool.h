@@ -43,8 +43,12 @@ bool wsgi_pool_take_back(struct wsgi_call *c);
 void wsgi_pool_end(struct wsgi_call *c, bool broken);
 /* The client took `n` bytes that were given with RESP_LATER. */
 void wsgi_pool_credit(struct wsgi_call *c, size_t n);
+/* `n` bytes of a spool were sent. */
+void wsgi_pool_unspool(struct wsgi_call *c, size_t n);
 /* There are bytes for whoever waits for some: wakes him at the end of the turn, when more may be there. */
 void wsgi_pool_wake_reader(struct wsgi_call *c);
+/* Its body is here, or it is over: another may read one while it comes. */
+void wsgi_pool_stream_ends(struct wsgi_call *c);
 /* on_turn comes in the next turn. */
 void wsgi_pool_wake(struct wsgi_pool *pool);
 
@@ -55,7 +59,7 @@ bool wsgi_pool_is_gone(struct wsgi_call *c);
 void wsgi_pool_ask_body(struct wsgi_call *c);
 /* Whether this is the loop's thread, which must not wait: finalizers of the application run there too. */
 bool wsgi_pool_is_loop(const struct wsgi_pool *pool);
-/* As wsgi_out_now(); waits while the client has too much to read. Never WSGI_LATER. */
+/* As wsgi_out_now(); what the client has no room for goes into the spool, and waits only when that has none either. */
 enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece);
 /* As wsgi_out_fail(). */
 void wsgi_pool_fail(struct wsgi_call *c);

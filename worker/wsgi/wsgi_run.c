@@ -15,7 +15,6 @@
 #include "worker/wsgi/wsgi_file.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
-#include "worker/wsgi/wsgi_spool.h"
 #include "worker/wsgi/wsgi_start.h"
 #include "worker/wsgi/wsgi_state.h"
 
@@ -70,28 +69,12 @@ int wsgi_run_write(struct wsgi_call *c, PyObject *data)
         PyErr_SetString(PyExc_RuntimeError, "write() was called in another thread than the application");
         return -1;
     }
-    enum wsgi_sent sent = c->is_inline ? wsgi_out_push(c) : WSGI_SENT;
-    if (sent == WSGI_SENT && c->spool_n)
-        sent = wsgi_spool_send(c);
-    if (sent == WSGI_LATER) {
+    enum wsgi_sent sent = send_bytes(c, bytes_span(data), false);
+    if (c->is_inline && c->spool.n)
         c->wsgi->hands_over = true;
-        return wsgi_spool_add(c, bytes_span(data));
-    }
-    if (sent == WSGI_SENT)
-        sent = send_bytes(c, bytes_span(data), false);
     if (sent == WSGI_GONE)
         PyErr_SetString(c->wsgi->gone_error, "the client has disconnected");
-    return sent == WSGI_SENT || sent == WSGI_LATER ? 0 : -1;
-}
-
-/* What write() left, inline. WSGI_LATER: the client has to read first. */
-static enum wsgi_sent send_rest(struct wsgi_call *c)
-{
-    if (!c->is_inline || !c->req)
-        return WSGI_SENT;
-    if (c->late)
-        return WSGI_LATER;
-    return c->spool_n ? wsgi_spool_send(c) : WSGI_SENT;
+    return sent == WSGI_SENT ? 0 : -1;
 }
 
 /* --- failures --- */
@@ -134,8 +117,6 @@ static enum wsgi_sent send_item(struct wsgi_call *c, PyObject *item)
         return WSGI_ERROR;
     if (!PyBytes_GET_SIZE(item)) /* nothing to send, and no reason yet for the head */
         return WSGI_SENT;
-    if (c->spool_n) /* behind what write() gave */
-        return wsgi_spool_add(c, bytes_span(item)) < 0 ? WSGI_ERROR : WSGI_LATER;
     return send_bytes(c, bytes_span(item), false);
 }
 
@@ -144,20 +125,15 @@ static bool iterate(struct wsgi_call *c)
 {
     enum wsgi_sent sent = WSGI_SENT;
     while (sent == WSGI_SENT && !wsgi_pool_is_gone(c)) {
+        if (c->is_inline && wsgi_out_must_wait(c))
+            return false;
         PyObject *item = PyIter_Next(c->iterator);
         fork_child_came_back(NULL, false);
-        enum wsgi_sent rest = send_rest(c); /* it has called write(), which PEP 3333 forbids here */
-        if (!item) {
-            sent = PyErr_Occurred() ? WSGI_SENT : rest;
+        if (!item)
             break;
-        }
         sent = send_item(c, item);
-        if (sent == WSGI_SENT)
-            sent = rest;
         Py_DECREF(item);
     }
-    if (sent == WSGI_LATER)
-        return false;
     if (!PyErr_Occurred() && sent == WSGI_SENT && !wsgi_pool_is_gone(c))
         send_bytes(c, SPAN(""), true);
     if (PyErr_Occurred())
@@ -248,8 +224,6 @@ static bool deliver(struct wsgi_call *c)
 /* After the application has returned, and again when the client has read. True: at the end. */
 static bool go_on(struct wsgi_call *c)
 {
-    if (send_rest(c) == WSGI_LATER)
-        return false;
     return c->iterator ? iterate(c) : deliver(c);
 }
 

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "common/fdutil.h"
-#include "worker/wsgi/wsgi_call.h"
+#include "common/log.h"
+#include "conf/conf.h"
+#include "worker/wsgi/wsgi_state.h"
 
 /* Where the file system cannot make a file without a name, one is taken away at once. -1 with errno. */
 static int open_nameless(void)
@@ -32,30 +34,54 @@ static int open_nameless(void)
     return fd;
 }
 
-int wsgi_spool_add(struct wsgi_call *c, struct span bytes)
+bool wsgi_spool_has_room(struct wsgi *wsgi, size_t have, size_t n)
 {
-    if (c->spool_fd < 0 && (c->spool_fd = open_nameless()) < 0)
-        goto fail;
-    while (bytes.n) {
-        ssize_t k = pwrite(c->spool_fd, bytes.p, bytes.n, (off_t)c->spool_n);
+    uint64_t most = wsgi->env.app->spool;
+    return have + n <= most && atomic_load_explicit(&wsgi->spooled, memory_order_relaxed) + n <= most * SPOOL_SHARE;
+}
+
+int wsgi_spool_add(struct wsgi *wsgi, struct wsgi_spool *s, struct span bytes)
+{
+    size_t done = 0;
+    if (s->fd < 0 && (s->fd = open_nameless()) < 0)
+        return -1;
+    while (done < bytes.n) {
+        ssize_t k = pwrite(s->fd, bytes.p + done, bytes.n - done, (off_t)(s->n + done));
         if (k < 0 && errno == EINTR)
             continue;
         if (k < 0)
-            goto fail;
-        c->spool_n += (size_t)k;
-        bytes.p += k;
-        bytes.n -= (size_t)k;
+            return -1;
+        done += (size_t)k;
     }
+    s->n += done;
+    atomic_fetch_add_explicit(&wsgi->spooled, done, memory_order_relaxed);
     return 0;
-fail:
-    PyErr_SetFromErrno(PyExc_OSError);
-    return -1;
 }
 
-enum wsgi_sent wsgi_spool_send(struct wsgi_call *c)
+void wsgi_spool_complain(struct wsgi *wsgi, int error)
 {
-    struct wsgi_piece piece = { .fd = c->spool_fd, .n = c->spool_n };
-    c->spool_fd = -1;
-    c->spool_n = 0;
-    return wsgi_out_now(c, &piece);
+    if (!atomic_exchange_explicit(&wsgi->spool_failed, true, memory_order_relaxed))
+        log_warning("no file in TMPDIR for what waits for slow clients (%s): threads wait for them", strerror(error));
+}
+
+ssize_t wsgi_spool_read(struct wsgi_spool *s, char *to, size_t most)
+{
+    size_t n = wsgi_spool_left(s) < most ? wsgi_spool_left(s) : most;
+    ssize_t k = 0;
+    while (n && (k = pread(s->fd, to, n, (off_t)s->at)) < 0 && errno == EINTR)
+        ;
+    if (n && !k) { /* somebody has cut it off */
+        errno = EIO;
+        return -1;
+    }
+    if (k > 0)
+        s->at += (size_t)k;
+    return k;
+}
+
+void wsgi_spool_drop(struct wsgi *wsgi, struct wsgi_spool *s)
+{
+    atomic_fetch_sub_explicit(&wsgi->spooled, s->n, memory_order_relaxed);
+    fd_close(&s->fd);
+    s->n = s->at = 0;
 }

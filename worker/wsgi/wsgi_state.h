@@ -6,6 +6,7 @@
 
 #include <Python.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/queue.h>
 
@@ -57,11 +58,14 @@ struct wsgi {
 
     /* the loop's thread */
     struct wsgi_calls calls;   /* that the application has, or will have */
-    struct wsgi_calls waiting; /* threads = 1: for their turn */
+    struct wsgi_calls waiting; /* for their turn: threads = 1; else those whose bodies are still coming */
     unsigned running;
+    unsigned streams;          /* threads > 1: threads in applications that read a body while it comes */
     bool busy;                 /* threads = 1: the application has a request */
     bool hands_over;           /* threads = 1: its write() was too fast for a client once: not on the loop's thread */
 
+    atomic_size_t spooled;     /* bytes in files: wsgi_spool.c */
+    atomic_bool spool_failed;  /* and was logged */
     struct wsgi_pool *pool;    /* has its own lock */
 };
 
