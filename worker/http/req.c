@@ -25,6 +25,21 @@ struct span req_field(const struct req *r, struct span name)
     return (struct span){ NULL, 0 };
 }
 
+static size_t end_of(struct piece at)
+{
+    return (size_t)at.at + at.n;
+}
+
+size_t req_head_size(const struct req *r)
+{
+    size_t size = end_of(r->target);
+    for (uint32_t i = 0; i < r->n_fields; i++) {
+        size_t end = end_of(r->fields[i].value);
+        size = end > size ? end : size;
+    }
+    return size;
+}
+
 void req_reset(struct req *r)
 {
     struct field *fields = r->fields;

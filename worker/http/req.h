@@ -154,6 +154,9 @@ static inline struct span req_known(const struct req *r, enum known_field which)
 /* First field with this lower-case name; p = NULL if absent. */
 struct span req_field(const struct req *r, struct span name);
 
+/* Bytes of the head, as far as the application gets them. */
+size_t req_head_size(const struct req *r);
+
 /* Forgets everything but the memory of `fields` and a small `body`. */
 void req_reset(struct req *r);
 /* Gives all memory back. */

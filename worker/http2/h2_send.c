@@ -29,6 +29,8 @@ void h2_drop_output(struct h2_stream *s)
     if (s->pending)
         s->h->n_pending--;
     s->pending = false;
+    if (unlikely(s->out_kept || s->lent_kept))
+        h2_weigh_out(s);
 }
 
 int h2_own(struct h2_stream *s)
@@ -141,6 +143,8 @@ static void went(struct h2_stream *s)
     } else if (s->stalling) {
         deadline_set(&h->conn->net->wheel, &s->write_deadline, h->conn->net->conf->http.write_timeout);
     }
+    if (unlikely(s->out_kept || s->lent_kept))
+        h2_weigh_out(s);
     if (s->later && !s->lent.n && !s->file_left && pending < H2_STREAM_LOW) {
         s->later = false;
         s->to_drain = true;
@@ -205,7 +209,10 @@ static void watch_stalled(struct h2_conn *h)
     struct net *net = h->conn->net;
     struct h2_stream *s;
     TAILQ_FOREACH (s, &h->streams, all) {
-        if (!s->pending || s->stalling || s->closed)
+        if (!s->pending || s->closed)
+            continue;
+        h2_weigh_out(s);
+        if (s->stalling)
             continue;
         s->stalling = true;
         deadline_set(&net->wheel, &s->write_deadline, net->conf->http.write_timeout);

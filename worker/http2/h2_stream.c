@@ -110,6 +110,7 @@ void h2_stream_free(struct h2_stream *s)
     h2_drop_output(s);
     buf_take(&s->req.body, buf_len(&s->req.body));
     h2_credit(s);
+    h2_weigh_nothing(s);
     deadline_done(wheel, &s->body_deadline);
     deadline_done(wheel, &s->write_deadline);
     req_reset(&s->req);
@@ -229,8 +230,12 @@ static void tell_read(struct h2_stream *s)
 {
     if (s->tunnel)
         conn_can_read(s->tunnel);
+    else if (unlikely(s->req.protocol.n && s->in_ended) && s->dispatched && s->req.state < REQ_ENDED)
+        s->req.handler->ops->on_peer_eof(&s->req); /* as of a connection whose handshake is not answered yet */
     else if (s->dispatched)
         h2_tell_body(s);
+    if (buf_len(&s->req.body) && !s->closed && !s->cut && unlikely(!h2_hold_in(s)))
+        h2_refuse(s);
 }
 
 void h2_tell_in(struct h2_conn *h)

@@ -36,6 +36,7 @@ int net_init(struct net *net, struct event_base *base, const struct conf *conf, 
     net->conf = conf;
     net->score = score;
     TAILQ_INIT(&net->conns);
+    conn_memory_init(net);
     event_assign(&net->again_event, base, -1, 0, conn_on_again, net);
     wheel_init(&net->wheel, base);
     return 0;
@@ -54,6 +55,9 @@ static void sweep_one(struct net *net, struct conn *c)
     TAILQ_REMOVE(&net->conns, c, all);
     buf_release(&c->in);
     buf_release(&c->out);
+    c->lent.n = 0;
+    conn_weigh(c);
+    assert(!c->share.held && !c->share.lent);
     free(c);
     net->n_conns--;
     score_add32(&net->score->connections, -1);
@@ -97,8 +101,15 @@ void net_turn(struct net *net)
     conn_settle_doubts(net);
     if (!SLIST_EMPTY(&net->dead))
         sweep(net);
+    if (unlikely(memory_is_busy(&net->memory)) && memory_wants_room(&net->memory)) {
+        conn_make_room(net);
+        sweep(net);
+    }
+    memory_turn(&net->memory);
+    if (unlikely(memory_wants_trim(&net->memory)))
+        conn_trim_soon(net);
     /* Whatever a callback deferred meanwhile must not wait for an event from outside. */
-    if (!SLIST_EMPTY(&net->flush))
+    if (!SLIST_EMPTY(&net->flush) || unlikely(!SLIST_EMPTY(&net->again)))
         event_active(&net->again_event, EV_TIMEOUT, 0);
 }
 
@@ -129,6 +140,7 @@ void net_done(struct net *net)
     sweep(net);
     assert(TAILQ_EMPTY(&net->conns));
     event_del(&net->again_event);
+    deadline_done(&net->wheel, &net->trim);
     wheel_done(&net->wheel);
     free(net->scratch);
     net->scratch = NULL;
@@ -328,6 +340,7 @@ void conn_flushed(struct conn *c)
     }
     c->state = CONN_LINGERING;
     buf_release(&c->in);
+    conn_weigh(c);
     c->linger_left = CONN_LINGER_MAX;
     c->transport->shutdown(c);
     deadline_set(&c->net->wheel, &c->deadline, LINGER_MS);

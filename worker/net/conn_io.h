@@ -20,6 +20,17 @@ void conn_settle_doubts(struct net *net);
 /* Throws input away after our last answer. */
 void conn_linger_read(struct conn *c);
 
+/* conn_memory.c */
+void conn_memory_init(struct net *net);
+/* Counts what the buffers hold; the second one says false, and counts nothing, where that is too much. */
+void conn_weigh(struct conn *c);
+bool conn_may_keep_input(struct conn *c) __attribute__((warn_unused_result));
+/* Ends a connection for which too much is kept. */
+void conn_too_much(struct conn *c);
+/* Ends those that keep the most until there is room for others. */
+void conn_make_room(struct net *net);
+void conn_trim_soon(struct net *net);
+
 /* conn_out.c */
 /* conn_on_writable() follows when the socket takes bytes. */
 void conn_wait_writable(struct conn *c);

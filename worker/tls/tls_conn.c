@@ -307,6 +307,7 @@ void tls_conn_free(struct conn *c)
     SSL_free(t->ssl);
     tls_set_unref(t->set);
     buf_release(&t->out);
+    conn_keep(c, &t->kept, 0);
     free(t);
     c->transport_data = NULL;
 }
