@@ -9,7 +9,7 @@ import pytest
 
 from lib import certs, ws as wsconn
 from lib.h2 import H2
-from lib.h2frames import INITIAL_WINDOW, NO_ERROR, PROTOCOL_ERROR
+from lib.h2frames import CANCEL, INITIAL_WINDOW, NO_ERROR, PROTOCOL_ERROR
 from lib.server import Server
 from lib.waiting import wait_for
 
@@ -129,6 +129,31 @@ def test_denial_response_is_sent(connect):
 def test_wrong_handshake_is_refused(connect, headers, protocol, status):
     _, a = connect("/echo", headers, protocol=protocol)
     assert a.status == status
+
+
+def test_a_connect_that_ends_its_stream_is_refused(connect):
+    """END_STREAM is the end of the connection that the request asks for (RFC 8441 5)."""
+    ws, _ = connect()
+    h = ws.h
+    a = h.answer(h.open(h.head("CONNECT", "/events?id=h2ended", FIELDS, more=[(":protocol", "websocket")])))
+    assert a.status == 400 and a.ended
+    assert json.loads(h.get("/report?id=h2ended").body) == []
+    ws.send(wsconn.frame(wsconn.TEXT, "hello"))
+    assert ws.frame()[1] == b"hello"
+
+
+def test_the_end_of_the_stream_before_it_is_accepted_is_the_end(connect):
+    """As over TCP: nobody is there to answer."""
+    ws, _ = connect()
+    h = ws.h
+    stream = h.open(h.head("CONNECT", "/held?id=h2early", FIELDS, more=[(":protocol", "websocket")]), end=False)
+    h.server.wait_event(path="held", id="h2early")
+    h.data(stream, b"", end=True)
+    a = h.answers[stream]
+    h.until(lambda: a.reset is not None or a.ended)
+    assert a.headers is None and a.reset == CANCEL
+    seen = json.loads(h.get("/report?id=h2early").body)
+    assert seen[0]["type"] == "websocket.disconnect" and seen[0]["code"] == 1006
 
 
 def test_plain_connect_is_refused(connect):

@@ -191,6 +191,7 @@ static const struct refusal faults[] = {
     [H2_FAULT_FIELDS] = { "fields-too-large", 431, "RFC 6585 5" },
     [H2_FAULT_MEMORY] = { "no-memory", 503, "out of memory" },
     [H2_FAULT_PROTOCOL] = { "protocol-unknown", 501, "RFC 8441 4: of extended CONNECT, only websocket is spoken" },
+    [H2_FAULT_ENDED] = { "connect-ended", 400, "RFC 8441 5: END_STREAM ends the connection that it asks for" },
 };
 
 static const struct refusal *judge(struct h2_stream *s)
@@ -203,6 +204,8 @@ static const struct refusal *judge(struct h2_stream *s)
         s->fault = H2_FAULT_LINE;
     if (!s->fault && r->protocol.n && !span_eq(req_span(r, r->protocol), SPAN("websocket")))
         s->fault = H2_FAULT_PROTOCOL;
+    if (!s->fault && r->protocol.n && s->in_ended)
+        s->fault = H2_FAULT_ENDED;
     if (unlikely(s->fault))
         return &faults[s->fault];
     if (scheme.n && !span_ieq(scheme, SPAN("http")) && !span_ieq(scheme, SPAN("https")))
