@@ -4,22 +4,21 @@ every limit of its own. The floods would make it keep ten times as much and more
 the memory back when they are over."""
 
 import contextlib
+import select
 import socket
-import struct
 import zlib
 
 import pytest
 
 pytest.importorskip("hpack")
 
-from lib.client import Conn  # noqa: E402
 from lib.h2 import H2  # noqa: E402
-from lib.h2frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS,  # noqa: E402
-                          INITIAL_WINDOW, PREFACE, RST_STREAM, SETTINGS, frame, settings)
+from lib.h2frames import (DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW, PING,  # noqa: E402
+                          PREFACE, RST_STREAM, SETTINGS, frame, settings)
 from lib.procfs import memory_kb, sanitized  # noqa: E402
 from lib.server import Server  # noqa: E402
 from lib.waiting import wait_for  # noqa: E402
-from lib.ws import BINARY, CONT, TEXT, WS, handshake  # noqa: E402
+from lib.ws import BINARY, TEXT, WS  # noqa: E402
 from lib.ws import frame as ws_frame  # noqa: E402
 
 MB = 1024
@@ -30,7 +29,7 @@ CONFIG = {
     "server": {"worker_connections": 4000, "graceful_timeout": "1s"},
 }
 # A limit is of bytes that are counted; what the application makes of them, and the connections themselves, come on top.
-MOST = 3 * LIMIT * MB
+MOST = 4 * LIMIT * MB
 DEFLATE = ["Sec-WebSocket-Extensions: permessage-deflate"]
 
 
@@ -77,15 +76,16 @@ GET_STUBBORN = b"\x82\x86" + b"\x04\x09/stubborn" + b"\x01\x04test"
 POST_STUBBORN = b"\x83\x86" + b"\x04\x09/stubborn" + b"\x01\x04test"
 
 
+def heads_of(n, fields=GET_STUBBORN):
+    """The first bytes of a connection with n requests."""
+    data = PREFACE + frame(SETTINGS) + frame(HEADERS, END_HEADERS | END_STREAM, 1, fields + literal(b"x", b"v" * 3900))
+    return data + b"".join(frame(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, fields + b"\xbe" * 15) for i in range(1, n))
+
+
 def compressed_heads(flood):
     """A field of 3.9 KB, once, and then one byte for each further copy of it."""
     for _ in range(60):
-        c = flood.connect()
-        data = PREFACE + frame(SETTINGS)
-        data += frame(HEADERS, END_HEADERS | END_STREAM, 1, GET_STUBBORN + literal(b"x", b"v" * 3900))
-        for stream in range(3, 200, 2):
-            data += frame(HEADERS, END_HEADERS | END_STREAM, stream, GET_STUBBORN + b"\xbe" * 15)
-        send(c, data)
+        send(flood.connect(), heads_of(100))
 
 
 def heads_without_end(flood):
@@ -114,16 +114,18 @@ def answers_in_streams(flood):
         send(c, data)
 
 
+LARGE_HEAD = b"GET /stubborn HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"v" * 8000) for i in range(7))
+
+
 def heads(flood):
-    """Of HTTP/1, one byte short of their end."""
+    """Of HTTP/1, two bytes short of their end."""
     for _ in range(3000):
-        send(flood.connect(), b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"v" * 8000) for i in range(7)))
+        send(flood.connect(), LARGE_HEAD)
 
 
 def requests_that_wait(flood):
     for _ in range(3000):
-        fields = b"".join(b"X-%d: %s\r\n" % (i, b"v" * 8000) for i in range(7))
-        send(flood.connect(), b"GET /stubborn HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
+        send(flood.connect(), LARGE_HEAD + b"\r\n")
 
 
 def pipelines(flood):
@@ -217,6 +219,7 @@ def test_a_flood_is_bounded_and_its_memory_given_back(server, attack):
     try:
         attack(flood)
         assert server.get("/small").body == b"small"
+        assert len(server.get("/drip?n=5").body) == 40  # which takes some turns
         grown = memory_kb(worker, "VmHWM") - before
         print(f"{attack.__name__}: {grown / MB:.0f} MB")
         if not sanitized(worker):
@@ -228,3 +231,113 @@ def test_a_flood_is_bounded_and_its_memory_given_back(server, attack):
         wait_for(lambda: server.get("/open_gate").status == 200 and memory_kb(worker) - before < LIMIT * MB,
                  what="memory to be given back to the system")
     print(f"after: {(memory_kb(worker) - before) / MB:.0f} MB")
+
+
+def test_answers_over_tls():
+    """What the socket does not take is kept by the transport, too."""
+    with Server("floods", CONFIG, tls=True, allow={"WARNING"}) as s:
+        assert s.get("/large").status == 200
+        worker, = s.workers()
+        before, flood = memory_kb(worker), Flood(s)
+        try:
+            answers(flood)
+            assert s.get("/small").body == b"small"
+            if not sanitized(worker):
+                assert memory_kb(worker, "VmHWM") - before < MOST
+        finally:
+            flood.close()
+
+
+# --- the protocol's own words ---
+
+def answered(flood, add):
+    """Calls add() until one of the connections has something to read, and returns that."""
+    for _ in range(3000):
+        add()
+        readable = select.select([c.socket for c in flood.conns], [], [], 0)[0]
+        if readable:
+            return next(c for c in flood.conns if c.socket is readable[0])
+    pytest.fail("nobody was refused")
+
+
+@pytest.fixture
+def flood(server):
+    f = Flood(server)
+    yield f
+    f.close()
+
+
+def test_a_head_is_refused_with_431(flood):
+    c = answered(flood, lambda: send(flood.connect(), LARGE_HEAD))
+    assert c.read_response().status == 431
+    c.expect_close()
+
+
+def test_a_request_is_refused_with_503(flood):
+    """Before the application begins, or while it runs: it has not answered."""
+    c = answered(flood, lambda: send(flood.connect(), LARGE_HEAD + b"\r\n"))
+    assert c.read_response().status == 503
+    c.expect_close()
+
+
+def test_a_message_is_refused_with_1009(flood):
+    piece = ws_frame(BINARY, deflated(b"v", 1900000), fin=False, rsv=4)
+    sessions = {}
+
+    def add():
+        w = WS(flood.connect(), "/stubborn", DEFLATE)
+        sessions[w.conn] = w
+        send(w.conn, piece)
+    sessions[answered(flood, add)].expect_close(1009)
+
+
+def test_a_stream_beyond_the_share_of_its_connection_is_refused(server):
+    """RST_STREAM with ENHANCE_YOUR_CALM; those before it, and the connection, go on."""
+    with H2(server.connect(), start=False) as h:
+        h.conn.send(heads_of(60))
+        resets = {}
+        h._take, plain = (lambda kind, flags, stream, payload: resets.setdefault(stream, payload) if kind == RST_STREAM else None), h._take
+        for _ in range(2):  # an answer to a PING overtakes other frames
+            h.send(PING, 0, 0, b"12345678")
+            while h.read()[0] != PING:
+                pass
+        h._take = plain
+        assert 10 < len(resets) < 59 and set(resets.values()) == {ENHANCE_YOUR_CALM.to_bytes(4, "big")}
+        assert 1 not in resets
+
+
+def test_the_largest_connections_end_when_others_need_the_room(flood):
+    """GOAWAY with ENHANCE_YOUR_CALM."""
+    def add():
+        c = flood.connect()
+        send(c, heads_of(15))
+        c.read_exactly(9)  # the head of our SETTINGS; the rest is left
+        h = H2(c, start=False)
+        c.buffer = b""
+        c.h2 = h
+        while select.select([c.socket], [], [], 0)[0] and c.fill():
+            c.buffer = b""
+    c = answered(flood, add)
+    assert c.h2.read_to_end() in (ENHANCE_YOUR_CALM, None)
+
+
+# --- who is not concerned ---
+
+def test_the_same_bytes_for_many_slow_clients_are_counted_once(server):
+    """A cached body of 1 MB on its way to 64 clients is four times the limit, and 1 MB."""
+    conns = [server.connect(rcvbuf=4096) for _ in range(64)]
+    try:
+        for c in conns:
+            c.send_request("GET", "/large")
+        assert server.get("/small").body == b"small"
+        for c in conns:
+            assert len(c.read_response().body) == 1 << 20
+    finally:
+        for c in conns:
+            c.close()
+
+
+def test_the_log_says_it_once(server, flood):
+    requests_that_wait(flood)
+    server.wait_log("all that http.limit_memory allows")
+    assert server.log().count("all that http.limit_memory allows") < 4

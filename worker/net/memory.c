@@ -96,8 +96,8 @@ static size_t resident(void)
     return sscanf(text, "%*u %lu", &pages) == 1 ? pages * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* Notes the size of the process when a quarter of the limit is passed. What came beyond that in the same turn is part of
- * what it has grown by. */
+/* Notes the size of the process when a quarter of the limit is passed. One turn brings no more than another quarter
+ * (memory_turn()), so that at least half of the limit is still to come. */
 static void note_base(struct memory *m)
 {
     size_t all = m->held + m->lent, quarter = m->limit / GROWN_PART;
@@ -105,8 +105,7 @@ static void note_base(struct memory *m)
         m->base = 0;
         m->looked = m->limit;
     } else if (!m->base && all > quarter) {
-        size_t now = resident(), more = all - quarter;
-        m->base = now > more ? now - more : 1;
+        m->base = resident();
     }
 }
 
