@@ -10,10 +10,10 @@
 /* What nghttp2 has for every connection, with a stream or two: not counted. */
 #define LIBRARY_USUAL (16u << 10)
 
-/* nghttp2 makes each frame in a buffer of its session, 16 KB and more from the first to the last. It is only used inside of
- * nghttp2_session_mem_send(), of which h2_send() copies the result at once, so all sessions of a worker share one. It is the
- * one piece of this size that a session asks for when it is made; should another version ask for other sizes, each session
- * gets its own. */
+/* nghttp2 makes each frame in a buffer that its session has from the first to the last, more than 16 KB. It is only used
+ * inside nghttp2_session_mem_send(), whose result h2_send() copies at once, so all sessions of a worker share one. It is the
+ * first piece of this size that a session asks for while it is made; should another version ask for other sizes, each
+ * session has its own. */
 #define FRAME_BUFFER_LEAST (16u << 10)
 #define FRAME_BUFFER_MOST (17u << 10)
 

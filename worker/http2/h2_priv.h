@@ -87,8 +87,15 @@ struct h2_conn {
 };
 
 /* Why a head is not judged at all. */
-enum h2_fault { H2_FAULT_NONE, H2_FAULT_LINE, H2_FAULT_FIELDS, H2_FAULT_MEMORY, H2_FAULT_SCHEME, H2_FAULT_PROTOCOL,
-                H2_FAULT_ENDED };
+enum h2_fault {
+    H2_FAULT_NONE,
+    H2_FAULT_LINE,
+    H2_FAULT_FIELDS,
+    H2_FAULT_MEMORY,
+    H2_FAULT_SCHEME,
+    H2_FAULT_PROTOCOL,
+    H2_FAULT_ENDED
+};
 
 struct h2_stream {
     struct req req; /* first */
