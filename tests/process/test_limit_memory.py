@@ -248,6 +248,22 @@ def test_answers_over_tls():
             flood.close()
 
 
+def test_bodies_that_wait_for_a_thread_of_wsgi(tmp_path):
+    with Server("wsgi_gate", CONFIG, env={"GATE": str(tmp_path / "gate")}, allow={"WARNING"}) as s:
+        worker, = s.workers()
+        before, flood = memory_kb(worker), Flood(s)
+        try:
+            for _ in range(2500):
+                send(flood.connect(), b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + bytes(60000))
+            (tmp_path / "gate").touch()
+            assert s.get("/").body == b"open"
+            if not sanitized(worker):
+                assert memory_kb(worker, "VmHWM") - before < MOST
+        finally:
+            (tmp_path / "gate").touch()
+            flood.close()
+
+
 # --- the protocol's own words ---
 
 def answered(flood, add):

@@ -121,6 +121,8 @@ static void start(struct wsgi_call *c)
         return;
     }
     c->stage = CALL_POOL;
+    if (body.n)
+        wsgi_input_weigh(c);
     if (wsgi_pool_push(c) < 0)
         refuse(c, "no thread can be made for it");
 }

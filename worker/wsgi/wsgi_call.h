@@ -67,6 +67,7 @@ struct wsgi_call {
     size_t late;       /* bytes that wait for on_drained */
     int spool_fd;      /* inline: what write() gave and the connection did not take; else -1 */
     size_t spool_n;    /* bytes in it */
+    size_t kept;       /* of what is kept for the client (net/memory.h): `in` */
     TAILQ_ENTRY(wsgi_call) all, turn;
 
     /* the pool's lock */

@@ -88,6 +88,7 @@ enum wsgi_sent wsgi_out_push(struct wsgi_call *c)
 
 void wsgi_out_end(struct wsgi_call *c, enum req_end why)
 {
+    conn_keep(c->req->conn, &c->kept, 0);
     c->req = NULL;
     c->late = 0;
     fd_close(&c->file_fd);
