@@ -8,8 +8,9 @@ import signal
 import pytest
 
 from lib import certs, ws as wsconn
-from lib.h2 import H2
-from lib.h2frames import CANCEL, INITIAL_WINDOW, NO_ERROR, PROTOCOL_ERROR
+from lib.h2 import H2, Answer
+from lib.h2frames import (CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW, NO_ERROR, PROTOCOL_ERROR,
+                          frame)
 from lib.server import Server
 from lib.waiting import wait_for
 
@@ -154,6 +155,19 @@ def test_the_end_of_the_stream_before_it_is_accepted_is_the_end(connect):
     assert a.headers is None and a.reset == CANCEL
     seen = json.loads(h.get("/report?id=h2early").body)
     assert seen[0]["type"] == "websocket.disconnect" and seen[0]["code"] == 1006
+
+
+def test_the_end_of_the_stream_that_comes_with_the_request_is_the_end(connect):
+    """One packet, two frames: the application hears of the request, and that the client has gone."""
+    ws, _ = connect()
+    h = ws.h
+    stream, h.next_id = h.next_id, h.next_id + 2
+    a = h.answers[stream] = Answer()
+    fields = h.pack(h.head("CONNECT", "/held?id=h2both", FIELDS, more=[(":protocol", "websocket")]))
+    h.conn.send(frame(HEADERS, END_HEADERS, stream, fields) + frame(DATA, END_STREAM, stream))
+    h.until(lambda: a.reset is not None or a.ended)
+    got = json.loads(h.get("/report?id=h2both").body)
+    assert got[0]["type"] == "websocket.disconnect" and got[0]["code"] == 1006
 
 
 def test_plain_connect_is_refused(connect):

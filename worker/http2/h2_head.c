@@ -204,8 +204,6 @@ static const struct refusal *judge(struct h2_stream *s)
         s->fault = H2_FAULT_LINE;
     if (!s->fault && r->protocol.n && !span_eq(req_span(r, r->protocol), SPAN("websocket")))
         s->fault = H2_FAULT_PROTOCOL;
-    if (!s->fault && r->protocol.n && s->in_ended)
-        s->fault = H2_FAULT_ENDED;
     if (unlikely(s->fault))
         return &faults[s->fault];
     if (scheme.n && !span_ieq(scheme, SPAN("http")) && !span_ieq(scheme, SPAN("https")))

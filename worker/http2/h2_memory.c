@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h2_memory.c: what a connection of HTTP/2 makes us keep: by nghttp2, which gets its memory here, of requests, whose fields
- * may be thousands of times what was sent for them (RFC 7541 7.3), and of answers that the client does not take. */
+/* h2_memory.c: what a connection of HTTP/2 makes us keep: by nghttp2, which gets its memory here, of requests, whose
+ * fields may be thousands of times what was sent for them (RFC 7541 7.3), and of answers that the client does not take. */
 #include <malloc.h>
 #include <stdlib.h>
 
@@ -10,10 +10,10 @@
 /* What nghttp2 has for every connection, with a stream or two: not counted. */
 #define LIBRARY_USUAL (16u << 10)
 
-/* nghttp2 makes each frame in a buffer that its session has from the first to the last, more than 16 KB. It is only used
- * inside nghttp2_session_mem_send(), whose result h2_send() copies at once, so all sessions of a worker share one. It is the
- * first piece of this size that a session asks for while it is made; should another version ask for other sizes, each
- * session has its own. */
+/* nghttp2 makes each frame in a buffer of more than 16 KB, which its session has from the first to the last. It is only
+ * used inside nghttp2_session_mem_send(), whose result h2_send() copies at once, so all sessions of a worker share one. It
+ * is the first piece of this size that a session asks for while it is made; should another version ask for other sizes,
+ * each session has its own. */
 #define FRAME_BUFFER_LEAST (16u << 10)
 #define FRAME_BUFFER_MOST (17u << 10)
 

@@ -93,6 +93,8 @@ static void on_headers(struct h2_conn *h, const nghttp2_frame *frame)
         struct h2_stream *s = h->head;
         h->head = NULL;
         s->in_ended = s->req.body_complete = ended;
+        if (unlikely(ended && s->req.protocol.n && !s->fault))
+            s->fault = H2_FAULT_ENDED;
         s->to_start = true;
         h2_note_in(s);
         return;

@@ -249,7 +249,7 @@ void h2_tell_in(struct h2_conn *h)
             continue;
         if (start)
             h2_start(s);
-        else if (read)
+        if (read && (!start || s->req.protocol.n)) /* a body that came along was seen by the start */
             tell_read(s);
     }
 }
