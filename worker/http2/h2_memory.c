@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#include "common/log.h"
 #include "worker/http2/h2_priv.h"
 
 /* What nghttp2 has for every connection, with a stream or two: not counted. */
@@ -134,11 +133,4 @@ bool h2_hold_library(struct h2_conn *h)
 {
     size_t n = weight_library(h);
     return (likely(n == h->library_kept) || conn_hold(h->conn, &h->library_kept, n)) && hold_head(h);
-}
-
-void h2_refuse(struct h2_stream *s)
-{
-    log_debug("%s: stream %d refused: too much is kept (http.limit_memory)", s->h->client.host, (int)s->id);
-    h2_judge_fault(s->h);
-    h2_cut(s, REQ_END_BODY_BAD, NGHTTP2_ENHANCE_YOUR_CALM);
 }

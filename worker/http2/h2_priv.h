@@ -240,8 +240,6 @@ void h2_weigh_nothing(struct h2_stream *s);
 bool h2_hold_library(struct h2_conn *h) __attribute__((warn_unused_result));
 /* After output: there may be less. */
 void h2_weigh_library(struct h2_conn *h);
-/* The stream is refused: RST_STREAM with ENHANCE_YOUR_CALM, which counts as an error of the peer's. */
-void h2_refuse(struct h2_stream *s);
 
 /* --- h2_stream.c --- */
 
@@ -262,6 +260,8 @@ void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error);
 void h2_fail(struct h2_stream *s, unsigned status, enum req_end why);
 /* The same for a request that no handler has seen yet, with the reason in the text; NULL: none. */
 void h2_fail_because(struct h2_stream *s, unsigned status, const char *because);
+/* Too much is kept: the stream is refused: RST_STREAM with ENHANCE_YOUR_CALM, which counts as an error of the peer's. */
+void h2_refuse(struct h2_stream *s);
 /* The connection is gone, and all that is on it. */
 void h2_stream_lost(struct h2_stream *s, enum req_end why);
 

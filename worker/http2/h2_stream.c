@@ -198,6 +198,13 @@ void h2_fail_because(struct h2_stream *s, unsigned status, const char *because)
     resp_error_because(&s->req, status, because);
 }
 
+void h2_refuse(struct h2_stream *s)
+{
+    log_debug("%s: stream %d refused: too much is kept (http.limit_memory)", s->h->client.host, (int)s->id);
+    h2_judge_fault(s->h);
+    h2_cut(s, REQ_END_BODY_BAD, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 void h2_stream_lost(struct h2_stream *s, enum req_end why)
 {
     s->closed = s->cut = true;

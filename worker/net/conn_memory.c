@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conn_memory.c: what the buffers of a connection hold, and who has to go when the worker keeps too much for its clients
- * (memory.h). */
+/* conn_memory.c: what the buffers of a connection hold (memory.h), and memory that goes back to the system. */
 #include <stddef.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/net/conn_io.h"
 
 #define TRIM_MS 1000
-#define WARN_MS 10000
 
 static size_t weight(const struct conn *c)
 {
@@ -27,66 +22,6 @@ void conn_weigh(struct conn *c)
 bool conn_may_keep_input(struct conn *c)
 {
     return memory_hold(&c->net->memory, &c->share, &c->buffers, weight(c));
-}
-
-static size_t all_of(const struct conn *c)
-{
-    return c->share.held + c->share.lent;
-}
-
-/* Answers are on their way out of a connection that closes: they are not waited for. */
-void conn_too_much(struct conn *c)
-{
-    if (c->state == CONN_OPEN && c->proto->on_too_much)
-        c->proto->on_too_much(c);
-    else
-        conn_die(c, CONN_END_ABORTED);
-    if (c->state != CONN_DEAD && all_of(c) > c->net->memory.small)
-        conn_die(c, CONN_END_ABORTED);
-}
-
-static void warn(struct net *net)
-{
-    uint64_t now = clock_ms();
-    if (net->warned_ms && now - net->warned_ms < WARN_MS)
-        return;
-    net->warned_ms = now;
-    log_warning("%llu MB are kept for %u connections, which is all that http.limit_memory allows: those with the most "
-                "are ended",
-                (unsigned long long)((net->memory.held + net->memory.lent) >> 20), net->n_conns);
-}
-
-static size_t largest(const struct net *net)
-{
-    const struct conn *c;
-    size_t most = 0;
-    TAILQ_FOREACH (c, &net->conns, all) {
-        if (c->state != CONN_DEAD && all_of(c) > most)
-            most = all_of(c);
-    }
-    return most;
-}
-
-/* Those with more than half of what the largest has go until there is room, then those with more than a quarter, ...: few
- * walks for many connections. */
-void conn_make_room(struct net *net)
-{
-    struct memory *m = &net->memory;
-    warn(net);
-    size_t going = 0; /* the dead hold it until they are swept */
-    for (size_t most; !memory_has_room(m, going) && (most = largest(net)) > m->small;) {
-        struct conn *c;
-        TAILQ_FOREACH (c, &net->conns, all) {
-            if (c->state == CONN_DEAD || all_of(c) <= m->small || all_of(c) <= most / 2)
-                continue;
-            score_add64(&net->score->memory_refused, 1);
-            conn_too_much(c);
-            going += c->state == CONN_DEAD ? all_of(c) : 0;
-            if (memory_has_room(m, going))
-                break;
-        }
-    }
-    memory_made_room(m, going);
 }
 
 static void on_trim(struct deadline *d)

@@ -51,16 +51,6 @@ static bool take_whole(struct ws *ws, const struct ws_piece *piece)
     return ws->state != WS_STATE_ENDED;
 }
 
-static size_t weight(const struct ws *ws)
-{
-    return ws->message.cap + (ws->deflate ? ws_deflate_kept(ws->deflate) : 0);
-}
-
-void ws_session_weigh(struct ws *ws)
-{
-    conn_keep(ws->link.conn, &ws->kept, weight(ws));
-}
-
 static bool tell_collected(struct ws *ws, enum ws_kind kind)
 {
     struct buf whole = ws->message;
@@ -99,7 +89,7 @@ static bool collect(struct ws *ws, const struct ws_piece *piece)
         return ws_session_fail(ws, 1007, "text is not UTF-8");
     if (piece->last)
         return tell_collected(ws, piece->kind);
-    return conn_hold(ws->link.conn, &ws->kept, weight(ws)) ? true : ws_session_fail(ws, 1009, "too much is kept");
+    return ws_session_hold(ws) ? true : ws_session_fail(ws, 1009, "too much is kept");
 }
 
 bool ws_link_piece(struct ws_link *link, const struct ws_piece *piece)

@@ -33,6 +33,23 @@ bool ws_code_is_good(unsigned code)
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
 }
 
+/* --- what is kept --- */
+
+static size_t weight(const struct ws *ws)
+{
+    return ws->message.cap + (ws->deflate ? ws_deflate_kept(ws->deflate) : 0);
+}
+
+void ws_session_weigh(struct ws *ws)
+{
+    conn_keep(ws->link.conn, &ws->kept, weight(ws));
+}
+
+bool ws_session_hold(struct ws *ws)
+{
+    return conn_hold(ws->link.conn, &ws->kept, weight(ws));
+}
+
 /* --- the end --- */
 
 static void finish(struct ws *ws, unsigned code, struct span reason)
