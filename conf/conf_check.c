@@ -120,6 +120,20 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
                    conf_shown(logs->accesslog).s);
 }
 
+#define LEAST_MEMORY (1u << 20)
+
+/* A message comes in a buffer that doubles. */
+static void check_memory(const struct conf_loaded *l, struct conf_errors *errors)
+{
+    uint64_t limit = l->conf.http.limit_memory, message = l->conf.websocket.max_message_size;
+    const struct conf_setting *at = from(instance(l, "http"), "limit_memory");
+    if (limit && limit < LEAST_MEMORY)
+        conf_error(errors, at, "expected at least 1m, or 0 for no limit");
+    else if (limit && limit / 2 < message)
+        conf_error(errors, at ? at : from(instance(l, "websocket"), "max_message_size"),
+                   "http.limit_memory must be at least twice websocket.max_message_size, or 0 for no limit");
+}
+
 /* Whether the element is there before its position, too. */
 static bool is_repeated(const struct conf_list *list, size_t at)
 {
@@ -331,6 +345,7 @@ void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_erro
     check_binds(l, errors);
     check_metrics(l, errors);
     check_words(l, errors);
+    check_memory(l, errors);
     check_compression(l, errors);
     check_apps(l, needs_module, errors);
     check_statics(l, errors);

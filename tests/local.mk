@@ -53,6 +53,7 @@ h1_unit_tests = tests/unit/test_h1_corpus \
 	tests/unit/test_h1_body \
 	tests/unit/test_head_rules \
 	tests/unit/test_proxy_protocol \
+	tests/unit/test_memory \
 	tests/unit/test_forwarded \
 	tests/unit/test_access_log
 check_PROGRAMS += $(h1_unit_tests)
@@ -71,6 +72,8 @@ tests_unit_test_head_rules_SOURCES = tests/unit/test_head_rules.c tests/unit/hea
 tests_unit_test_head_rules_LDADD = $(h1_unit_libs)
 tests_unit_test_proxy_protocol_SOURCES = tests/unit/test_proxy_protocol.c tests/unit/unit.h
 tests_unit_test_proxy_protocol_LDADD = $(h1_unit_libs)
+tests_unit_test_memory_SOURCES = tests/unit/test_memory.c tests/unit/unit.h
+tests_unit_test_memory_LDADD = $(h1_unit_libs)
 tests_unit_test_forwarded_SOURCES = tests/unit/test_forwarded.c tests/unit/head.h tests/unit/unit.h
 tests_unit_test_forwarded_LDADD = $(h1_unit_libs)
 tests_unit_test_access_log_SOURCES = tests/unit/test_access_log.c tests/unit/head.h tests/unit/unit.h

@@ -18,6 +18,11 @@ async def large(scope, receive, send):
     await text(send, LARGE)
 
 
+async def large_own(scope, receive, send):
+    """A body of its own for each client, where /large has one for all."""
+    await text(send, b"x" * (1 << 20))
+
+
 async def echo(scope, receive, send):
     await text(send, await read_all(receive))
 
@@ -58,7 +63,7 @@ async def count(scope, receive, send):
     await as_json(send, running)
 
 
-http = dispatch(small, large, echo, drip, stubborn, open_gate, count)
+http = dispatch(small, large, large_own, echo, drip, stubborn, open_gate, count)
 
 
 async def app(scope, receive, send):

@@ -11,8 +11,8 @@ import pytest
 
 from lib.build import linked_with
 from lib.client import Malformed, Truncated
-from lib.h2frames import (ACK, CANCEL, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW, LARGE, PING, PREFACE,
-                          RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
+from lib.h2frames import (ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW, LARGE,
+                          PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
 
 hpack = pytest.importorskip("hpack")
 if not linked_with("libnghttp2.so"):
@@ -44,6 +44,7 @@ class H2:
         self.conn, self.windows = conn, windows
         self.packer, self.unpacker = hpack.Encoder(), hpack.Decoder()
         self.answers, self.next_id = {}, 1
+        self.begun = None  # flags, stream and bytes of fields that are not whole
         self.settings, self.goaways, self.pongs, self.updates, self.order = None, [], [], [], []
         if start:
             self.conn.send(PREFACE)
@@ -112,6 +113,8 @@ class H2:
         return kind, flags, stream, payload
 
     def _take(self, kind, flags, stream, payload):
+        if (self.begun is not None) != (kind == CONTINUATION) or (self.begun and self.begun[1] != stream):
+            raise Malformed("a frame inside of fields, or CONTINUATION of none")
         if kind == SETTINGS and not flags & ACK:
             self.settings = dict(struct.iter_unpack(">HI", payload))
             self.send(SETTINGS, ACK)
@@ -126,7 +129,15 @@ class H2:
         elif kind == DATA:
             self._take_data(flags, stream, payload)
         elif kind == HEADERS:
-            self._take_fields(flags, stream, payload)
+            self._take_block(flags, stream, payload)
+        elif kind == CONTINUATION:
+            self._take_block(self.begun[0] | flags, stream, self.begun[2] + payload)
+
+    def _take_block(self, flags, stream, block):
+        whole = flags & END_HEADERS
+        self.begun = None if whole else (flags, stream, block)
+        if whole:
+            self._take_fields(flags, stream, block)
 
     def _take_data(self, flags, stream, payload):
         a = self.answers[stream]
@@ -141,7 +152,7 @@ class H2:
 
     def _take_fields(self, flags, stream, payload):
         a = self.answers[stream]
-        if not flags & END_HEADERS or a.ended:
+        if a.ended:
             raise Malformed("HEADERS out of place")
         fields = [(k.decode() if isinstance(k, bytes) else k, v.decode("latin-1") if isinstance(v, bytes) else v)
                   for k, v in self.unpacker.decode(payload, raw=True)]

@@ -67,6 +67,16 @@ def test_every_mistake_is_told_with_its_place(tmp_path, args):
     assert len(done.stderr.splitlines()) == 5
 
 
+@pytest.mark.parametrize("limit, message, fault", [
+    ("100k", "1k", "expected at least 1m"), ("16m", "10m", "at least twice websocket.max_message_size"), (None, "1g", "at least twice"),
+    ("16m", "8m", None), ("0", "1g", None), ("1m", "1k", None)])
+def test_a_worker_may_keep_what_one_message_needs(tmp_path, limit, message, fault):
+    limits = ["-o", f"http.limit_memory={limit}"] if limit else []
+    done = tine("-t", *limits, "-o", f"websocket.max_message_size={message}", "a:b", cwd=tmp_path)
+    assert (done.returncode == 0) == (fault is None), done.stderr
+    assert fault is None or fault in done.stderr
+
+
 def test_usage_error(tmp_path):
     done = tine("--bindd", "x", cwd=tmp_path)
     assert done.returncode == 1 and "did you mean --bind?" in done.stderr

@@ -9,7 +9,8 @@
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 /* SETTINGS, HEADERS, DATA of 3, PRIORITY, RST_STREAM, an unknown one of 2, a short PRIORITY, empty DATA, DATA of 2 with
- * 4 bytes of padding, DATA that says it has more padding than there is, DATA too short to say how much. */
+ * 4 bytes of padding, DATA that says it has more padding than there is, DATA too short to say how much, PRIORITY_UPDATE,
+ * one that is too short. */
 static const char input[] = PREFACE "\0\0\0\4\0\0\0\0\0"
                                     "\0\0\2\1\4\0\0\0\1\x82\x84"
                                     "\0\0\3\0\0\0\0\0\1abc"
@@ -20,12 +21,14 @@ static const char input[] = PREFACE "\0\0\0\4\0\0\0\0\0"
                                     "\0\0\0\0\1\x80\0\0\7"
                                     "\0\0\7\0\x08\0\0\0\11\4ab\0\0\0\0"
                                     "\0\0\2\0\x08\0\0\0\11\xff\0"
-                                    "\0\0\0\0\x08\0\0\0\11";
+                                    "\0\0\0\0\x08\0\0\0\11"
+                                    "\0\0\7\x10\0\0\0\0\0\0\0\0\5u=1"
+                                    "\0\0\3\x10\0\0\0\0\0\0\0\5";
 
 static const struct h2_walked expected[] = {
-    { 4, 0, 0, 0, 0, 0 }, { 1, 4, 1, 2, 0, 0 },    { 0, 0, 1, 3, 0, 0 }, { 2, 0, 3, 5, 0, 3 },
-    { 3, 0, 1, 4, 0, 0 }, { 0x42, 0, 0, 2, 0, 0 }, { 2, 0, 5, 2, 0, 0 }, { 0, 1, 7, 0, 0, 0 },
-    { 0, 8, 9, 7, 5, 0 }, { 0, 8, 9, 2, 2, 0 },    { 0, 8, 9, 0, 0, 0 },
+    { 4, 0, 0, 0, 0, 0 },    { 1, 4, 1, 2, 0, 0 },  { 0, 0, 1, 3, 0, 0 },  { 2, 0, 3, 5, 0, 3 }, { 3, 0, 1, 4, 0, 0 },
+    { 0x42, 0, 0, 2, 0, 0 }, { 2, 0, 5, 2, 0, 0 },  { 0, 1, 7, 0, 0, 0 },  { 0, 8, 9, 7, 5, 0 }, { 0, 8, 9, 2, 2, 0 },
+    { 0, 8, 9, 0, 0, 0 },    { 16, 0, 0, 7, 0, 5 }, { 16, 0, 0, 3, 0, 0 },
 };
 
 #define N_EXPECTED (sizeof expected / sizeof expected[0])

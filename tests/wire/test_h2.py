@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from lib.h2 import Answer
+from lib.h2 import H2, Answer
 from lib.h2frames import (CONNECT_PROTOCOL, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, HEADERS,
                           INITIAL_WINDOW, INTERNAL_ERROR, MAX_FIELDS, MAX_STREAMS, NO_ERROR, NO_PRIORITIES, PADDED,
                           PREFACE, PRIORITY_UPDATE, PROTOCOL_ERROR, REFUSED_STREAM, SETTINGS, frame, settings)
@@ -465,3 +465,19 @@ def test_wsgi_reads_a_body_that_is_larger_than_the_window(open_h2, threads, leng
     h.until(lambda: any(s == stream for s, _ in h.updates))
     h.data(stream, b"b", end=True)
     assert h.answer(stream).body == b"a" * 65535 + b"b"
+
+
+def test_heads_of_many_frames_do_not_mix_between_connections(serve):
+    """All sessions make their frames in the same buffer; some clients read slowly."""
+    s = serve("large_heads", {"http": {"keepalive": "10m", "write_timeout": "10m"}}, flags="h2c")
+    conns = [H2(s.connect(rcvbuf=4096)) for _ in range(12)]
+    try:
+        for _ in range(3):
+            asked = [[(h, letter, h.request(path=f"/{letter}")) for letter in "abcdef"] for h in conns]
+            for h, letter, stream in [one for of in zip(*asked) for one in of]:
+                a = h.answer(stream)
+                assert a.status == 200 and a.body == letter.encode() * 100
+                assert [a.get(f"x-{i}") for i in range(12)] == [letter * 4000 + str(i) for i in range(12)]
+    finally:
+        for h in conns:
+            h.conn.close()

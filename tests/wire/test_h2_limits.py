@@ -96,11 +96,34 @@ def test_few_bytes_that_stand_for_many(open_h2):
     (frame(CONTINUATION, 0, 1, b""), PROTOCOL_ERROR), (frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\0"), PROTOCOL_ERROR),
     (frame(DATA, 0, 0, bytes(16385)), FRAME_SIZE_ERROR), (frame(RST_STREAM, 0, 1, b"\0\0\0\0"), PROTOCOL_ERROR),
     (frame(HEADERS, END_HEADERS, 1, b"\xff\xff\xff\xff\xff"), COMPRESSION_ERROR),
-    (frame(PUSH_PROMISE, END_HEADERS, 1, b"\0\0\0\2\x82"), PROTOCOL_ERROR)])
+    (frame(PUSH_PROMISE, END_HEADERS, 1, b"\0\0\0\2\x82"), PROTOCOL_ERROR),
+    (frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\0u=1"), PROTOCOL_ERROR), (frame(PRIORITY_UPDATE, 0, 1, b"\0\0\0\1u=1"), PROTOCOL_ERROR),
+    (frame(PRIORITY_UPDATE, 0, 0, b"\0\0\1"), FRAME_SIZE_ERROR)])
 def test_errors_of_the_connection(open_h2, raw, code):
     h = open_h2()
     h.conn.send(raw)
     assert h.read_to_end() == code
+
+
+@pytest.mark.parametrize("opened, late", [([5], 3), ([1, 5], 3), ([1, 5, 9], 3), ([1, 5, 9], 7), ([7, 9, 11, 21], 5)])
+def test_a_stream_that_was_passed_over_can_not_be_opened(open_h2, opened, late):
+    """RFC 9113 5.1.1: the first use of a higher one has closed it."""
+    h = open_h2()
+    for stream in opened:
+        h.next_id = stream
+        assert h.get("/sized").status == 200
+    h.next_id = late
+    h.request(path="/sized")
+    assert h.read_to_end() == PROTOCOL_ERROR
+
+
+def test_a_stream_that_was_passed_over_can_not_be_opened_beside_one_that_runs(open_h2):
+    h = open_h2("bodies")
+    h.next_id = 5
+    h.request("POST", "/echo", end=False)
+    h.next_id = 3
+    h.request(path="/sized")
+    assert h.read_to_end() == PROTOCOL_ERROR
 
 
 def test_streams_in_order(open_h2):

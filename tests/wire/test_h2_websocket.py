@@ -8,8 +8,9 @@ import signal
 import pytest
 
 from lib import certs, ws as wsconn
-from lib.h2 import H2
-from lib.h2frames import INITIAL_WINDOW, NO_ERROR, PROTOCOL_ERROR
+from lib.h2 import H2, Answer
+from lib.h2frames import (CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW, NO_ERROR, PROTOCOL_ERROR,
+                          frame)
 from lib.server import Server
 from lib.waiting import wait_for
 
@@ -129,6 +130,44 @@ def test_denial_response_is_sent(connect):
 def test_wrong_handshake_is_refused(connect, headers, protocol, status):
     _, a = connect("/echo", headers, protocol=protocol)
     assert a.status == status
+
+
+def test_a_connect_that_ends_its_stream_is_refused(connect):
+    """END_STREAM is the end of the connection that the request asks for (RFC 8441 5)."""
+    ws, _ = connect()
+    h = ws.h
+    a = h.answer(h.open(h.head("CONNECT", "/events?id=h2ended", FIELDS, more=[(":protocol", "websocket")])))
+    assert a.status == 400 and a.ended
+    assert json.loads(h.get("/report?id=h2ended").body) == []
+    ws.send(wsconn.frame(wsconn.TEXT, "hello"))
+    assert ws.frame()[1] == b"hello"
+
+
+def test_the_end_of_the_stream_before_it_is_accepted_is_the_end(connect):
+    """As over TCP: nobody is there to answer."""
+    ws, _ = connect()
+    h = ws.h
+    stream = h.open(h.head("CONNECT", "/held?id=h2early", FIELDS, more=[(":protocol", "websocket")]), end=False)
+    h.server.wait_event(path="held", id="h2early")
+    h.data(stream, b"", end=True)
+    a = h.answers[stream]
+    h.until(lambda: a.reset is not None or a.ended)
+    assert a.headers is None and a.reset == CANCEL
+    seen = json.loads(h.get("/report?id=h2early").body)
+    assert seen[0]["type"] == "websocket.disconnect" and seen[0]["code"] == 1006
+
+
+def test_the_end_of_the_stream_that_comes_with_the_request_is_the_end(connect):
+    """One packet, two frames: the application hears of the request, and that the client has gone."""
+    ws, _ = connect()
+    h = ws.h
+    stream, h.next_id = h.next_id, h.next_id + 2
+    a = h.answers[stream] = Answer()
+    fields = h.pack(h.head("CONNECT", "/held?id=h2both", FIELDS, more=[(":protocol", "websocket")]))
+    h.conn.send(frame(HEADERS, END_HEADERS, stream, fields) + frame(DATA, END_STREAM, stream))
+    h.until(lambda: a.reset is not None or a.ended)
+    got = json.loads(h.get("/report?id=h2both").body)
+    assert got[0]["type"] == "websocket.disconnect" and got[0]["code"] == 1006
 
 
 def test_plain_connect_is_refused(connect):

@@ -352,8 +352,10 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
     else if (x->req && x->stage != EXCHANGE_COMPLETE)
         asgi_report_incomplete(x);
     Py_CLEAR(x->scope);
-    if (unlikely(x->left))
+    if (unlikely(x->left)) {
         conn_names_left(x->names, -1);
+        memory_keep(x->memory, NULL, &x->kept, 0);
+    }
     if (!x->req || x->stage == EXCHANGE_COMPLETE)
         return;
     if (x->stage == EXCHANGE_HEAD)
@@ -433,6 +435,15 @@ static void on_peer_eof(struct req *r)
     channel_wake(&x->channel);
 }
 
+/* The application goes on, with what it has of the request. */
+static void leave(struct exchange *x, const struct req *r)
+{
+    x->left = true;
+    conn_names_left(x->names, 1);
+    x->memory = &r->conn->net->memory;
+    memory_keep(x->memory, NULL, &x->kept, req_head_size(r));
+}
+
 static void on_end(struct req *r, enum req_end why)
 {
     struct exchange *x = r->user;
@@ -447,10 +458,8 @@ static void on_end(struct req *r, enum req_end why)
     x->req = NULL;
     x->late = true;
     x->gone = why != REQ_END_COMPLETE;
-    if (unlikely(x->gone && x->scope)) {
-        x->left = true;
-        conn_names_left(x->names, 1);
-    }
+    if (unlikely(x->gone && x->scope))
+        leave(x, r);
     asgi_ext_file_done(x);
     Py_CLEAR(x->lent);
     channel_wake(&x->channel);

@@ -11,6 +11,7 @@
 
 struct asgi;
 struct conn_names;
+struct memory;
 struct req;
 
 /* Where the application's answer is; only forward. */
@@ -33,9 +34,11 @@ struct exchange {
     bool left;              /* the application works on though the request was lost */
     bool late;              /* the send() that waits has been taken by the socket */
     bool trailers;          /* announced in http.response.start */
-    int file_fd;            /* opened for pathsend: closed when sent; else -1 */
-    PyObject *file;         /* of zerocopysend: kept until sent */
-    PyObject *lent;         /* the body that the connection is sending from */
+    struct memory *memory; /* of the worker, once `left`: what the application still has of the request counts there */
+    size_t kept;
+    int file_fd; /* opened for pathsend: closed when sent; else -1 */
+    PyObject *file; /* of zerocopysend: kept until sent */
+    PyObject *lent; /* the body that the connection is sending from */
 };
 
 /* Makes the exchange type. 0 or -1 with an exception set. */

@@ -19,7 +19,7 @@
 
 /* --- receive --- */
 
-static int queue_put(struct websocket *w, PyObject *payload, size_t n)
+static int queue_put(struct websocket *w, PyObject *payload, size_t n, size_t memory)
 {
     if (w->n == w->room) {
         size_t room = w->room ? 2 * w->room : 4;
@@ -33,7 +33,7 @@ static int queue_put(struct websocket *w, PyObject *payload, size_t n)
         w->room = room;
         w->head = 0;
     }
-    w->queue[(w->head + w->n++) % w->room] = (struct entry){ payload, n };
+    w->queue[(w->head + w->n++) % w->room] = (struct entry){ payload, n, memory };
     return 0;
 }
 
@@ -42,6 +42,7 @@ static struct entry queue_take(struct websocket *w)
     struct entry e = w->queue[w->head];
     w->head = (w->head + 1) % w->room;
     w->n--;
+    memory_keep(w->memory, w->share, &w->kept, w->kept - e.memory);
     return e;
 }
 
@@ -125,20 +126,43 @@ static void enter(struct websocket *w)
     pyloop_enter(w->channel.asgi->env.loop);
 }
 
+static size_t memory_of(PyObject *payload)
+{
+    if (PyBytes_Check(payload))
+        return (size_t)PyBytes_GET_SIZE(payload);
+    return (size_t)PyUnicode_GET_LENGTH(payload) * (size_t)PyUnicode_KIND(payload);
+}
+
+static bool may_keep(struct websocket *w, struct ws *ws, size_t n)
+{
+    struct conn *c = ws_conn(ws);
+    w->share = &c->share;
+    return memory_hold(w->memory, w->share, &w->kept, w->kept + n);
+}
+
+static void refuse(struct ws *ws, PyObject *payload, size_t n, unsigned code, struct span why)
+{
+    PyErr_Clear();
+    Py_XDECREF(payload);
+    ws_taken(ws, n);
+    ws_close(ws, code, why);
+}
+
 static void on_message(struct ws *ws, enum ws_kind kind, struct span bytes)
 {
     struct websocket *w = ws_user(ws);
     enter(w);
     PyObject *payload = kind == WS_TEXT ? PyUnicode_DecodeUTF8(bytes.p, (Py_ssize_t)bytes.n, NULL)
                                         : PyBytes_FromStringAndSize(bytes.p, (Py_ssize_t)bytes.n);
-    if (!payload || queue_put(w, payload, bytes.n) < 0) {
-        PyErr_Clear();
-        Py_XDECREF(payload);
-        ws_taken(ws, bytes.n);
-        ws_close(ws, 1011, SPAN("out of memory"));
-        return;
+    size_t memory = payload ? memory_of(payload) : 0;
+    if (payload && !may_keep(w, ws, memory)) {
+        refuse(ws, payload, bytes.n, 1009, SPAN("too much is kept"));
+    } else if (!payload || queue_put(w, payload, bytes.n, memory) < 0) {
+        memory_keep(w->memory, w->share, &w->kept, w->kept - memory);
+        refuse(ws, payload, bytes.n, 1011, SPAN("out of memory"));
+    } else {
+        channel_wake(&w->channel);
     }
-    channel_wake(&w->channel);
 }
 
 static void on_ws_drained(struct ws *ws)
@@ -165,6 +189,9 @@ static void on_ws_close(struct ws *ws, unsigned code, struct span reason)
     struct websocket *w = ws_user(ws);
     enter(w);
     w->ws = NULL;
+    if (w->share)
+        memory_leave(w->share, w->kept);
+    w->share = NULL;
     if (reason.n && !(w->reason = PyUnicode_DecodeUTF8(reason.p, (Py_ssize_t)reason.n, NULL)))
         PyErr_Clear();
     go(w, code);
@@ -210,6 +237,8 @@ static struct websocket *websocket_new(struct asgi *asgi, struct req *r)
     channel_init(&w->channel, asgi, &websocket_channel_ops);
     memset((char *)w + offsetof(struct websocket, req), 0, sizeof *w - offsetof(struct websocket, req));
     w->req = r;
+    w->memory = &r->conn->net->memory;
+    memory_keep(w->memory, NULL, &w->scope_kept, req_head_size(r));
     return w;
 }
 
@@ -232,6 +261,7 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
     else
         asgi_report_websocket(asgi, w->scope, result, left_undone(w));
     Py_CLEAR(w->scope);
+    memory_keep(w->memory, NULL, &w->scope_kept, 0);
     if (w->left)
         conn_names_left(w->names, -1);
     websocket_drop_queue(w);

@@ -12,6 +12,8 @@
 
 struct asgi;
 struct conn_names;
+struct memory;
+struct memory_share;
 struct req;
 
 /* What the application has said; only forward. */
@@ -26,6 +28,7 @@ enum websocket_stage {
 struct entry {
     PyObject *payload;
     size_t n; /* bytes, as the session counts them */
+    size_t memory; /* bytes that the object takes: of text up to four times as many */
 };
 
 struct websocket {
@@ -43,6 +46,10 @@ struct websocket {
     PyObject *reason;       /* NULL: "" */
     struct entry *queue;    /* a ring; NULL while it was never needed */
     size_t room, head, n;
+    struct memory *memory;      /* of the worker: the queue counts there, also when the WebSocket is gone */
+    struct memory_share *share; /* of the connection; NULL before and after its time */
+    size_t kept;                /* bytes in the queue */
+    size_t scope_kept; /* bytes of the head that the scope has; not the connection\'s: the scope may outlive it */
 };
 
 /* asgi_ws.c */

@@ -16,6 +16,8 @@
 
 /* Memory that an unused request may keep for its next body. */
 #define BODY_KEPT (16u << 10)
+/* Likewise for its fields; a head may be cookies of a byte each by the thousand. */
+#define FIELDS_KEPT 256
 
 struct span req_field(const struct req *r, struct span name)
 {
@@ -26,10 +28,29 @@ struct span req_field(const struct req *r, struct span name)
     return (struct span){ NULL, 0 };
 }
 
+static size_t reach(size_t n, struct piece at)
+{
+    size_t end = (size_t)at.at + at.n;
+    return end > n ? end : n;
+}
+
+size_t req_head_size(const struct req *r)
+{
+    size_t n = reach(reach(reach(reach(0, r->method), r->target), r->path), r->query); /* a prefix is in a field */
+    for (uint32_t i = 0; i < r->n_fields; i++)
+        n = reach(reach(n, r->fields[i].name), r->fields[i].value);
+    return n;
+}
+
 void req_reset(struct req *r)
 {
     struct field *fields = r->fields;
     uint32_t cap_fields = r->cap_fields;
+    if (cap_fields > FIELDS_KEPT) {
+        free(fields);
+        fields = NULL;
+        cap_fields = 0;
+    }
     if (r->head_owned)
         free(r->head);
     if (r->own_client)

@@ -158,6 +158,9 @@ static inline struct span req_known(const struct req *r, enum known_field which)
 /* First field with this lower-case name; p = NULL if absent. */
 struct span req_field(const struct req *r, struct span name);
 
+/* Bytes of the head, up to the last that is pointed at. */
+size_t req_head_size(const struct req *r);
+
 /* Forgets everything but the memory of `fields` and a small `body`. */
 void req_reset(struct req *r);
 /* Gives all memory back. */

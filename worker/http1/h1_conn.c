@@ -65,6 +65,24 @@ struct h1_req *h1_req_new(struct h1_conn *h)
     return hr;
 }
 
+/* A head that goes on without its input is there twice: the application has made something of it, too. */
+static size_t weight(const struct h1_req *hr)
+{
+    const struct req *r = &hr->req;
+    size_t head = r->head_owned ? 2 * hr->head_len + r->cap_fields * sizeof *r->fields : 0;
+    return head + (buf_len(&r->body) ? r->body.cap : 0);
+}
+
+void h1_weigh(struct h1_req *hr)
+{
+    conn_keep(hr->h->conn, &hr->kept, weight(hr));
+}
+
+bool h1_may_keep(struct h1_req *hr)
+{
+    return conn_hold(hr->h->conn, &hr->kept, weight(hr));
+}
+
 void h1_release(struct h1_conn *h)
 {
     struct h1_shared *sh = h1_shared(h);
@@ -72,6 +90,7 @@ void h1_release(struct h1_conn *h)
     h->cur = NULL;
     if (!hr)
         return;
+    conn_keep(h->conn, &hr->kept, 0);
     if (sh->head_owner == hr)
         sh->head_owner = NULL;
     if (unlikely(sh->n_free >= FREE_REQS)) {
@@ -143,6 +162,7 @@ static void next(struct h1_conn *h)
 static void drain(struct h1_conn *h)
 {
     buf_release(&h->cur->req.body);
+    h1_weigh(h->cur);
     h->state = H1_DRAIN;
     h->drained = 0;
     conn_set_deadline(h->conn, H1_DRAIN_MS);
@@ -243,6 +263,18 @@ static size_t step(struct h1_conn *h, char *p, size_t n)
     return n;
 }
 
+static void h1_too_much(struct conn *c)
+{
+    struct h1_conn *h = c->proto_data;
+    struct span in = buf_span(&c->in);
+    if (h->state == H1_HEAD)
+        h1_refuse(h, in.p, in.n, 431, "memory");
+    else if (h->cur && h->cur->req.state < REQ_ENDED)
+        h1_fail(h->cur, 503, REQ_END_BODY_BAD);
+    else if (h->state != H1_CLOSING)
+        h1_close(h);
+}
+
 static size_t h1_data(struct conn *c, char *p, size_t n)
 {
     struct h1_conn *h = c->proto_data;
@@ -265,6 +297,10 @@ static size_t h1_data(struct conn *c, char *p, size_t n)
     if (unlikely(h->deferred)) {
         h->deferred = false;
         conn_flush(c);
+    }
+    if (h->cur && unlikely(buf_len(&h->cur->req.body)) && unlikely(!h1_may_keep(h->cur))) {
+        h1_too_much(c);
+        return n;
     }
     if (likely(used == n)) {
         if (likely(h->state == H1_IDLE))
@@ -390,6 +426,7 @@ const struct proto_ops proto_h1 = {
     .on_deadline = h1_deadline,
     .on_shutdown = h1_shutdown,
     .on_cut = h1_cut_short,
+    .on_too_much = h1_too_much,
     .on_close = h1_gone,
 };
 
@@ -401,5 +438,6 @@ const struct proto_ops proto_h1_not_tls = {
     .on_drained = h1_drained,
     .on_deadline = h1_deadline,
     .on_shutdown = h1_shutdown,
+    .on_too_much = h1_too_much,
     .on_close = h1_gone,
 };

@@ -193,6 +193,7 @@ static void own_head(struct h1_req *hr)
     memcpy(copy, r->head, hr->head_len);
     r->head = copy;
     r->head_owned = true;
+    h1_weigh(hr);
 }
 
 /* Body bytes that came along are taken first, so that the handler finds them. Returns bytes used. */
@@ -216,9 +217,24 @@ static void hold(struct h1_req *hr)
                                   r->client ? r->client->host : "", r->started_ns);
 }
 
+/* Before the application begins with what could not be kept if it does not answer at once. */
+static bool has_room(const struct h1_conn *h, const struct h1_req *hr)
+{
+    struct conn *c = h->conn;
+    size_t n = 2 * hr->head_len + hr->req.cap_fields * sizeof *hr->req.fields;
+    if (likely(memory_may(&c->net->memory, &c->share, n)))
+        return true;
+    memory_refused(&c->net->memory, &c->share, n);
+    return false;
+}
+
 static void dispatch(struct h1_conn *h, struct h1_req *hr)
 {
     struct req *r = &hr->req;
+    if (unlikely(!has_room(h, hr))) {
+        refuse(hr, 503, "memory", "the worker keeps too much for its clients (http.limit_memory)");
+        return;
+    }
     req_set_state(r, REQ_RUNNING);
     hr->dispatched = true;
     score_add32(&h->conn->net->score->inflight, 1);

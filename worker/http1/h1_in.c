@@ -113,6 +113,8 @@ void h1_want_body(struct req *r)
 
 void h1_took_body(struct req *r)
 {
+    if (unlikely(h1_of(r)->kept))
+        h1_weigh(h1_of(r));
     if (r->conn->paused && buf_len(&r->body) < CONN_LOW_MARK && !r->body_complete)
         conn_resume(r->conn);
 }

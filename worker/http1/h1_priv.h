@@ -64,6 +64,7 @@ struct h1_req {
     bool file_going;  /* bytes written meanwhile wait in `tail` */
     bool file_last;   /* the answer is complete behind the file and the tail */
     bool last_chunk;  /* "0 CRLF" is written: trailers follow */
+    size_t kept; /* what is kept for the client: the head, its body, and the application's copy of the head */
     struct buf head;  /* head of the answer, when it is not in h1_shared */
     struct buf tail;
     SLIST_ENTRY(h1_req) free;
@@ -100,6 +101,9 @@ void h1_shared_free(void *shared);
 struct h1_req *h1_req_new(struct h1_conn *h);
 /* Ends what has not been ended, without a word to the connection. */
 void h1_end(struct h1_req *hr, enum req_end why);
+/* What is kept for the present request. The second one says false, and counts nothing, where that is too much. */
+void h1_weigh(struct h1_req *hr);
+bool h1_may_keep(struct h1_req *hr) __attribute__((warn_unused_result));
 /* Gives the present request back, if there is one. */
 void h1_release(struct h1_conn *h);
 /* The whole answer was given to the connection: on_end, then the next request, the rest of the body, or the close. */

@@ -30,13 +30,26 @@ void h2_wake(struct h2_conn *h)
 
 /* --- the end --- */
 
-static void close_now(struct h2_conn *h)
+/* No stream can go on: requests end, if they have not, and their memory is free, even where the peer still has to take our
+ * last word. Nobody asks nghttp2 any more. */
+static void forget(struct h2_conn *h, enum req_end why)
 {
     struct h2_stream *s;
+    TAILQ_FOREACH (s, &h->streams, all)
+        h2_stream_lost(s, why);
+    while ((s = TAILQ_FIRST(&h->streams)))
+        h2_stream_free(s);
+    nghttp2_session_del(h->session);
+    h->session = NULL;
+    conn_keep(h->conn, &h->library_kept, 0);
+    conn_keep(h->conn, &h->head_kept, 0);
+}
+
+static void close_now(struct h2_conn *h)
+{
     h->state = H2_CLOSED;
     conn_close(h->conn);
-    TAILQ_FOREACH (s, &h->streams, all)
-        h2_stream_lost(s, REQ_END_CLIENT_GONE);
+    forget(h, REQ_END_CLIENT_GONE);
 }
 
 void h2_terminate(struct h2_conn *h, uint32_t error)
@@ -131,6 +144,7 @@ static void work(struct h2_conn *h)
         c->linger = true; /* what came behind the last stream must not cost the peer the answers, nor our last word */
         close_now(h);
     } else {
+        h2_weigh_library(h);
         settle(h);
     }
 }
@@ -190,6 +204,13 @@ static void malformed(struct h2_conn *h, int error)
         h2_terminate(h, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+static void h2_too_much(struct conn *c)
+{
+    struct h2_conn *h = c->proto_data;
+    log_info("%s: HTTP/2 connection ended: too much is kept for it (http.limit_memory)", h->client.host);
+    h2_terminate(h, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 static size_t h2_data(struct conn *c, char *p, size_t n)
 {
     struct h2_conn *h = c->proto_data;
@@ -207,6 +228,10 @@ static size_t h2_data(struct conn *c, char *p, size_t n)
         return n;
     }
     h2_tell_in(h);
+    if (c->state == CONN_OPEN && unlikely(!h2_hold_library(h))) {
+        h2_too_much(c);
+        return n;
+    }
     if (unlikely(h->state == H2_OPEN && is_old(h)))
         leave(h);
     if (c->state == CONN_OPEN)
@@ -279,15 +304,9 @@ static void h2_gone(struct conn *c, enum conn_end why)
 {
     struct h2_conn *h = c->proto_data;
     struct handler *handler = site_of(c)->handler;
-    struct h2_stream *s;
     if (!h)
         return;
-    nghttp2_session_del(h->session);
-    h->session = NULL;
-    TAILQ_FOREACH (s, &h->streams, all)
-        h2_stream_lost(s, why == CONN_END_SHUTDOWN ? REQ_END_SHUTDOWN : REQ_END_CLIENT_GONE);
-    while ((s = TAILQ_FIRST(&h->streams)))
-        h2_stream_free(s);
+    forget(h, why == CONN_END_SHUTDOWN ? REQ_END_SHUTDOWN : REQ_END_CLIENT_GONE);
     if (c->user && handler->ops->on_conn_close)
         handler->ops->on_conn_close(handler, c);
     free(h);
@@ -303,6 +322,7 @@ const struct proto_ops proto_h2 = {
     .on_deadline = h2_deadline,
     .on_shutdown = h2_shutdown,
     .on_cut = h2_cut_short,
+    .on_too_much = h2_too_much,
     .on_turn_end = h2_turn_end,
     .on_close = h2_gone,
 };

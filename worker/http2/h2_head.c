@@ -191,6 +191,7 @@ static const struct refusal faults[] = {
     [H2_FAULT_FIELDS] = { "fields-too-large", 431, "RFC 6585 5" },
     [H2_FAULT_MEMORY] = { "no-memory", 503, "out of memory" },
     [H2_FAULT_PROTOCOL] = { "protocol-unknown", 501, "RFC 8441 4: of extended CONNECT, only websocket is spoken" },
+    [H2_FAULT_ENDED] = { "connect-ended", 400, "RFC 8441 5: END_STREAM ends the connection that it asks for" },
 };
 
 static const struct refusal *judge(struct h2_stream *s)
@@ -238,6 +239,10 @@ static void hold(struct h2_stream *s)
  * that is lost, its place is not free before that has ended. (With a WebSocket it may be for the rest of a turn.) */
 static bool has_place(const struct h2_conn *h)
 {
+    const struct conn *c = h->conn;
+    /* Nor are more answers made for one that does not take those that there are. */
+    if (unlikely(c->share.held + c->share.lent > c->net->memory.most))
+        return false;
     return likely(h->n_taken + h->conn->n_left < h->conn->net->conf->http.http2_max_concurrent_streams);
 }
 
@@ -304,7 +309,9 @@ void h2_start(struct h2_stream *s)
         h2_fail_because(s, why->status, s->fault ? NULL : why->why);
         return;
     }
-    if (likely(has_place(h)))
+    if (unlikely(!h2_hold_in(s)))
+        h2_refuse(s);
+    else if (likely(has_place(h)))
         dispatch(s);
     else
         wait(s);

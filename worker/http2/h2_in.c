@@ -41,6 +41,8 @@ void h2_credit(struct h2_stream *s)
     if (!taken || !h->session)
         return;
     s->uncredited -= taken;
+    if (likely(s->in_kept))
+        h2_weigh_in(s);
     if (unlikely(s->lingers))
         nghttp2_session_consume_connection(h->session, taken);
     else

@@ -90,24 +90,30 @@ static void judge_closed(struct h2_conn *h, int32_t id)
     }
 }
 
+static bool is_skipped(const struct h2_conn *h, int32_t id)
+{
+    for (unsigned i = 0; i < H2_SKIPPED && i < h->n_skipped; i++) {
+        if (id >= h->skipped[i].from && id <= h->skipped[i].to)
+            return true;
+    }
+    return false;
+}
+
 /* What nghttp2 would let pass: a stream below one that was opened before (RFC 9113 5.1.1). */
 void h2_judge_order(struct h2_conn *h, int32_t id)
 {
     if (unlikely(h->state == H2_LAST))
         spend(h, &h->chores, 1, "requests behind GOAWAY");
     if (id > h->last_id) {
-        if (id > h->last_id + 2) {
-            h->skipped_from = h->last_id + 1;
-            h->skipped_to = id - 1;
-        }
+        if (unlikely(id > h->last_id + 2))
+            h->skipped[h->n_skipped++ % H2_SKIPPED] = (struct h2_ids){ h->last_id + 1, id - 1 };
         h->last_id = id;
         return;
     }
     spend(h, &h->chores, 1, "HEADERS of streams that are not new"); /* trailers, at best */
     judge_closed(h, id);
-    if (id >= h->skipped_from && id <= h->skipped_to && !h->doom) {
+    if (is_skipped(h, id) && !h->doom)
         h->doom = NGHTTP2_PROTOCOL_ERROR;
-    }
 }
 
 /* --- frames --- */
@@ -126,6 +132,15 @@ static void judge_priority(struct h2_conn *h, const struct h2_walked *f)
         h->doom = NGHTTP2_PROTOCOL_ERROR;
     else
         spend(h, &h->chores, 1, "PRIORITY frames");
+}
+
+/* RFC 9218 7.1. One that is too short is nghttp2's to answer. */
+static void judge_priority_update(struct h2_conn *h, const struct h2_walked *f)
+{
+    if (f->length >= 4 && !f->depends)
+        h->doom = NGHTTP2_PROTOCOL_ERROR;
+    else
+        spend(h, &h->chores, 1, "frames that ask for nothing");
 }
 
 static void judge_frame(struct h2_conn *h, const struct h2_walked *f)
@@ -154,7 +169,10 @@ static void judge_frame(struct h2_conn *h, const struct h2_walked *f)
     case NGHTTP2_WINDOW_UPDATE:
         spend(h, &h->chores, 1, "WINDOW_UPDATE frames");
         break;
-    default: /* PING, GOAWAY, PRIORITY_UPDATE, what nobody knows */
+    case NGHTTP2_PRIORITY_UPDATE:
+        judge_priority_update(h, f);
+        break;
+    default: /* PING, GOAWAY, what nobody knows */
         spend(h, &h->chores, 1, "frames that ask for nothing");
     }
 }

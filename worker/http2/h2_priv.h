@@ -32,6 +32,7 @@
 #define H2_STREAM_LOW CONN_LOW_MARK
 
 #define H2_OVER 32
+#define H2_SKIPPED 16
 #define H2_MAX_CONTINUATIONS 16
 
 enum h2_state {
@@ -42,6 +43,10 @@ enum h2_state {
 };
 
 TAILQ_HEAD(h2_queue, h2_stream);
+
+struct h2_ids {
+    int32_t from, to;
+};
 
 struct h2_conn {
     struct conn *conn;
@@ -59,16 +64,21 @@ struct h2_conn {
     bool idle;               /* the deadline of an idle connection runs */
     bool head_waits;         /* or that of a head that does not end */
     bool sending;            /* nghttp2 makes frames */
+    bool has_frame_buffer;   /* h2_memory.c */
     uint32_t doom;           /* the peer has gone too far: to be ended with this error */
     int32_t over[H2_OVER];   /* the latest streams that the peer had ended and that are closed */
     unsigned n_over;
     int32_t last_id;         /* the highest stream that came */
     unsigned n_continuations; /* of the latest HEADERS */
-    int32_t skipped_from, skipped_to; /* streams below it that did not: they never can (RFC 9113 5.1.1) */
+    struct h2_ids skipped[H2_SKIPPED]; /* the latest streams below it that did not: they never can (RFC 9113 5.1.1) */
+    unsigned n_skipped;
     bool to_last;            /* the PING behind the notice came back: nothing is on its way any more */
     uint32_t n_requests;
     uint64_t opened_ms;
     struct pace write_pace; /* while the peer keeps the window of the connection shut */
+    size_t library;      /* bytes that nghttp2 has asked for */
+    size_t library_kept; /* what of it is kept for the client */
+    size_t head_kept;    /* likewise for a head that is not whole */
     struct h2_walk walk;
     struct h2_budget chores; /* frames that bring nothing, in proportion to what else goes on */
     struct h2_budget resets; /* requests that the peer takes back */
@@ -77,7 +87,15 @@ struct h2_conn {
 };
 
 /* Why a head is not judged at all. */
-enum h2_fault { H2_FAULT_NONE, H2_FAULT_LINE, H2_FAULT_FIELDS, H2_FAULT_MEMORY, H2_FAULT_SCHEME, H2_FAULT_PROTOCOL };
+enum h2_fault {
+    H2_FAULT_NONE,
+    H2_FAULT_LINE,
+    H2_FAULT_FIELDS,
+    H2_FAULT_MEMORY,
+    H2_FAULT_SCHEME,
+    H2_FAULT_PROTOCOL,
+    H2_FAULT_ENDED
+};
 
 struct h2_stream {
     struct req req; /* first */
@@ -94,6 +112,9 @@ struct h2_stream {
     bool in_ended;           /* the peer's END_STREAM came */
     bool wants_body;
     size_t uncredited;       /* bytes in req.body that are not given back to the windows */
+
+    size_t in_kept;  /* what is kept for the client: head, body, and the application's copy of the head */
+    size_t out_kept, lent_kept; /* likewise: what was answered and has not gone; what is lent of it */
 
     /* noted */
     bool to_start, to_read, to_drain, to_close;
@@ -144,6 +165,7 @@ struct h2_shared {
     nghttp2_option *option;
     SLIST_HEAD(, h2_stream) free;
     unsigned n_free;
+    char *frame_buffer; /* of all sessions: h2_memory.c */
     struct http_date date;
 };
 
@@ -204,6 +226,21 @@ void h2_judge_request(struct h2_conn *h);
 void h2_judge_sent(struct h2_conn *h, size_t n, bool whole);
 void h2_judge_queue(struct h2_conn *h, size_t most_streams);
 
+/* --- h2_memory.c: what is kept for the client (net/memory.h) --- */
+
+/* How nghttp2 gets the memory of this connection. */
+nghttp2_mem h2_memory_of(struct h2_conn *h);
+/* Counts what is kept of a request; false, and nothing is counted, where that is too much. */
+bool h2_hold_in(struct h2_stream *s) __attribute__((warn_unused_result));
+/* Counts what is left of it. */
+void h2_weigh_in(struct h2_stream *s);
+void h2_weigh_out(struct h2_stream *s);
+void h2_weigh_nothing(struct h2_stream *s);
+/* After input: counts what nghttp2 keeps, and a head that is not whole; false: that is too much. */
+bool h2_hold_library(struct h2_conn *h) __attribute__((warn_unused_result));
+/* After output: there may be less. */
+void h2_weigh_library(struct h2_conn *h);
+
 /* --- h2_stream.c --- */
 
 struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id);
@@ -223,6 +260,8 @@ void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error);
 void h2_fail(struct h2_stream *s, unsigned status, enum req_end why);
 /* The same for a request that no handler has seen yet, with the reason in the text; NULL: none. */
 void h2_fail_because(struct h2_stream *s, unsigned status, const char *because);
+/* Too much is kept: the stream is refused: RST_STREAM with ENHANCE_YOUR_CALM, which counts as an error of the peer's. */
+void h2_refuse(struct h2_stream *s);
 /* The connection is gone, and all that is on it. */
 void h2_stream_lost(struct h2_stream *s, enum req_end why);
 

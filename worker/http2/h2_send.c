@@ -29,6 +29,8 @@ void h2_drop_output(struct h2_stream *s)
     if (s->pending)
         s->h->n_pending--;
     s->pending = false;
+    if (unlikely(s->out_kept || s->lent_kept))
+        h2_weigh_out(s);
 }
 
 int h2_own(struct h2_stream *s)
@@ -159,6 +161,8 @@ static void went(struct h2_stream *s, size_t n)
     } else if (s->stalling) {
         stall(s);
     }
+    if (unlikely(s->out_kept || s->lent_kept))
+        h2_weigh_out(s);
     if (s->later && !s->lent.n && !s->file_left && pending < H2_STREAM_LOW) {
         s->later = false;
         s->to_drain = true;
@@ -228,7 +232,10 @@ static void watch_stalled(struct h2_conn *h)
     if (!h->n_pending)
         return;
     TAILQ_FOREACH (s, &h->streams, all) {
-        if (!s->pending || s->stalling || s->closed)
+        if (!s->pending || s->closed)
+            continue;
+        h2_weigh_out(s);
+        if (s->stalling)
             continue;
         s->stalling = true;
         pace_wait(&s->write_pace, &net->wheel, rate);

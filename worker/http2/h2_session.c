@@ -93,6 +93,8 @@ static void on_headers(struct h2_conn *h, const nghttp2_frame *frame)
         struct h2_stream *s = h->head;
         h->head = NULL;
         s->in_ended = s->req.body_complete = ended;
+        if (unlikely(ended && s->req.protocol.n && !s->fault))
+            s->fault = H2_FAULT_ENDED;
         s->to_start = true;
         h2_note_in(s);
         return;
@@ -236,6 +238,7 @@ void h2_shared_free(void *shared)
     }
     nghttp2_session_callbacks_del(sh->callbacks);
     nghttp2_option_del(sh->option);
+    free(sh->frame_buffer);
     free(sh);
 }
 
@@ -252,8 +255,11 @@ int h2_session_open(struct h2_conn *h)
     };
     struct h2_shared *sh = h2_shared(h);
     h2_judge_init(h);
-    if (nghttp2_session_server_new2(&h->session, sh->callbacks, h, sh->option) != 0)
+    nghttp2_mem mem = h2_memory_of(h);
+    nghttp2_session *session;
+    if (nghttp2_session_server_new3(&session, sh->callbacks, h, sh->option, &mem) != 0)
         return -1;
+    h->session = session;
     /* All uploads of a connection share its window: one that nobody reads must not stop the others. */
     uint32_t all = window < CONNECTION_WINDOW / 2 ? CONNECTION_WINDOW : window < INT32_MAX / 2 ? 2 * window : INT32_MAX;
     if (nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings) == 0 &&

@@ -115,6 +115,7 @@ void h2_stream_free(struct h2_stream *s)
     h2_drop_output(s);
     buf_take(&s->req.body, buf_len(&s->req.body));
     h2_credit(s);
+    h2_weigh_nothing(s);
     deadline_done(wheel, &s->body_deadline);
     deadline_done(wheel, &s->write_deadline);
     req_reset(&s->req);
@@ -201,6 +202,13 @@ void h2_fail_because(struct h2_stream *s, unsigned status, const char *because)
     resp_error_because(&s->req, status, because);
 }
 
+void h2_refuse(struct h2_stream *s)
+{
+    log_debug("%s: stream %d refused: too much is kept (http.limit_memory)", s->h->client.host, (int)s->id);
+    h2_judge_fault(s->h);
+    h2_cut(s, REQ_END_BODY_BAD, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 void h2_stream_lost(struct h2_stream *s, enum req_end why)
 {
     s->closed = s->cut = true;
@@ -233,8 +241,12 @@ static void tell_read(struct h2_stream *s)
 {
     if (s->tunnel)
         conn_can_read(s->tunnel);
+    else if (unlikely(s->req.protocol.n && s->in_ended) && s->dispatched && s->req.state < REQ_ENDED)
+        s->req.handler->ops->on_peer_eof(&s->req); /* as of a connection whose handshake is not answered yet */
     else if (s->dispatched)
         h2_tell_body(s);
+    if (buf_len(&s->req.body) && !s->closed && !s->cut && unlikely(!h2_hold_in(s)))
+        h2_refuse(s);
 }
 
 void h2_tell_in(struct h2_conn *h)
@@ -248,7 +260,7 @@ void h2_tell_in(struct h2_conn *h)
             continue;
         if (start)
             h2_start(s);
-        else if (read)
+        if (read && (!start || s->req.protocol.n)) /* a body that came along was seen by the start */
             tell_read(s);
     }
 }

@@ -7,6 +7,7 @@
 #define FRAME_HEAD 9
 #define TYPE_DATA 0
 #define TYPE_PRIORITY 2
+#define TYPE_PRIORITY_UPDATE 16
 #define FLAG_PADDED 8
 
 static uint32_t read_u32(const uint8_t *p)
@@ -14,13 +15,13 @@ static uint32_t read_u32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* How many bytes of head a frame has for us: those of PRIORITY and of padded DATA tell more. */
+/* How many bytes of head a frame has for us: those of PRIORITY, PRIORITY_UPDATE and of padded DATA tell more. */
 static size_t wanted(const struct h2_walk *w)
 {
     uint32_t length = read_u32(w->head) >> 8;
     if (w->n_head < FRAME_HEAD)
         return FRAME_HEAD;
-    if (w->head[3] == TYPE_PRIORITY && length >= 4)
+    if ((w->head[3] == TYPE_PRIORITY || w->head[3] == TYPE_PRIORITY_UPDATE) && length >= 4)
         return FRAME_HEAD + 4;
     return w->head[3] == TYPE_DATA && w->head[4] & FLAG_PADDED && length ? FRAME_HEAD + 1 : FRAME_HEAD;
 }

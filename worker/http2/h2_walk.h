@@ -20,7 +20,7 @@ struct h2_walked {
     int32_t stream;
     uint32_t length;  /* of what follows the head */
     uint32_t padding; /* DATA: how much of that carries nothing */
-    uint32_t depends; /* PRIORITY: on that stream */
+    uint32_t depends; /* PRIORITY: on that stream; PRIORITY_UPDATE: which stream it is about */
 };
 
 static inline void h2_walk_init(struct h2_walk *w)

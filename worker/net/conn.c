@@ -10,16 +10,19 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "common/clock.h"
 #include "common/descriptors.h"
 #include "common/fdutil.h"
 #include "common/forked.h"
 #include "common/heritage.h"
+#include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/net/conn_io.h"
 
 #define SCRATCH_SIZE (64u << 10)
 #define LINGER_MS 2000
+#define WARN_MS 10000
 
 int net_init(struct net *net, struct event_base *base, const struct conf *conf, struct score *score)
 {
@@ -36,6 +39,7 @@ int net_init(struct net *net, struct event_base *base, const struct conf *conf, 
     net->conf = conf;
     net->score = score;
     TAILQ_INIT(&net->conns);
+    conn_memory_init(net);
     event_assign(&net->again_event, base, -1, 0, conn_on_again, net);
     wheel_init(&net->wheel, base);
     return 0;
@@ -54,6 +58,9 @@ static void sweep_one(struct net *net, struct conn *c)
     TAILQ_REMOVE(&net->conns, c, all);
     buf_release(&c->in);
     buf_release(&c->out);
+    c->lent.n = 0;
+    conn_weigh(c);
+    assert(!c->share.held && !c->share.lent);
     free(c);
     net->n_conns--;
     score_add32(&net->score->connections, -1);
@@ -89,6 +96,70 @@ static void turn_ends(struct net *net)
     }
 }
 
+/* --- too much is kept (memory.h) --- */
+
+static size_t all_of(const struct conn *c)
+{
+    return c->share.held + c->share.lent;
+}
+
+/* Answers are on their way out of a connection that closes: they are not waited for. */
+void conn_too_much(struct conn *c)
+{
+    if (c->state == CONN_OPEN && c->proto->on_too_much)
+        c->proto->on_too_much(c);
+    else
+        conn_die(c, CONN_END_ABORTED);
+    if (c->state != CONN_DEAD && all_of(c) > c->net->memory.small)
+        conn_die(c, CONN_END_ABORTED);
+}
+
+static void warn(struct net *net)
+{
+    uint64_t now = clock_ms();
+    if (net->warned_ms && now - net->warned_ms < WARN_MS)
+        return;
+    net->warned_ms = now;
+    log_warning("%llu MB are kept for %u connections, which is all that http.limit_memory allows: those with the most "
+                "are ended",
+                (unsigned long long)((net->memory.held + net->memory.lent) >> 20), net->n_conns);
+}
+
+static size_t largest(const struct net *net)
+{
+    const struct conn *c;
+    size_t most = 0;
+    TAILQ_FOREACH (c, &net->conns, all) {
+        if (c->state != CONN_DEAD && all_of(c) > most)
+            most = all_of(c);
+    }
+    return most;
+}
+
+/* Those with more than half of what the largest has go until there is room, then those with more than a quarter, ...: few
+ * walks for many connections. */
+static void make_room(struct net *net)
+{
+    struct memory *m = &net->memory;
+    warn(net);
+    size_t going = 0; /* the dead hold it until they are swept */
+    for (size_t most; !memory_has_room(m, going) && (most = largest(net)) > m->small;) {
+        struct conn *c;
+        TAILQ_FOREACH (c, &net->conns, all) {
+            if (c->state == CONN_DEAD || all_of(c) <= m->small || all_of(c) <= most / 2)
+                continue;
+            score_add64(&net->score->memory_refused, 1);
+            conn_too_much(c);
+            going += c->state == CONN_DEAD ? all_of(c) : 0;
+            if (memory_has_room(m, going))
+                break;
+        }
+    }
+    memory_made_room(m, going);
+}
+
+/* --- the turn of the loop --- */
+
 void net_turn(struct net *net)
 {
     turn_ends(net);
@@ -97,8 +168,15 @@ void net_turn(struct net *net)
     conn_settle_doubts(net);
     if (!SLIST_EMPTY(&net->dead))
         sweep(net);
+    if (unlikely(memory_is_busy(&net->memory)) && memory_wants_room(&net->memory)) {
+        make_room(net);
+        sweep(net);
+    }
+    memory_turn(&net->memory);
+    if (unlikely(memory_wants_trim(&net->memory)))
+        conn_trim_soon(net);
     /* Whatever a callback deferred meanwhile must not wait for an event from outside. */
-    if (!SLIST_EMPTY(&net->flush))
+    if (!SLIST_EMPTY(&net->flush) || unlikely(!SLIST_EMPTY(&net->again)))
         event_active(&net->again_event, EV_TIMEOUT, 0);
 }
 
@@ -141,6 +219,7 @@ void net_done(struct net *net)
     sweep(net);
     assert(TAILQ_EMPTY(&net->conns));
     event_del(&net->again_event);
+    deadline_done(&net->wheel, &net->trim);
     wheel_done(&net->wheel);
     free(net->scratch);
     net->scratch = NULL;
@@ -341,6 +420,7 @@ void conn_flushed(struct conn *c)
     }
     c->state = CONN_LINGERING;
     buf_release(&c->in);
+    conn_weigh(c);
     c->linger_left = CONN_LINGER_MAX;
     c->transport->shutdown(c);
     deadline_set(&c->net->wheel, &c->deadline, LINGER_MS);

@@ -24,6 +24,7 @@
 
 #include "common/buf.h"
 #include "worker/net/deadline.h"
+#include "worker/net/memory.h"
 #include "worker/net/pace.h"
 #include "worker/net/proto.h"
 #include "worker/net/transport.h"
@@ -94,6 +95,9 @@ struct conn {
     uint64_t file_left;
     uint64_t deferred_since_ns; /* when the oldest byte of a deferred write came; 0 = none */
 
+    struct memory_share share; /* what is kept for it, by whomever */
+    size_t buffers, lent_kept; /* parts of that: `in` and `out`; `lent` */
+
     struct deadline deadline;
     struct deadline write_deadline; /* armed while output waits; a peer that does not take it in time is aborted */
     struct pace write_pace;
@@ -116,6 +120,9 @@ struct net {
     const struct proto_ops *(*choose_proto)(struct conn *c);
     const struct proto_ops *not_tls; /* answers those who do not speak TLS where they must; NULL: they are cut */
     struct tls *tls; /* NULL: nothing listens with TLS */
+    struct memory memory; /* what is kept for all of them */
+    struct deadline trim; /* free memory is given back to the system */
+    uint64_t warned_ms; /* when the log said that too much is kept; 0 = never */
     struct wheel wheel;
     bool draining;
     unsigned n_conns;
@@ -209,6 +216,15 @@ void conn_abort(struct conn *c, bool reset);
  * the caller's to take. The connection stays, without a socket, for its deadline, for net_shutdown() and to be counted,
  * until conn_abort(). Returns the descriptor, which stays owned (forked.h) until forked_disown(). */
 int conn_lend(struct conn *c);
+/* A part of what is kept for this connection stands for n bytes from now on: memory_hold(), memory_keep(). */
+static inline bool __attribute__((warn_unused_result)) conn_hold(struct conn *c, size_t *part, size_t n)
+{
+    return memory_hold(&c->net->memory, &c->share, part, n);
+}
+static inline void conn_keep(struct conn *c, size_t *part, size_t n)
+{
+    memory_keep(&c->net->memory, &c->share, part, n);
+}
 /* Changes the protocol; neither the old one's on_close nor the new one's open is called: proto_data is the caller's
  * business. Inside on_data, bytes that the old one did not use are offered to the new one at once. */
 void conn_set_proto(struct conn *c, const struct proto_ops *proto);

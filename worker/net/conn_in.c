@@ -33,6 +33,15 @@ static void offer_kept(struct conn *c)
     buf_take(&c->in, used);
     if (used == n)
         buf_release(&c->in);
+    conn_weigh(c);
+}
+
+static void keep(struct conn *c, const char *p, size_t n)
+{
+    if (buf_add(&c->in, p, n) < 0)
+        conn_die(c, CONN_END_ABORTED);
+    else if (unlikely(!conn_may_keep_input(c)))
+        conn_too_much(c);
 }
 
 static void deliver(struct conn *c, char *p, size_t n)
@@ -41,13 +50,11 @@ static void deliver(struct conn *c, char *p, size_t n)
         size_t used = offer(c, p, n);
         if (likely(used == n) || c->state != CONN_OPEN)
             return;
-        if (buf_add(&c->in, p + used, n - used) < 0)
-            conn_die(c, CONN_END_ABORTED);
+        keep(c, p + used, n - used);
         return;
     }
-    if (buf_add(&c->in, p, n) < 0)
-        conn_die(c, CONN_END_ABORTED);
-    else
+    keep(c, p, n);
+    if (likely(c->state == CONN_OPEN))
         offer_kept(c);
 }
 
@@ -107,12 +114,26 @@ void conn_settle_doubts(struct net *net)
     net->doubt_waits = waits;
 }
 
+/* As conn_again(), but net_turn() comes first: libevent runs what becomes active in the same turn. */
+static void next_turn(struct conn *c)
+{
+    if (c->again_queued)
+        return;
+    c->again_queued = true;
+    SLIST_INSERT_HEAD(&c->net->again, c, again);
+}
+
 static void read_on(struct conn *c)
 {
     struct net *net = c->net;
     c->readable = false;
     if (unlikely(c->peer_eof))
         return;
+    if (unlikely(memory_turn_is_full(&net->memory))) {
+        c->readable = true;
+        next_turn(c);
+        return;
+    }
     for (int round = 0; round < READ_ROUNDS; round++) {
         ssize_t n = c->transport->read(c, net->scratch, net->scratch_size);
         if (unlikely(n <= 0)) {

@@ -7,6 +7,8 @@
 
 /* conn.c: the connection is over; closes the socket now and queues the rest for the sweep. */
 void conn_die(struct conn *c, enum conn_end why);
+/* conn.c: too much is kept for it: ends it, in the word of its protocol. */
+void conn_too_much(struct conn *c);
 /* conn.c: everything is sent and conn_close() was called before. */
 void conn_flushed(struct conn *c);
 
@@ -26,6 +28,13 @@ void conn_progress_begin(struct conn *c);
 void conn_progress(struct conn *c, uint64_t n);
 void conn_progress_end(struct conn *c);
 bool conn_progress_late(struct conn *c);
+/* conn_memory.c */
+void conn_memory_init(struct net *net);
+/* Counts what the buffers hold; the second one says false, and counts nothing, where that is too much. */
+void conn_weigh(struct conn *c);
+bool conn_may_keep_input(struct conn *c) __attribute__((warn_unused_result));
+/* Free memory goes back to the system a second from now. */
+void conn_trim_soon(struct net *net);
 
 /* conn_out.c */
 /* conn_on_writable() follows when the socket takes bytes. */

@@ -28,6 +28,7 @@ uint64_t conn_unsent(const struct conn *c)
 
 void conn_wait_writable(struct conn *c)
 {
+    conn_weigh(c);
     if (c->writing)
         return;
     if (event_add(&c->write_event, NULL) < 0) {
@@ -57,6 +58,13 @@ static enum conn_write verdict(struct conn *c)
     return CONN_LATER;
 }
 
+/* Behind bytes that wait for the socket. */
+static enum conn_write kept(struct conn *c)
+{
+    conn_weigh(c);
+    return verdict(c);
+}
+
 /* Keeps what is behind the first `skip` bytes of v. 0, or -1: out of memory, the connection is dead. */
 static int keep(struct conn *c, const struct iovec *v, int n, size_t skip)
 {
@@ -79,8 +87,10 @@ void conn_own(struct conn *c)
     struct iovec v[] = { { (void *)(uintptr_t)c->lent.p, c->lent.n }, { c->behind, c->n_behind } };
     c->lent = (struct span){ NULL, 0 };
     c->n_behind = 0;
-    if (c->state != CONN_DEAD)
-        (void)!keep(c, v, 2, 0);
+    if (c->state == CONN_DEAD)
+        return;
+    (void)!keep(c, v, 2, 0);
+    conn_weigh(c);
 }
 
 static size_t length_of(const struct iovec *v, int n)
@@ -139,7 +149,7 @@ static enum conn_write write_behind(struct conn *c, const struct iovec *v, int n
     c->deferred_since_ns = 0;
     if (sent == waiting + length_of(v, n)) {
         buf_release(&c->out);
-        return verdict(c);
+        return unlikely(c->buffers) ? kept(c) : verdict(c);
     }
     buf_take(&c->out, sent < waiting ? sent : waiting);
     if (keep(c, v, n, sent > waiting ? sent - waiting : 0) < 0)
@@ -156,7 +166,7 @@ enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n)
     if (unlikely(c->lent.n))
         conn_own(c);
     if (c->writing)
-        return keep(c, v, n, 0) < 0 ? CONN_GONE : verdict(c);
+        return keep(c, v, n, 0) < 0 ? CONN_GONE : kept(c);
     if (buf_len(&c->out))
         return write_behind(c, v, n);
     ssize_t k = try_write(c, v, n);
@@ -214,7 +224,7 @@ enum conn_write conn_writev_lent(struct conn *c, const struct iovec *v, int n, i
 static enum conn_write defer(struct conn *c)
 {
     if (c->writing)
-        return verdict(c);
+        return kept(c);
     uint64_t now = clock_coarse_ns();
     if (!c->deferred_since_ns)
         c->deferred_since_ns = now;
@@ -371,6 +381,8 @@ void conn_flush(struct conn *c)
     c->deferred_since_ns = 0;
     if (write_out(c) == 0)
         conn_wait_writable(c);
+    else if (unlikely(c->buffers))
+        conn_weigh(c);
 }
 
 enum conn_write conn_send_file(struct conn *c, int fd, off_t at, uint64_t n)
@@ -400,6 +412,7 @@ void conn_on_writable(evutil_socket_t fd, short what, void *arg)
     if (done < 0)
         return;
     uint64_t left = conn_unsent(c);
+    conn_weigh(c);
     if (done)
         stop_waiting(c);
     else if (left < before && c->writing)

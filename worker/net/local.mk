@@ -8,6 +8,8 @@ libtine_net_a_SOURCES = \
 	worker/net/transport.h \
 	worker/net/deadline.h worker/net/deadline.c \
 	worker/net/pace.h worker/net/pace.c \
+	worker/net/memory.h worker/net/memory.c \
+	worker/net/conn_memory.c \
 	worker/net/exclusive.h worker/net/exclusive.c \
 	worker/net/proxy_protocol.h worker/net/proxy_protocol.c \
 	worker/net/share.h worker/net/share.c \

@@ -34,6 +34,9 @@ struct proto_ops {
     void (*on_cut)(struct conn *c);
     /* The turn of the loop ends, after conn_at_turn_end(): writes what it has kept back. May be NULL. */
     void (*on_turn_end)(struct conn *c);
+    /* More is kept for this connection than may be (memory.h), and nobody else is to suffer for it: it ends here, in the
+     * protocol's own word. What it keeps is let go of in this call. NULL: it is cut. */
+    void (*on_too_much)(struct conn *c);
     /* Last call: the connection is gone, free conn->proto_data. */
     void (*on_close)(struct conn *c, enum conn_end why);
 };

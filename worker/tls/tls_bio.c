@@ -97,10 +97,12 @@ static int write_kept(struct tls_conn *t, struct conn *c, bool more)
 {
     size_t before = buf_len(&t->out);
     int done = write_now(c, &t->out, more);
-    if (done > 0)
+    if (done > 0) {
         buf_release(&t->out);
-    else if (done == 0 && buf_len(&t->out) < before && c->writing)
+        conn_keep(c, &t->kept, 0);
+    } else if (done == 0 && buf_len(&t->out) < before && c->writing) {
         conn_progress(c, before - buf_len(&t->out));
+    }
     return done;
 }
 
@@ -113,6 +115,7 @@ int tls_push(struct tls *tls, struct conn *c, bool more)
     if (done >= 0 && buf_len(&tls->out)) {
         struct span rest = buf_span(&tls->out);
         done = buf_add(&t->out, rest.p, rest.n) < 0 ? -1 : 0;
+        conn_keep(c, &t->kept, t->out.cap);
     }
     buf_take(&tls->out, buf_len(&tls->out));
     if (done < 0) {

@@ -54,6 +54,13 @@ ssize_t tls_judge(struct conn *c, int result)
 
 /* --- in --- */
 
+/* OpenSSL keeps a record that has not come whole. */
+static void weigh_record(struct conn *c)
+{
+    struct tls_conn *t = c->transport_data;
+    conn_keep(c, &t->record_kept, SSL_has_pending(t->ssl) ? TLS_RECORD : 0);
+}
+
 static ssize_t tls_read(struct conn *c, void *p, size_t n)
 {
     struct tls_conn *t = c->transport_data;
@@ -75,6 +82,8 @@ static ssize_t tls_read(struct conn *c, void *p, size_t n)
         if (got == n || (tls->short_read && !SSL_has_pending(t->ssl)))
             break;
     }
+    if (unlikely(r != 1 || t->record_kept))
+        weigh_record(c);
     if (likely(r == 1)) {
         if (unlikely(buf_len(&tls->out)) && tls_push(tls, c, false) == 0)
             conn_wait_writable(c);
@@ -307,6 +316,8 @@ void tls_conn_free(struct conn *c)
     SSL_free(t->ssl);
     tls_set_unref(t->set);
     buf_release(&t->out);
+    conn_keep(c, &t->kept, 0);
+    conn_keep(c, &t->record_kept, 0);
     free(t);
     c->transport_data = NULL;
 }

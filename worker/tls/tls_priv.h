@@ -85,6 +85,7 @@ struct tls_conn {
     SSL *ssl;
     struct tls_set *set;
     struct buf out; /* sealed bytes that the socket did not take */
+    size_t kept, record_kept; /* of what is kept for the client: `out`; a record that has not come whole */
     size_t owed; /* plain bytes in `out` that the connection was not told of as written: it offers them again */
     size_t retry; /* ktls: length of a write that has to be tried again */
     uint32_t since_idle; /* plain bytes sent in a row */

@@ -18,6 +18,7 @@
 
 #include "common/span.h"
 
+struct conn;
 struct net;
 struct req;
 struct resp_field;
@@ -106,6 +107,8 @@ bool ws_close(struct ws *ws, unsigned code, struct span reason);
 void ws_taken(struct ws *ws, size_t n);
 
 void *ws_user(const struct ws *ws);
+/* What the user keeps of messages counts for this connection (net/memory.h), which on_close is the last to see. */
+struct conn *ws_conn(const struct ws *ws);
 
 /* Whether a code may stand in a Close frame: 1000-1003, 1007-1014, 3000-4999 (RFC 6455 7.4, IANA registry). */
 bool ws_code_is_good(unsigned code);

@@ -14,6 +14,7 @@
 #define MEMORY_LEVEL 4
 #define IDLE_MOST 8 /* streams that are nobody's are kept for the next one */
 #define SCRATCH_MOST (64u << 10) /* a larger one is given back at the next message */
+#define INFLATE_STATE (10u << 10) /* beside the window */
 #define PIECE_LEAST 1024
 #define PIECE_MOST (64u << 10)
 
@@ -385,6 +386,11 @@ static enum ws_inflated inflate_all(struct ws_deflate *d, struct span piece, str
         done = step(d, to, limit);
     }
     return done;
+}
+
+size_t ws_deflate_kept(const struct ws_deflate *d)
+{
+    return d->reading ? ((size_t)1 << bits_of(d, IN)) + INFLATE_STATE : 0;
 }
 
 /* A whole message waits for the lengths of its last, empty block, which were taken away: then they are put behind. */

@@ -80,6 +80,8 @@ enum ws_inflated {
 enum ws_inflated ws_deflate_inflate(struct ws_deflate *d, struct span piece, bool last, struct buf *to, size_t limit)
     __attribute__((warn_unused_result));
 
+/* Bytes that are held while a message comes in pieces; 0 between messages. */
+size_t ws_deflate_kept(const struct ws_deflate *d);
 /* What is left of the budget of windows. */
 size_t ws_deflate_budget_left(const struct ws_deflate_pool *pool);
 /* What a connection with these parameters takes of it. */

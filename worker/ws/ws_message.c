@@ -57,6 +57,8 @@ static bool tell_collected(struct ws *ws, enum ws_kind kind)
     ws->message = (struct buf){ 0 };
     tell(ws, kind, buf_span(&whole));
     buf_release(&whole);
+    if (ws->kept)
+        ws_session_weigh(ws);
     return ws->state != WS_STATE_ENDED;
 }
 
@@ -85,7 +87,9 @@ static bool collect(struct ws *ws, const struct ws_piece *piece)
     struct span added = { ws->message.p + ws->message.start + before, buf_len(&ws->message) - before };
     if (!text_is_good(ws, piece, added))
         return ws_session_fail(ws, 1007, "text is not UTF-8");
-    return piece->last ? tell_collected(ws, piece->kind) : true;
+    if (piece->last)
+        return tell_collected(ws, piece->kind);
+    return ws_session_hold(ws) ? true : ws_session_fail(ws, 1009, "too much is kept");
 }
 
 bool ws_link_piece(struct ws_link *link, const struct ws_piece *piece)

@@ -18,6 +18,11 @@ static const struct conf_websocket *conf_of(const struct ws *ws)
     return &ws->link.conn->net->conf->websocket;
 }
 
+struct conn *ws_conn(const struct ws *ws)
+{
+    return ws->link.conn;
+}
+
 void *ws_user(const struct ws *ws)
 {
     return ws->user;
@@ -26,6 +31,23 @@ void *ws_user(const struct ws *ws)
 bool ws_code_is_good(unsigned code)
 {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
+
+/* --- what is kept --- */
+
+static size_t weight(const struct ws *ws)
+{
+    return ws->message.cap + (ws->deflate ? ws_deflate_kept(ws->deflate) : 0);
+}
+
+void ws_session_weigh(struct ws *ws)
+{
+    conn_keep(ws->link.conn, &ws->kept, weight(ws));
+}
+
+bool ws_session_hold(struct ws *ws)
+{
+    return conn_hold(ws->link.conn, &ws->kept, weight(ws));
 }
 
 /* --- the end --- */
@@ -38,6 +60,7 @@ static void finish(struct ws *ws, unsigned code, struct span reason)
     score_add32(&ws->link.conn->net->score->websockets, -1);
     conn_no_deadline(ws->link.conn);
     buf_release(&ws->message);
+    ws_session_weigh(ws);
     ws->ops->on_close(ws, code, reason);
 }
 
@@ -72,6 +95,7 @@ static void begin_close(struct ws *ws, unsigned code, struct span reason)
     send_close(ws, code, reason);
     ws->state = WS_STATE_CLOSING;
     buf_release(&ws->message);
+    ws_session_weigh(ws);
     conn_set_deadline(ws->link.conn, WS_CLOSE_MS);
     /* The answer is behind whatever was not read. */
     if (ws->paused) {
@@ -247,6 +271,11 @@ static void on_shutdown(struct conn *c)
     begin_close(c->proto_data, 1012, SPAN(""));
 }
 
+static void on_too_much(struct conn *c)
+{
+    ws_session_fail(c->proto_data, 1009, "too much is kept");
+}
+
 static void on_close(struct conn *c, enum conn_end why)
 {
     struct ws *ws = c->proto_data;
@@ -257,6 +286,7 @@ static void on_close(struct conn *c, enum conn_end why)
     if (c->user && handler->ops->on_conn_close)
         handler->ops->on_conn_close(handler, c);
     ws_deflate_free(ws->deflate);
+    conn_keep(c, &ws->kept, 0);
     free(ws);
     c->proto_data = NULL;
 }
@@ -268,5 +298,6 @@ const struct proto_ops proto_ws = {
     .on_drained = on_drained,
     .on_deadline = on_deadline,
     .on_shutdown = on_shutdown,
+    .on_too_much = on_too_much,
     .on_close = on_close,
 };

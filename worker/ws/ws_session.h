@@ -37,6 +37,7 @@ struct ws {
     struct ws_worker *worker;
     struct buf message; /* of the message that comes in pieces, inflated */
     struct ws_deflate *deflate; /* NULL: not agreed on */
+    size_t kept; /* of what is kept for the client: a message that is not whole */
     size_t untaken_bytes;
     uint32_t untaken; /* messages */
     uint32_t ping; /* payload of the last one that we sent */
@@ -55,6 +56,10 @@ static inline struct ws *ws_of(struct ws_link *link)
 
 extern const struct proto_ops proto_ws; /* ws_session.c */
 
+/* ws_session.c: counts what is kept of a message that is not whole; the second one says false, and counts nothing, where
+ * that is too much. */
+void ws_session_weigh(struct ws *ws);
+bool ws_session_hold(struct ws *ws) __attribute__((warn_unused_result));
 /* ws_session.c: starts pings; as soon as the engine is open. */
 void ws_session_begin(struct ws *ws);
 /* Our Close frame is the last word (RFC 6455 7.1.7). Always false: what an event function returns then. `reason` is

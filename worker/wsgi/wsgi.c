@@ -138,6 +138,8 @@ static void start(struct wsgi_call *c)
     c->stage = CALL_POOL;
     c->streams = !req_body_ended(c->req);
     wsgi->streams += c->streams;
+    if (c->in.cap)
+        wsgi_input_weigh(c);
     if (wsgi_pool_push(c) < 0)
         refuse(c, "no thread can be made for it");
 }

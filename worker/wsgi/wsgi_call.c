@@ -6,25 +6,10 @@
 
 #include "worker/app/app_report.h"
 
-static size_t reach(size_t n, struct piece at)
-{
-    size_t end = (size_t)at.at + at.n;
-    return end > n ? end : n;
-}
-
-/* Bytes of the head up to the last that is pointed at. */
-static size_t head_size(const struct req *r)
-{
-    size_t n = reach(reach(reach(reach(0, r->method), r->target), r->path), r->query); /* a prefix is in a field */
-    for (uint32_t i = 0; i < r->n_fields; i++)
-        n = reach(reach(n, r->fields[i].name), r->fields[i].value);
-    return n;
-}
-
 /* Head bytes and fields lie behind the call. */
 struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
 {
-    size_t n_fields = r->n_fields * sizeof *r->fields, n_head = head_size(r);
+    size_t n_fields = r->n_fields * sizeof *r->fields, n_head = req_head_size(r);
     struct wsgi_call *c = malloc(sizeof *c + n_fields + n_head);
     if (!c)
         return NULL;

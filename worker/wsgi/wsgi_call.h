@@ -67,6 +67,7 @@ struct wsgi_call {
     bool streams;      /* counted in wsgi->streams */
     struct wsgi_spool file; /* being sent; n = 0: it is the application's own */
     size_t late;       /* bytes that wait for on_drained, the file's left out */
+    size_t kept;       /* of what is kept for the client (net/memory.h): `in` */
     TAILQ_ENTRY(wsgi_call) all, turn;
 
     /* the loop's thread until it starts, then the one that runs it */

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 
+#include "worker/net/conn.h"
 #include "worker/python/fork_child.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_pool.h"
@@ -18,6 +19,14 @@ struct input {
 };
 
 /* --- the loop's side --- */
+
+void wsgi_input_weigh(struct wsgi_call *c)
+{
+    wsgi_pool_lock(c->wsgi->pool);
+    size_t n = c->in.cap;
+    wsgi_pool_unlock(c->wsgi->pool);
+    conn_keep(c->req->conn, &c->kept, n);
+}
 
 void wsgi_input_feed(struct wsgi_call *c)
 {
@@ -38,6 +47,7 @@ void wsgi_input_feed(struct wsgi_call *c)
     wsgi_pool_unlock(c->wsgi->pool);
     if (some && !enough)
         wsgi_pool_wake_reader(c);
+    wsgi_input_weigh(c);
     c->wants_body = more;
     if (ended)
         wsgi_pool_stream_ends(c);

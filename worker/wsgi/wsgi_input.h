@@ -16,4 +16,7 @@ PyObject *wsgi_input_new(struct wsgi_call *c);
 /* The loop's thread: gives the application what has come, or asks the connection for more. `wanted`: somebody waits. */
 void wsgi_input_feed(struct wsgi_call *c);
 
+/* The loop's thread: counts what of the body waits for the application (net/memory.h). Not after on_end. */
+void wsgi_input_weigh(struct wsgi_call *c);
+
 #endif

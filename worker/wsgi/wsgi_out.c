@@ -171,6 +171,7 @@ enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece)
 
 void wsgi_out_end(struct wsgi_call *c, enum req_end why)
 {
+    conn_keep(c->req->conn, &c->kept, 0);
     c->req = NULL;
     c->late = 0;
     file_done(c);
