@@ -261,8 +261,8 @@ async def refused(scope, receive, send):
                     lambda: loop.remove_signal_handler(14), loop._run_once, lambda: loop._release()):
             found.append(says(await in_thread(ask), RuntimeError, "loop"))
         found.append(says(await in_thread(loop.add_reader, ours, print), RuntimeError, "call_soon_threadsafe"))
-        found.append(says(await in_thread(loop.run_forever), RuntimeError, "running"))
-        found.append(says(await in_thread(loop.run_until_complete, loop.create_future()), RuntimeError, "running"))
+        found.append(says(await in_thread(loop.run_forever), RuntimeError, "runs it"))
+        found.append(says(await in_thread(loop.run_until_complete, loop.create_future()), RuntimeError, "runs it"))
         found.append(says(await in_thread(loop.close), RuntimeError, "running"))
     await text(send, "ok" if found == ["ok"] * 12 else repr(found))
 

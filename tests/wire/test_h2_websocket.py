@@ -153,7 +153,7 @@ def test_the_end_of_the_stream_before_it_is_accepted_is_the_end(connect):
     a = h.answers[stream]
     h.until(lambda: a.reset is not None or a.ended)
     assert a.headers is None and a.reset == CANCEL
-    seen = json.loads(h.get("/report?id=h2early").body)
+    seen = wait_for(lambda: json.loads(h.get("/report?id=h2early").body), what="the disconnect to reach the application")
     assert seen[0]["type"] == "websocket.disconnect" and seen[0]["code"] == 1006
 
 
