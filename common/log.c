@@ -121,7 +121,7 @@ static int open_file(const char *path)
     return state.wary && geteuid() == 0 ? trusted_open(path, flags, 0644) : open(path, flags, 0644);
 }
 
-void log_be_wary(void)
+void log_require_trusted_path(void)
 {
     state.wary = true;
 }

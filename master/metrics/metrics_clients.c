@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* metrics_clients.c: see metrics_clients.h. evhttp tells nobody when it closes a connection: we hold a reference of our
- * own to each stream, and one without callbacks is over. Its descriptor must live as long as its events do, up to our
+/* metrics_clients.c: evhttp does not report that it closes a connection: we hold our own reference
+ * to each stream, and one without callbacks has ended. Its descriptor must live as long as its events do, up to our
  * last reference: libevent would take a new descriptor of the same number for watched already, and never hear of it. */
 #include "master/metrics/metrics_clients.h"
 
@@ -59,7 +59,7 @@ static void end(const struct client *client)
         shutdown(fd, SHUT_RDWR);
 }
 
-void metrics_clients_look(struct metrics_clients *clients)
+void metrics_clients_tick(struct metrics_clients *clients)
 {
     uint64_t now = clock_ms();
     struct client *client, *next;
@@ -94,9 +94,9 @@ struct bufferevent *metrics_clients_open(struct event_base *base, void *arg)
         free(client);
         return NULL;
     }
-    metrics_clients_look(clients);
+    metrics_clients_tick(clients);
     if (clients->n >= CLIENTS_MAX)
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what metrics_clients_look() has freed has left the list
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what metrics_clients_tick() has freed has left the list
         end(TAILQ_FIRST(&clients->by_age));
     bufferevent_incref(client->stream);
     // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): nor has it freed what is last

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* statsd.c: see statsd.h. Requests were counted already, so one line says how many there were; durations go as a few
+/* statsd.c: Requests were counted already, so one line says how many there were; durations go as a few
  * timings with a sample rate. */
 #include "master/metrics/statsd.h"
 
@@ -15,7 +15,7 @@
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "master/metrics/history.h"
-#include "master/master.h"
+#include "master/service.h"
 
 #define PACKET 1400 /* bytes: no fragments on the usual paths */
 
@@ -70,7 +70,7 @@ struct packet {
 
 static void flush(struct packet *packet)
 {
-    /* ECONNREFUSED is an earlier packet's: nobody listens, and that is all right. */
+    /* ECONNREFUSED belongs to an earlier packet: no server listens, which is fine. */
     if (packet->n && send(packet->fd, packet->text, packet->n - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         log_debug("statsd: %m");
     packet->n = 0;
@@ -118,13 +118,13 @@ static void put_durations(struct packet *packet, const struct score_sums *now, c
     }
 }
 
-void statsd_send(const struct statsd *statsd, const struct master *master, const struct history *history)
+void statsd_send(const struct statsd *statsd, const struct service *service, const struct history *history)
 {
     if (statsd->fd < 0)
         return;
     const struct score_sums *now = &history->sums, *before = &history->older;
     struct packet packet = { .fd = statsd->fd };
-    put(&packet, "tine.workers:%u|g", slots_ready(&master->slots, master->current));
+    put(&packet, "tine.workers:%u|g", slots_ready(&service->fleet.slots, service->fleet.current));
     put(&packet, "tine.connections:%" PRIu64 "|g", now->connections);
     put(&packet, "tine.requests.in_flight:%" PRIu64 "|g", now->inflight);
     if (now->requests != before->requests)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tinectl_json.c: see tinectl_json.h. A recursive descent, one function for each kind of value. */
+/* tinectl_json.c: a recursive descent, one function for each kind of value. */
 #include "master/tinectl/tinectl_json.h"
 
 #include <stdint.h>

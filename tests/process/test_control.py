@@ -157,7 +157,7 @@ def test_reopen():
     with server(config={"log": {"errorlog": "errors"}}) as s:
         (s.dir / "errors").rename(s.dir / "errors.1")
         tinectl(s, "reopen")
-        assert "logs opened again" in (s.dir / "errors").read_text()
+        assert "log files reopened" in (s.dir / "errors").read_text()
 
 
 # --- stacks ---
@@ -320,7 +320,7 @@ def test_who_asks_during_a_reload_gets_the_outcome_of_the_next(site):
         for other in others:
             other.send(b"reload\n")
         others.pop().socket.close() # one of them does not wait
-        s.wait_log("reload follows when the present reload is over")
+        s.wait_log("reload queued until the current reload finishes")
         release(lambda: "the first" in s.log())
         assert "the first" in first.answer()["error"]
         assert [other.answer() for other in others] == [{"ok": True, "generation": 3, "workers": 1}] * 3
@@ -336,7 +336,7 @@ def test_reload_during_the_start(site):
         with Raw(s) as c:
             assert c.ask("status")["state"] == "starting"
             c.send(b"reload\n")
-            s.wait_log("reload follows when the present start is over")
+            s.wait_log("reload queued until the current start finishes")
             release(lambda: "reloaded: generation 2 serves" in s.log())
             assert c.answer() == {"ok": True, "generation": 2, "workers": 1}
         s.wait_ready()

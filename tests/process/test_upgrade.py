@@ -181,7 +181,7 @@ def test_socket_files_stay_until_the_last_one_ends(site):
     with site.server(server={"bind": f"unix:{path}"}) as server:
         inode = path.stat().st_ino
         end(upgrade(server))
-        server.wait_log("exited with status 0: this one goes on")
+        server.wait_log("exited with status 0: this one continues")
         assert path.stat().st_ino == inode, "the new one is gone, the old one listens"
         new = upgrade(server)
         server.signal(signal.SIGTERM)
@@ -231,7 +231,7 @@ def test_a_binary_that_fails_changes_nothing(site, kind):
             site.replace(text)
             new = begin(server)
             server.wait_log(words)
-            server.wait_log(rf"the new binary \(pid {new}\) .* before it was ready: this one goes on")
+            server.wait_log(rf"the new binary \(pid {new}\) .* before it was ready: this one continues")
             server.wait_notified(lambda text: "STATUS=the upgrade failed" in text)
             load.more()
         assert load.failed == {} and server.workers() == before
@@ -265,7 +265,7 @@ def test_a_second_upgrade_is_refused_while_one_is_under_way(site):
         server.wait_log(rf"an upgrade is under way: the new binary has pid {new}")
         assert server.log().count("as the new binary") == 1
         os.kill(new, signal.SIGKILL)
-        server.wait_log("was killed by SIGKILL.* before it was ready: this one goes on")
+        server.wait_log("was killed by SIGKILL.* before it was ready: this one continues")
 
 
 def test_a_stop_while_the_new_one_boots_stops_both(site):
@@ -306,7 +306,7 @@ def test_a_new_one_that_dies_leaves_the_service_to_the_old_one(site, paused):
             wait_for(lambda: children_of(server.pid) == [new], what="the old one's workers to end")
         gone = children_of(new)
         end(new, signal.SIGKILL)
-        server.wait_log(rf"the new binary \(pid {new}\) was killed by SIGKILL.*: this one goes on")
+        server.wait_log(rf"the new binary \(pid {new}\) was killed by SIGKILL.*: this one continues")
         wait_for(lambda: not any(map(alive, gone)), what="the new one's workers to end")
         wait_for(lambda: len(server.workers()) == 2, what="the old one's workers")
         server.wait_notified(lambda text: f"MAINPID={server.pid}\n" in text)
@@ -324,7 +324,7 @@ def test_a_new_one_that_dies_under_load(site):
         wait_for(lambda: load.bodies["two"] > 50, what="answers by the new one")
         gone = children_of(new)
         end(new, signal.SIGKILL)
-        server.wait_log(rf"the new binary \(pid {new}\) was killed by SIGKILL.*: this one goes on")
+        server.wait_log(rf"the new binary \(pid {new}\) was killed by SIGKILL.*: this one continues")
         wait_for(lambda: not any(map(alive, gone)), what="the new one's workers to end")
         load.more().stop()
         assert load.failed == {}
