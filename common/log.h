@@ -14,6 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of log files that are made here, less what the umask takes: readable for the group, since a log names clients and paths. */
+#define LOG_FILE_MODE 0640
+
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_CRITICAL };
 
 /* Opens `path` ("-" = standard error) for appending. 0, or -1 with errno; the log then stays what

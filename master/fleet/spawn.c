@@ -161,7 +161,8 @@ static void leave_master(const struct fleet *fleet, const struct birth *birth)
         privs_drop(&fleet->privs) < 0 || (conf->server.no_new_privileges && privs_no_new() < 0))
         _exit(WORKER_EXIT_BOOT);
     privs_set_environment(&fleet->privs);
-    umask((mode_t)conf->server.umask);
+    if (conf->server.umask.set)
+        umask((mode_t)conf->server.umask.mode);
     /* After the change of user, which would clear it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         log_debug("PR_SET_PDEATHSIG: %m");

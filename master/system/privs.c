@@ -223,7 +223,7 @@ static void give_file(const struct privs *privs, const char *path)
     struct stat st;
     if (!privs->drop || !path || strcmp(path, "-") == 0)
         return;
-    int fd = trusted_open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+    int fd = trusted_open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, LOG_FILE_MODE);
     if (fd < 0 && errno == EACCES) {
         log_warning("%s is not given to user %u: a link on the way to it is neither root's nor this process's", path,
                     privs->uid);
