@@ -68,7 +68,7 @@ static int prepare(struct master *master)
 }
 
 /* With everything that only a service has: sockets, pidfile, a service manager. */
-static int run(struct master *master, struct listen_passed *passed)
+static int run_service(struct master *master, struct listen_passed *passed)
 {
     struct fleet *fleet = &master->service.fleet;
     const struct conf *conf = fleet->current->conf;
@@ -113,7 +113,7 @@ static int serve(struct master *master, struct generation *first)
         status = SERVICE_EXIT_SYSTEM;
     if (status == SERVICE_EXIT_OK) {
         notify_open(&master->notify);
-        status = run(master, &passed);
+        status = run_service(master, &passed);
         notify_close(&master->notify);
         daemon_tell_parent(&master->daemon, status);
     }

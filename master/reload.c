@@ -132,7 +132,7 @@ static struct generation *load(struct reload *reload, char **ret_error)
 
 /* --- the steps --- */
 
-static void begin(struct reload *reload)
+static void begin_reload(struct reload *reload)
 {
     struct service *service = reload->service;
     char *error = NULL;
@@ -223,7 +223,7 @@ static void begin_if_possible(struct reload *reload)
     if (!reload->wanted || service->state != SERVICE_RUNNING)
         return;
     if (reload->n_ending < OLD_MOST && slots_free(&service->fleet.slots) >= service->fleet.current->target) {
-        begin(reload);
+        begin_reload(reload);
     } else if (!reload->waits) {
         reload->waits = true;
         log_info("reload waits until workers of earlier generations have ended");

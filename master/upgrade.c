@@ -212,7 +212,7 @@ static void arm(struct upgrade *upgrade, uint64_t ms)
 }
 
 /* 0, or -1 logged: nothing has changed. */
-static int begin(struct upgrade *upgrade)
+static int begin_upgrade(struct upgrade *upgrade)
 {
     struct event_base *base = upgrade->service->fleet.base;
     const char *pidfile = service_conf(upgrade->service)->server.pidfile;
@@ -250,7 +250,7 @@ void upgrade_request(struct upgrade *upgrade)
         log_warning("SIGUSR2: only a service that runs, and does not reload, can be upgraded");
     else if (!upgrade->program)
         log_error("SIGUSR2: no program was found as %s when this one started", upgrade->argv[0]);
-    else if (begin(upgrade) == 0) {
+    else if (begin_upgrade(upgrade) == 0) {
         set_state(upgrade, UPGRADE_BOOTING);
         set_shared(upgrade, true);
         arm(upgrade, service_conf(service)->server.boot_timeout + BOOT_EXTRA_MS);

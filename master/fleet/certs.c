@@ -96,7 +96,7 @@ static void read_into(struct walk *w, enum vault_kind kind, const char *host, co
         vault_added(w->vault, n);
 }
 
-static void take(struct walk *w, enum vault_kind kind, const char *host, const char *path, bool needed)
+static void take_file(struct walk *w, enum vault_kind kind, const char *host, const char *path, bool needed)
 {
     struct stat st;
     note(w, path);
@@ -138,7 +138,7 @@ static void take_host(struct walk *w, const char *dir, const char *file)
         if (snprintf(path, sizeof(path), "%s/%s.%s", dir, host, parts[i].suffix) >= (int)sizeof(path))
             fail(w, "%s/%s: the path is too long", dir, file);
         else
-            take(w, parts[i].kind, host, path, parts[i].kind != VAULT_OCSP);
+            take_file(w, parts[i].kind, host, path, parts[i].kind != VAULT_OCSP);
     }
 }
 
@@ -159,15 +159,15 @@ static void walk(struct walk *w, const struct conf_tls *tls)
 {
     w->stamp = 0xcbf29ce484222325u;
     if (tls->certfile) {
-        take(w, VAULT_CERT, "", tls->certfile, true);
-        take(w, VAULT_KEY, "", tls->keyfile ? tls->keyfile : tls->certfile, true);
+        take_file(w, VAULT_CERT, "", tls->certfile, true);
+        take_file(w, VAULT_KEY, "", tls->keyfile ? tls->keyfile : tls->certfile, true);
         if (tls->ocsp_file)
-            take(w, VAULT_OCSP, "", tls->ocsp_file, false);
+            take_file(w, VAULT_OCSP, "", tls->ocsp_file, false);
     }
     if (tls->sni_dir)
         take_dir(w, tls->sni_dir);
     if (tls->ca_certs)
-        take(w, VAULT_CA, "", tls->ca_certs, true);
+        take_file(w, VAULT_CA, "", tls->ca_certs, true);
 }
 
 /* The stamp is taken on the same walk as the bytes: what changes in between shows at the next look. */

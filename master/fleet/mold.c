@@ -160,7 +160,7 @@ static void kill_stray(struct fleet *fleet, pid_t pid)
     LIST_INSERT_HEAD(&fleet->molds.strays, stray, link);
 }
 
-static void end(struct mold *m)
+static void kill_mold(struct mold *m)
 {
     event_del(&m->timer);
     if (m->pid)
@@ -177,7 +177,7 @@ static void on_forked(struct mold *m, const struct ipc_msg *msg)
     memcpy(&forked, msg->payload, sizeof(forked));
     if (!m->sent || !order || forked.order != order->number) {
         log_error("mold (pid %d) answers an order that it does not have: killing the mold", (int)m->pid);
-        end(m);
+        kill_mold(m);
         return;
     }
     event_del(&m->timer);
@@ -190,7 +190,7 @@ static void on_forked(struct mold *m, const struct ipc_msg *msg)
     if (!privs_may_signal(&m->fleet->privs, (pid_t)forked.pid)) {
         log_error("mold (pid %d) calls process %d its worker, which it is not: killing the mold", (int)m->pid,
                   (int)forked.pid);
-        end(m);
+        kill_mold(m);
         return;
     }
     struct slot *slot = order->slot;
@@ -274,7 +274,7 @@ void molds_tell(struct fleet *fleet, enum ipc_type type)
 
 /* --- birth --- */
 
-static int start(struct mold *m)
+static int start_mold(struct mold *m)
 {
     struct fleet *fleet = m->fleet;
     const struct conf_server *conf = &m->generation->conf->server;
@@ -316,13 +316,13 @@ static void on_timer(int fd, short what, void *arg)
     struct mold *m = arg;
     switch (m->state) {
     case MOLD_NONE:
-        if (start(m) < 0)
+        if (start_mold(m) < 0)
             start_later(m);
         return;
     case MOLD_STARTING:
         log_error("mold (pid %d) was not ready after %.3g s (server.boot_timeout): killing it", (int)m->pid,
                   (double)m->generation->conf->server.boot_timeout / 1000.0);
-        end(m);
+        kill_mold(m);
         return;
     case MOLD_READY:
         if (!m->sent) {
@@ -330,7 +330,7 @@ static void on_timer(int fd, short what, void *arg)
             return;
         }
         log_error("mold (pid %d) does not fork: killing it", (int)m->pid);
-        end(m);
+        kill_mold(m);
         return;
     case MOLD_KILLED:
         return;
@@ -381,7 +381,7 @@ int mold_ask(struct slot *slot)
     order->slot = slot;
     slot->order = order;
     TAILQ_INSERT_TAIL(&m->orders, order, link);
-    if (m->state == MOLD_NONE && !evtimer_pending(&m->timer, NULL) && start(m) < 0) {
+    if (m->state == MOLD_NONE && !evtimer_pending(&m->timer, NULL) && start_mold(m) < 0) {
         order_free(order);
         return -1;
     }
@@ -399,7 +399,7 @@ void mold_end(struct generation *generation)
     generation->mold = NULL;
     m->generation = NULL;
     if (m->pid)
-        end(m);
+        kill_mold(m);
     else
         mold_free(m);
 }
@@ -415,7 +415,7 @@ void molds_end_all(struct fleet *fleet)
 }
 
 /* It was wanted, and has ended. */
-static void follow(struct mold *m, int status)
+static void after_mold(struct mold *m, int status)
 {
     struct fleet *fleet = m->fleet;
     struct generation *generation = m->generation;
@@ -440,7 +440,7 @@ static void collect(struct mold *m, int status)
     fd_close(&m->fd);
     event_del(&m->timer);
     if (m->generation)
-        follow(m, status);
+        after_mold(m, status);
     else
         mold_free(m);
     fleet->events->gone(fleet->arg);

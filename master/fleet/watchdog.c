@@ -44,7 +44,7 @@ static void log_requests(const struct slot *slot, uint64_t now)
         log_error("worker %u (pid %d) holds %u more", slot->index + 1, (int)slot->pid, all - n);
 }
 
-static void report(struct slot *slot, uint64_t silent, uint64_t now)
+static void report_hang(struct slot *slot, uint64_t silent, uint64_t now)
 {
     slot_set_farewell(slot, SLOT_HUNG);
     slot->fleet->counters.hung++;
@@ -72,7 +72,7 @@ unsigned watchdog_tick(struct fleet *fleet)
         uint64_t most = slot->generation->conf->server.timeout;
         uint64_t silent = most && !slot_is_hung(slot) ? silence_ms(slot, now) : 0;
         if (silent > most)
-            report(slot, silent, now);
+            report_hang(slot, silent, now);
         well += !slot_is_hung(slot);
     }
     return well;

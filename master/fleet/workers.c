@@ -47,7 +47,7 @@ static void kill_worker(struct slot *slot)
 /* --- orders --- */
 
 /* An order to end must arrive: where the channel does not take it, a signal does. */
-static void tell(struct slot *slot, enum ipc_type type)
+static void tell_worker(struct slot *slot, enum ipc_type type)
 {
     if (slot->ipc_fd < 0 || ipc_send(slot->ipc_fd, type, NULL, 0) == 0)
         return;
@@ -59,7 +59,7 @@ static void tell(struct slot *slot, enum ipc_type type)
 void workers_tell(struct fleet *fleet, enum ipc_type type)
 {
     for (unsigned i = 0; i < SLOTS_MAX; i++)
-        tell(&fleet->slots.v[i], type);
+        tell_worker(&fleet->slots.v[i], type);
 }
 
 void worker_stop(struct slot *slot, bool quick)
@@ -73,7 +73,7 @@ void worker_stop(struct slot *slot, bool quick)
     bool starting = slot->state == SLOT_STARTING;
     bool hasty = !starting && !quick && conf_of(slot)->reload && slot->fleet->phase != FLEET_STOPPING;
     slot_set_farewell(slot, hasty ? SLOT_HASTY : SLOT_ASKED);
-    tell(slot, quick ? IPC_QUIT : IPC_DRAIN);
+    tell_worker(slot, quick ? IPC_QUIT : IPC_DRAIN);
     if (slot->state != SLOT_DRAINING)
         slot_set_state(slot, SLOT_DRAINING);
     slot_arm(slot, starting ? STARTING_MS
@@ -378,7 +378,7 @@ static void count_death(const struct slot *slot, enum death death, int status)
 }
 
 /* What follows for its slot, which is EMPTY now. */
-static void follow(struct slot *slot, enum death death, int status, const char *why)
+static void after_worker(struct slot *slot, enum death death, int status, const char *why)
 {
     struct fleet *fleet = slot->fleet;
     struct generation *generation = slot->generation;
@@ -414,6 +414,6 @@ void worker_gone(struct slot *slot, int status)
     lost_words(slot, words, lost);
     slot_clear(slot);
     scoreboard_clear(fleet->scoreboard, slot->index);
-    follow(slot, death, status, death == DEATH_CRASH ? lost : words);
+    after_worker(slot, death, status, death == DEATH_CRASH ? lost : words);
     fleet->events->gone(fleet->arg);
 }

@@ -52,7 +52,7 @@ static void forget(struct metrics_clients *clients, struct client *client)
 }
 
 /* evhttp reads the end of it, and closes. */
-static void end(const struct client *client)
+static void end_client(const struct client *client)
 {
     evutil_socket_t fd = bufferevent_getfd(client->stream);
     if (fd >= 0)
@@ -68,7 +68,7 @@ void metrics_clients_tick(struct metrics_clients *clients)
         if (is_over(client))
             forget(clients, client);
         else if (now - client->since_ms > QUIET_MS)
-            end(client);
+            end_client(client);
     }
 }
 
@@ -97,7 +97,7 @@ struct bufferevent *metrics_clients_open(struct event_base *base, void *arg)
     metrics_clients_tick(clients);
     if (clients->n >= CLIENTS_MAX)
         // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what metrics_clients_tick() has freed has left the list
-        end(TAILQ_FIRST(&clients->by_age));
+        end_client(TAILQ_FIRST(&clients->by_age));
     bufferevent_incref(client->stream);
     // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): nor has it freed what is last
     TAILQ_INSERT_TAIL(&clients->by_age, client, link);
