@@ -81,6 +81,7 @@ static int start_timers(struct master *master)
 {
     const struct timeval tick = timeval_of_ms(FLEET_TICK_MS);
     evtimer_assign(&master->leave_timer, master->base, master_on_leave_timer, master);
+    evtimer_assign(&master->heir_proof, master->base, master_on_heir_proof, master);
     evtimer_assign(&master->settle, master->base, master_on_settle, master);
     event_assign(&master->tick, master->base, -1, EV_PERSIST, on_tick, master);
     return event_add(&master->tick, &tick);
@@ -125,6 +126,7 @@ static void done(struct master *master)
     if (event_initialized(&master->tick)) {
         event_del(&master->tick);
         event_del(&master->settle);
+        evtimer_del(&master->heir_proof);
         evtimer_del(&master->leave_timer);
     }
     upgrade_done(&master->upgrade);

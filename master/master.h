@@ -36,6 +36,7 @@ struct master {
     struct dev_reload *dev_reload; /* NULL: server.reload is false */
     struct accept_safety_net accept_safety_net;
     struct event tick, leave_timer;
+    struct event heir_proof; /* the first worker of a new binary is READY: the service has started when this fires */
     struct event settle; /* made active when a generation has ended or a reload may begin */
     uint64_t pinged_ns; /* clock_ns() of the last WATCHDOG=1 */
     enum service_exit exit_code;

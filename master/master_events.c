@@ -53,6 +53,32 @@ void master_on_settle(evutil_socket_t fd, short what, void *arg)
 
 /* --- what the fleet reports --- */
 
+static void finish_start(struct master *master)
+{
+    master_set_state(master, SERVICE_RUNNING);
+    start_is_done(master);
+    master_send_status(master, "READY=1\n");
+    settle_soon(master); /* a reload may have been asked for during the start */
+}
+
+void master_on_heir_proof(evutil_socket_t fd, short what, void *arg)
+{
+    struct master *master = arg;
+    if (master->service.state == SERVICE_STARTING)
+        finish_start(master);
+}
+
+/* A new binary replaces an old one that works, so its workers must have stayed READY for a second, as those of a reload;
+ * when one ends in it, the start has failed and the old one continues. */
+static void start_or_prove(struct master *master)
+{
+    struct timeval proof = timeval_of_ms(SLOT_PROOF_MS);
+    if (master->service.upgrade != UPGRADE_HEIR)
+        finish_start(master);
+    else if (!evtimer_pending(&master->heir_proof, NULL))
+        evtimer_add(&master->heir_proof, &proof);
+}
+
 static void on_worker_ready(void *arg, struct slot *slot)
 {
     struct master *master = arg;
@@ -60,10 +86,7 @@ static void on_worker_ready(void *arg, struct slot *slot)
     if (slot->generation == fleet->next) {
         reload_worker_ready(&master->reload);
     } else if (master->service.state == SERVICE_STARTING) {
-        master_set_state(master, SERVICE_RUNNING);
-        start_is_done(master);
-        master_send_status(master, "READY=1\n");
-        settle_soon(master); /* a reload may have been asked for during the start */
+        start_or_prove(master);
     } else {
         master_update_status(master);
     }
@@ -98,7 +121,8 @@ static void start_failed(struct master *master, enum boot_fault fault)
     log_error("%s: stopping", faults[fault].words);
     master->exit_code = faults[fault].exit_code;
     notify_send(&master->notify, "STOPPING=1\nSTATUS=workers failed to boot");
-    master_begin_stop(master, true);
+    /* The workers of a new binary that were READY may have taken requests. */
+    master_begin_stop(master, master->service.upgrade != UPGRADE_HEIR);
 }
 
 static void on_boot_failed(void *arg, struct generation *generation, enum boot_fault fault, const char *why)

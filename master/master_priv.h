@@ -33,7 +33,8 @@ void master_on_leave_timer(evutil_socket_t fd, short what, void *master);
 extern const struct fleet_events master_fleet_events;
 extern const struct reload_events master_reload_events;
 extern const struct upgrade_events master_upgrade_events;
-/* libevent callback of master->settle. */
+/* libevent callbacks of master->heir_proof and master->settle. */
+void master_on_heir_proof(evutil_socket_t fd, short what, void *master);
 void master_on_settle(evutil_socket_t fd, short what, void *master);
 /* server.reload: a file has changed. */
 void master_on_files_changed(void *master);

@@ -29,8 +29,8 @@
 #include "master/system/pidfile.h"
 #include "master/upgrade_exec.h"
 
-/* Past boot_timeout: the new one's own end of it comes first. */
-#define BOOT_EXTRA_MS 2000
+/* Past boot_timeout: the new one's own end of it comes first, and the second in which its workers prove themselves. */
+#define BOOT_EXTRA_MS 3000
 #define STOP_MS 5000
 
 static void set_state(struct upgrade *upgrade, enum upgrade_state state)

@@ -27,7 +27,7 @@ struct scoreboard;
 struct tickets;
 
 enum fleet_phase {
-    FLEET_BOOTING,  /* no worker has been READY: a failure to boot is reported, and nothing is tried again */
+    FLEET_BOOTING,  /* the service has not started: any failure is reported, and nothing is tried again */
     FLEET_SERVING,  /* what ends without being asked to is replaced */
     FLEET_STOPPING, /* nothing is started any more */
 };

@@ -386,7 +386,7 @@ static void after_worker(struct slot *slot, enum death death, int status, const 
     if (death == DEATH_NEED_MAIN && slot_is_wanted(slot)) {
         generation->main_interpreter = true;
         slot_fill(slot);
-    } else if (death == DEATH_BOOT && on_trial) {
+    } else if ((death == DEATH_BOOT && on_trial) || (death == DEATH_CRASH && fleet->phase == FLEET_BOOTING)) {
         slot_give_back(slot);
         fleet->events->boot_failed(fleet->arg, generation, boot_fault_of(status), why);
     } else if (death == DEATH_CRASH && slot_is_next(slot)) {

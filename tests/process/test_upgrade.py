@@ -20,7 +20,7 @@ from lib.build import binary
 from lib.load import Load
 from lib.procfs import children_of
 from lib.server import Server
-from lib.site import Site, serves
+from lib.site import Site, code, serves
 from lib.sockets import free_port, listening_socket
 from lib.waiting import wait_for
 
@@ -255,6 +255,19 @@ def test_a_new_binary_whose_application_or_configuration_fails_changes_nothing(s
         load.more().stop()
         assert load.failed == {}
         assert not any("STOPPING=1" in text for text in server.notified)
+
+
+def test_a_new_binary_whose_workers_end_right_after_they_were_ready_changes_nothing(site):
+    with site.server() as server, Load(server.address, per_connection=5) as load:
+        load.more()
+        before = sorted(server.workers())
+        site.write(code("two") + "import os, threading\nthreading.Timer(0.3, os._exit, (0,)).start()\n")
+        new = begin(server)
+        server.wait_log(rf"the new binary \(pid {new}\) exited with status 3 before it was ready: this one continues")
+        load.more()
+        load.stop()
+        assert set(load.failed) <= {"lost", "race"} and sorted(server.workers()) == before
+        assert not any("MAINPID" in text for text in server.notified)
 
 
 def test_a_second_upgrade_is_refused_while_one_is_under_way(site):
