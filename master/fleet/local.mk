@@ -18,3 +18,9 @@ libtine_fleet_a_SOURCES = \
 	master/fleet/watchdog.h master/fleet/watchdog.c \
 	master/fleet/accept_safety_net.h master/fleet/accept_safety_net.c \
 	master/fleet/fleet.h master/fleet/fleet.c
+
+check_PROGRAMS += tests/unit/test_slots
+UNIT_TESTS += tests/unit/test_slots
+tests_unit_test_slots_SOURCES = tests/unit/test_slots.c tests/unit/unit.h
+tests_unit_test_slots_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
+tests_unit_test_slots_LDADD = libtine_fleet.a libtine_listen.a libtine_system.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS)
