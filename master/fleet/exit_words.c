@@ -12,7 +12,9 @@
 void exit_words(int status, bool by_us, char to[EXIT_WORDS])
 {
     if (WIFEXITED(status)) {
-        snprintf(to, EXIT_WORDS, "exited with status %d", WEXITSTATUS(status));
+        int code = WEXITSTATUS(status);
+        snprintf(to, EXIT_WORDS, "exited with status %d%s", code,
+                 code == WORKER_EXIT_DESCRIPTORS ? " (the application closed descriptors of the server)" : "");
         return;
     }
     int signo = WTERMSIG(status);
