@@ -73,10 +73,11 @@ void master_on_heir_proof(evutil_socket_t fd, short what, void *arg)
 static void start_or_prove(struct master *master)
 {
     struct timeval proof = timeval_of_ms(SLOT_PROOF_MS);
-    if (master->service.upgrade != UPGRADE_HEIR)
+    if (evtimer_pending(&master->heir_proof, NULL))
+        return;
+    /* Without memory for the timer it starts at once. */
+    if (master->service.upgrade != UPGRADE_HEIR || evtimer_add(&master->heir_proof, &proof) < 0)
         finish_start(master);
-    else if (!evtimer_pending(&master->heir_proof, NULL))
-        evtimer_add(&master->heir_proof, &proof);
 }
 
 static void on_worker_ready(void *arg, struct slot *slot)
