@@ -21,6 +21,7 @@ import pytest
 
 from lib.build import binary, under_tsan
 from lib.server import Server
+from lib.sockets import free_port
 from lib.waiting import DEADLINE, wait_for
 
 TINECTL = os.path.join(os.path.dirname(binary()), "tinectl")
@@ -375,6 +376,21 @@ def test_mode_and_path_follow_a_reload():
             s.write_config({"control": {"socket": ""}})
             assert c.ask("reload")["ok"]
         assert not os.path.exists(s.dir / "other.sock") and s.get("/").status == 200
+
+
+def test_a_reload_that_fails_after_a_new_socket_was_opened_takes_it_back():
+    with server(allow=("[CRITICAL]",)) as s:
+        first, bind = path_of(s), s.config["server"]["bind"]
+        keys = {"control": {"socket": str(s.dir / "other.sock")}, "server": {"bind": [*bind, f"127.0.0.1:{free_port()} tls"]},
+                "tls": {"certfile": str(s.dir / "missing.pem")}}
+        s.write_config(keys)
+        with Raw(s, first) as c:
+            assert "missing.pem" in c.ask("reload")["error"]
+            assert not os.path.exists(s.dir / "other.sock") and c.ask("status")["generation"] == 1
+            s.write_config({"server": {"bind": bind}})
+            assert c.ask("reload")["ok"]
+        with Raw(s, str(s.dir / "other.sock")) as c:
+            assert c.ask("status")["generation"] == 3
 
 
 def test_a_socket_that_a_dead_server_left(tmp_path):
