@@ -55,7 +55,7 @@ def watched(site, app=None, **server):
 @pytest.mark.parametrize("how", ENDS)
 def test_workers_that_end_right_after_ready_roll_the_reload_back(site, how, preload):
     with watched(site, {"preload_app": preload}) as server:
-        wait_for(lambda: len(server.workers()) == 2, what="two workers")
+        wait_for(lambda: server.ask("status")["workers_ready"] == 2, what="two workers that have loaded the first version")
         before = sorted(server.workers())
         with Load(server.address, clients=2, per_connection=5) as load:
             load.more()

@@ -259,6 +259,7 @@ def test_a_new_binary_whose_application_or_configuration_fails_changes_nothing(s
 
 def test_a_new_binary_whose_workers_end_right_after_they_were_ready_changes_nothing(site):
     with site.server() as server, Load(server.address, per_connection=5) as load:
+        server.wait_notified(lambda text: "STATUS=2 of 2" in text)
         load.more()
         before = sorted(server.workers())
         site.write(code("two") + "import os, threading\nthreading.Timer(0.3, os._exit, (0,)).start()\n")
