@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 #include <time.h>
 
 static inline uint64_t clock_ns(void)
@@ -26,6 +27,11 @@ static inline uint64_t clock_coarse_ns(void)
 static inline uint64_t clock_ms(void)
 {
     return clock_ns() / 1000000u;
+}
+
+static inline struct timeval timeval_of_ms(uint64_t ms)
+{
+    return (struct timeval){ .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 }
 
 /* IMF-fixdate of now (RFC 9110 5.6.7), e.g. "Sun, 06 Nov 1994 08:49:37 GMT"; made anew once a second. */

@@ -118,10 +118,10 @@ bool log_is_whole(void)
 static int open_file(const char *path)
 {
     const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    return state.wary && geteuid() == 0 ? trusted_open(path, flags, 0644) : open(path, flags, 0644);
+    return state.wary && geteuid() == 0 ? trusted_open(path, flags, LOG_FILE_MODE) : open(path, flags, LOG_FILE_MODE);
 }
 
-void log_be_wary(void)
+void log_require_trusted_path(void)
 {
     state.wary = true;
 }

@@ -14,13 +14,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of log files that are made here, less what the umask takes: readable for the group, since a log names clients and paths. */
+#define LOG_FILE_MODE 0640
+
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_CRITICAL };
 
 /* Opens `path` ("-" = standard error) for appending. 0, or -1 with errno; the log then stays what
  * it was. */
 int log_open(const char *path, enum log_level level);
 /* From here on root opens the log by trusted_open(): whom the workers run as may write where it is. */
-void log_be_wary(void);
+void log_require_trusted_path(void);
 /* Opens the same path again (after rotation). 0 or -1 with errno; the old file stays open on
  * failure. */
 int log_reopen(void);

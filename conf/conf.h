@@ -65,11 +65,18 @@ struct conf_nets {
     bool unix_; /* "unix": peers on Unix sockets */
 };
 
+/* A mode that may be left open. */
+struct conf_umask {
+    bool set;
+    unsigned mode; /* 0 unless it is set */
+};
+
 /* Member types by TYPE of conf_keys.def. */
 #define CONF_CTYPE_BOOL bool
 #define CONF_CTYPE_UINT unsigned
 #define CONF_CTYPE_WORKERS unsigned
 #define CONF_CTYPE_OCTAL unsigned
+#define CONF_CTYPE_UMASK struct conf_umask
 #define CONF_CTYPE_SIZE uint64_t
 #define CONF_CTYPE_DURATION uint64_t
 #define CONF_CTYPE_STRING char *

@@ -76,7 +76,7 @@ static void bound_text(const struct conf_key *key, uint64_t n, char *to, size_t 
     else if (key->type == CONF_TYPE_DURATION)
         with_unit(duration_units, n, to, room);
     else
-        snprintf(to, room, key->type == CONF_TYPE_OCTAL ? "%04" PRIo64 : "%" PRIu64, n);
+        snprintf(to, room, key->type == CONF_TYPE_OCTAL || key->type == CONF_TYPE_UMASK ? "%04" PRIo64 : "%" PRIu64, n);
 }
 
 const char *conf_range_text(const struct conf_key *key, char to[CONF_RANGE_ROOM])

@@ -38,6 +38,7 @@ static const struct {
     [CONF_TYPE_UINT] = { "number", NULL, sizeof(unsigned) },
     [CONF_TYPE_WORKERS] = { "number or auto", NULL, sizeof(unsigned) },
     [CONF_TYPE_OCTAL] = { "octal mode", NULL, sizeof(unsigned) },
+    [CONF_TYPE_UMASK] = { "octal mode", NULL, sizeof(struct conf_umask) },
     [CONF_TYPE_SIZE] = { "size", NULL, sizeof(uint64_t) },
     [CONF_TYPE_DURATION] = { "duration", NULL, sizeof(uint64_t) },
     [CONF_TYPE_STRING] = { "text", NULL, sizeof(char *) },
@@ -111,6 +112,16 @@ static const char *parse_workers(struct conf_pool *pool, const struct conf_key *
         return NULL;
     }
     return conf_uint_parse(pool, key, "auto or a whole number", text, ret);
+}
+
+static const char *parse_umask(struct conf_pool *pool, const struct conf_key *key, const char *text,
+                               struct conf_umask *ret)
+{
+    struct conf_umask umask = { .set = *text != '\0' };
+    const char *why = umask.set ? conf_octal_parse(pool, key, text, &umask.mode) : NULL;
+    if (!why)
+        *ret = umask;
+    return why;
 }
 
 static const char *parse_string(struct conf_pool *pool, const struct conf_key *key, const char *text, char **ret)
@@ -226,6 +237,8 @@ const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key,
         return parse_workers(pool, key, text, value);
     case CONF_TYPE_OCTAL:
         return conf_octal_parse(pool, key, text, value);
+    case CONF_TYPE_UMASK:
+        return parse_umask(pool, key, text, value);
     case CONF_TYPE_SIZE:
         return conf_size_parse(pool, key, text, value);
     case CONF_TYPE_DURATION:
@@ -254,6 +267,7 @@ static void print_list(const struct conf_list *list, FILE *out)
 
 void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
 {
+    const struct conf_umask *umask;
     const char *text;
     char number[32];
     switch (key->type) {
@@ -266,6 +280,11 @@ void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
         break;
     case CONF_TYPE_OCTAL:
         fprintf(out, "%04o", *(const unsigned *)value);
+        break;
+    case CONF_TYPE_UMASK:
+        umask = value;
+        if (umask->set)
+            fprintf(out, "%04o", umask->mode);
         break;
     case CONF_TYPE_SIZE:
         fputs(conf_size_text(*(const uint64_t *)value, number, sizeof(number)), out);

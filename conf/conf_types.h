@@ -3,7 +3,7 @@
  *
  * BOOL      true, false, yes, no, on, off, 1, 0
  * UINT      a whole number; WORKERS: or "auto", the cores that this process may use
- * OCTAL     a mode in octal
+ * OCTAL     a mode in octal; UMASK: or nothing: not set
  * SIZE      bytes, with k, m or g for multiples of 1024
  * DURATION  a number, fractions allowed, with ms, s, m, h or d; seconds without
  * STRING, PATH  text; empty: not set (where the default is not empty text itself)
@@ -26,6 +26,7 @@ union conf_value {
     struct conf_nets nets;
     bool flag;
     unsigned number;
+    struct conf_umask umask;
     uint64_t big;
     int level;
     char *text;

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* dev_reload.c: see dev_reload.h. What is watched: Python files below the working folder, below each
- * app.pythonpath and beside an application that is named as a file; the configuration file; and
- * server.reload_extra_files.
- *
- * A reload in development is the same transaction as any, in a hurry: one that is under way is given
- * up for a newer change, and old workers stop at once (see reload.c).
- */
+/* dev_reload.c: what is watched: Python files below the working folder, below each app.pythonpath and beside an
+ * application that is named as a file; the configuration file; and server.reload_extra_files. */
 #include "master/dev_reload.h"
 
 #include <errno.h>
@@ -22,10 +17,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "conf/conf.h"
+#include "master/service.h"
 #include "master/system/file_watch.h"
-#include "master/fleet/generation.h"
-#include "master/master.h"
-#include "master/fleet/workers.h"
 
 /* Editors and checkouts write several files, or one in several steps. A file that vanished will often
  * be back in a moment under its name. */
@@ -34,7 +27,9 @@
 #define FRESH_S 2
 
 struct dev_reload {
-    struct master *master;
+    const struct service *service;
+    void (*on_change)(void *arg);
+    void *arg;
     struct file_watch *watch;
     struct event timer;
     time_t newest;  /* of the files found */
@@ -55,7 +50,7 @@ static bool ends_with(const char *text, const char *end)
 static bool is_wanted(const struct dev_reload *dev, const char *path)
 {
     const char *name = strrchr(path, '/') + 1;
-    const char *conf = dev->master->conf->file;
+    const char *conf = service_conf(dev->service)->file;
     if (conf && strcmp(path, conf) == 0)
         return true;
     for (size_t i = 0; i < dev->n_extra; i++)
@@ -102,24 +97,14 @@ static void happened(void *arg, enum file_event event, const char *path)
     arm(dev, event == FILE_VANISHED ? VANISHED_MS : SETTLE_MS);
 }
 
-/* What follows is a reload from nothing. */
-static void give_up_start(struct master *master)
-{
-    master->state = MASTER_RUNNING;
-    master->paused = true;
-    workers_end_current(master);
-}
-
-static void on_timer(int fd, short what, void *arg)
+static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct dev_reload *dev = arg;
     size_t n = strlen(dev->here);
     bool below = strncmp(dev->changed, dev->here, n) == 0 && dev->changed[n] == '/';
     log_info("%s has changed", below ? dev->changed + n + 1 : dev->changed);
     *dev->changed = '\0';
-    if (dev->master->state == MASTER_STARTING)
-        give_up_start(dev->master);
-    reload_hurry(dev->master);
+    dev->on_change(dev->arg);
 }
 
 static const struct file_watch_ops ops = { .enters = enters, .happened = happened };
@@ -210,7 +195,7 @@ static int watch_extra(struct dev_reload *dev, const char *text)
 
 static int watch_all(struct dev_reload *dev)
 {
-    const struct conf *conf = dev->master->conf;
+    const struct conf *conf = service_conf(dev->service);
     if (watch_tree(dev, ".") < 0 || watch_app(dev, &conf->app) < 0)
         return -1;
     for (size_t i = 0; i < conf->n_mounts; i++)
@@ -239,31 +224,30 @@ static void say_what(const struct dev_reload *dev)
         log_warning("server.reload: not every folder is watched: %s", strerror(fault));
 }
 
-int dev_reload_start(struct master *master)
+struct dev_reload *dev_reload_new(const struct service *service, void (*changed)(void *arg), void *arg)
 {
-    if (!master->conf->server.reload)
-        return 0;
+    struct event_base *base = service->fleet.base;
     struct dev_reload *dev = calloc(1, sizeof(*dev));
-    master->dev_reload = dev;
     if (!dev)
         goto failed;
-    dev->master = master;
-    dev->watch = file_watch_new(master->base, &ops, dev);
-    if (!dev->watch || evtimer_assign(&dev->timer, master->base, on_timer, dev) < 0 ||
-        !getcwd(dev->here, sizeof(dev->here)) || watch_all(dev) < 0)
+    dev->service = service;
+    dev->on_change = changed;
+    dev->arg = arg;
+    dev->watch = file_watch_new(base, &ops, dev);
+    if (!dev->watch || evtimer_assign(&dev->timer, base, on_timer, dev) < 0 || !getcwd(dev->here, sizeof(dev->here)) ||
+        watch_all(dev) < 0)
         goto failed;
     say_what(dev);
-    return 0;
+    return dev;
 
 failed:
     log_critical("server.reload: %s", strerror(errno));
-    return -1;
+    dev_reload_free(dev);
+    return NULL;
 }
 
-void dev_reload_stop(struct master *master)
+void dev_reload_free(struct dev_reload *dev)
 {
-    struct dev_reload *dev = master->dev_reload;
-    master->dev_reload = NULL;
     if (!dev)
         return;
     file_watch_free(dev->watch);
@@ -275,18 +259,7 @@ void dev_reload_stop(struct master *master)
     free(dev);
 }
 
-bool dev_reload_waits(struct master *master)
+bool dev_reload_is_fresh(const struct dev_reload *dev)
 {
-    if (!master->dev_reload || master->upgrade.state == UPGRADE_HEIR)
-        return false;
-    log_info("server.reload: waiting for a file to change");
-    give_up_start(master);
-    reload_try(master); /* it may have changed already */
-    return true;
-}
-
-bool dev_reload_is_fresh(const struct master *master, const struct generation *generation)
-{
-    const struct dev_reload *dev = master->dev_reload;
-    return dev && (generation->number > 1 || time(NULL) - dev->newest <= FRESH_S);
+    return time(NULL) - dev->newest <= FRESH_S;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* import_gunicorn.c: see import_gunicorn.h. The file is Python and runs in a child; what comes back is
+/* import_gunicorn.c: the file is Python and runs in a child; what comes back is
  * loaded as any configuration is, and a line that is refused becomes a comment with the reason: the
  * result passes tine -t. */
 #include "master/import_gunicorn.h"
@@ -18,13 +18,13 @@
 #include "common/heritage.h"
 #include "conf/conf_cli.h"
 #include "conf/conf_load.h"
-#include "master/master.h"
+#include "master/service.h"
 
 /* A line that was refused may hide what is wrong with another. */
 #define ROUNDS_MOST 8
 
 struct text {
-    char *p; /* NUL behind it */
+    char *p; /* NUL after it */
     size_t n;
 };
 
@@ -36,7 +36,7 @@ static _Noreturn void be_child(const char *file, int out)
     dup2(STDERR_FILENO, STDOUT_FILENO);
     int rc = worker_import_gunicorn(file, out);
     fflush(NULL);
-    _exit(rc == 0 ? 0 : MASTER_EXIT_CONF);
+    _exit(rc == 0 ? 0 : SERVICE_EXIT_CONF);
 }
 
 static int read_all(int fd, struct text *ret)
@@ -79,7 +79,7 @@ static int run_child(const char *file, struct text *ret)
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (rc == 0 && (status != 0 || !ret->n)) {
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != MASTER_EXIT_CONF)
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != SERVICE_EXIT_CONF)
             fprintf(stderr, "tine: %s: the file ended the process that ran it\n", file);
         free(ret->p);
         return -1;
@@ -162,10 +162,10 @@ int import_gunicorn(const char *file)
 {
     struct text text;
     if (run_child(file, &text) < 0)
-        return MASTER_EXIT_CONF;
+        return SERVICE_EXIT_CONF;
     for (int i = 0; i < ROUNDS_MOST && leave_out_refused(&text); i++)
         ;
-    int status = fputs(text.p, stdout) < 0 || fflush(stdout) != 0 ? MASTER_EXIT_SYSTEM : MASTER_EXIT_OK;
+    int status = fputs(text.p, stdout) < 0 || fflush(stdout) != 0 ? SERVICE_EXIT_SYSTEM : SERVICE_EXIT_OK;
     free(text.p);
     return status;
 }

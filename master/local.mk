@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Sources stand in the order of floors: a file calls only what is listed before it.
 master_sources = \
+	master/orders.h master/service.h master/reload_part.h \
 	master/import_gunicorn.h master/import_gunicorn.c \
-	master/upgrade_exec.h master/upgrade_exec.c \
-	master/upgrade.h master/upgrade.c \
 	master/signals.h master/signals.c \
-	master/master.h master/master.c \
-	master/reload.h master/reload.c \
 	master/dev_reload.h master/dev_reload.c \
+	master/upgrade.h master/upgrade_exec.h master/upgrade_exec.c \
+	master/upgrade.c \
+	master/reload.h master/reload.c \
+	master/master.h master/master_priv.h \
+	master/reload_parts.h master/reload_parts.c \
+	master/master_state.c \
+	master/master_stop.c \
+	master/master_events.c \
+	master/master_orders.c \
+	master/master.c \
 	master/main.c
 
 # The unit is written for /usr; what is installed names the folders of this build.

@@ -1,59 +1,96 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* reload.c: see reload.h. Must never touch the serving generation before the new one is ready.
+/* reload.c: must never touch the serving generation before the new one has proved itself.
  *
- * Old generations drain for up to graceful_timeout; at most OLD_MOST of them do at a time, so that
- * a storm of reloads cannot pile up processes: the next one waits for an end.
- */
+ * Old generations drain for up to graceful_timeout; at most OLD_MOST of them do at a time, so that a storm of reloads
+ * cannot pile up processes: the next one waits for an end. */
 #include "master/reload.h"
 
 #include <event2/event.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "conf/conf_load.h"
-#include "master/system/apply.h"
-#include "master/control/control.h"
-#include "master/fleet/generation.h"
-#include "master/metrics/metrics.h"
-#include "master/master.h"
-#include "master/fleet/seats.h"
-#include "master/fleet/slots.h"
 #include "master/fleet/workers.h"
+#include "master/reload_part.h"
+#include "master/service.h"
 
 #define OLD_MOST 2
 
-/* --- how it went --- */
+/* --- the parts --- */
 
-static void set_error(struct reload *reload, char *error)
+/* The last `n` of those that were prepared, in reverse order. */
+static void roll_back(struct reload *reload, struct generation *next, size_t n)
 {
-    free(reload->error);
-    reload->error = error;
+    while (n-- > 0)
+        if (reload->parts[n].rollback)
+            reload->parts[n].rollback(reload->arg, next);
 }
 
-/* RELOADING=1 was sent: the service manager waits for READY=1 whatever came of it. */
-static void tell_end(struct master *master)
+static size_t count_parts(const struct reload *reload)
 {
-    master->state = MASTER_RUNNING;
-    master_tell_status(master, master->started ? "READY=1\n" : "");
-    control_reload_ended(master);
-    reload_try(master);
+    size_t n = 0;
+    while (reload->parts[n].name)
+        n++;
+    return n;
+}
+
+/* 0, or -1: everything is as it was, and *ret_why says why (NULL: out of memory). */
+static int prepare(struct reload *reload, struct generation *next, char **ret_why)
+{
+    for (size_t i = 0; reload->parts[i].name; i++) {
+        const struct reload_part *part = &reload->parts[i];
+        if (!part->prepare || part->prepare(reload->arg, next, ret_why) == 0)
+            continue;
+        roll_back(reload, next, i);
+        return -1;
+    }
+    return 0;
+}
+
+/* --- how it went --- */
+
+static void set_error(struct reload_outcome *outcome, char *error)
+{
+    free(outcome->error);
+    outcome->error = error;
+}
+
+/* It is neither current nor next any more: ends with its last worker. */
+static void retire(struct reload *reload, struct generation *generation)
+{
+    LIST_INSERT_HEAD(&reload->ending, generation, link);
+    reload->n_ending++;
+    workers_stop_generation(&reload->service->fleet, generation, false);
 }
 
 /* Takes `error`, which may have many lines. */
-static void end_failed(struct master *master, char *error)
+static void end_failed(struct reload *reload, char *error)
 {
-    struct reload *reload = &master->reload;
-    reload->failed++;
-    reload->ended_at = time(NULL);
-    reload->last_failed = true;
-    set_error(reload, error);
-    log_error("reload failed: %s", master->paused ? "there are no workers still" : "the old workers go on");
-    tell_end(master);
+    struct reload_outcome *outcome = &reload->service->reload;
+    outcome->failed++;
+    outcome->ended_at = time(NULL);
+    outcome->last_failed = true;
+    set_error(outcome, error);
+    log_error("reload failed: %s",
+              reload->service->fleet.paused ? "there are still no workers" : "old workers keep serving");
+    reload->events->ended(reload->arg);
+}
+
+/* No generation boots any more. The one that did, or NULL. */
+static struct generation *give_up_next(struct reload *reload)
+{
+    struct fleet *fleet = &reload->service->fleet;
+    struct generation *next = fleet->next;
+    fleet->next = NULL;
+    evtimer_del(&reload->proof);
+    if (next)
+        roll_back(reload, next, count_parts(reload));
+    return next;
 }
 
 /* --- the new configuration --- */
@@ -72,11 +109,12 @@ static void keep_target(const struct generation *current, struct generation *nex
 }
 
 /* NULL: *ret_error says why (NULL: out of memory); it has been logged. */
-static struct generation *load(struct master *master, char **ret_error)
+static struct generation *load(struct reload *reload, char **ret_error)
 {
-    struct generation *current = master->current;
+    const struct service *service = reload->service;
+    struct generation *current = service->fleet.current;
     struct conf_loaded *loaded = NULL;
-    if (conf_load(master->cli, &loaded, ret_error) < 0) {
+    if (conf_load(reload->cli, &loaded, ret_error) < 0) {
         const char *text = *ret_error ? *ret_error : "out of memory";
         log_block(LOG_LEVEL_ERROR, "reload: the configuration is wrong:", text, strlen(text));
         return NULL;
@@ -86,169 +124,160 @@ static struct generation *load(struct master *master, char **ret_error)
         *ret_error = strdup("out of memory");
         return NULL;
     }
-    struct generation *next = generation_new(loaded, master->reload.done + master->reload.failed + 2);
+    struct generation *next = generation_new(loaded, service->reload.done + service->reload.failed + 2);
     if (next)
         keep_target(current, next);
     return next;
 }
 
-/* The sockets of `next`: those of the current one and new ones. 0, or -1 logged. */
-static int open_listeners(struct master *master, struct generation *next)
-{
-    struct listen_passed none = { 0 };
-    return listeners_open(&next->listeners, &master->current->listeners, next->conf, &master->privs, &none);
-}
-
 /* --- the steps --- */
 
-static void begin(struct master *master)
+static void begin_reload(struct reload *reload)
 {
-    struct reload *reload = &master->reload;
+    struct service *service = reload->service;
     char *error = NULL;
     reload->wanted = reload->waits = false;
-    reload->begun++;
-    master->state = MASTER_RELOADING;
+    service->reload.begun++;
     log_info("reloading");
-    notify_send(&master->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading", clock_ns() / 1000);
-    struct generation *next = load(master, &error);
-    if (!next) {
-        end_failed(master, error);
-        return;
-    }
-    const char *what = open_listeners(master, next) < 0          ? "a bind"
-                       : control_prepare(master, next->conf) < 0 ? "control.socket"
-                                                                 : NULL;
-    if (what) {
+    reload->events->began(reload->arg);
+    struct generation *next = load(reload, &error);
+    if (!next || prepare(reload, next, &error) < 0) {
         generation_free(next);
-        if (asprintf(&error, "%s of the new configuration cannot be opened; see the log", what) < 0)
-            error = NULL;
-        end_failed(master, error);
+        end_failed(reload, error);
         return;
     }
-    if (certs_open(&next->certs, next->conf, &error) < 0) {
-        log_error("reload: %s", error ? error : "out of memory");
-        generation_free(next);
-        end_failed(master, error);
-        return;
-    }
-    apply_limits(next->conf);
-    apply_log_owner(next->conf, &master->privs);
-    reload->next = next;
+    service->fleet.next = next;
     free(reload->words);
     reload->words = NULL;
-    workers_fill(master, next);
+    workers_fill(&service->fleet, next);
 }
 
-static void commit(struct master *master)
+static void commit(struct reload *reload)
 {
-    struct reload *reload = &master->reload;
-    struct generation *old = master->current, *next = reload->next;
-    const struct conf_log *before = &old->conf->log, *now = &next->conf->log;
-    bool log_changed = before->loglevel != now->loglevel || strcmp(before->errorlog, now->errorlog) != 0;
-    reload->next = NULL;
-    reload->done++;
-    reload->ended_at = time(NULL);
-    reload->last_failed = false;
-    set_error(reload, NULL);
-    master_started(master);
-    master->current = next;
-    master->paused = false;
-    master->conf = next->conf;
-    master->n_old++;
-    if (log_changed && apply_log(next->conf) < 0)
-        log_error("the error log stays %s", before->errorlog);
-    apply_title(master);
-    listeners_replace(&old->listeners, &next->listeners);
-    control_commit(master);
-    log_info("reloaded: generation %u serves", next->number);
-    keep_target(old, next);
-    seats_follow(master);
-    workers_stop_generation(master, old, false);
-    workers_fit(master);
-    metrics_follow(master);
-    tell_end(master);
+    struct service *service = reload->service;
+    struct fleet *fleet = &service->fleet;
+    struct generation *old = fleet->current, *now = fleet->next;
+    service->reload.done++;
+    service->reload.ended_at = time(NULL);
+    service->reload.last_failed = false;
+    set_error(&service->reload, NULL);
+    keep_target(old, now);
+    fleet->next = NULL;
+    fleet->current = now;
+    fleet->paused = false;
+    for (const struct reload_part *part = reload->parts; part->name; part++)
+        if (part->commit)
+            part->commit(reload->arg, old, now);
+    log_info("reloaded: generation %u serves", now->number);
+    retire(reload, old);
+    workers_fit(fleet);
+    reload->events->ended(reload->arg);
 }
 
-void reload_worker_ready(struct master *master)
+static void on_proof(evutil_socket_t fd, short what, void *arg)
 {
-    struct generation *next = master->reload.next;
-    if (slots_ready(&master->slots, next) >= next->target)
-        commit(master);
+    commit(arg);
 }
 
-void reload_worker_said(struct master *master, const char *text, size_t n)
+void reload_worker_ready(struct reload *reload)
 {
-    free(master->reload.words);
-    master->reload.words = strndup(text, n);
+    const struct fleet *fleet = &reload->service->fleet;
+    const struct generation *next = fleet->next;
+    struct timeval proof = timeval_of_ms(SLOT_PROOF_MS);
+    if (!next || slots_ready(&fleet->slots, next) < next->target || evtimer_pending(&reload->proof, NULL))
+        return;
+    /* Without memory for the timer it serves at once. */
+    if (next->conf->server.reload || evtimer_add(&reload->proof, &proof) < 0)
+        commit(reload);
+}
+
+void reload_worker_said(struct reload *reload, const char *text, size_t n)
+{
+    free(reload->words);
+    reload->words = strndup(text, n);
 }
 
 /* Those of its workers that are READY may have taken requests: they drain. */
-void reload_fail(struct master *master, const char *why)
+void reload_fail(struct reload *reload, const char *why)
 {
-    struct reload *reload = &master->reload;
-    struct generation *next = reload->next;
+    struct generation *next = give_up_next(reload);
     char *error = reload->words ? reload->words : strdup(why);
     reload->words = NULL;
-    reload->next = NULL;
-    master->n_old++;
-    listeners_close(&next->listeners);
-    control_rollback(master);
-    workers_stop_generation(master, next, false);
-    end_failed(master, error);
+    retire(reload, next);
+    end_failed(reload, error);
+}
+
+void reload_cancel(struct reload *reload)
+{
+    struct generation *next = give_up_next(reload);
+    reload->wanted = false;
+    if (next)
+        retire(reload, next);
 }
 
 /* --- when --- */
 
-void reload_try(struct master *master)
+static void begin_if_possible(struct reload *reload)
 {
-    struct reload *reload = &master->reload;
-    if (!reload->wanted || master->state != MASTER_RUNNING)
+    const struct service *service = reload->service;
+    if (!reload->wanted || service->state != SERVICE_RUNNING)
         return;
-    if (master->n_old < OLD_MOST && slots_free(&master->slots) >= master->current->target) {
-        begin(master);
+    if (reload->n_ending < OLD_MOST && slots_free(&service->fleet.slots) >= service->fleet.current->target) {
+        begin_reload(reload);
     } else if (!reload->waits) {
         reload->waits = true;
-        log_info("reload waits until workers of earlier ones have ended");
+        log_info("reload waits until workers of earlier generations have ended");
     }
 }
 
-void reload_request(struct master *master)
+void reload_request(struct reload *reload)
 {
-    if (master->state == MASTER_STOPPING || master->state == MASTER_LEAVING)
+    enum service_state state = reload->service->state;
+    if (state == SERVICE_STOPPING || state == SERVICE_LEAVING)
         return;
-    if (master->state != MASTER_RUNNING && !master->reload.wanted)
-        log_info("reload follows when the present %s is over", master->state == MASTER_STARTING ? "start" : "reload");
-    master->reload.wanted = true;
-    reload_try(master);
+    if (state != SERVICE_RUNNING && !reload->wanted)
+        log_info("reload queued until the current %s finishes", state == SERVICE_STARTING ? "start" : "reload");
+    reload->wanted = true;
+    begin_if_possible(reload);
 }
 
-void reload_hurry(struct master *master)
+static void free_ended(struct reload *reload, bool all)
 {
-    if (master->state == MASTER_RELOADING) {
-        log_info("the reload under way is given up for a newer one");
-        reload_cancel(master);
-        master->state = MASTER_RUNNING;
+    struct generation *generation, *following;
+    for (generation = LIST_FIRST(&reload->ending); generation; generation = following) {
+        following = LIST_NEXT(generation, link);
+        if (generation->n_slots && !all)
+            continue;
+        log_debug("generation %u has ended", generation->number);
+        LIST_REMOVE(generation, link);
+        reload->n_ending--;
+        generation_free(generation);
     }
-    reload_request(master);
 }
 
-void reload_cancel(struct master *master)
+void reload_settle(struct reload *reload)
 {
-    struct generation *next = master->reload.next;
-    master->reload.wanted = false;
-    master->reload.next = NULL;
-    control_rollback(master);
-    control_reload_cancelled(master);
-    if (!next)
-        return;
-    master->n_old++;
-    listeners_close(&next->listeners);
-    workers_stop_generation(master, next, false);
+    free_ended(reload, false);
+    begin_if_possible(reload);
+}
+
+/* --- birth and end --- */
+
+void reload_init(struct reload *reload, struct service *service, const struct conf_cli *cli,
+                 const struct reload_part *parts, const struct reload_events *events, void *arg)
+{
+    *reload = (struct reload){ .service = service, .cli = cli, .parts = parts, .events = events, .arg = arg };
+    LIST_INIT(&reload->ending);
+    evtimer_assign(&reload->proof, service->fleet.base, on_proof, reload);
 }
 
 void reload_done(struct reload *reload)
 {
+    if (!reload->service)
+        return;
+    evtimer_del(&reload->proof);
+    free_ended(reload, true);
     free(reload->words);
-    free(reload->error);
-    reload->words = reload->error = NULL;
+    set_error(&reload->service->reload, NULL);
+    reload->words = NULL;
 }

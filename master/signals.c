@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* signals.c: see signals.h. Handlers run in the event loop, never in signal context. */
+/* signals.c: handlers run in the event loop, never in signal context. */
 #include "master/signals.h"
 
 #include <event2/event.h>
@@ -9,64 +9,63 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "master/master.h"
-#include "master/fleet/reap.h"
+#include "master/orders.h"
 
-static void on_term(int signo, struct master *master)
+static void on_term(int signo, const struct orders *orders, void *arg)
 {
     log_info("SIGTERM: stopping gracefully");
-    master_stop(master, false);
+    orders->stop(arg, false);
 }
 
-static void on_quick(int signo, struct master *master)
+static void on_quick(int signo, const struct orders *orders, void *arg)
 {
     log_info("SIG%s: stopping now", sigabbrev_np(signo));
-    master_stop(master, true);
+    orders->stop(arg, true);
 }
 
-static void on_child(int signo, struct master *master)
+static void on_child(int signo, const struct orders *orders, void *arg)
 {
-    reap_children(master);
+    orders->child(arg);
 }
 
-static void on_more(int signo, struct master *master)
+static void on_more(int signo, const struct orders *orders, void *arg)
 {
-    master_scale(master, 1);
+    orders->scale_by(arg, 1);
 }
 
-static void on_less(int signo, struct master *master)
+static void on_less(int signo, const struct orders *orders, void *arg)
 {
-    master_scale(master, -1);
+    orders->scale_by(arg, -1);
 }
 
-static void on_reopen(int signo, struct master *master)
+static void on_reopen(int signo, const struct orders *orders, void *arg)
 {
-    master_reopen_logs(master);
+    orders->reopen_logs(arg);
 }
 
 /* A terminal sends WINCH to its foreground processes when its window changes: not an order then. */
-static void on_window(int signo, struct master *master)
+static void on_window(int signo, const struct orders *orders, void *arg)
 {
     if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO))
         log_debug("SIGWINCH: from the terminal, ignored");
     else
-        master_pause(master);
+        orders->pause(arg);
 }
 
-static void on_reload(int signo, struct master *master)
+static void on_reload(int signo, const struct orders *orders, void *arg)
 {
     log_info("SIGHUP: reload");
-    reload_request(master);
+    orders->reload(arg);
 }
 
-static void on_upgrade(int signo, struct master *master)
+static void on_upgrade(int signo, const struct orders *orders, void *arg)
 {
-    upgrade_request(master);
+    orders->upgrade(arg);
 }
 
 static const struct {
     int signo;
-    void (*handle)(int signo, struct master *master);
+    void (*handle)(int signo, const struct orders *orders, void *arg);
 } table[] = {
     { SIGTERM, on_term },    { SIGINT, on_quick },    { SIGQUIT, on_quick },  { SIGCHLD, on_child },
     { SIGTTIN, on_more },    { SIGTTOU, on_less },    { SIGUSR1, on_reopen }, { SIGHUP, on_reload },
@@ -75,19 +74,20 @@ static const struct {
 
 _Static_assert(sizeof(table) / sizeof(table[0]) <= SIGNALS_MAX, "struct signals is too small");
 
-static void on_signal(int signo, short what, void *arg)
+static void on_signal(evutil_socket_t signo, short what, void *arg)
 {
+    const struct signals *signals = arg;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (table[i].signo == signo)
-            table[i].handle(signo, arg);
+            table[i].handle((int)signo, signals->orders, signals->arg);
 }
 
-int signals_init(struct signals *signals, struct master *master)
+int signals_init(struct signals *signals, struct event_base *base, const struct orders *orders, void *arg)
 {
-    signals->n = 0;
+    *signals = (struct signals){ .orders = orders, .arg = arg };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct event *e = &signals->event[i];
-        if (evsignal_assign(e, master->base, table[i].signo, on_signal, master) < 0 || evsignal_add(e, NULL) < 0)
+        if (evsignal_assign(e, base, table[i].signo, on_signal, signals) < 0 || evsignal_add(e, NULL) < 0)
             return -1;
         signals->n++;
     }

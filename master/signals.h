@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* signals.h: from a signal to what the master does. */
+/* signals.h: from a signal to an order (orders.h). */
 #ifndef TINE_MASTER_SIGNALS_H
 #define TINE_MASTER_SIGNALS_H
 
 #include <event2/event_struct.h>
 
-struct master;
+struct event_base;
+struct orders;
 
 #define SIGNALS_MAX 16
 
 struct signals {
     struct event event[SIGNALS_MAX];
     int n;
+    const struct orders *orders;
+    void *arg;
 };
 
-/* 0, or -1: out of resources. */
-int signals_init(struct signals *signals, struct master *master) __attribute__((warn_unused_result));
+/* The orders and their argument stay. 0, or -1: out of resources. */
+int signals_init(struct signals *signals, struct event_base *base, const struct orders *orders, void *arg)
+    __attribute__((warn_unused_result));
 void signals_done(struct signals *signals);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* upgrade_exec.c: see upgrade_exec.h. The child sets up what the program needs and becomes it; when
- * that fails it says why and ends, which the old master sees. It must never touch the master's event
- * base. */
+/* upgrade_exec.c: the child sets up what the program needs and becomes it; when that fails it says why and ends, which the
+ * old master sees. It must never touch the master's event base. */
 #include "master/upgrade_exec.h"
 
 #include <errno.h>
@@ -15,10 +14,10 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "conf/conf_cli.h"
-#include "master/fleet/generation.h"
-#include "master/master.h"
 #include "master/fleet/spawn.h"
+#include "master/listen/listen.h"
+#include "master/service.h"
+#include "master/system/notify.h"
 #include "master/upgrade.h"
 
 /* "DIR/NAME" if it can be executed; absolute, malloc'ed. */
@@ -55,39 +54,39 @@ char *upgrade_find_program(const char *argv0)
 }
 
 /* In the child. */
-static int set_environment(const struct master *master, const char *sockets, int channel)
+static int set_environment(const struct upgrade *upgrade, const char *sockets, int channel)
 {
     char from[32];
     snprintf(from, sizeof(from), "%d:%d", (int)getppid(), channel);
     return setenv(UPGRADE_ENV_SOCKETS, sockets, 1) == 0 && setenv(UPGRADE_ENV_FROM, from, 1) == 0 &&
-                   notify_hand_over(&master->notify) == 0
+                   notify_hand_over(upgrade->notify) == 0
                ? 0
                : -1;
 }
 
-static _Noreturn void be_new_binary(const struct master *master, const char *sockets, int channel)
+static _Noreturn void be_new_binary(const struct upgrade *upgrade, const char *sockets, int channel)
 {
-    const struct upgrade *upgrade = &master->upgrade;
+    const struct listeners *listeners = &upgrade->service->fleet.current->listeners;
     const char *what = NULL;
-    if (set_environment(master, sockets, channel) < 0)
+    if (set_environment(upgrade, sockets, channel) < 0)
         what = "environment";
-    else if (fcntl(channel, F_SETFD, 0) < 0 || listeners_keep_open(&master->current->listeners) < 0)
+    else if (fcntl(channel, F_SETFD, 0) < 0 || listeners_keep_open(listeners) < 0)
         what = "descriptors";
-    else if (master->cli->start_dir && chdir(master->cli->start_dir) < 0)
-        what = master->cli->start_dir;
+    else if (upgrade->start_dir && chdir(upgrade->start_dir) < 0)
+        what = upgrade->start_dir;
     if (!what) {
         spawn_default_signals();
         execv(upgrade->program, upgrade->argv);
         what = upgrade->program;
     }
     log_error("upgrade: %s: %s", what, strerror(errno));
-    _exit(MASTER_EXIT_SYSTEM);
+    _exit(SERVICE_EXIT_SYSTEM);
 }
 
-pid_t upgrade_exec(struct master *master, int channel)
+pid_t upgrade_exec(const struct upgrade *upgrade, int channel)
 {
     sigset_t all, before;
-    char *sockets = listeners_hand_over(&master->current->listeners);
+    char *sockets = listeners_hand_over(&upgrade->service->fleet.current->listeners);
     if (!sockets) {
         log_error("upgrade: out of memory");
         return -1;
@@ -97,7 +96,7 @@ pid_t upgrade_exec(struct master *master, int channel)
     sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0)
-        be_new_binary(master, sockets, channel);
+        be_new_binary(upgrade, sockets, channel);
     int saved = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     free(sockets);

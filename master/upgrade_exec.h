@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-struct master;
+struct upgrade;
 
 /* What the new binary finds in its environment: its sockets, and "PID:FD" of the old master and the
  * channel to it. */
@@ -16,6 +16,6 @@ struct master;
 char *upgrade_find_program(const char *argv0);
 /* Starts it with our arguments, environment and start folder; `channel` is its end of the socketpair.
  * Its id, or -1 logged. */
-pid_t upgrade_exec(struct master *master, int channel);
+pid_t upgrade_exec(const struct upgrade *upgrade, int channel);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* control.c: see control.h. The socket: its path, its mode, who may connect. Must never let a
+/* control.c: the socket: its path, its mode, who may connect. Must never let a
  * client hold up the master: everything is non-blocking and bounded. */
 #include "master/control/control.h"
 
@@ -18,8 +18,9 @@
 #include "common/json_out.h"
 #include "common/log.h"
 #include "conf/conf.h"
-#include "master/fleet/generation.h"
-#include "master/master.h"
+#include "master/control/control_priv.h"
+#include "master/listen/listen.h"
+#include "master/service.h"
 #include "master/system/privs.h"
 
 #define BACKLOG 128
@@ -46,7 +47,7 @@ static void log_refused(struct control *control, const struct ucred *peer)
     control->refused_ms = now;
 }
 
-static void welcome(struct master *master, int fd)
+static void welcome(struct control *control, int fd)
 {
     static const char busy[] = "{\"ok\":false,\"error\":\"too many clients\"}\n";
     static const char refused[] = "{\"ok\":false,\"error\":\"only root and the user of the master "
@@ -56,12 +57,12 @@ static void welcome(struct master *master, int fd)
     const char *why = NULL;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || !may_speak(peer.uid)) {
         why = refused;
-        log_refused(&master->control, &peer);
-    } else if (master->control.n_clients >= CONTROL_CLIENTS_MAX) {
+        log_refused(control, &peer);
+    } else if (control->n_clients >= CONTROL_CLIENTS_MAX) {
         why = busy;
     }
     if (!why) {
-        control_client_open(master, fd, peer.pid, peer.uid);
+        control_client_open(control, fd, peer.pid, peer.uid, control_do);
         return;
     }
     if (send(fd, why, strlen(why), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -72,23 +73,23 @@ static void welcome(struct master *master, int fd)
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
     static const struct timeval pause = { .tv_usec = PAUSE_MS * 1000 };
-    struct master *master = arg;
+    struct control *control = arg;
     // cppcheck-suppress nullPointer ; accept(2) takes it
     int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (client >= 0) {
-        welcome(master, client);
+        welcome(control, client);
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         log_warning("control: cannot accept: %s", strerror(errno));
-        event_del(&master->control.acceptable);
-        event_add(&master->control.pause, &pause);
+        event_del(&control->acceptable);
+        event_add(&control->pause, &pause);
     }
 }
 
 static void on_pause(evutil_socket_t fd, short what, void *arg)
 {
-    struct master *master = arg;
-    if (master->control.listeners.n)
-        event_add(&master->control.acceptable, NULL);
+    struct control *control = arg;
+    if (control->listeners.n)
+        event_add(&control->acceptable, NULL);
 }
 
 /* --- the socket --- */
@@ -108,13 +109,12 @@ static int open_socket(struct listeners *to, const struct conf_control *conf)
     return -1;
 }
 
-static int watch(struct master *master)
+static int watch(struct control *control)
 {
-    struct control *control = &master->control;
     if (!control->listeners.n)
         return 0;
-    return event_assign(&control->acceptable, master->base, control->listeners.v[0].fd, EV_READ | EV_PERSIST,
-                        on_acceptable, master) < 0 ||
+    return event_assign(&control->acceptable, control->service->fleet.base, control->listeners.v[0].fd,
+                        EV_READ | EV_PERSIST, on_acceptable, control) < 0 ||
                    event_add(&control->acceptable, NULL) < 0
                ? -1
                : 0;
@@ -129,61 +129,62 @@ static void unwatch(struct control *control)
 }
 
 /* 0, or -1 logged. */
-static int open_and_watch(struct master *master)
+static int open_and_watch(struct control *control)
 {
-    struct control *control = &master->control;
-    if (open_socket(&control->listeners, &master->conf->control) < 0)
+    if (open_socket(&control->listeners, &service_conf(control->service)->control) < 0)
         return -1;
-    if (watch(master) == 0)
+    if (watch(control) == 0)
         return 0;
     log_critical("control.socket: out of memory");
     listeners_done(&control->listeners);
     return -1;
 }
 
-int control_open(struct master *master)
+int control_open(struct control *control, const struct service *service, struct fleet *fleet,
+                 const struct orders *orders, void *orders_arg)
 {
-    struct control *control = &master->control;
+    control->service = service;
+    control->fleet = fleet;
+    control->orders = orders;
+    control->orders_arg = orders_arg;
     TAILQ_INIT(&control->clients);
-    evtimer_assign(&control->pause, master->base, on_pause, master);
-    control->mode = master->conf->control.mode;
+    evtimer_assign(&control->pause, fleet->base, on_pause, control);
+    control->mode = service_conf(control->service)->control.mode;
     /* A new binary takes the path when it is ready, not before. */
-    if (!master->conf->control.socket || master->upgrade.state == UPGRADE_HEIR)
+    if (!service_conf(control->service)->control.socket || control->service->upgrade == UPGRADE_HEIR)
         return 0;
-    return open_and_watch(master);
+    return open_and_watch(control);
 }
 
-void control_take_over(struct master *master)
+void control_take_over(struct control *control)
 {
-    const char *path = master->conf->control.socket;
-    if (!path || master->control.listeners.n)
+    const char *path = service_conf(control->service)->control.socket;
+    if (!path || control->listeners.n)
         return;
     struct stat st;
-    if (master->upgrade.state == UPGRADE_HEIR && path[0] != '@' && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+    if (control->service->upgrade == UPGRADE_HEIR && path[0] != '@' && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
         unlink(path) < 0)
         log_error("control.socket %s: %s", path, strerror(errno));
-    if (open_and_watch(master) < 0)
+    if (open_and_watch(control) < 0)
         log_error("control.socket: tinectl does not reach this binary");
 }
 
-void control_take_back(struct master *master)
+void control_take_back(struct control *control)
 {
-    struct control *control = &master->control;
-    if (!master->conf->control.socket || master->state == MASTER_STOPPING)
+    if (!service_conf(control->service)->control.socket || control->service->state == SERVICE_STOPPING)
         return;
     unwatch(control);
     listeners_done(&control->listeners);
-    if (open_and_watch(master) < 0)
+    if (open_and_watch(control) < 0)
         log_error("control.socket: tinectl does not reach this binary");
 }
 
-void control_close(struct master *master)
+void control_close(struct control *control)
 {
-    struct control *control = &master->control;
     if (!control->clients.tqh_last) /* it was never opened */
         return;
     unwatch(control);
-    control_rollback(master);
+    control_rollback(control);
     while (!TAILQ_EMPTY(&control->clients))
         control_client_leave(TAILQ_FIRST(&control->clients));
     listeners_done(&control->listeners);
@@ -196,10 +197,9 @@ static bool same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-int control_prepare(struct master *master, const struct conf *next)
+int control_prepare(struct control *control, const struct conf *next)
 {
-    struct control *control = &master->control;
-    if (same_text(master->conf->control.socket, next->control.socket))
+    if (same_text(service_conf(control->service)->control.socket, next->control.socket))
         return 0;
     control->prepared = true;
     if (!next->control.socket || open_socket(&control->next, &next->control) == 0)
@@ -208,9 +208,8 @@ int control_prepare(struct master *master, const struct conf *next)
     return -1;
 }
 
-void control_rollback(struct master *master)
+void control_rollback(struct control *control)
 {
-    struct control *control = &master->control;
     if (control->prepared)
         listeners_done(&control->next);
     control->prepared = false;
@@ -234,18 +233,17 @@ static int change_mode(const struct listeners *listeners, const struct conf_cont
 }
 
 /* The present configuration is that of the reload already. */
-void control_commit(struct master *master)
+void control_commit(struct control *control)
 {
-    struct control *control = &master->control;
-    const struct conf_control *conf = &master->conf->control;
+    const struct conf_control *conf = &service_conf(control->service)->control;
     if (control->prepared) {
         unwatch(control);
         listeners_replace(&control->listeners, &control->next);
         control->listeners = control->next;
         control->next = (struct listeners){ 0 };
         control->prepared = false;
-        if (watch(master) < 0)
-            log_error("control.socket: out of memory: nobody hears it");
+        if (watch(control) < 0)
+            log_error("control.socket: out of memory: tinectl does not reach this service");
         else if (conf->socket)
             log_info("control socket is %s", conf->socket);
     } else if (conf->socket && conf->socket[0] != '@' && conf->mode != control->mode &&
@@ -259,39 +257,31 @@ void control_commit(struct master *master)
 
 static void answer_reload(struct control_client *client)
 {
-    const struct master *master = client->master;
-    if (master->reload.last_failed) {
-        const char *error = master->reload.error;
+    const struct service *service = client->control->service;
+    if (service->reload.last_failed) {
+        const char *error = service->reload.error;
         control_answer_error(client, error ? error : "out of memory");
         return;
     }
-    struct buf line = { 0 };
-    struct json_out j;
-    json_begin_document(&j, &line);
-    json_object(&j, NULL);
-    json_bool(&j, "ok", true);
-    json_uint(&j, "generation", master->current->number);
-    json_uint(&j, "workers", slots_ready(&master->slots, master->current));
-    json_end_object(&j);
-    if (json_end_document(&j) < 0)
-        control_answer_error(client, "out of memory");
-    else
-        control_client_answer(client, &line);
-    buf_release(&line);
+    struct control_answer answer;
+    struct json_out *j = control_answer_begin(&answer, true);
+    json_uint(j, "generation", service->fleet.current->number);
+    json_uint(j, "workers", slots_ready(&service->fleet.slots, service->fleet.current));
+    control_answer_end(&answer, client);
 }
 
-void control_reload_ended(struct master *master)
+void control_reload_ended(struct control *control)
 {
     struct control_client *client;
-    TAILQ_FOREACH (client, &master->control.clients, link)
-        if (client->waits == CONTROL_WAIT_RELOAD && client->reload <= master->reload.begun)
+    TAILQ_FOREACH (client, &control->clients, link)
+        if (client->waits == CONTROL_WAIT_RELOAD && client->reload <= control->service->reload.begun)
             answer_reload(client);
 }
 
-void control_reload_cancelled(struct master *master)
+void control_reload_cancelled(struct control *control)
 {
     struct control_client *client;
-    TAILQ_FOREACH (client, &master->control.clients, link)
+    TAILQ_FOREACH (client, &control->clients, link)
         if (client->waits == CONTROL_WAIT_RELOAD)
             control_answer_error(client, "the service stops");
 }

@@ -13,9 +13,8 @@
 
 #include "common/buf.h"
 #include "common/log.h"
-#include "master/control/control.h"
-#include "master/master.h"
-#include "master/fleet/stacks.h"
+#include "master/control/control_priv.h"
+#include "master/service.h"
 
 #define IDLE_S 60  /* without a request */
 #define WRITE_S 20 /* in which it takes nothing of its answer */
@@ -40,13 +39,13 @@ static bool take_request(struct control_client *client)
     if (why)
         control_answer_error(client, why);
     else
-        control_do(client, &request);
+        client->on_request(client, &request);
     free(line);
     return true;
 }
 
-/* Goes on as far as it can; the client may be gone after it. */
-static void go_on(struct control_client *client)
+/* Takes requests as long as it can; the client may be gone after it. */
+static void proceed(struct control_client *client)
 {
     while (client->waits == CONTROL_WAIT_NOTHING && !has_unsent(client)) {
         if (!client->last && take_request(client))
@@ -66,12 +65,12 @@ static bool is_gone(const struct control_client *client)
 
 static void on_read(struct bufferevent *io, void *arg)
 {
-    go_on(arg);
+    proceed(arg);
 }
 
 static void on_written(struct bufferevent *io, void *arg)
 {
-    go_on(arg);
+    proceed(arg);
 }
 
 static void on_event(struct bufferevent *io, short what, void *arg)
@@ -79,7 +78,7 @@ static void on_event(struct bufferevent *io, short what, void *arg)
     struct control_client *client = arg;
     if (what & BEV_EVENT_EOF && !is_gone(client)) {
         client->eof = true;
-        go_on(client);
+        proceed(client);
     } else if (what & BEV_EVENT_TIMEOUT && what & BEV_EVENT_READING &&
                (client->waits != CONTROL_WAIT_NOTHING || has_unsent(client))) {
         bufferevent_enable(io, EV_READ);
@@ -88,46 +87,37 @@ static void on_event(struct bufferevent *io, short what, void *arg)
     }
 }
 
-void control_client_open(struct master *master, int fd, pid_t pid, uid_t uid)
+void control_client_open(struct control *control, int fd, pid_t pid, uid_t uid,
+                         void (*on_request)(struct control_client *, const struct control_request *))
 {
     static const struct timeval idle = { .tv_sec = IDLE_S }, writing = { .tv_sec = WRITE_S };
     struct control_client *client = calloc(1, sizeof(*client));
     if (client)
-        client->io = bufferevent_socket_new(master->base, fd, 0);
+        client->io = bufferevent_socket_new(control->service->fleet.base, fd, 0);
     if (!client || !client->io) {
         log_error("control: out of memory for a client");
         free(client);
         close(fd);
         return;
     }
-    client->master = master;
+    client->control = control;
+    client->on_request = on_request;
     client->pid = pid;
     client->uid = uid;
-    TAILQ_INSERT_TAIL(&master->control.clients, client, link);
-    master->control.n_clients++;
+    TAILQ_INSERT_TAIL(&control->clients, client, link);
+    control->n_clients++;
     bufferevent_setcb(client->io, on_read, on_written, on_event, client);
     bufferevent_setwatermark(client->io, EV_READ, 0, READ_MOST);
     bufferevent_set_timeouts(client->io, &idle, &writing);
     bufferevent_enable(client->io, EV_READ | EV_WRITE);
 }
 
-void control_client_answer(struct control_client *client, struct buf *line)
-{
-    struct evbuffer *output = bufferevent_get_output(client->io);
-    client->waits = CONTROL_WAIT_NOTHING;
-    if (evbuffer_add(output, line->p + line->start, buf_len(line)) < 0 || evbuffer_add(output, "\n", 1) < 0) {
-        log_error("control: out of memory for an answer");
-        client->last = true;
-    }
-    buf_release(line);
-}
-
 static void forget(struct control_client *client)
 {
     if (client->waits == CONTROL_WAIT_STACKS)
-        stacks_forget(client->master, client);
-    TAILQ_REMOVE(&client->master->control.clients, client, link);
-    client->master->control.n_clients--;
+        control_stacks_forget(client);
+    TAILQ_REMOVE(&client->control->clients, client, link);
+    client->control->n_clients--;
     bufferevent_free(client->io);
     free(client);
 }

@@ -8,61 +8,17 @@
 #include "common/json_out.h"
 #include "common/log.h"
 #include "conf/conf_load.h"
-#include "master/control/control.h"
-#include "master/fleet/generation.h"
-#include "master/master.h"
+#include "master/control/control_priv.h"
 #include "master/metrics/openmetrics.h"
 #include "master/metrics/snapshot.h"
-#include "master/fleet/stacks.h"
-
-/* --- answers --- */
-
-struct answer {
-    struct buf line;
-    struct json_out j;
-};
-
-static struct json_out *begin(struct answer *a, bool ok)
-{
-    *a = (struct answer){ 0 };
-    json_begin_document(&a->j, &a->line);
-    json_object(&a->j, NULL);
-    json_bool(&a->j, "ok", ok);
-    return &a->j;
-}
-
-static void end(struct answer *a, struct control_client *client)
-{
-    json_end_object(&a->j);
-    if (json_end_document(&a->j) < 0)
-        control_answer_error(client, "out of memory");
-    else
-        control_client_answer(client, &a->line);
-    buf_release(&a->line);
-}
-
-/* Also without memory for more. */
-void control_answer_error(struct control_client *client, const char *why)
-{
-    static const char poor[] = "{\"ok\":false,\"error\":\"out of memory\"}";
-    struct answer a;
-    struct json_out *j = begin(&a, false);
-    json_string(j, "error", why);
-    json_end_object(j);
-    if (json_end_document(j) < 0) {
-        buf_release(&a.line);
-        if (buf_add(&a.line, poor, sizeof(poor) - 1) < 0)
-            log_error("control: out of memory for an answer");
-    }
-    control_client_answer(client, &a.line);
-    buf_release(&a.line);
-}
+#include "master/orders.h"
+#include "master/service.h"
 
 static void answer_ok(struct control_client *client)
 {
-    struct answer a;
-    begin(&a, true);
-    end(&a, client);
+    struct control_answer a;
+    control_answer_begin(&a, true);
+    control_answer_end(&a, client);
 }
 
 static void log_order(const struct control_client *client, const char *order)
@@ -75,17 +31,17 @@ static void log_order(const struct control_client *client, const char *order)
 static void answer_snapshot(struct control_client *client, bool service, bool workers)
 {
     struct snapshot snapshot;
-    struct answer a;
-    if (snapshot_take(client->master, &snapshot) < 0) {
+    struct control_answer a;
+    if (snapshot_take(client->control->service, &snapshot) < 0) {
         control_answer_error(client, "out of memory");
         return;
     }
-    struct json_out *j = begin(&a, true);
+    struct json_out *j = control_answer_begin(&a, true);
     if (service)
         snapshot_write_service(&snapshot, j);
     if (workers)
         snapshot_write_workers(&snapshot, service, j);
-    end(&a, client);
+    control_answer_end(&a, client);
     snapshot_done(&snapshot);
 }
 
@@ -105,27 +61,27 @@ static void do_top(struct control_client *client, const struct control_request *
 }
 
 /* What `write` writes, as one string. */
-static void answer_text(struct control_client *client, int (*write)(const struct master *, FILE *))
+static void answer_text(struct control_client *client, int (*write)(const struct service *, FILE *))
 {
     char *text = NULL;
     size_t n = 0;
     FILE *out = open_memstream(&text, &n);
-    int failed = !out || write(client->master, out) < 0;
+    int failed = !out || write(client->control->service, out) < 0;
     if (out)
         failed |= fclose(out);
     if (failed) {
         control_answer_error(client, "out of memory");
     } else {
-        struct answer a;
-        json_text(begin(&a, true), "text", text, n);
-        end(&a, client);
+        struct control_answer a;
+        json_text(control_answer_begin(&a, true), "text", text, n);
+        control_answer_end(&a, client);
     }
     free(text);
 }
 
-static int write_config(const struct master *master, FILE *out)
+static int write_config(const struct service *service, FILE *out)
 {
-    conf_dump(master->current->loaded, out);
+    conf_dump(service->fleet.current->loaded, out);
     return 0;
 }
 
@@ -134,10 +90,10 @@ static void do_config(struct control_client *client, const struct control_reques
     answer_text(client, write_config);
 }
 
-static int write_metrics(const struct master *master, FILE *out)
+static int write_metrics(const struct service *service, FILE *out)
 {
     struct snapshot snapshot;
-    if (snapshot_take(master, &snapshot) < 0)
+    if (snapshot_take(service, &snapshot) < 0)
         return -1;
     openmetrics_write(out, OPENMETRICS_1_0, &snapshot);
     snapshot_done(&snapshot);
@@ -152,32 +108,36 @@ static void do_metrics(struct control_client *client, const struct control_reque
 static void do_stacks(struct control_client *client, const struct control_request *request)
 {
     log_order(client, "stacks");
-    stacks_ask(client->master, client, request->number);
+    control_stacks_ask(client, request->number);
 }
 
 /* --- orders --- */
 
-/* The reload that begins next is the first that sees what the client means: one under way has read
- * the files before. */
+static bool is_stopping(const struct service *service)
+{
+    return service->state == SERVICE_STOPPING || service->state == SERVICE_LEAVING;
+}
+
+/* The reload that begins next is the first that sees what the client means: one under way has read the files before. */
 static void do_reload(struct control_client *client, const struct control_request *request)
 {
-    struct master *master = client->master;
-    if (master->state == MASTER_STOPPING || master->state == MASTER_LEAVING) {
+    struct control *control = client->control;
+    if (is_stopping(control->service)) {
         control_answer_error(client, "the service stops");
         return;
     }
     log_order(client, "reload");
     client->waits = CONTROL_WAIT_RELOAD;
-    client->reload = master->reload.begun + 1;
-    reload_request(master);
+    client->reload = control->service->reload.begun + 1;
+    control->orders->reload(control->orders_arg);
 }
 
 static void do_scale(struct control_client *client, const struct control_request *request)
 {
-    struct master *master = client->master;
-    unsigned before = master->current->target;
+    struct control *control = client->control;
+    unsigned before = control->service->fleet.current->target;
     char order[48];
-    if (master->state == MASTER_STOPPING || master->state == MASTER_LEAVING) {
+    if (is_stopping(control->service)) {
         control_answer_error(client, "the service stops");
         return;
     }
@@ -188,26 +148,28 @@ static void do_scale(struct control_client *client, const struct control_request
     }
     snprintf(order, sizeof(order), "scale %u", request->number);
     log_order(client, order);
-    master_scale_to(master, request->number);
-    struct answer a;
-    struct json_out *j = begin(&a, true);
+    control->orders->scale_to(control->orders_arg, request->number);
+    struct control_answer a;
+    struct json_out *j = control_answer_begin(&a, true);
     json_uint(j, "workers", request->number);
     json_uint(j, "before", before);
-    end(&a, client);
+    control_answer_end(&a, client);
 }
 
 static void do_stop(struct control_client *client, const struct control_request *request)
 {
+    struct control *control = client->control;
     log_order(client, request->quick ? "stop quick" : "stop");
     answer_ok(client);
     client->waits = CONTROL_WAIT_STOP;
-    master_stop(client->master, request->quick);
+    control->orders->stop(control->orders_arg, request->quick);
 }
 
 static void do_reopen(struct control_client *client, const struct control_request *request)
 {
+    const struct control *control = client->control;
     log_order(client, "reopen");
-    if (master_reopen_logs(client->master) < 0)
+    if (control->orders->reopen_logs(control->orders_arg) < 0)
         control_answer_error(client, "the error log cannot be opened again; see the log");
     else
         answer_ok(client);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* control_parse.c: see control_parse.h. A line is a word and perhaps an argument, with one blank
+/* control_parse.c: a line is a word and perhaps an argument, with one blank
  * between them: nothing is guessed about anything else. */
 #include "master/control/control_parse.h"
 

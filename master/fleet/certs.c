@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* certs.c: see certs.h. A change counts once the files stay as they are from one look to the next, so that a certificate
+/* certs.c: a change counts once the files stay as they are from one look to the next, so that a certificate
  * and its key, which are two files, are taken up together. */
 #include "master/fleet/certs.h"
 
@@ -21,10 +21,8 @@
 #include "common/tickets.h"
 #include "common/vault.h"
 #include "conf/conf.h"
+#include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
-#include "master/master.h"
-#include "master/fleet/slots.h"
-#include "master/fleet/workers.h"
 
 #define FILE_MOST (1u << 20)
 #define WARN_DAYS 14
@@ -98,7 +96,7 @@ static void read_into(struct walk *w, enum vault_kind kind, const char *host, co
         vault_added(w->vault, n);
 }
 
-static void take(struct walk *w, enum vault_kind kind, const char *host, const char *path, bool needed)
+static void take_file(struct walk *w, enum vault_kind kind, const char *host, const char *path, bool needed)
 {
     struct stat st;
     note(w, path);
@@ -140,7 +138,7 @@ static void take_host(struct walk *w, const char *dir, const char *file)
         if (snprintf(path, sizeof(path), "%s/%s.%s", dir, host, parts[i].suffix) >= (int)sizeof(path))
             fail(w, "%s/%s: the path is too long", dir, file);
         else
-            take(w, parts[i].kind, host, path, parts[i].kind != VAULT_OCSP);
+            take_file(w, parts[i].kind, host, path, parts[i].kind != VAULT_OCSP);
     }
 }
 
@@ -161,15 +159,15 @@ static void walk(struct walk *w, const struct conf_tls *tls)
 {
     w->stamp = 0xcbf29ce484222325u;
     if (tls->certfile) {
-        take(w, VAULT_CERT, "", tls->certfile, true);
-        take(w, VAULT_KEY, "", tls->keyfile ? tls->keyfile : tls->certfile, true);
+        take_file(w, VAULT_CERT, "", tls->certfile, true);
+        take_file(w, VAULT_KEY, "", tls->keyfile ? tls->keyfile : tls->certfile, true);
         if (tls->ocsp_file)
-            take(w, VAULT_OCSP, "", tls->ocsp_file, false);
+            take_file(w, VAULT_OCSP, "", tls->ocsp_file, false);
     }
     if (tls->sni_dir)
         take_dir(w, tls->sni_dir);
     if (tls->ca_certs)
-        take(w, VAULT_CA, "", tls->ca_certs, true);
+        take_file(w, VAULT_CA, "", tls->ca_certs, true);
 }
 
 /* The stamp is taken on the same walk as the bytes: what changes in between shows at the next look. */
@@ -212,26 +210,26 @@ void certs_close(struct certs *certs)
     certs->vault = NULL;
 }
 
-static void rotate_tickets(struct master *master)
+static void rotate_tickets(struct fleet *fleet)
 {
     uint64_t now = clock_ms();
-    if (!master->tickets_ms)
-        master->tickets_ms = now + TICKETS_ROTATE_S * 1000;
-    if (now < master->tickets_ms)
+    if (!fleet->tickets_ms)
+        fleet->tickets_ms = now + TICKETS_ROTATE_S * 1000;
+    if (now < fleet->tickets_ms)
         return;
-    master->tickets_ms = now + TICKETS_ROTATE_S * 1000;
-    if (tickets_rotate(master->tickets) < 0)
+    fleet->tickets_ms = now + TICKETS_ROTATE_S * 1000;
+    if (tickets_rotate(fleet->tickets) < 0)
         log_error("tls: no random bytes for new keys of session tickets: %s", strerror(errno));
 }
 
-/* The worker of the present generation whose certificate ends first; NULL: none has one. */
-static const struct score *first_to_expire(const struct master *master)
+/* The worker of the current generation whose certificate expires first; NULL: none has a certificate. */
+static const struct score *first_to_expire(const struct fleet *fleet)
 {
     const struct score *first = NULL;
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
-        const struct slot *slot = &master->slots.v[i];
-        const struct score *s = &master->scoreboard->slot[i];
-        int64_t end = slot->generation == master->current && slot->state == SLOT_READY
+        const struct slot *slot = &fleet->slots.v[i];
+        const struct score *s = &fleet->scoreboard->slot[i];
+        int64_t end = slot->generation == fleet->current && slot->state == SLOT_READY
                           ? atomic_load_explicit(&s->tls_expires, memory_order_acquire)
                           : 0;
         if (end && (!first || end < atomic_load_explicit(&first->tls_expires, memory_order_relaxed)))
@@ -240,9 +238,9 @@ static const struct score *first_to_expire(const struct master *master)
     return first;
 }
 
-static void warn_of_expiry(struct master *master, struct certs *certs)
+static void warn_of_expiry(const struct fleet *fleet, struct certs *certs)
 {
-    const struct score *score = first_to_expire(master);
+    const struct score *score = first_to_expire(fleet);
     time_t now = time(NULL), end = score ? (time_t)score->tls_expires : 0;
     char text[40];
     struct tm tm;
@@ -252,36 +250,37 @@ static void warn_of_expiry(struct master *master, struct certs *certs)
     certs->warn_ms = clock_ms() + DAY_S * 1000;
     strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S GMT", gmtime_r(&end, &tm));
     if (end <= now)
-        log_error("tls: %.*s: the certificate ended at %s: clients refuse it", SCORE_LINE, score->tls_expires_path,
+        log_error("tls: %.*s: the certificate expired at %s: clients refuse it", SCORE_LINE, score->tls_expires_path,
                   text);
     else
         log_warning("tls: %.*s: the certificate ends at %s, in %lld days", SCORE_LINE, score->tls_expires_path, text,
                     (long long)(end - now) / DAY_S);
 }
 
-void certs_look(struct master *master)
+bool certs_tick(struct fleet *fleet)
 {
-    rotate_tickets(master);
-    struct certs *certs = &master->current->certs;
+    rotate_tickets(fleet);
+    struct certs *certs = &fleet->current->certs;
+    const struct conf_tls *conf = &fleet->current->conf->tls;
     if (certs->vault)
-        warn_of_expiry(master, certs);
+        warn_of_expiry(fleet, certs);
     struct walk w = { NULL };
     char *why = NULL;
-    if (!certs->vault || !master->conf->tls.watch || clock_ms() < certs->look_ms)
-        return;
-    walk(&w, &master->conf->tls);
+    if (!certs->vault || !conf->watch || clock_ms() < certs->look_ms)
+        return false;
+    walk(&w, conf);
     free(w.why);
     certs->look_ms = clock_ms() + LOOK_MS * (1 + w.n_files / LOOK_FILES);
     bool quiet = w.stamp == certs->seen;
     certs->seen = w.stamp;
     if (!quiet || w.stamp == certs->stamp)
-        return;
-    if (fill(certs, &master->conf->tls, &why) == 0) {
+        return false;
+    bool changed = fill(certs, conf, &why) == 0;
+    if (changed)
         log_info("tls: the files have changed: workers take them up");
-        workers_tell(master, IPC_CERTS);
-    } else {
+    else
         log_error("tls: the files have changed and cannot be read: %s; the old ones stay in use",
                   why ? why : "out of memory");
-    }
     free(why);
+    return changed;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* generation.c: see generation.h. */
+/* generation.c: from a loaded configuration to a generation, and its end. */
 #include "master/fleet/generation.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* mold.c: see mold.h. One order at a time is with a mold, so that nothing but the last one is in doubt when it ends. */
+/* mold.c: one order at a time is with a mold, so that nothing but the last one is in doubt when it ends. */
 #include "master/fleet/mold.h"
 
 #include <errno.h>
@@ -10,27 +10,30 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "common/clock.h"
+#include "common/fatal.h"
 #include "common/fdutil.h"
 #include "common/heritage.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "master/fleet/exit_words.h"
+#include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
-#include "master/master.h"
 #include "master/fleet/seats.h"
-#include "master/fleet/reap.h"
 #include "master/fleet/spawn.h"
 
 #define FORK_MS 10000 /* for an order */
 #define MESSAGES_AT_ONCE 64 /* of one mold: others have to be heard as well */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 30000
+#define HEALTHY_MS 10000 /* READY for this long: the next back-off is short again */
 
 enum mold_state {
     MOLD_NONE, /* no process; one is due (timer) */
     MOLD_STARTING, /* loads the application; timer: boot_timeout */
     MOLD_READY, /* timer: an order is with it */
-    MOLD_KILLED, /* not reaped yet; generation is NULL if it is not to come back */
+    MOLD_KILLED, /* not collected yet; generation is NULL if it is not to come back */
 };
 
 struct mold_order {
@@ -43,14 +46,15 @@ struct mold_order {
 
 struct mold {
     LIST_ENTRY(mold) link;
-    struct master *master;
-    struct generation *generation;
+    struct fleet *fleet;
+    struct generation *generation; /* NULL: it needs no more workers */
     enum mold_state state;
     pid_t pid;
     int fd;
     struct event ipc, timer;
-    bool told; /* its failure has been logged in its own words */
-    bool was_ready; /* once */
+    bool failure_logged; /* in its own words (IPC_FAILED) */
+    bool was_ready; /* in some life */
+    uint64_t ready_ms; /* clock_ms() of READY; 0: not in this life */
     unsigned backoff_ms;
     uint32_t next_number;
     bool sent; /* the first order is with it */
@@ -62,15 +66,28 @@ struct mold_stray {
     pid_t pid;
 };
 
+/* States that may follow, as bits; a process may be gone at any time. */
+static void set_state(struct mold *m, enum mold_state state)
+{
+    static const unsigned next[] = {
+        [MOLD_NONE] = 1u << MOLD_STARTING,
+        [MOLD_STARTING] = 1u << MOLD_READY | 1u << MOLD_KILLED | 1u << MOLD_NONE,
+        [MOLD_READY] = 1u << MOLD_KILLED | 1u << MOLD_NONE,
+        [MOLD_KILLED] = 1u << MOLD_KILLED | 1u << MOLD_NONE,
+    };
+    fatal_unless(next[m->state] & 1u << state);
+    m->state = state;
+}
+
 static void arm(struct mold *m, uint64_t ms)
 {
-    struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+    struct timeval tv = timeval_of_ms(ms);
     evtimer_add(&m->timer, &tv);
 }
 
 static bool is_next(const struct mold *m)
 {
-    return m->generation && m->generation == m->master->reload.next;
+    return m->generation && m->generation == m->fleet->next;
 }
 
 /* --- orders --- */
@@ -83,7 +100,7 @@ static void order_free(struct mold_order *order)
     free(order);
 }
 
-/* What the mold may have done with it is void: a worker that has the other ends sees that nobody is there. */
+/* What the mold may have done with it is void: a worker that has the other ends sees EOF. */
 static void take_back(struct mold *m)
 {
     struct mold_order *order = TAILQ_FIRST(&m->orders);
@@ -123,8 +140,8 @@ static void send_next(struct mold *m)
         arm(m, BACKOFF_FIRST_MS);
         return;
     }
-    scoreboard_clear(m->master->scoreboard, order->slot->index);
-    seats_give(m->master, order->slot);
+    scoreboard_clear(m->fleet->scoreboard, order->slot->index);
+    seats_give(order->slot);
     int fds[2] = { order->channels.ipc[1], order->channels.stacks[1] };
     if (ipc_send_with_fds(m->fd, IPC_FORK, &fork, sizeof(fork), fds) < 0)
         log_debug("mold (pid %d) takes no order: %s", (int)m->pid, strerror(errno)); /* its end is on the way */
@@ -133,22 +150,22 @@ static void send_next(struct mold *m)
     arm(m, FORK_MS);
 }
 
-static void kill_stray(struct master *master, pid_t pid)
+static void kill_stray(struct fleet *fleet, pid_t pid)
 {
     struct mold_stray *stray = calloc(1, sizeof(*stray));
-    privs_signal(&master->privs, pid, SIGKILL);
+    privs_signal(&fleet->privs, pid, SIGKILL);
     if (!stray)
         return;
     stray->pid = pid;
-    LIST_INSERT_HEAD(&master->molds.strays, stray, link);
+    LIST_INSERT_HEAD(&fleet->molds.strays, stray, link);
 }
 
-static void end(struct mold *m)
+static void kill_mold(struct mold *m)
 {
     event_del(&m->timer);
     if (m->pid)
         kill(m->pid, SIGKILL);
-    m->state = MOLD_KILLED;
+    set_state(m, MOLD_KILLED);
 }
 
 static void on_forked(struct mold *m, const struct ipc_msg *msg)
@@ -160,7 +177,7 @@ static void on_forked(struct mold *m, const struct ipc_msg *msg)
     memcpy(&forked, msg->payload, sizeof(forked));
     if (!m->sent || !order || forked.order != order->number) {
         log_error("mold (pid %d) answers an order that it does not have: killing the mold", (int)m->pid);
-        end(m);
+        kill_mold(m);
         return;
     }
     event_del(&m->timer);
@@ -170,10 +187,10 @@ static void on_forked(struct mold *m, const struct ipc_msg *msg)
         arm(m, BACKOFF_FIRST_MS);
         return;
     }
-    if (!privs_may_signal(&m->master->privs, (pid_t)forked.pid)) {
+    if (!privs_may_signal(&m->fleet->privs, (pid_t)forked.pid)) {
         log_error("mold (pid %d) calls process %d its worker, which it is not: killing the mold", (int)m->pid,
                   (int)forked.pid);
-        end(m);
+        kill_mold(m);
         return;
     }
     struct slot *slot = order->slot;
@@ -185,7 +202,7 @@ static void on_forked(struct mold *m, const struct ipc_msg *msg)
         spawn_adopt(slot, (pid_t)forked.pid, &channels);
     } else {
         spawn_channels_close(&channels, 0);
-        kill_stray(m->master, (pid_t)forked.pid);
+        kill_stray(m->fleet, (pid_t)forked.pid);
     }
     send_next(m);
 }
@@ -196,9 +213,9 @@ static void on_ready(struct mold *m)
 {
     if (m->state != MOLD_STARTING)
         return;
-    m->state = MOLD_READY;
+    set_state(m, MOLD_READY);
     m->was_ready = true;
-    m->backoff_ms = 0;
+    m->ready_ms = clock_ms();
     event_del(&m->timer);
     log_info("mold (pid %d) has loaded the application", (int)m->pid);
     send_next(m);
@@ -209,9 +226,9 @@ static void on_failed(struct mold *m, const struct ipc_msg *msg)
     char first[80];
     snprintf(first, sizeof(first), "mold (pid %d) failed to start:", (int)m->pid);
     log_block(LOG_LEVEL_ERROR, first, msg->payload, msg->n);
-    m->told = true;
+    m->failure_logged = true;
     if (is_next(m))
-        reload_worker_said(m->master, msg->payload, msg->n);
+        m->fleet->events->said(m->fleet->arg, m->generation, msg->payload, msg->n);
 }
 
 static void read_messages(struct mold *m)
@@ -240,43 +257,44 @@ static void on_ipc(int fd, short what, void *arg)
     read_messages(arg);
 }
 
-void molds_listen(struct master *master)
+void molds_listen(struct fleet *fleet)
 {
     struct mold *m;
-    LIST_FOREACH (m, &master->molds.all, link)
+    LIST_FOREACH (m, &fleet->molds.all, link)
         read_messages(m);
 }
 
-void molds_tell(struct master *master, enum ipc_type type)
+void molds_tell(struct fleet *fleet, enum ipc_type type)
 {
     struct mold *m;
-    LIST_FOREACH (m, &master->molds.all, link)
+    LIST_FOREACH (m, &fleet->molds.all, link)
         if (m->fd >= 0 && ipc_send(m->fd, type, NULL, 0) < 0)
             log_debug("mold (pid %d) does not take %s: %s", (int)m->pid, ipc_name(type), strerror(errno));
 }
 
 /* --- birth --- */
 
-static int start(struct mold *m)
+static int start_mold(struct mold *m)
 {
-    struct master *master = m->master;
+    struct fleet *fleet = m->fleet;
     const struct conf_server *conf = &m->generation->conf->server;
     /* Workers become our children when the process between them and the mold ends. */
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
         log_error("mold: the kernel knows no PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
         return -1;
     }
-    if ((m->pid = spawn_mold(master, m->generation, &m->fd)) < 0) {
+    if ((m->pid = spawn_mold(fleet, m->generation, &m->fd)) < 0) {
         m->pid = 0;
         return -1;
     }
-    m->told = m->sent = false;
-    m->state = MOLD_STARTING;
-    if (event_assign(&m->ipc, master->base, m->fd, EV_READ | EV_PERSIST, on_ipc, m) < 0 ||
+    m->failure_logged = m->sent = false;
+    m->ready_ms = 0;
+    set_state(m, MOLD_STARTING);
+    if (event_assign(&m->ipc, fleet->base, m->fd, EV_READ | EV_PERSIST, on_ipc, m) < 0 ||
         event_add(&m->ipc, NULL) < 0) {
         log_error("mold (pid %d): cannot listen to it", (int)m->pid);
         kill(m->pid, SIGKILL);
-        m->state = MOLD_KILLED;
+        set_state(m, MOLD_KILLED);
         return 0;
     }
     arm(m, conf->boot_timeout);
@@ -284,9 +302,10 @@ static int start(struct mold *m)
     return 0;
 }
 
+/* Longer each time, until one has been READY for a while. */
 static void start_later(struct mold *m)
 {
-    unsigned twice = m->backoff_ms * 2;
+    unsigned twice = m->ready_ms && clock_ms() - m->ready_ms >= HEALTHY_MS ? 0 : m->backoff_ms * 2;
     m->backoff_ms = !twice ? BACKOFF_FIRST_MS : twice < BACKOFF_MOST_MS ? twice : BACKOFF_MOST_MS;
     log_info("the mold starts again in %u.%u s", m->backoff_ms / 1000, m->backoff_ms % 1000 / 100);
     arm(m, m->backoff_ms);
@@ -297,13 +316,13 @@ static void on_timer(int fd, short what, void *arg)
     struct mold *m = arg;
     switch (m->state) {
     case MOLD_NONE:
-        if (start(m) < 0)
+        if (start_mold(m) < 0)
             start_later(m);
         return;
     case MOLD_STARTING:
         log_error("mold (pid %d) was not ready after %.3g s (server.boot_timeout): killing it", (int)m->pid,
                   (double)m->generation->conf->server.boot_timeout / 1000.0);
-        end(m);
+        kill_mold(m);
         return;
     case MOLD_READY:
         if (!m->sent) {
@@ -311,24 +330,24 @@ static void on_timer(int fd, short what, void *arg)
             return;
         }
         log_error("mold (pid %d) does not fork: killing it", (int)m->pid);
-        end(m);
+        kill_mold(m);
         return;
     case MOLD_KILLED:
         return;
     }
 }
 
-static struct mold *mold_new(struct master *master, struct generation *generation)
+static struct mold *mold_new(struct fleet *fleet, struct generation *generation)
 {
     struct mold *m = calloc(1, sizeof(*m));
     if (!m)
         return NULL;
-    m->master = master;
+    m->fleet = fleet;
     m->generation = generation;
     m->fd = -1;
     TAILQ_INIT(&m->orders);
-    evtimer_assign(&m->timer, master->base, on_timer, m);
-    LIST_INSERT_HEAD(&master->molds.all, m, link);
+    evtimer_assign(&m->timer, fleet->base, on_timer, m);
+    LIST_INSERT_HEAD(&fleet->molds.all, m, link);
     generation->mold = m;
     return m;
 }
@@ -347,12 +366,12 @@ static void mold_free(struct mold *m)
     free(m);
 }
 
-int mold_order(struct master *master, struct slot *slot)
+int mold_ask(struct slot *slot)
 {
     struct generation *generation = slot->generation;
     if (slot->order)
         return 0;
-    struct mold *m = generation->mold ? generation->mold : mold_new(master, generation);
+    struct mold *m = generation->mold ? generation->mold : mold_new(slot->fleet, generation);
     struct mold_order *order = m ? calloc(1, sizeof(*order)) : NULL;
     if (!order) {
         log_error("out of memory for another worker");
@@ -362,7 +381,7 @@ int mold_order(struct master *master, struct slot *slot)
     order->slot = slot;
     slot->order = order;
     TAILQ_INSERT_TAIL(&m->orders, order, link);
-    if (m->state == MOLD_NONE && !evtimer_pending(&m->timer, NULL) && start(m) < 0) {
+    if (m->state == MOLD_NONE && !evtimer_pending(&m->timer, NULL) && start_mold(m) < 0) {
         order_free(order);
         return -1;
     }
@@ -380,15 +399,15 @@ void mold_end(struct generation *generation)
     generation->mold = NULL;
     m->generation = NULL;
     if (m->pid)
-        end(m);
+        kill_mold(m);
     else
         mold_free(m);
 }
 
-void molds_end_all(struct master *master)
+void molds_end_all(struct fleet *fleet)
 {
     struct mold *m, *next;
-    for (m = LIST_FIRST(&master->molds.all); m; m = next) {
+    for (m = LIST_FIRST(&fleet->molds.all); m; m = next) {
         next = LIST_NEXT(m, link);
         if (m->generation)
             mold_end(m->generation);
@@ -396,73 +415,68 @@ void molds_end_all(struct master *master)
 }
 
 /* It was wanted, and has ended. */
-static void follow(struct mold *m, int status)
+static void after_mold(struct mold *m, int status)
 {
-    struct master *master = m->master;
-    char words[REAP_WORDS];
-    reap_words(status, words);
-    if (m->state == MOLD_KILLED)
-        words[strcspn(words, ",")] = '\0'; /* who killed it is no guess then */
-    bool app = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_APP;
-    log_at(m->told ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "mold (pid %d) %s", (int)m->pid, words);
+    struct fleet *fleet = m->fleet;
+    struct generation *generation = m->generation;
+    char words[EXIT_WORDS];
+    exit_words(status, m->state == MOLD_KILLED, words);
+    log_at(m->failure_logged ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "mold (pid %d) %s", (int)m->pid, words);
     m->pid = 0;
-    m->state = MOLD_NONE;
+    set_state(m, MOLD_NONE);
     take_back(m);
-    if (is_next(m)) {
-        reload_fail(master, words);
-    } else if (m->was_ready || master->state != MASTER_STARTING) {
+    if (generation == fleet->next || (!m->was_ready && fleet->phase == FLEET_BOOTING))
+        fleet->events->boot_failed(fleet->arg, generation, boot_fault_of(status), words);
+    else
         start_later(m);
-    } else {
-        master_boot_failed(master, app ? MASTER_EXIT_APP : MASTER_EXIT_BOOT);
-    }
 }
 
-static void reap(struct mold *m, int status)
+static void collect(struct mold *m, int status)
 {
-    struct master *master = m->master;
+    struct fleet *fleet = m->fleet;
     read_messages(m); /* its last words may still be on the way */
     if (m->fd >= 0)
         event_del(&m->ipc);
     fd_close(&m->fd);
     event_del(&m->timer);
     if (m->generation)
-        follow(m, status);
+        after_mold(m, status);
     else
         mold_free(m);
-    master_worker_gone(master);
+    fleet->events->gone(fleet->arg);
 }
 
-static bool reap_stray(struct master *master, pid_t pid)
+static bool collect_stray(struct fleet *fleet, pid_t pid)
 {
     struct mold_stray *stray;
-    LIST_FOREACH (stray, &master->molds.strays, link) {
+    LIST_FOREACH (stray, &fleet->molds.strays, link) {
         if (stray->pid != pid)
             continue;
         LIST_REMOVE(stray, link);
         free(stray);
-        master_worker_gone(master);
+        fleet->events->gone(fleet->arg);
         return true;
     }
     return false;
 }
 
-bool molds_reap(struct master *master, pid_t pid, int status)
+bool molds_collect(struct fleet *fleet, pid_t pid, int status)
 {
     struct mold *m;
-    LIST_FOREACH (m, &master->molds.all, link) {
+    LIST_FOREACH (m, &fleet->molds.all, link) {
         if (m->pid != pid)
             continue;
-        reap(m, status);
+        collect(m, status);
         return true;
     }
-    return reap_stray(master, pid);
+    return collect_stray(fleet, pid);
 }
 
-bool molds_alive(const struct master *master)
+bool molds_alive(const struct fleet *fleet)
 {
     struct mold *m;
-    LIST_FOREACH (m, &master->molds.all, link)
+    LIST_FOREACH (m, &fleet->molds.all, link)
         if (m->pid)
             return true;
-    return LIST_FIRST(&master->molds.strays) != NULL;
+    return LIST_FIRST(&fleet->molds.strays) != NULL;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* recycle.c: see recycle.h. Keeps no state but the marks on the slots: which step is due follows
- * from how many workers are wanted, alive and marked, so a death or a reload at any moment leaves
- * nothing to be put right. */
+/* recycle.c: which step is due follows from how many workers are wanted, alive and marked, so a death or a reload at any
+ * moment leaves nothing to be put right. */
 #include "master/fleet/recycle.h"
 
 #include <fcntl.h>
@@ -15,51 +14,84 @@
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
+#include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
-#include "master/master.h"
 #include "master/fleet/workers.h"
 
-static bool serves(const struct slot *slot)
+#define BACKOFF_FIRST_MS 1000
+#define BACKOFF_MOST_MS 30000
+/* A burst of requests may use up server.max_requests this often in a row before replacements are held back. A limit of
+ * time or memory that is too low for one worker is too low for the next one as well. */
+#define SHORT_LIVES_MOST 10
+
+/* It was due sooner than a worker takes to boot, or within a second: more is spent on starting than on serving. */
+static bool was_short(const struct slot *slot)
 {
-    return slot->generation == slot->master->current && slot->state == SLOT_READY && !slot->leaves;
+    uint64_t served = slot->due_ms - slot->ready_ms, booted = slot->ready_ms - slot->started_ms;
+    return served < SLOT_PROOF_MS || served < booted;
 }
 
-static struct slot *first_marked(const struct master *master)
+static void mark(struct slot *slot, const char *why)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
-        if (master->slots.v[i].recycle && serves(&master->slots.v[i]))
-            return &master->slots.v[i];
-    return NULL;
+    slot_set_farewell(slot, SLOT_RECYCLE);
+    slot->due_ms = clock_ms();
+    slot->fleet->counters.recycled++;
+    if (slot->due_by_limit && was_short(slot))
+        log_error("worker %u (pid %d) is to be replaced: %s, %.1f s after it was ready, which took %.1f s: a limit is "
+                  "too low",
+                  slot->index + 1, (int)slot->pid, why, (double)(slot->due_ms - slot->ready_ms) / 1000.0,
+                  (double)(slot->ready_ms - slot->started_ms) / 1000.0);
+    else
+        log_info("worker %u (pid %d) is to be replaced: %s", slot->index + 1, (int)slot->pid, why);
 }
 
 void recycle_ask(struct slot *slot, const char *why)
 {
-    if (slot->recycle || !serves(slot))
-        return;
-    slot->recycle = true;
-    slot->master->tally.recycled++;
-    log_info("worker %u (pid %d) is to be replaced: %s", slot->index + 1, (int)slot->pid, why);
-    recycle_step(slot->master);
+    if (slot->state == SLOT_READY && slot->farewell == SLOT_STAYS)
+        mark(slot, why);
 }
 
-unsigned recycle_target(const struct master *master)
+/* --- steps --- */
+
+/* The replacement of the slot's worker begins: decides when the next one may. */
+static void pace(struct fleet *fleet, const struct slot *slot, uint64_t now)
 {
-    return master->current->target + (first_marked(master) != NULL);
+    struct recycle *recycle = &fleet->recycle;
+    unsigned twice = recycle->backoff_ms * 2;
+    if (!was_short(slot)) {
+        recycle->short_lives = recycle->backoff_ms = 0;
+        return;
+    }
+    if (slot->due_by_limit || ++recycle->short_lives > SHORT_LIVES_MOST)
+        recycle->backoff_ms = !twice ? BACKOFF_FIRST_MS : twice < BACKOFF_MOST_MS ? twice : BACKOFF_MOST_MS;
+    if (!recycle->backoff_ms)
+        return;
+    recycle->not_before_ms = now + recycle->backoff_ms;
+    fleet->counters.held_back++;
+    log_error("workers are replaced too often: the next replacement begins in %u s at the earliest",
+              recycle->backoff_ms / 1000);
 }
 
-void recycle_step(struct master *master)
+void recycle_step(struct fleet *fleet)
 {
-    struct generation *current = master->current;
-    if (master->state != MASTER_RUNNING)
-        return;
-    struct slot *slot = first_marked(master);
-    if (!slot)
-        return;
-    if (slots_ready(&master->slots, current) > current->target)
+    struct recycle *recycle = &fleet->recycle;
+    struct generation *current = fleet->current;
+    struct slot *slot = slots_first_due(&fleet->slots, current);
+    uint64_t now = clock_ms();
+    if (!slot) {
+        recycle->spare = false;
+    } else if (slots_ready(&fleet->slots, current) > current->target) {
+        recycle->spare = false;
         worker_stop(slot, false);
-    else
-        workers_fill(master, current);
+    } else if (recycle->spare || now >= recycle->not_before_ms) {
+        if (!recycle->spare)
+            pace(fleet, slot, now);
+        recycle->spare = true;
+        workers_fill(fleet, current);
+    }
 }
+
+/* --- limits --- */
 
 /* Resident bytes; 0: unknown. */
 static uint64_t memory_of(pid_t pid)
@@ -77,24 +109,30 @@ static uint64_t memory_of(pid_t pid)
     return sscanf(text, "%*u %" SCNu64, &pages) == 1 ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-void recycle_look(struct master *master)
+static void check(struct slot *slot, const struct conf_server *conf)
 {
-    const struct conf_server *conf = &master->conf->server;
+    char why[128];
+    uint64_t memory = conf->max_worker_memory ? memory_of(slot->pid) : 0;
+    if (conf->max_worker_lifetime && clock_ms() - slot->ready_ms >= conf->max_worker_lifetime)
+        snprintf(why, sizeof(why), "it has served for %.3g s (server.max_worker_lifetime)",
+                 (double)conf->max_worker_lifetime / 1000.0);
+    else if (memory > conf->max_worker_memory)
+        snprintf(why, sizeof(why), "it has %" PRIu64 " MB (server.max_worker_memory is %" PRIu64 " MB)", memory >> 20,
+                 conf->max_worker_memory >> 20);
+    else
+        return;
+    slot->due_by_limit = true;
+    mark(slot, why);
+}
+
+void recycle_tick(struct fleet *fleet)
+{
+    const struct conf_server *conf = &fleet->current->conf->server;
     if (!conf->max_worker_lifetime && !conf->max_worker_memory)
         return;
-    uint64_t now = clock_ms();
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
-        struct slot *slot = &master->slots.v[i];
-        if (slot->recycle || !serves(slot))
-            continue;
-        uint64_t memory = conf->max_worker_memory ? memory_of(slot->pid) : 0;
-        char why[96] = "";
-        if (conf->max_worker_lifetime && now - slot->ready_ms >= conf->max_worker_lifetime)
-            snprintf(why, sizeof(why), "server.max_worker_lifetime is over");
-        else if (memory > conf->max_worker_memory)
-            snprintf(why, sizeof(why), "it has %" PRIu64 " MB (server.max_worker_memory)", memory >> 20);
-        if (*why)
-            recycle_ask(slot, why);
+        struct slot *slot = &fleet->slots.v[i];
+        if (slot->farewell == SLOT_STAYS && slot_serves(slot, fleet->current))
+            check(slot, conf);
     }
-    recycle_step(master);
 }

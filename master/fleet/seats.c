@@ -1,142 +1,45 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* seats.c: see seats.h. No socket is closed when there are fewer workers: that would reset the
- * connections in its queue. */
+/* seats.c: which worker accepts from which seat, by way of the scoreboard. */
 #include "master/fleet/seats.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "common/fdutil.h"
-#include "common/heritage.h"
-#include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
-#include "master/listen/listen.h"
-#include "master/master.h"
-#include "master/fleet/slots.h"
-#include "master/fleet/workers.h"
 
-/* --- sockets --- */
-
-static bool same_address(const struct listener *a, const struct listener *b)
-{
-    return a->addr_len == b->addr_len && memcmp(&a->addr, &b->addr, a->addr_len) == 0;
-}
-
-static bool may_have_seats(const struct listener *l)
-{
-    int on = 0;
-    socklen_t n = sizeof(on);
-    return l->addr.ss_family != AF_UNIX && getsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, &n) == 0 && on;
-}
-
-/* Another socket on the same address, or -1 with errno. */
-static int open_seat(const struct listener *l, unsigned backlog)
-{
-    int on = 1;
-    int fd = socket(l->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ||
-        (l->addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
-        bind(fd, (const struct sockaddr *)&l->addr, l->addr_len) < 0 || listen(fd, (int)backlog) < 0)
-        fd_close(&fd);
-    return fd;
-}
-
-static bool is_open_in(const struct listeners *before, const struct listener *l)
-{
-    for (size_t i = 0; before && i < before->n; i++)
-        if (same_address(&before->v[i], l))
-            return true;
-    return false;
-}
-
-/* The first socket of its address. */
-static bool is_first(const struct listeners *listeners, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (same_address(&listeners->v[k], &listeners->v[i]))
-            return false;
-    return true;
-}
-
-/* How many sockets its address has; numbers them, if `seats` is not 0. */
-static unsigned number(struct listeners *listeners, size_t first, unsigned seats)
-{
-    unsigned n = 0;
-    for (size_t i = first; i < listeners->n; i++) {
-        struct listener *l = &listeners->v[i];
-        if (!same_address(l, &listeners->v[first]))
-            continue;
-        l->seat = n++;
-        l->seats = seats;
-    }
-    return n;
-}
-
-int seats_open(struct listeners *listeners, const struct listeners *before, const struct conf_server *conf)
-{
-    size_t n_binds = listeners->n;
-    for (size_t i = 0; i < n_binds; i++) {
-        if (conf->accept != CONF_ACCEPT_REUSEPORT || !may_have_seats(&listeners->v[i]) || !is_first(listeners, i))
-            continue;
-        unsigned n = number(listeners, i, 0);
-        for (; n < conf->workers && !is_open_in(before, &listeners->v[i]); n++) {
-            const struct listener *l = &listeners->v[i];
-            const struct conf_bind bind = { .text = l->bind, .tls = l->tls, .h2c = l->h2c, .proxy = l->proxy };
-            int fd = open_seat(l, conf->backlog);
-            if (fd < 0) {
-                log_critical("bind %s: socket %u of server.accept = reuseport: %s", bind.text, n + 1, strerror(errno));
-                return -1;
-            }
-            if (listeners_add(listeners, &bind, fd) < 0)
-                return -1;
-        }
-        number(listeners, i, n);
-    }
-    return 0;
-}
-
-/* --- workers --- */
-
-static bool is_taken(const struct master *master, const struct slot *by, unsigned seat)
+static bool is_taken(const struct fleet *fleet, const struct slot *by, unsigned seat)
 {
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
-        const struct slot *slot = &master->slots.v[i];
-        if (slot == by || slot->generation != by->generation || slot->state == SLOT_EMPTY || slot->leaves ||
-            slot->recycle)
+        const struct slot *slot = &fleet->slots.v[i];
+        if (slot == by || slot->generation != by->generation || slot->state == SLOT_EMPTY || slot_leaves(slot) ||
+            slot->farewell == SLOT_RECYCLE)
             continue;
-        if (atomic_load_explicit(&master->scoreboard->slot[i].seat, memory_order_relaxed) == seat)
+        if (atomic_load_explicit(&fleet->scoreboard->slot[i].seat, memory_order_relaxed) == seat)
             return true;
     }
     return false;
 }
 
-void seats_give(const struct master *master, const struct slot *slot)
+void seats_give(const struct slot *slot)
 {
+    const struct fleet *fleet = slot->fleet;
     unsigned seat = 0;
     if (slot->generation->conf->server.accept != CONF_ACCEPT_REUSEPORT)
         return;
-    while (is_taken(master, slot, seat))
+    while (is_taken(fleet, slot, seat))
         seat++;
-    atomic_store_explicit(&master->scoreboard->slot[slot->index].seat, seat, memory_order_relaxed);
-    if (!atomic_load_explicit(&master->scoreboard->common->seated, memory_order_relaxed))
-        atomic_store_explicit(&master->scoreboard->common->seated, slot->generation->target, memory_order_relaxed);
+    atomic_store_explicit(&fleet->scoreboard->slot[slot->index].seat, seat, memory_order_relaxed);
+    if (!atomic_load_explicit(&fleet->scoreboard->common->seated, memory_order_relaxed))
+        atomic_store_explicit(&fleet->scoreboard->common->seated, slot->generation->target, memory_order_relaxed);
 }
 
-void seats_follow(struct master *master)
+bool seats_tick(struct fleet *fleet)
 {
-    _Atomic(uint32_t) *seated = &master->scoreboard->common->seated;
-    unsigned target = master->current->target;
-    if (master->conf->server.accept != CONF_ACCEPT_REUSEPORT ||
+    _Atomic(uint32_t) *seated = &fleet->scoreboard->common->seated;
+    unsigned target = fleet->current->target;
+    if (fleet->current->conf->server.accept != CONF_ACCEPT_REUSEPORT ||
         atomic_load_explicit(seated, memory_order_relaxed) == target)
-        return;
+        return false;
     atomic_store_explicit(seated, target, memory_order_relaxed);
-    workers_tell(master, IPC_LOOK);
+    return true;
 }

@@ -1,46 +1,61 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* slots.c: see slots.h. */
+/* slots.c: the states of workers, their farewells, and the steps that are allowed between them. */
 #include "master/fleet/slots.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/fatal.h"
 #include "common/fdutil.h"
 #include "common/log.h"
+#include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 30000
-/* It boots at least: somebody may be killing it, and capacity must be back within the second. */
+/* It boots fine, so a short back-off: something keeps killing it and we want the capacity back. */
 #define BACKOFF_READY_MS 500
 /* A life this long as READY was a healthy one. */
 #define HEALTHY_MS 10000
+
+#define BIT(state) (1u << (state))
 
 static const char *const state_names[] = {
     [SLOT_EMPTY] = "EMPTY",       [SLOT_STARTING] = "STARTING", [SLOT_READY] = "READY",
     [SLOT_DRAINING] = "DRAINING", [SLOT_KILLED] = "KILLED",
 };
 
-/* States that may follow, as bits. Any living process may be gone at any time: EMPTY follows all.
- */
+/* States that may follow. Any living process may be gone at any time: EMPTY follows all. */
 static const unsigned state_next[] = {
-    [SLOT_EMPTY] = 1u << SLOT_STARTING,
-    [SLOT_STARTING] = 1u << SLOT_READY | 1u << SLOT_DRAINING | 1u << SLOT_KILLED | 1u << SLOT_EMPTY,
-    [SLOT_READY] = 1u << SLOT_DRAINING | 1u << SLOT_KILLED | 1u << SLOT_EMPTY,
-    [SLOT_DRAINING] = 1u << SLOT_KILLED | 1u << SLOT_EMPTY,
-    [SLOT_KILLED] = 1u << SLOT_EMPTY,
+    [SLOT_EMPTY] = BIT(SLOT_STARTING),
+    [SLOT_STARTING] = BIT(SLOT_READY) | BIT(SLOT_DRAINING) | BIT(SLOT_KILLED) | BIT(SLOT_EMPTY),
+    [SLOT_READY] = BIT(SLOT_DRAINING) | BIT(SLOT_KILLED) | BIT(SLOT_EMPTY),
+    [SLOT_DRAINING] = BIT(SLOT_KILLED) | BIT(SLOT_EMPTY),
+    [SLOT_KILLED] = BIT(SLOT_EMPTY),
 };
 
-int slots_init(struct slots *slots, struct master *master)
+/* Farewells that may follow within a life; only the end of the life leads back to SLOT_STAYS. */
+static const unsigned farewell_next[] = {
+    [SLOT_STAYS] = BIT(SLOT_RECYCLE) | BIT(SLOT_HUNG) | BIT(SLOT_SELF) | BIT(SLOT_ASKED) | BIT(SLOT_HASTY),
+    [SLOT_RECYCLE] = BIT(SLOT_HUNG) | BIT(SLOT_SELF) | BIT(SLOT_ASKED) | BIT(SLOT_HASTY),
+    [SLOT_HUNG] = BIT(SLOT_HUNG_ASKED) | BIT(SLOT_SELF),
+    [SLOT_SELF] = BIT(SLOT_ASKED) | BIT(SLOT_HASTY),
+    [SLOT_ASKED] = BIT(SLOT_ASKED),
+    [SLOT_HASTY] = BIT(SLOT_ASKED),
+    [SLOT_HUNG_ASKED] = BIT(SLOT_HUNG_ASKED),
+};
+
+int slots_init(struct slots *slots, struct fleet *fleet, const struct slot_events *on)
 {
-    slots->v = calloc(SLOTS_MAX, sizeof(*slots->v));
+    *slots = (struct slots){ .on = on, .v = calloc(SLOTS_MAX, sizeof(*slots->v)) };
     if (!slots->v)
         return -1;
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
-        slots->v[i].master = master;
+        slots->v[i].fleet = fleet;
         slots->v[i].index = i;
         slots->v[i].ipc_fd = slots->v[i].stacks_fd = -1;
+        evtimer_assign(&slots->v[i].timer, fleet->base, on->timer, &slots->v[i]);
     }
     return 0;
 }
@@ -49,11 +64,10 @@ void slots_done(struct slots *slots)
 {
     for (unsigned i = 0; slots->v && i < SLOTS_MAX; i++) {
         struct slot *slot = &slots->v[i];
-        if (event_initialized(&slot->timer))
-            event_del(&slot->timer);
-        if (event_initialized(&slot->ipc))
+        event_del(&slot->timer);
+        if (slot->ipc_fd >= 0)
             event_del(&slot->ipc);
-        if (event_initialized(&slot->stacks))
+        if (slot->stacks_fd >= 0)
             event_del(&slot->stacks);
         fd_close(&slot->ipc_fd);
         fd_close(&slot->stacks_fd);
@@ -63,13 +77,43 @@ void slots_done(struct slots *slots)
     slots->v = NULL;
 }
 
+/* --- states --- */
+
 void slot_set_state(struct slot *slot, enum slot_state state)
 {
-    fatal_unless(state_next[slot->state] & 1u << state);
+    fatal_unless(state_next[slot->state] & BIT(state));
     log_debug("worker %u (pid %d): %s -> %s", slot->index + 1, (int)slot->pid, state_names[slot->state],
               state_names[state]);
     slot->state = state;
 }
+
+void slot_set_farewell(struct slot *slot, enum slot_farewell farewell)
+{
+    fatal_unless(farewell_next[slot->farewell] & BIT(farewell));
+    slot->farewell = farewell;
+}
+
+bool slot_leaves(const struct slot *slot)
+{
+    return slot->farewell >= SLOT_SELF;
+}
+
+bool slot_was_asked(const struct slot *slot)
+{
+    return slot->farewell >= SLOT_ASKED;
+}
+
+bool slot_is_hung(const struct slot *slot)
+{
+    return slot->farewell == SLOT_HUNG || slot->farewell == SLOT_HUNG_ASKED;
+}
+
+bool slot_serves(const struct slot *slot, const struct generation *generation)
+{
+    return slot->generation == generation && slot->state == SLOT_READY && !slot_leaves(slot);
+}
+
+/* --- the table --- */
 
 struct slot *slots_find(struct slots *slots, pid_t pid)
 {
@@ -99,7 +143,7 @@ unsigned slots_wanted(const struct slots *slots, const struct generation *genera
 {
     unsigned n = 0;
     for (unsigned i = 0; i < SLOTS_MAX; i++)
-        n += slots->v[i].generation == generation && !slots->v[i].leaves;
+        n += slots->v[i].generation == generation && !slot_leaves(&slots->v[i]);
     return n;
 }
 
@@ -110,7 +154,7 @@ struct slot *slots_take(struct slots *slots, struct generation *generation)
         if (slot->generation)
             continue;
         slot->generation = generation;
-        slot->backoff_ms = 0;
+        slot->backoff_ms = slot->early = 0;
         generation->n_slots++;
         return slot;
     }
@@ -126,17 +170,43 @@ struct generation *slot_release(struct slot *slot)
 {
     struct generation *generation = slot->generation;
     fatal_unless(slot->state == SLOT_EMPTY && generation && generation->n_slots);
-    if (event_initialized(&slot->timer))
-        event_del(&slot->timer);
+    event_del(&slot->timer);
     slot->generation = NULL;
-    slot->leaves = false;
+    slot->farewell = SLOT_STAYS;
     generation->n_slots--;
     return generation;
+}
+
+struct slot *slots_first_due(const struct slots *slots, const struct generation *generation)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        if (slots->v[i].farewell == SLOT_RECYCLE && slot_serves(&slots->v[i], generation))
+            return &slots->v[i];
+    return NULL;
 }
 
 unsigned slots_alive(const struct slots *slots)
 {
     return SLOTS_MAX - slots_count(slots, SLOT_EMPTY);
+}
+
+/* --- a life --- */
+
+int slot_listen(struct slot *slot)
+{
+    struct event_base *base = slot->fleet->base;
+    const struct slot_events *on = slot->fleet->slots.on;
+    const short what = EV_READ | EV_PERSIST;
+    if (event_assign(&slot->stacks, base, slot->stacks_fd, what, on->stacks, slot) < 0 ||
+        event_assign(&slot->ipc, base, slot->ipc_fd, what, on->ipc, slot) < 0 || event_add(&slot->ipc, NULL) < 0)
+        return -1;
+    return event_add(&slot->stacks, NULL);
+}
+
+void slot_arm(struct slot *slot, uint64_t ms)
+{
+    struct timeval tv = timeval_of_ms(ms);
+    evtimer_add(&slot->timer, &tv);
 }
 
 void slot_clear(struct slot *slot)
@@ -151,20 +221,23 @@ void slot_clear(struct slot *slot)
     slot_set_state(slot, SLOT_EMPTY);
     slot->pid = 0;
     slot->ready_ms = 0;
-    slot->main_interpreter = slot->failed = slot->asked = false;
-    slot->recycle = slot->hung = slot->hasty = false;
+    slot->main_interpreter = slot->failure_logged = slot->due_by_limit = false;
+    if (!slot_leaves(slot))
+        slot->farewell = SLOT_STAYS;
 }
 
-unsigned slot_backoff(struct slot *slot, uint64_t now_ms)
+unsigned slot_backoff(struct slot *slot, uint64_t now_ms, bool answered)
 {
-    bool healthy = slot->ready_ms && now_ms - slot->ready_ms >= HEALTHY_MS;
-    if (healthy || !slot->backoff_ms)
+    uint64_t lived = slot->ready_ms ? now_ms - slot->ready_ms : 0;
+    slot->early = slot->ready_ms && lived < SLOT_PROOF_MS ? slot->early + 1 : 0;
+    bool was_of_use = slot->ready_ms && (answered || lived >= SLOT_PROOF_MS);
+    if (lived >= HEALTHY_MS || !slot->backoff_ms)
         slot->backoff_ms = BACKOFF_FIRST_MS;
     else if (slot->backoff_ms < BACKOFF_MOST_MS / 2)
         slot->backoff_ms *= 2;
     else
         slot->backoff_ms = BACKOFF_MOST_MS;
-    if (slot->ready_ms && slot->backoff_ms > BACKOFF_READY_MS)
+    if (was_of_use && slot->backoff_ms > BACKOFF_READY_MS)
         slot->backoff_ms = BACKOFF_READY_MS;
     return slot->backoff_ms;
 }

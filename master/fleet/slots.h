@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* slots.h: the table of workers: which process sits in which slot and how far it is in its life.
- * Holds no policy but the back-off between births. */
-#ifndef TINE_MASTER_SLOTS_H
-#define TINE_MASTER_SLOTS_H
+/* slots.h: the table of workers: which process sits in which slot, how far it is in its life, and how it will leave.
+ * Owns what belongs to a slot (descriptors, events, its one timer) and no policy but the back-off between births. */
+#ifndef TINE_MASTER_FLEET_SLOTS_H
+#define TINE_MASTER_FLEET_SLOTS_H
 
+#include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +15,9 @@
 #define WORKERS_MAX 1024 /* of one generation */
 #define SLOTS_MAX 2048   /* a new generation boots beside the old */
 
+/* A worker that ends by itself within this time of READY has not proved that it can serve. */
+#define SLOT_PROOF_MS 1000
+
 enum slot_state {
     SLOT_EMPTY,    /* no process; perhaps one is due (timer) */
     SLOT_STARTING, /* forked, not READY yet; timer: boot_timeout */
@@ -22,68 +26,103 @@ enum slot_state {
     SLOT_KILLED,   /* SIGKILL sent, not reaped yet */
 };
 
+/* How the worker of a slot will leave it. From SLOT_SELF on it is not one of the workers that are wanted. */
+enum slot_farewell {
+    SLOT_STAYS,      /* nothing is decided */
+    SLOT_RECYCLE,    /* it is to be replaced, and serves until its replacement is READY */
+    SLOT_HUNG,       /* it gave no sign of life and is killed when the timer fires */
+    SLOT_SELF,       /* it stops by itself */
+    SLOT_ASKED,      /* we told it to stop */
+    SLOT_HASTY,      /* the same, but it gets only a moment before it is told to stop at once (server.reload) */
+    SLOT_HUNG_ASKED, /* SLOT_HUNG, and it would have been told to stop */
+};
+
+struct fleet;
 struct generation;
-struct master;
 struct mold_order;
 
 struct slot {
-    struct master *master;
+    struct fleet *fleet;
     unsigned index;
-    struct generation *generation; /* NULL: free */
+    struct generation *generation; /* NULL: the slot is free */
     enum slot_state state;
-    struct mold_order *order; /* a mold has been asked to fill it; NULL: no */
-    pid_t pid;             /* 0: none */
-    int ipc_fd;            /* -1: none */
-    struct event ipc;      /* readable: a message or EOF */
-    int stacks_fd;         /* it writes its stacks there; -1: none */
-    struct event stacks;   /* readable: some have come */
-    struct buf stacks_text; /* for the log */
-    uint64_t stacks_ms;    /* clock_ms() of the last of them */
-    struct event timer;    /* by state, see above */
-    uint64_t started_ms;   /* clock_ms() of the fork */
-    uint64_t ready_ms;     /* clock_ms() of READY; 0: not in this life */
-    bool main_interpreter; /* this life was told to use the main interpreter */
-    bool failed;           /* its failure has been logged in its own words (IPC_FAILED) */
-    bool asked;            /* we told it to stop */
-    bool recycle;          /* it is to be replaced */
-    bool hung;             /* it gave no sign of life, and is killed when the timer is over */
-    bool hasty;            /* drains for a moment only (server.reload), then is told to stop at once */
-    bool leaves;           /* it stops, asked or by itself: not one of those wanted any more */
-    unsigned backoff_ms;   /* before the next birth; 0: none */
+    enum slot_farewell farewell;
+    struct mold_order *order; /* a mold has been asked to fill the slot; NULL: no */
+    pid_t pid;                /* 0: none */
+    int ipc_fd;               /* -1: none */
+    struct event ipc;         /* readable: a message or EOF */
+    int stacks_fd;            /* the worker writes its stacks there; -1: none */
+    struct event stacks;      /* readable: some have come */
+    struct buf stacks_text;   /* for the log */
+    uint64_t stacks_ms;       /* clock_ms() when the last of them came */
+    struct event timer;       /* by state, see above */
+    uint64_t started_ms;      /* clock_ms() of the fork */
+    uint64_t ready_ms;        /* clock_ms() of READY; 0: not in this life */
+    uint64_t due_ms;          /* SLOT_RECYCLE: clock_ms() when that was decided */
+    bool due_by_limit;        /* SLOT_RECYCLE: a limit of the master's decided it, not the worker */
+    bool main_interpreter;    /* this life was told to use the main interpreter */
+    bool failure_logged;      /* the worker has said itself why it failed (IPC_FAILED) */
+    unsigned backoff_ms;      /* before the next birth; 0: none */
+    unsigned early;           /* lives in a row that ended within SLOT_PROOF_MS of READY */
+};
+
+/* libevent callbacks with the slot as argument. */
+struct slot_events {
+    event_callback_fn timer;
+    event_callback_fn ipc;    /* the worker said something or closed its end */
+    event_callback_fn stacks; /* its pipe has something */
 };
 
 struct slots {
     struct slot *v; /* SLOTS_MAX of them */
+    const struct slot_events *on;
 };
 
-/* 0, or -1 with errno. */
-int slots_init(struct slots *slots, struct master *master);
+/* The fleet's event base is there already. 0, or -1 with errno. */
+int slots_init(struct slots *slots, struct fleet *fleet, const struct slot_events *on);
+/* Before the event base is freed. */
 void slots_done(struct slots *slots);
 
 /* The only way to change a state; a step that is not in the table of slots.c is a bug. */
 void slot_set_state(struct slot *slot, enum slot_state state);
+/* The only way to change a farewell; again a step that is not in its table is a bug. */
+void slot_set_farewell(struct slot *slot, enum slot_farewell farewell);
+/* It stops, asked or by itself, and does not count as one of the workers wanted. */
+bool slot_leaves(const struct slot *slot);
+bool slot_was_asked(const struct slot *slot);
+bool slot_is_hung(const struct slot *slot);
+/* READY, of this generation, and staying for now (it may be due for replacement). */
+bool slot_serves(const struct slot *slot, const struct generation *generation);
 
 struct slot *slots_find(struct slots *slots, pid_t pid);
 unsigned slots_count(const struct slots *slots, enum slot_state state);
-/* Of one generation. */
+/* READY workers of one generation. */
 unsigned slots_ready(const struct slots *slots, const struct generation *generation);
-/* Those that serve, will serve, or are due to be filled again. */
+/* Those of a generation that serve, will serve, or are due to be filled again. */
 unsigned slots_wanted(const struct slots *slots, const struct generation *generation);
+/* The first worker of the generation that serves and is due for replacement; NULL: none. */
+struct slot *slots_first_due(const struct slots *slots, const struct generation *generation);
 /* Slots that hold a process. */
 unsigned slots_alive(const struct slots *slots);
 
 /* The first free slot becomes the generation's. NULL: all are in use. */
 struct slot *slots_take(struct slots *slots, struct generation *generation);
 unsigned slots_free(const struct slots *slots);
-/* An EMPTY slot is free again. Its generation, which may be over now. */
+/* An EMPTY slot becomes free. Its generation, which may have no slot left. */
 struct generation *slot_release(struct slot *slot);
 
-/* The process is gone: what belonged to it is closed and forgotten, state EMPTY. The slot stays its
- * generation's, and `leaves` what it is. */
+/* Watches the channel and the pipe of a new worker. 0, or -1. */
+int slot_listen(struct slot *slot) __attribute__((warn_unused_result));
+/* (Re)starts the slot's one timer. */
+void slot_arm(struct slot *slot, uint64_t ms);
+
+/* The process is gone: closes and forgets what belonged to it; state EMPTY. The slot stays its generation's, and one
+ * that was leaving stays so: it is not filled again. */
 void slot_clear(struct slot *slot);
 
-/* Milliseconds to wait before the slot gets its next process after an unwanted death; longer each
- * time, short again after a life that was READY for a while. Call before slot_clear(). */
-unsigned slot_backoff(struct slot *slot, uint64_t now_ms);
+/* Milliseconds to wait before the slot gets its next process after an unwanted death; longer each time, short again
+ * after a life that was READY for a while. `answered`: this life answered a request, so another short life is better
+ * than none. Call before slot_clear(). */
+unsigned slot_backoff(struct slot *slot, uint64_t now_ms, bool answered);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* spawn.c: see spawn.h. The child keeps the standard streams, the log, the listening sockets and
+/* spawn.c: the child keeps the standard streams, the log, the listening sockets and
  * its end of the socketpair, and nothing else of the master's: a descriptor too many would keep a
  * port busy or hide an EOF.
  *
@@ -26,16 +26,12 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "master/system/apply.h"
 #include "master/system/daemon.h"
-#include "master/dev_reload.h"
+#include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
-#include "master/fleet/workers.h"
-#include "master/master.h"
-#include "master/fleet/mold.h"
 #include "master/fleet/seats.h"
 #include "master/fleet/slots.h"
-#include "master/fleet/stacks.h"
+#include "master/system/error_log.h"
 
 static int compare_ints(const void *a, const void *b)
 {
@@ -83,7 +79,7 @@ static int close_what_is_the_masters(const struct listeners *listeners, int ipc_
 void spawn_default_signals(void)
 {
     struct sigaction dfl = { .sa_handler = SIG_DFL };
-    signal(SIGUSR2, SIG_IGN); /* somebody may ask for stacks before Python can write them */
+    signal(SIGUSR2, SIG_IGN); /* stacks may be asked for before Python can write them */
     for (int signo = 1; signo < NSIG; signo++)
         if (signo != SIGPIPE && signo != SIGXFSZ && signo != SIGUSR2)
             sigaction(signo, &dfl, NULL);
@@ -93,7 +89,7 @@ void spawn_default_signals(void)
 }
 
 /* libevent remembers one base per process as that of signals, and the child still shares the
- * master's epoll and pipes: reinit gives it copies of its own, which can then be freed without
+ * master's epoll and pipes: reinit gives it its own copies, which can then be freed without
  * touching the master's. */
 static int forget_base(struct event_base *base)
 {
@@ -104,11 +100,9 @@ static int forget_base(struct event_base *base)
 }
 
 /* A generation that does not serve yet may log elsewhere than the master does. */
-static int follow_log(const struct conf_log *now, const struct conf *conf, int ipc_fd)
+static int follow_log(const struct conf_log *now, const struct conf_log *conf, int ipc_fd)
 {
-    if (now->loglevel == conf->log.loglevel && strcmp(now->errorlog, conf->log.errorlog) == 0)
-        return 0;
-    if (apply_log(conf) == 0)
+    if (error_log_is_same(now, conf) || error_log_open(conf) == 0)
         return 0;
     const char why[] = "log.errorlog cannot be opened";
     if (ipc_send(ipc_fd, IPC_FAILED, why, sizeof(why) - 1) < 0)
@@ -148,34 +142,35 @@ static const char *title_name(const struct conf *conf)
 }
 
 /* In the child, up to where the worker begins. */
-static void leave_master(const struct master *master, const struct birth *birth)
+static void leave_master(const struct fleet *fleet, const struct birth *birth)
 {
     const struct generation *generation = birth->generation;
     const struct conf *conf = generation->conf;
-    if (forget_base(master->base) < 0) {
+    if (forget_base(fleet->base) < 0) {
         log_critical("no event loop after the fork: %s", strerror(errno));
         _exit(WORKER_EXIT_BOOT);
     }
     spawn_default_signals();
-    if (dev_reload_is_fresh(master, generation))
+    if (generation->no_bytecode)
         setenv("PYTHONDONTWRITEBYTECODE", "1", 0);
-    if (follow_log(&master->conf->log, conf, birth->ipc_fd) < 0)
+    if (follow_log(&fleet->current->conf->log, &conf->log, birth->ipc_fd) < 0)
         _exit(WORKER_EXIT_BOOT);
-    if (master->daemon.on)
+    if (fleet->detached)
         daemon_detach_stdio();
     if (close_what_is_the_masters(&generation->listeners, birth->ipc_fd, birth->stacks_fd) < 0 ||
-        privs_drop(&master->privs) < 0 || (conf->server.no_new_privileges && privs_no_new() < 0))
+        privs_drop(&fleet->privs) < 0 || (conf->server.no_new_privileges && privs_no_new() < 0))
         _exit(WORKER_EXIT_BOOT);
-    privs_set_environment(&master->privs);
-    umask((mode_t)conf->server.umask);
-    /* Behind the change of user, which would clear it. */
+    privs_set_environment(&fleet->privs);
+    if (conf->server.umask.set)
+        umask((mode_t)conf->server.umask.mode);
+    /* After the change of user, which would clear it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         log_debug("PR_SET_PDEATHSIG: %m");
     if (getppid() != birth->master)
         _exit(WORKER_EXIT_BOOT);
 }
 
-static _Noreturn void be_child(const struct master *master, const struct birth *birth)
+static _Noreturn void be_child(const struct fleet *fleet, const struct birth *birth)
 {
     const struct generation *generation = birth->generation;
     const struct slot *slot = birth->slot;
@@ -184,9 +179,9 @@ static _Noreturn void be_child(const struct master *master, const struct birth *
         .conf = conf,
         .listeners = generation->listeners.v,
         .n_listeners = generation->listeners.n_serving,
-        .scoreboard = master->scoreboard,
+        .scoreboard = fleet->scoreboard,
         .vault = generation->certs.vault,
-        .tickets = master->tickets,
+        .tickets = fleet->tickets,
         .slot = slot ? slot->index : 0,
         .generation = generation->number,
         .ipc_fd = birth->ipc_fd,
@@ -194,52 +189,41 @@ static _Noreturn void be_child(const struct master *master, const struct birth *
         .main_interpreter = slot ? slot->main_interpreter : true,
     };
     if (slot)
-        proctitle_set(&master->title, "%s: worker %u", title_name(conf), slot->index + 1);
+        proctitle_set(&fleet->title, "%s: worker %u", title_name(conf), slot->index + 1);
     else
-        proctitle_set(&master->title, "%s: mold", title_name(conf));
-    leave_master(master, birth);
-    _exit(slot ? worker_main(&heritage) : mold_main(&heritage, &master->title, title_name(conf)));
+        proctitle_set(&fleet->title, "%s: mold", title_name(conf));
+    leave_master(fleet, birth);
+    _exit(slot ? worker_main(&heritage) : mold_main(&heritage, &fleet->title, title_name(conf)));
 }
 
 /* Signals wait while we are two: in the child the master's handlers would write into the master's
  * own event base. */
-static pid_t fork_quietly(const struct master *master, const struct birth *birth)
+static pid_t fork_quietly(const struct fleet *fleet, const struct birth *birth)
 {
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0)
-        be_child(master, birth);
+        be_child(fleet, birth);
     int saved = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     errno = saved;
     return pid;
 }
 
-/* 0, or -1. */
-static int listen_to(struct slot *slot)
-{
-    struct event_base *base = slot->master->base;
-    const short what = EV_READ | EV_PERSIST;
-    if (event_assign(&slot->stacks, base, slot->stacks_fd, what, on_slot_stacks, slot) < 0 ||
-        event_assign(&slot->ipc, base, slot->ipc_fd, what, on_slot_ipc, slot) < 0 || event_add(&slot->ipc, NULL) < 0)
-        return -1;
-    return event_add(&slot->stacks, NULL);
-}
-
 void spawn_adopt(struct slot *slot, pid_t pid, struct spawn_channels *channels)
 {
     slot->pid = pid;
     slot->started_ms = clock_ms();
-    slot->master->tally.started++;
+    slot->fleet->counters.started++;
     slot->ipc_fd = channels->ipc[0];
     slot->stacks_fd = channels->stacks[0];
     slot_set_state(slot, SLOT_STARTING);
-    if (listen_to(slot) < 0) {
-        /* Deaf to its worker the master cannot go on with it; reaping clears up. */
+    if (slot_listen(slot) < 0) {
+        /* A worker that the master cannot hear is of no use; collecting it clears up. */
         log_error("worker %u: cannot listen to it", slot->index + 1);
-        privs_signal(&slot->master->privs, pid, SIGKILL);
+        privs_signal(&slot->fleet->privs, pid, SIGKILL);
         slot_set_state(slot, SLOT_KILLED);
         return;
     }
@@ -247,22 +231,19 @@ void spawn_adopt(struct slot *slot, pid_t pid, struct spawn_channels *channels)
     log_info("worker %u (pid %d) started", slot->index + 1, (int)pid);
 }
 
-int spawn_worker(struct master *master, struct slot *slot)
+int spawn_worker(struct slot *slot)
 {
+    const struct fleet *fleet = slot->fleet;
     const struct generation *generation = slot->generation;
-    const struct conf_app *app = &generation->conf->app;
     struct spawn_channels channels;
-    if (app->preload_app)
-        return mold_order(master, slot);
     if (spawn_channels_open(&channels) < 0) {
         log_error("worker %u: no socketpair or pipe: %s", slot->index + 1, strerror(errno));
         return -1;
     }
-    scoreboard_clear(master->scoreboard, slot->index);
-    seats_give(master, slot);
-    slot->main_interpreter = generation->main_interpreter || app->interpreter == CONF_INTERPRETER_MAIN;
-    pid_t pid =
-        fork_quietly(master, &(struct birth){ generation, slot, channels.ipc[1], channels.stacks[1], getpid() });
+    scoreboard_clear(fleet->scoreboard, slot->index);
+    seats_give(slot);
+    slot->main_interpreter = generation->main_interpreter || generation->conf->app.interpreter == CONF_INTERPRETER_MAIN;
+    pid_t pid = fork_quietly(fleet, &(struct birth){ generation, slot, channels.ipc[1], channels.stacks[1], getpid() });
     spawn_channels_close(&channels, 1);
     if (pid < 0) {
         log_error("worker %u: fork: %s", slot->index + 1, strerror(errno));
@@ -273,14 +254,14 @@ int spawn_worker(struct master *master, struct slot *slot)
     return 0;
 }
 
-pid_t spawn_mold(struct master *master, const struct generation *generation, int *ret_fd)
+pid_t spawn_mold(const struct fleet *fleet, const struct generation *generation, int *ret_fd)
 {
     int ipc[2];
     if (ipc_pair(ipc) < 0) {
         log_error("mold: no socketpair: %s", strerror(errno));
         return -1;
     }
-    pid_t pid = fork_quietly(master, &(struct birth){ generation, NULL, ipc[1], -1, getpid() });
+    pid_t pid = fork_quietly(fleet, &(struct birth){ generation, NULL, ipc[1], -1, getpid() });
     fd_close(&ipc[1]);
     if (pid < 0) {
         log_error("mold: fork: %s", strerror(errno));

@@ -5,8 +5,8 @@
 
 #include <sys/types.h>
 
+struct fleet;
 struct generation;
-struct master;
 struct slot;
 
 /* Between us, index 0, and a worker. */
@@ -18,13 +18,13 @@ struct spawn_channels {
 int spawn_channels_open(struct spawn_channels *channels);
 void spawn_channels_close(struct spawn_channels *channels, unsigned side);
 
-/* A worker of the slot's generation for an EMPTY slot: STARTING, boot_timeout running; at once, or when the generation's
- * mold has forked it (slot->order until then). 0, or -1 logged: the slot stays EMPTY. Does not return in the child. */
-int spawn_worker(struct master *master, struct slot *slot) __attribute__((warn_unused_result));
-/* The worker in this process is the slot's; takes our side of the channels. */
+/* Forks a worker of the slot's generation into the slot, which is EMPTY: STARTING, boot_timeout running. 0, or -1 logged:
+ * the slot stays EMPTY. Does not return in the child. */
+int spawn_worker(struct slot *slot) __attribute__((warn_unused_result));
+/* The same, but a mold has forked the worker already, and this is its process id. Takes our side of the channels. */
 void spawn_adopt(struct slot *slot, pid_t pid, struct spawn_channels *channels);
 /* Its process id and our end of its channel, or -1 logged. Does not return in the child. */
-pid_t spawn_mold(struct master *master, const struct generation *generation, int *ret_fd);
+pid_t spawn_mold(const struct fleet *fleet, const struct generation *generation, int *ret_fd);
 /* In a child: signals as a fresh program has them; SIGPIPE stays ignored, as every write reports EPIPE. */
 void spawn_default_signals(void);
 

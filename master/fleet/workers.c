@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* workers.c: see workers.h. Decides whether a death is wanted, a failure to boot, or a crash, and
- * what follows from it. Must never wait for a worker: messages to it are lost when it does not
- * read, and its timer has the last word. */
+/* workers.c: decides whether a death is wanted, a failure to boot, or a crash, and what follows from it. Must never wait
+ * for a worker: messages to it are lost when it does not read, and its timer has the last word. */
 #include "master/fleet/workers.h"
 
 #include <event2/event.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -15,129 +15,153 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "master/fleet/births.h"
+#include "master/fleet/exit_words.h"
+#include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
-#include "master/master.h"
 #include "master/fleet/mold.h"
-#include "master/fleet/reap.h"
-#include "master/fleet/recycle.h"
-#include "master/fleet/slots.h"
-#include "master/fleet/spawn.h"
 #include "master/fleet/stacks.h"
 
-#define QUICK_MS 5000       /* from QUIT to SIGKILL */
-#define STARTING_MS 1000    /* for one that still loads its application and may not listen */
-#define GRACE_MS 2000       /* past graceful_timeout: the worker's own end of it comes first */
-#define HASTE_MS 500        /* for requests in flight, when files change in development */
-#define DEAF_MS 5000        /* from EOF to SIGKILL, if the process lives on */
+#define QUICK_MS 5000 /* from QUIT to SIGKILL */
+#define STARTING_MS 1000 /* for one that still loads its application and may not listen */
+#define GRACE_MS 2000 /* past graceful_timeout: the worker's own end of it comes first */
+#define HASTE_MS 500 /* for requests in flight, when files change in development */
+#define DEAF_MS 5000 /* from EOF to SIGKILL, if the process is still running */
 #define MESSAGES_AT_ONCE 16 /* of one worker, before the others get their turn */
 
-static bool is_wanted(const struct slot *slot)
-{
-    const struct master *master = slot->master;
-    const struct generation *generation = slot->generation;
-    return master->state != MASTER_STOPPING && !slot->leaves &&
-           ((generation == master->current && !master->paused) || generation == master->reload.next);
-}
-
-static bool is_next(const struct slot *slot)
-{
-    return slot->generation == slot->master->reload.next;
-}
+#define WORKER_FORMAT "worker %u (pid %d)"
+#define WORKER_ARGS(slot) (slot)->index + 1, (int)(slot)->pid
 
 static const struct conf_server *conf_of(const struct slot *slot)
 {
     return &slot->generation->conf->server;
 }
 
-static void release(struct slot *slot)
-{
-    struct master *master = slot->master;
-    mold_forget(slot);
-    master_settle(master, slot_release(slot));
-}
-
 static void kill_worker(struct slot *slot)
 {
-    privs_signal(&slot->master->privs, slot->pid, SIGKILL);
+    privs_signal(&slot->fleet->privs, slot->pid, SIGKILL);
     event_del(&slot->timer);
     slot_set_state(slot, SLOT_KILLED);
 }
 
-/* --- birth --- */
+/* --- orders --- */
 
-static void schedule(struct slot *slot)
+/* An order to end must arrive: where the channel does not take it, a signal does. */
+static void tell_worker(struct slot *slot, enum ipc_type type)
 {
-    unsigned ms = slot->backoff_ms;
-    log_info("worker %u starts again in %u.%u s", slot->index + 1, ms / 1000, ms % 1000 / 100);
-    slot_arm(slot, ms);
-}
-
-/* 0, or -1: it could not be started now; the slot may have been released. */
-static int fill(struct slot *slot)
-{
-    struct master *master = slot->master;
-    if (spawn_worker(master, slot) == 0)
-        return 0;
-    if (master->state == MASTER_STARTING) {
-        release(slot);
-        master_boot_failed(master, MASTER_EXIT_SYSTEM);
-    } else if (is_next(slot)) {
-        release(slot);
-        reload_fail(master, "a worker could not be started");
-    } else {
-        slot_backoff(slot, clock_ms());
-        schedule(slot);
-    }
-    return -1;
-}
-
-void workers_fill(struct master *master, struct generation *generation)
-{
-    if (master->state == MASTER_STOPPING || (master->paused && generation == master->current))
+    if (slot->ipc_fd < 0 || ipc_send(slot->ipc_fd, type, NULL, 0) == 0)
         return;
-    unsigned target = generation == master->current ? recycle_target(master) : generation->target;
-    for (unsigned n = slots_wanted(&master->slots, generation); n < target; n++) {
-        struct slot *slot = slots_take(&master->slots, generation);
-        if (!slot) {
-            log_error("no slot is free for another worker");
-            if (generation == master->reload.next)
-                reload_fail(master, "no slot is free for another worker");
-            return;
-        }
-        if (fill(slot) < 0)
-            return;
+    log_debug(WORKER_FORMAT " does not take %s: %m", WORKER_ARGS(slot), ipc_name(type));
+    if (type == IPC_DRAIN || type == IPC_QUIT)
+        privs_signal(&slot->fleet->privs, slot->pid, type == IPC_DRAIN ? SIGTERM : SIGQUIT);
+}
+
+void workers_tell(struct fleet *fleet, enum ipc_type type)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        tell_worker(&fleet->slots.v[i], type);
+}
+
+void worker_stop(struct slot *slot, bool quick)
+{
+    if (slot->state == SLOT_EMPTY || slot->state == SLOT_KILLED || (slot_was_asked(slot) && !quick))
+        return;
+    if (slot_is_hung(slot)) { /* it is killed within a second, and would not hear us */
+        slot_set_farewell(slot, SLOT_HUNG_ASKED);
+        return;
     }
+    bool starting = slot->state == SLOT_STARTING;
+    bool hasty = !starting && !quick && conf_of(slot)->reload && slot->fleet->phase != FLEET_STOPPING;
+    slot_set_farewell(slot, hasty ? SLOT_HASTY : SLOT_ASKED);
+    tell_worker(slot, quick ? IPC_QUIT : IPC_DRAIN);
+    if (slot->state != SLOT_DRAINING)
+        slot_set_state(slot, SLOT_DRAINING);
+    slot_arm(slot, starting ? STARTING_MS
+                   : quick  ? QUICK_MS
+                   : hasty  ? HASTE_MS
+                            : conf_of(slot)->graceful_timeout + GRACE_MS);
+}
+
+/* Stops the worker, or gives the slot back if one is only due. */
+static void let_go(struct slot *slot, bool quick)
+{
+    if (slot->state == SLOT_EMPTY)
+        slot_give_back(slot);
+    else
+        worker_stop(slot, quick);
+}
+
+static void let_all_go(struct fleet *fleet, const struct generation *generation, bool quick)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        if (fleet->slots.v[i].generation == generation)
+            let_go(&fleet->slots.v[i], quick);
+}
+
+void workers_stop_all(struct fleet *fleet, bool quick)
+{
+    for (unsigned i = 0; i < SLOTS_MAX; i++)
+        if (fleet->slots.v[i].generation)
+            let_go(&fleet->slots.v[i], quick);
+    molds_end_all(fleet);
+}
+
+void workers_stop_generation(struct fleet *fleet, struct generation *generation, bool quick)
+{
+    let_all_go(fleet, generation, quick);
+    mold_end(generation);
+    if (!generation->n_slots)
+        fleet->events->emptied(fleet->arg, generation);
+}
+
+void workers_end_current(struct fleet *fleet)
+{
+    let_all_go(fleet, fleet->current, false);
+}
+
+void workers_fit(struct fleet *fleet)
+{
+    struct generation *current = fleet->current;
+    unsigned n = slots_wanted(&fleet->slots, current);
+    for (struct slot *due; n > current->target && (due = slots_first_due(&fleet->slots, current)); n--)
+        let_go(due, false);
+    for (unsigned i = SLOTS_MAX; i-- > 0 && n > current->target;) {
+        struct slot *slot = &fleet->slots.v[i];
+        if (slot->generation == current && !slot_leaves(slot)) {
+            let_go(slot, false);
+            n--;
+        }
+    }
+    workers_fill(fleet, current);
 }
 
 /* --- timers --- */
 
-static void on_slot_timer(int fd, short what, void *arg)
+static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct slot *slot = arg;
     switch (slot->state) {
     case SLOT_EMPTY:
-        if (is_wanted(slot))
-            fill(slot);
+        if (slot_is_wanted(slot))
+            slot_fill(slot);
         return;
     case SLOT_STARTING:
         if (slot->ipc_fd >= 0) {
-            log_error("worker %u (pid %d) was not ready after %.3g s (server.boot_timeout): killing it",
-                      slot->index + 1, (int)slot->pid, (double)conf_of(slot)->boot_timeout / 1000.0);
+            log_error(WORKER_FORMAT " was not ready after %.3g s (server.boot_timeout): killing it", WORKER_ARGS(slot),
+                      (double)conf_of(slot)->boot_timeout / 1000.0);
             break;
         }
         /* fall through */
     case SLOT_READY:
-        if (slot->hung)
-            break;
-        log_error("worker %u (pid %d) closed its channel and lives on: killing it", slot->index + 1, (int)slot->pid);
+        if (!slot_is_hung(slot))
+            log_error(WORKER_FORMAT " closed its control channel but is still running: killing it", WORKER_ARGS(slot));
         break;
     case SLOT_DRAINING:
-        if (slot->hasty) {
-            slot->hasty = false;
+        if (slot->farewell == SLOT_HASTY) {
             worker_stop(slot, true);
             return;
         }
-        log_warning("worker %u (pid %d) did not end in time: killing it", slot->index + 1, (int)slot->pid);
+        log_warning(WORKER_FORMAT " did not end in time: killing it", WORKER_ARGS(slot));
         break;
     case SLOT_KILLED:
         return;
@@ -145,109 +169,22 @@ static void on_slot_timer(int fd, short what, void *arg)
     kill_worker(slot);
 }
 
-void slot_arm(struct slot *slot, uint64_t ms)
-{
-    if (!event_initialized(&slot->timer))
-        evtimer_assign(&slot->timer, slot->master->base, on_slot_timer, slot);
-    struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
-    evtimer_add(&slot->timer, &tv);
-}
-
-/* --- orders --- */
-
-/* An order to end must arrive: a signal says it where the channel does not. */
-static void tell(struct slot *slot, enum ipc_type type)
-{
-    if (slot->ipc_fd < 0 || ipc_send(slot->ipc_fd, type, NULL, 0) == 0)
-        return;
-    log_debug("worker %u (pid %d) does not take %s: %m", slot->index + 1, (int)slot->pid, ipc_name(type));
-    if (type == IPC_DRAIN || type == IPC_QUIT)
-        privs_signal(&slot->master->privs, slot->pid, type == IPC_DRAIN ? SIGTERM : SIGQUIT);
-}
-
-void workers_tell(struct master *master, enum ipc_type type)
-{
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
-        tell(&master->slots.v[i], type);
-}
-
-void worker_stop(struct slot *slot, bool quick)
-{
-    if (slot->state == SLOT_EMPTY || slot->state == SLOT_KILLED)
-        return;
-    if (slot->asked && !quick)
-        return;
-    bool starting = slot->state == SLOT_STARTING;
-    slot->asked = slot->leaves = true;
-    if (slot->hung) /* its end is near, and it hears nothing */
-        return;
-    tell(slot, quick ? IPC_QUIT : IPC_DRAIN);
-    if (slot->state != SLOT_DRAINING)
-        slot_set_state(slot, SLOT_DRAINING);
-    slot->hasty = !starting && !quick && conf_of(slot)->reload && slot->master->state != MASTER_STOPPING;
-    slot_arm(slot, starting      ? STARTING_MS
-                   : quick       ? QUICK_MS
-                   : slot->hasty ? HASTE_MS
-                                 : conf_of(slot)->graceful_timeout + GRACE_MS);
-}
-
-/* Stops it, or gives it back if it is only due. */
-static void let_go(struct slot *slot, bool quick)
-{
-    if (slot->state == SLOT_EMPTY)
-        release(slot);
-    else
-        worker_stop(slot, quick);
-}
-
-void workers_stop_all(struct master *master, bool quick)
-{
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
-        if (master->slots.v[i].generation)
-            let_go(&master->slots.v[i], quick);
-    molds_end_all(master);
-}
-
-void workers_stop_generation(struct master *master, struct generation *generation, bool quick)
-{
-    generation->n_slots++; /* stays until the end of the loop */
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
-        if (master->slots.v[i].generation == generation)
-            let_go(&master->slots.v[i], quick);
-    generation->n_slots--;
-    mold_end(generation);
-    master_settle(master, generation);
-}
-
-void workers_end_current(struct master *master)
-{
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
-        if (master->slots.v[i].generation == master->current)
-            let_go(&master->slots.v[i], false);
-}
-
-void workers_fit(struct master *master)
-{
-    struct generation *current = master->current;
-    unsigned n = slots_wanted(&master->slots, current);
-    for (unsigned i = 0; i < SLOTS_MAX && n > current->target; i++) {
-        struct slot *slot = &master->slots.v[i];
-        if (slot->generation == current && slot->recycle && !slot->leaves) {
-            let_go(slot, false);
-            n--;
-        }
-    }
-    for (unsigned i = SLOTS_MAX; i-- > 0 && n > current->target;) {
-        struct slot *slot = &master->slots.v[i];
-        if (slot->generation == current && !slot->leaves) {
-            let_go(slot, false);
-            n--;
-        }
-    }
-    workers_fill(master, current);
-}
-
 /* --- messages --- */
+
+static bool has_answered(const struct slot *slot)
+{
+    struct score_sums sums = { 0 };
+    score_read(&slot->fleet->scoreboard->slot[slot->index], &sums);
+    return sums.requests > 0;
+}
+
+/* "worker 3 (pid 77) exited with status 0 0.31 s after it was ready" */
+#define LOST_WORDS (EXIT_WORDS + 80)
+static void lost_words(const struct slot *slot, const char *what, char to[LOST_WORDS])
+{
+    snprintf(to, LOST_WORDS, WORKER_FORMAT " %s %.2f s after it was ready", WORKER_ARGS(slot), what,
+             (double)(clock_ms() - slot->ready_ms) / 1000.0);
+}
 
 static void on_ready(struct slot *slot)
 {
@@ -256,22 +193,17 @@ static void on_ready(struct slot *slot)
     slot_set_state(slot, SLOT_READY);
     slot->ready_ms = clock_ms();
     event_del(&slot->timer);
-    log_info("worker %u (pid %d) is ready", slot->index + 1, (int)slot->pid);
-    if (is_next(slot))
-        reload_worker_ready(slot->master);
-    else
-        master_worker_ready(slot->master);
-    recycle_step(slot->master);
+    log_info(WORKER_FORMAT " is ready", WORKER_ARGS(slot));
+    slot->fleet->events->ready(slot->fleet->arg, slot);
 }
 
 static void on_failed(struct slot *slot, const struct ipc_msg *msg)
 {
     char first[80];
-    snprintf(first, sizeof(first), "worker %u (pid %d) failed to start:", slot->index + 1, (int)slot->pid);
+    snprintf(first, sizeof(first), WORKER_FORMAT " failed to start:", WORKER_ARGS(slot));
     log_block(LOG_LEVEL_ERROR, first, msg->payload, msg->n);
-    slot->failed = true;
-    if (is_next(slot))
-        reload_worker_said(slot->master, msg->payload, msg->n);
+    slot->failure_logged = true;
+    slot->fleet->events->said(slot->fleet->arg, slot->generation, msg->payload, msg->n);
 }
 
 static void on_need_main(struct slot *slot, const struct ipc_msg *msg)
@@ -283,21 +215,47 @@ static void on_need_main(struct slot *slot, const struct ipc_msg *msg)
     slot->generation->main_interpreter = true;
 }
 
+/* The worker stops right after READY: the next one would do the same, and gets its own slot after the back-off. */
+static void replace_later(struct slot *slot)
+{
+    struct fleet *fleet = slot->fleet;
+    if (fleet->phase == FLEET_STOPPING || fleet->paused ||
+        slots_wanted(&fleet->slots, slot->generation) >= fleet_wants(fleet, slot->generation))
+        return;
+    struct slot *successor = slots_take(&fleet->slots, slot->generation);
+    if (!successor)
+        return;
+    slot_backoff(slot, clock_ms(), has_answered(slot));
+    successor->backoff_ms = slot->backoff_ms;
+    successor->early = slot->early;
+    slot_fill_later(successor);
+}
+
 static void on_draining(struct slot *slot)
 {
-    struct master *master = slot->master;
-    if (slot->state == SLOT_KILLED || (slot->state == SLOT_DRAINING && master->quick))
+    struct fleet *fleet = slot->fleet;
+    if (slot->state == SLOT_KILLED || (slot->state == SLOT_DRAINING && fleet->quick))
         return;
     if (slot->state != SLOT_DRAINING)
         slot_set_state(slot, SLOT_DRAINING);
-    if (slot->hasty)
+    if (slot->farewell == SLOT_HASTY)
         return;
     /* Also for one that we took for STARTING: it had become READY, and has requests. */
     slot_arm(slot, conf_of(slot)->graceful_timeout + GRACE_MS);
-    if (!slot->leaves && slot->generation == master->current) {
-        slot->leaves = true;
-        workers_fill(master, master->current);
-    }
+    if (slot_leaves(slot))
+        return;
+    slot_set_farewell(slot, SLOT_SELF);
+    bool early = slot->ready_ms && clock_ms() - slot->ready_ms < SLOT_PROOF_MS;
+    char words[LOST_WORDS];
+    lost_words(slot, "began to stop by itself", words);
+    if (early)
+        log_error("%s", words);
+    if (slot_is_current(slot) && early)
+        replace_later(slot);
+    else if (slot_is_current(slot))
+        workers_fill(fleet, fleet->current);
+    else if (slot_is_next(slot) && slot->ready_ms)
+        fleet->events->lost(fleet->arg, slot->generation, words);
 }
 
 static void on_message(struct slot *slot, const struct ipc_msg *msg)
@@ -313,13 +271,13 @@ static void on_message(struct slot *slot, const struct ipc_msg *msg)
         on_need_main(slot, msg);
         break;
     case IPC_RECYCLE:
-        recycle_ask(slot, msg->payload);
+        slot->fleet->events->asks_successor(slot->fleet->arg, slot, msg->payload);
         break;
     case IPC_DRAINING:
         on_draining(slot);
         break;
     default:
-        log_warning("worker %u (pid %d) sent %s", slot->index + 1, (int)slot->pid, ipc_name(msg->type));
+        log_warning(WORKER_FORMAT " sent %s", WORKER_ARGS(slot), ipc_name(msg->type));
     }
 }
 
@@ -335,8 +293,7 @@ static void read_messages(struct slot *slot, unsigned most)
             on_message(slot, &msg);
             continue;
         }
-        /* Normally its SIGCHLD is on the way; a process that cannot be told anything must not stay
-         * for ever. */
+        /* Normally its SIGCHLD is on the way; a process that cannot be given orders must not stay for ever. */
         event_del(&slot->ipc);
         fd_close(&slot->ipc_fd);
         if (slot->state == SLOT_STARTING || slot->state == SLOT_READY)
@@ -344,23 +301,33 @@ static void read_messages(struct slot *slot, unsigned most)
     }
 }
 
-void on_slot_ipc(int fd, short what, void *arg)
+static void on_slot_ipc(evutil_socket_t fd, short what, void *arg)
 {
     read_messages(arg, MESSAGES_AT_ONCE);
+}
+
+int workers_init(struct fleet *fleet)
+{
+    static const struct slot_events events = {
+        .timer = on_slot_timer,
+        .ipc = on_slot_ipc,
+        .stacks = stacks_on_readable,
+    };
+    return slots_init(&fleet->slots, fleet, &events);
 }
 
 /* --- death --- */
 
 enum death {
-    DEATH_ASKED,     /* we told it to stop */
+    DEATH_ASKED, /* we told it to stop */
     DEATH_NEED_MAIN, /* wants another life in the main interpreter */
-    DEATH_BOOT,      /* never was READY */
-    DEATH_CRASH,     /* was READY; we did not ask it to end */
+    DEATH_BOOT, /* never was READY */
+    DEATH_CRASH, /* was READY; we did not ask it to end */
 };
 
 static enum death judge(const struct slot *slot, int status)
 {
-    if (slot->asked)
+    if (slot_was_asked(slot))
         return DEATH_ASKED;
     if (slot->ready_ms)
         return DEATH_CRASH;
@@ -370,8 +337,8 @@ static enum death judge(const struct slot *slot, int status)
     return DEATH_BOOT;
 }
 
-/* Ended as we wanted it: by itself, by our SIGKILL, or by a signal meant for the whole process
- * group that found it before it had its handlers. */
+/* Ended as we wanted it: by itself, by our SIGKILL, or by a signal meant for the whole process group that found it before
+ * it had its handlers. */
 static bool ended_well(const struct slot *slot, int status)
 {
     int signo = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -379,66 +346,74 @@ static bool ended_well(const struct slot *slot, int status)
            (slot->state == SLOT_KILLED && signo == SIGKILL);
 }
 
-static void log_death(const struct slot *slot, enum death death, int status)
+static bool was_early(const struct slot *slot, enum death death)
 {
-    char words[REAP_WORDS];
-    reap_words(status, words);
-    if (slot->state == SLOT_KILLED)
-        words[strcspn(words, ",")] = '\0'; /* who killed it is no guess then */
-    bool own_end = slot->state == SLOT_DRAINING && status == 0;
+    return death == DEATH_CRASH && clock_ms() - slot->ready_ms < SLOT_PROOF_MS;
+}
+
+static void log_death(const struct slot *slot, enum death death, int status, const char *words)
+{
+    char lost[LOST_WORDS];
+    bool early = was_early(slot, death);
+    bool own_end = slot->state == SLOT_DRAINING && status == 0 && !early;
     enum log_level level = death == DEATH_NEED_MAIN                           ? LOG_LEVEL_DEBUG
                            : death == DEATH_ASKED && ended_well(slot, status) ? LOG_LEVEL_INFO
                            : death == DEATH_CRASH && own_end                  ? LOG_LEVEL_INFO
-                           : death != DEATH_CRASH && slot->failed             ? LOG_LEVEL_INFO
+                           : death != DEATH_CRASH && slot->failure_logged     ? LOG_LEVEL_INFO
                                                                               : LOG_LEVEL_ERROR;
-    log_at(level, "worker %u (pid %d) %s%s", slot->index + 1, (int)slot->pid, words,
-           death == DEATH_BOOT ? " before it was ready" : "");
+    lost_words(slot, words, lost);
+    if (early)
+        log_at(level, "%s", lost);
+    else
+        log_at(level, WORKER_FORMAT " %s%s", WORKER_ARGS(slot), words,
+               death == DEATH_BOOT ? " before it was ready" : "");
 }
 
-static bool has_too_many(const struct master *master)
+static void count_death(const struct slot *slot, enum death death, int status)
 {
-    return slots_wanted(&master->slots, master->current) > recycle_target(master);
+    struct counters *counters = &slot->fleet->counters;
+    counters->boot_failures += death == DEATH_BOOT;
+    counters->crashed += death == DEATH_CRASH && status != 0 && !slot_is_hung(slot);
+    counters->early += was_early(slot, death);
 }
 
 /* What follows for its slot, which is EMPTY now. */
-static void follow(struct slot *slot, enum death death, int status)
+static void after_worker(struct slot *slot, enum death death, int status, const char *why)
 {
-    struct master *master = slot->master;
-    char words[REAP_WORDS];
-    if (death == DEATH_BOOT && master->state == MASTER_STARTING) {
-        int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-        release(slot);
-        master_boot_failed(master, code == WORKER_EXIT_APP    ? MASTER_EXIT_APP
-                                   : code == WORKER_EXIT_CONF ? MASTER_EXIT_CONF
-                                                              : MASTER_EXIT_BOOT);
-    } else if (death == DEATH_NEED_MAIN && is_wanted(slot)) {
-        slot->generation->main_interpreter = true;
-        fill(slot);
-    } else if (!is_wanted(slot) || (!is_next(slot) && has_too_many(master))) {
-        release(slot); /* or it was being replaced, or is the replacement */
-    } else if (is_next(slot)) {
-        reap_words(status, words);
-        release(slot);
-        reload_fail(master, words);
+    struct fleet *fleet = slot->fleet;
+    struct generation *generation = slot->generation;
+    bool on_trial = fleet->phase == FLEET_BOOTING || slot_is_next(slot);
+    if (death == DEATH_NEED_MAIN && slot_is_wanted(slot)) {
+        generation->main_interpreter = true;
+        slot_fill(slot);
+    } else if ((death == DEATH_BOOT && on_trial) || (death == DEATH_CRASH && fleet->phase == FLEET_BOOTING)) {
+        slot_give_back(slot);
+        fleet->events->boot_failed(fleet->arg, generation, boot_fault_of(status), why);
+    } else if (death == DEATH_CRASH && slot_is_next(slot)) {
+        slot_give_back(slot);
+        fleet->events->lost(fleet->arg, generation, why);
+    } else if (!slot_is_wanted(slot) || (slot_is_current(slot) && fleet_has_too_many(fleet))) {
+        slot_give_back(slot); /* or it was being replaced, or is the replacement */
     } else {
-        schedule(slot);
+        slot_fill_later(slot);
     }
 }
 
 void worker_gone(struct slot *slot, int status)
 {
-    struct master *master = slot->master;
+    struct fleet *fleet = slot->fleet;
+    char words[EXIT_WORDS], lost[LOST_WORDS];
     read_messages(slot, UINT32_MAX); /* its last words may still be on the way */
     stacks_gone(slot);
+    exit_words(status, slot->state == SLOT_KILLED, words);
     enum death death = judge(slot, status);
-    log_death(slot, death, status);
-    master->tally.boot_failures += death == DEATH_BOOT;
-    master->tally.crashed += death == DEATH_CRASH && status != 0 && !slot->hung;
+    log_death(slot, death, status, words);
+    count_death(slot, death, status);
     if (death == DEATH_BOOT || death == DEATH_CRASH)
-        slot_backoff(slot, clock_ms());
+        slot_backoff(slot, clock_ms(), has_answered(slot));
+    lost_words(slot, words, lost);
     slot_clear(slot);
-    scoreboard_clear(master->scoreboard, slot->index);
-    follow(slot, death, status);
-    recycle_step(master);
-    master_worker_gone(master);
+    scoreboard_clear(fleet->scoreboard, slot->index);
+    after_worker(slot, death, status, death == DEATH_CRASH ? lost : words);
+    fleet->events->gone(fleet->arg);
 }

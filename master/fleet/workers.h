@@ -1,39 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* workers.h: what the master does to its workers and what it does when something happens to one. */
-#ifndef TINE_MASTER_WORKERS_H
-#define TINE_MASTER_WORKERS_H
+/* workers.h: what the master does to its workers, and what it does when something happens to one. */
+#ifndef TINE_MASTER_FLEET_WORKERS_H
+#define TINE_MASTER_FLEET_WORKERS_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "common/ipc.h"
+#include "master/fleet/births.h"
 
+struct fleet;
 struct generation;
-struct master;
 struct slot;
 
-/* Starts workers of the current or the next generation until as many as are wanted serve, start or
- * wait for their back-off. Failing to may end a reload or, in STARTING, the service. */
-void workers_fill(struct master *master, struct generation *generation);
-/* Asks one worker to stop: finish what is in flight (graceful_timeout), or close everything now. It
- * is killed when its time is over. */
+/* With the fleet's event base there. 0, or -1 with errno. */
+int workers_init(struct fleet *fleet) __attribute__((warn_unused_result));
+
+/* Asks one worker to stop: finish what is in flight (graceful_timeout), or close everything now. It is killed when it
+ * takes longer. */
 void worker_stop(struct slot *slot, bool quick);
-void workers_stop_all(struct master *master, bool quick);
-/* For a generation that is neither current nor next any more; it may be over and freed after it. */
-void workers_stop_generation(struct master *master, struct generation *generation, bool quick);
+/* Molds as well. */
+void workers_stop_all(struct fleet *fleet, bool quick);
+/* Ends a generation that is neither current nor next any more, with its mold. */
+void workers_stop_generation(struct fleet *fleet, struct generation *generation, bool quick);
 /* Ends all workers of the current generation gracefully. */
-void workers_end_current(struct master *master);
+void workers_end_current(struct fleet *fleet);
 /* Gives the current generation as many workers as it wants now. */
-void workers_fit(struct master *master);
+void workers_fit(struct fleet *fleet);
 /* To all that live; one that does not read its messages misses it. */
-void workers_tell(struct master *master, enum ipc_type type);
+void workers_tell(struct fleet *fleet, enum ipc_type type);
 
-/* (Re)starts the slot's one timer. */
-void slot_arm(struct slot *slot, uint64_t ms);
-/* libevent callback: the worker said something or closed its end. */
-void on_slot_ipc(int fd, short what, void *arg);
-
-/* Called by reap.c: the process has ended with a status of waitpid(2). */
+/* The process has ended with a status of waitpid(2). */
 void worker_gone(struct slot *slot, int status);
 
 #endif

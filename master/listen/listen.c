@@ -1,92 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* listen.c: see listen.h; TCP here, Unix sockets in listen_unix.c, inherited ones in
+/* listen.c: opens what the configuration names; TCP here, Unix sockets in listen_unix.c, inherited ones in
  * listen_passed.c. Must never serve on fewer addresses than were asked for without saying so. */
 #include "master/listen/listen.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
-#include "master/fleet/seats.h"
+#include "master/listen/listen_priv.h"
 
-/* --- the list --- */
-
-/* "127.0.0.1:8000", "[::1]:8000", "unix:/path", "unix:@abstract"; malloc'ed, NULL: out of memory.
- */
-static char *address_text(const struct sockaddr_storage *addr, socklen_t n)
-{
-    char host[NI_MAXHOST], port[NI_MAXSERV];
-    char *text = NULL;
-    if (addr->ss_family == AF_UNIX) {
-        const struct sockaddr_un *un = (const struct sockaddr_un *)addr;
-        int len = (int)(n - offsetof(struct sockaddr_un, sun_path));
-        if (len <= 0)
-            return strdup("unix:");
-        bool abstract = !un->sun_path[0];
-        return asprintf(&text, "unix:%s%.*s", abstract ? "@" : "", len - abstract, un->sun_path + abstract) < 0 ? NULL
-                                                                                                                : text;
-    }
-    int rc = getnameinfo((const struct sockaddr *)addr, n, host, sizeof(host), port, sizeof(port),
-                         NI_NUMERICHOST | NI_NUMERICSERV);
-    if (rc != 0)
-        return strdup("?");
-    bool six = addr->ss_family == AF_INET6;
-    return asprintf(&text, "%s%s%s:%s", six ? "[" : "", host, six ? "]" : "", port) < 0 ? NULL : text;
-}
-
-int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int fd)
-{
-    struct listener l = {
-        .fd = fd, .tls = bind->tls, .h2c = bind->h2c, .proxy = bind->proxy, .addr_len = sizeof(l.addr)
-    };
-    struct listener *v = NULL;
-    if (fd_set_nonblocking(fd) < 0 || fd_set_cloexec(fd) < 0 ||
-        getsockname(fd, (struct sockaddr *)&l.addr, &l.addr_len) < 0) {
-        log_critical("bind %s: %s", bind->text, strerror(errno));
-        goto failed;
-    }
-    l.text = address_text(&l.addr, l.addr_len);
-    l.bind = strdup(bind->text);
-    if (l.text && l.bind)
-        v = realloc(listeners->v, (listeners->n + 1) * sizeof(*v));
-    if (!v) {
-        log_critical("bind %s: out of memory", bind->text);
-        goto failed;
-    }
-    v[listeners->n++] = l;
-    listeners->v = v;
-    return 0;
-
-failed:
-    free(l.text);
-    free(l.bind);
-    close(fd);
-    return -1;
-}
-
-/* Another descriptor of a socket that is open already. 0, or -1 logged. */
-static int add_again(struct listeners *listeners, const struct conf_bind *bind, const struct listener *open)
-{
-    int fd = fcntl(open->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (fd < 0) {
-        log_critical("bind %s: %s", bind->text, strerror(errno));
-        return -1;
-    }
-    return listeners_add(listeners, bind, fd);
-}
+/* --- what is open already --- */
 
 /* Takes over what `before` opened for the same bind. How many, or -1 logged. A socket file that
- * somebody removed leads nobody to its socket any more: that is made again. */
+ * was removed leads no client to its socket: that is made again. */
 static int keep_bind(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind)
 {
     int kept = 0;
@@ -95,7 +28,7 @@ static int keep_bind(struct listeners *listeners, const struct listeners *before
     for (size_t i = 0; before && i < before->n; i++) {
         if (strcmp(before->v[i].bind, bind->text) != 0)
             continue;
-        if (add_again(listeners, bind, &before->v[i]) < 0)
+        if (listeners_add_again(listeners, bind, &before->v[i]) < 0)
             return -1;
         kept++;
     }
@@ -110,77 +43,11 @@ static int keep_address(struct listeners *listeners, const struct listeners *bef
     for (size_t i = 0; before && i < before->n; i++) {
         if (before->v[i].addr_len != ai->ai_addrlen || memcmp(&before->v[i].addr, ai->ai_addr, ai->ai_addrlen) != 0)
             continue;
-        if (add_again(listeners, bind, &before->v[i]) < 0)
+        if (listeners_add_again(listeners, bind, &before->v[i]) < 0)
             return -1;
         kept++;
     }
     return kept;
-}
-
-static bool listens_on(const struct listeners *listeners, const char *path)
-{
-    for (size_t i = 0; i < listeners->n; i++)
-        if (strncmp(listeners->v[i].text, "unix:", 5) == 0 && strcmp(listeners->v[i].text + 5, path) == 0)
-            return true;
-    return false;
-}
-
-void listeners_replace(struct listeners *before, struct listeners *after)
-{
-    struct listen_file *files = realloc(after->files, (after->n_files + before->n_files + 1) * sizeof(*files));
-    if (files)
-        after->files = files;
-    size_t left = 0;
-    after->shared = before->shared;
-    for (size_t i = 0; i < before->n_files; i++) {
-        /* Without memory the file stays when the service ends: the next start clears it away. */
-        if (!before->shared && !listens_on(after, before->files[i].path))
-            before->files[left++] = before->files[i];
-        else if (files)
-            after->files[after->n_files++] = before->files[i];
-        else
-            free(before->files[i].path);
-    }
-    before->n_files = left;
-    listeners_done(before);
-}
-
-static void remove_file(const struct listen_file *f)
-{
-    struct stat st;
-    if (f->maker == getpid() && lstat(f->path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino)
-        unlink(f->path);
-}
-
-static void forget_files(struct listeners *listeners)
-{
-    for (size_t i = 0; i < listeners->n_files; i++)
-        free(listeners->files[i].path);
-    free(listeners->files);
-    listeners->files = NULL;
-    listeners->n_files = 0;
-}
-
-void listeners_close(struct listeners *listeners)
-{
-    for (size_t i = 0; !listeners->shared && i < listeners->n_files; i++)
-        remove_file(&listeners->files[i]);
-    if (!listeners->shared)
-        forget_files(listeners);
-    for (size_t i = 0; i < listeners->n; i++) {
-        close(listeners->v[i].fd);
-        free(listeners->v[i].text);
-        free(listeners->v[i].bind);
-    }
-    free(listeners->v);
-    listeners->v = NULL;
-    listeners->n = listeners->n_serving = 0;
-}
-
-void listeners_done(struct listeners *listeners)
-{
-    listeners_close(listeners);
-    forget_files(listeners);
 }
 
 /* --- TCP --- */
@@ -221,7 +88,7 @@ static void log_bind_failed(const struct conf_bind *bind, const struct addrinfo 
     int why = errno;
     struct sockaddr_storage addr = { 0 };
     memcpy(&addr, ai->ai_addr, ai->ai_addrlen);
-    char *text = address_text(&addr, ai->ai_addrlen);
+    char *text = listeners_address(&addr, ai->ai_addrlen);
     bool same = text && strcmp(text, bind->text) == 0;
     const char *hint = why == EACCES && bind->port < 1024 ? " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
                        : why == EADDRNOTAVAIL             ? " (no interface of this machine has it)"
@@ -340,7 +207,7 @@ int listeners_open(struct listeners *listeners, const struct listeners *before, 
 {
     const struct conf_server *server = &conf->server;
     if (open_binds(listeners, before, &server->bind, server, privs, passed) < 0 ||
-        seats_open(listeners, before, server) < 0)
+        listen_seats(listeners, before, server) < 0)
         return -1;
     listeners->n_serving = listeners->n;
     if (open_binds(listeners, before, &conf->metrics.bind, server, privs, passed) < 0)

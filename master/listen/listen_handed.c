@@ -2,7 +2,7 @@
 /* listen_handed.c: sockets that go from one master to the next by an exec: descriptors that stay
  * open, and a text that says which bind each belongs to. Must believe nothing: the text comes from
  * the environment. */
-#include "master/listen/listen.h"
+#include "master/listen/listen_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +64,7 @@ static void take_one(struct listeners *listeners, char *text)
     if (listeners_add(listeners, &bind, (int)fd) < 0)
         return;
     bool file = strncmp(bind.text, "unix:", 5) == 0 && bind.text[5] != '@';
-    if (file && listen_unix_own(listeners, bind.text + 5) < 0)
+    if (file && listeners_own_file(listeners, bind.text + 5) < 0)
         log_warning("%s: %s", bind.text, strerror(errno));
 }
 

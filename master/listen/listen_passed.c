@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* listen_passed.c: sockets that somebody else opened: fd://N, and systemd's socket activation
+/* listen_passed.c: sockets that another process opened: fd://N, and systemd's socket activation
  * (sd_listen_fds(3), without libsystemd). Must check what it gets: a wrong descriptor is refused by
  * name, not met later in accept(2). */
-#include "master/listen/listen.h"
+#include "master/listen/listen_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 /* listen_unix.c: Unix sockets: files with a mode, left-overs of a dead server, the abstract name
  * space. Must never take a path away from a server that lives, or remove anything that is not a
  * socket. */
-#include "master/listen/listen.h"
+#include "master/listen/listen_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include "conf/conf.h"
 #include "master/system/privs.h"
 
-/* 0 if somebody accepts there, else errno of the try. */
+/* 0 if a server accepts there, else the errno of the attempt. */
 static int try_connect(const struct sockaddr_un *addr, socklen_t n)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -79,24 +79,7 @@ bool listen_unix_is_there(const struct conf_bind *bind)
     return bind->path[0] == '@' || lstat(bind->path, &st) == 0 || errno != ENOENT;
 }
 
-int listen_unix_own(struct listeners *listeners, const char *path)
-{
-    struct stat st;
-    if (lstat(path, &st) < 0)
-        return -1;
-    struct listen_file *files = realloc(listeners->files, (listeners->n_files + 1) * sizeof(*files));
-    if (!files)
-        return -1;
-    listeners->files = files;
-    char *copy = strdup(path);
-    if (!copy)
-        return -1;
-    files[listeners->n_files++] =
-        (struct listen_file){ .path = copy, .dev = st.st_dev, .ino = st.st_ino, .maker = getpid() };
-    return 0;
-}
-
-/* The socket that was just made, and nothing that somebody put in its place. */
+/* The socket that was just made, and nothing that was put in its place. */
 static int give(const struct listen_file *file, const struct privs *privs)
 {
     struct stat st;
@@ -115,7 +98,7 @@ static int make_file(struct listeners *listeners, const struct conf_bind *bind, 
 {
     if (bind_with_mode(fd, addr, n, conf->socket_mode) < 0)
         return -1;
-    if (listen_unix_own(listeners, bind->path) < 0) {
+    if (listeners_own_file(listeners, bind->path) < 0) {
         int saved = errno;
         unlink(bind->path);
         errno = saved;

@@ -3,7 +3,10 @@
 noinst_LIBRARIES += libtine_listen.a
 libtine_listen_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 libtine_listen_a_SOURCES = \
+	master/listen/listeners.h master/listen/listeners.c \
+	master/listen/listen.h master/listen/listen_priv.h \
 	master/listen/listen_unix.c \
-	master/listen/listen.h master/listen/listen.c \
 	master/listen/listen_passed.c \
+	master/listen/listen_seats.c \
+	master/listen/listen.c \
 	master/listen/listen_handed.c

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* history.c: see history.h. */
+/* history.c: a sample from the difference of two sums. */
 #include "master/metrics/history.h"
 
 #include <string.h>
 
 #include "common/clock.h"
-#include "master/master.h"
+#include "master/service.h"
 
-void history_start(struct history *history, const struct master *master)
+void history_start(struct history *history, const struct service *service)
 {
     history->n = history->next = 0;
     history->taken_ns = clock_ns();
-    scoreboard_sum(master->scoreboard, &history->sums);
+    scoreboard_sum(service->fleet.scoreboard, &history->sums);
 }
 
 static uint32_t us_of(const struct histogram_sum *latency, double share)
@@ -19,14 +19,14 @@ static uint32_t us_of(const struct histogram_sum *latency, double share)
     return (uint32_t)(histogram_quantile(latency, share) / 1000);
 }
 
-void history_take(struct history *history, const struct master *master)
+void history_take(struct history *history, const struct service *service)
 {
     uint64_t now = clock_ns();
     double seconds = (double)(now - history->taken_ns) / 1e9;
     struct score_sums *sums = &history->sums, *older = &history->older;
     struct histogram_sum latency;
     memcpy(older, sums, sizeof(*older));
-    scoreboard_sum(master->scoreboard, sums);
+    scoreboard_sum(service->fleet.scoreboard, sums);
     history->taken_ns = now;
     histogram_between(&latency, &sums->latency, &older->latency);
     uint64_t errors = score_status_class(sums, 5) - score_status_class(older, 5);
@@ -37,7 +37,7 @@ void history_take(struct history *history, const struct master *master)
         .p99_us = us_of(&latency, 0.99),
         .inflight = (uint32_t)sums->inflight,
         .connections = (uint32_t)sums->connections,
-        .ready = (uint16_t)slots_ready(&master->slots, master->current),
+        .ready = (uint16_t)slots_ready(&service->fleet.slots, service->fleet.current),
     };
     history->next = (history->next + 1) % HISTORY_SAMPLES;
     if (history->n < HISTORY_SAMPLES)

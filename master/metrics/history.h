@@ -7,7 +7,7 @@
 
 #include "common/scoreboard.h"
 
-struct master;
+struct service;
 
 #define HISTORY_SAMPLES 180
 
@@ -28,8 +28,8 @@ struct history {
 };
 
 /* Begins with what is there now, so that the first sample is a second long. */
-void history_start(struct history *history, const struct master *master);
-void history_take(struct history *history, const struct master *master);
+void history_start(struct history *history, const struct service *service);
+void history_take(struct history *history, const struct service *service);
 /* The i-th of n, the oldest first. */
 const struct history_sample *history_at(const struct history *history, unsigned i);
 

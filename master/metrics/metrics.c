@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* metrics.c: see metrics.h. Exists only while somebody is configured to look; then a sample is taken every second. */
+/* metrics.c: exists only while the configuration has a bind or a statsd server; then a sample is taken every second. */
 #include "master/metrics/metrics.h"
 
 #include <event2/event.h>
@@ -10,12 +10,12 @@
 #include "conf/conf.h"
 #include "master/fleet/generation.h"
 #include "master/metrics/history.h"
-#include "master/master.h"
 #include "master/metrics/metrics_http.h"
 #include "master/metrics/statsd.h"
+#include "master/service.h"
 
 struct metrics {
-    struct master *master;
+    const struct service *service;
     struct event second;
     struct history history;
     struct metrics_http *http; /* NULL: no bind */
@@ -25,34 +25,32 @@ struct metrics {
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
     struct metrics *metrics = arg;
-    history_take(&metrics->history, metrics->master);
+    history_take(&metrics->history, metrics->service);
     if (metrics->http)
-        metrics_http_look(metrics->http);
-    statsd_send(&metrics->statsd, metrics->master, &metrics->history);
+        metrics_http_tick(metrics->http);
+    statsd_send(&metrics->statsd, metrics->service, &metrics->history);
 }
 
-static struct metrics *metrics_new(struct master *master)
+static struct metrics *metrics_new(const struct service *service)
 {
     static const struct timeval second = { .tv_sec = 1 };
     struct metrics *metrics = calloc(1, sizeof(*metrics));
     if (!metrics)
         return NULL;
-    metrics->master = master;
+    metrics->service = service;
     metrics->statsd.fd = -1;
-    history_start(&metrics->history, master);
-    event_assign(&metrics->second, master->base, -1, EV_PERSIST, on_second, metrics);
+    history_start(&metrics->history, service);
+    event_assign(&metrics->second, service->fleet.base, -1, EV_PERSIST, on_second, metrics);
     if (event_add(&metrics->second, &second) == 0)
         return metrics;
     free(metrics);
     return NULL;
 }
 
-void metrics_stop(struct master *master)
+void metrics_free(struct metrics *metrics)
 {
-    struct metrics *metrics = master->metrics;
     if (!metrics)
         return;
-    master->metrics = NULL;
     event_del(&metrics->second);
     metrics_http_free(metrics->http);
     statsd_close(&metrics->statsd);
@@ -61,9 +59,9 @@ void metrics_stop(struct master *master)
 
 static void listen_again(struct metrics *metrics, size_t n)
 {
-    const struct listeners *listeners = &metrics->master->current->listeners;
+    const struct listeners *listeners = &metrics->service->fleet.current->listeners;
     if (n && !metrics->http)
-        metrics->http = metrics_http_new(metrics->master, &metrics->history);
+        metrics->http = metrics_http_new(metrics->service, &metrics->history);
     if (n && !metrics->http)
         log_error("out of memory: no metrics listener");
     if (metrics->http)
@@ -71,27 +69,27 @@ static void listen_again(struct metrics *metrics, size_t n)
 }
 
 /* Two masters on the same sockets: the one that has become ready last speaks. */
-static bool another_speaks(const struct master *master)
+static bool another_speaks(const struct service *service)
 {
-    const struct upgrade *upgrade = &master->upgrade;
-    return upgrade->state == UPGRADE_BESIDE || (upgrade->state == UPGRADE_HEIR && !master->started);
+    return service->upgrade == UPGRADE_BESIDE || (service->upgrade == UPGRADE_HEIR && !service->started);
 }
 
-void metrics_follow(struct master *master)
+void metrics_follow(struct metrics **metrics, const struct service *service)
 {
-    const struct listeners *listeners = &master->current->listeners;
+    const struct listeners *listeners = &service->fleet.current->listeners;
     size_t n = listeners->n - listeners->n_serving;
-    const char *statsd = master->conf->metrics.statsd;
-    if (master->state == MASTER_STOPPING)
-        return; /* its sockets are closed already; what is there goes on until the end */
-    if (another_speaks(master) || (!n && !statsd)) {
-        metrics_stop(master);
+    const char *statsd = service_conf(service)->metrics.statsd;
+    if (service->state == SERVICE_STOPPING)
+        return; /* its sockets are closed already; what is there continues until the end */
+    if (another_speaks(service) || (!n && !statsd)) {
+        metrics_free(*metrics);
+        *metrics = NULL;
         return;
     }
-    if (!master->metrics && !(master->metrics = metrics_new(master))) {
+    if (!*metrics && !(*metrics = metrics_new(service))) {
         log_error("out of memory: no metrics");
         return;
     }
-    listen_again(master->metrics, n);
-    statsd_open(&master->metrics->statsd, statsd);
+    listen_again(*metrics, n);
+    statsd_open(&(*metrics)->statsd, statsd);
 }

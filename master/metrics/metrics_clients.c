@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* metrics_clients.c: see metrics_clients.h. evhttp tells nobody when it closes a connection: we hold a reference of our
- * own to each stream, and one without callbacks is over. Its descriptor must live as long as its events do, up to our
+/* metrics_clients.c: evhttp does not report that it closes a connection: we hold our own reference
+ * to each stream, and one without callbacks has ended. Its descriptor must live as long as its events do, up to our
  * last reference: libevent would take a new descriptor of the same number for watched already, and never hear of it. */
 #include "master/metrics/metrics_clients.h"
 
@@ -52,14 +52,14 @@ static void forget(struct metrics_clients *clients, struct client *client)
 }
 
 /* evhttp reads the end of it, and closes. */
-static void end(const struct client *client)
+static void end_client(const struct client *client)
 {
     evutil_socket_t fd = bufferevent_getfd(client->stream);
     if (fd >= 0)
         shutdown(fd, SHUT_RDWR);
 }
 
-void metrics_clients_look(struct metrics_clients *clients)
+void metrics_clients_tick(struct metrics_clients *clients)
 {
     uint64_t now = clock_ms();
     struct client *client, *next;
@@ -68,7 +68,7 @@ void metrics_clients_look(struct metrics_clients *clients)
         if (is_over(client))
             forget(clients, client);
         else if (now - client->since_ms > QUIET_MS)
-            end(client);
+            end_client(client);
     }
 }
 
@@ -94,10 +94,10 @@ struct bufferevent *metrics_clients_open(struct event_base *base, void *arg)
         free(client);
         return NULL;
     }
-    metrics_clients_look(clients);
+    metrics_clients_tick(clients);
     if (clients->n >= CLIENTS_MAX)
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what metrics_clients_look() has freed has left the list
-        end(TAILQ_FIRST(&clients->by_age));
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what metrics_clients_tick() has freed has left the list
+        end_client(TAILQ_FIRST(&clients->by_age));
     bufferevent_incref(client->stream);
     // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): nor has it freed what is last
     TAILQ_INSERT_TAIL(&clients->by_age, client, link);

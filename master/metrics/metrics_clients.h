@@ -16,7 +16,7 @@ void metrics_clients_free(struct metrics_clients *clients);
  * longest time is closed. */
 struct bufferevent *metrics_clients_open(struct event_base *base, void *clients);
 /* Ends those that were quiet for too long. Once a second or so. */
-void metrics_clients_look(struct metrics_clients *clients);
+void metrics_clients_tick(struct metrics_clients *clients);
 /* A request came on this connection: it may live on for a while. */
 void metrics_clients_touch(struct metrics_clients *clients, const struct bufferevent *stream);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* metrics_http.c: see metrics_http.h. Must never wait for anything: it runs in the master's loop. */
+/* metrics_http.c: must never wait for anything: it runs in the master's event loop. */
 #include "master/metrics/metrics_http.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "common/heritage.h"
 #include "common/log.h"
 #include "master/metrics/history.h"
-#include "master/master.h"
+#include "master/service.h"
 #include "master/metrics/metrics_clients.h"
 #include "master/metrics/openmetrics.h"
 #include "master/metrics/readiness.h"
@@ -31,7 +31,7 @@
 #define BODY_MAX 1024
 
 struct metrics_http {
-    const struct master *master;
+    const struct service *service;
     const struct history *history;
     struct evhttp *evhttp;
     struct metrics_clients *clients;
@@ -115,7 +115,7 @@ static void healthz(struct metrics_http *http, struct evhttp_request *req)
 
 static void readyz(struct metrics_http *http, struct evhttp_request *req)
 {
-    const char *fault = readiness_fault(http->master);
+    const char *fault = readiness_fault(http->service);
     if (fault)
         say(req, HTTP_SERVUNAVAIL, "Service Unavailable", fault);
     else
@@ -134,7 +134,7 @@ static void send_report(struct metrics_http *http, struct evhttp_request *req, c
     struct answer answer = { HTTP_OK, "OK", type, NULL, 0 };
     struct report *report = malloc(sizeof(*report));
     FILE *out = report ? open_memstream(&answer.text, &answer.n) : NULL;
-    if (!out || snapshot_take(http->master, &report->snapshot) < 0)
+    if (!out || snapshot_take(http->service, &report->snapshot) < 0)
         goto no_memory;
     report->history = http->history;
     int failed = write(out, report, arg);
@@ -236,15 +236,15 @@ static void on_request(struct evhttp_request *req, void *arg)
 
 /* --- life --- */
 
-struct metrics_http *metrics_http_new(const struct master *master, const struct history *history)
+struct metrics_http *metrics_http_new(const struct service *service, const struct history *history)
 {
     struct metrics_http *http = calloc(1, sizeof(*http));
     if (!http)
         return NULL;
-    http->master = master;
+    http->service = service;
     http->history = history;
     http->clients = metrics_clients_new();
-    http->evhttp = evhttp_new(master->base);
+    http->evhttp = evhttp_new(service->fleet.base);
     if (!http->clients || !http->evhttp) {
         metrics_http_free(http);
         return NULL;
@@ -286,7 +286,7 @@ static struct evhttp_bound_socket *open_door(struct metrics_http *http, const st
     if (fd < 0)
         return NULL;
     struct evconnlistener *door =
-        evconnlistener_new(http->master->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+        evconnlistener_new(http->service->fleet.base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     if (!door) {
         close(fd);
         return NULL;
@@ -297,9 +297,9 @@ static struct evhttp_bound_socket *open_door(struct metrics_http *http, const st
     return bound;
 }
 
-void metrics_http_look(struct metrics_http *http)
+void metrics_http_tick(struct metrics_http *http)
 {
-    metrics_clients_look(http->clients);
+    metrics_clients_tick(http->clients);
 }
 
 void metrics_http_listen(struct metrics_http *http, const struct listener *listeners, size_t n)

@@ -7,15 +7,15 @@
 
 struct history;
 struct listener;
-struct master;
+struct service;
 struct metrics_http;
 
 /* NULL: out of memory. */
-struct metrics_http *metrics_http_new(const struct master *master, const struct history *history);
+struct metrics_http *metrics_http_new(const struct service *service, const struct history *history);
 void metrics_http_free(struct metrics_http *http);
-/* Accepts from copies of these sockets, and from no others any more. */
+/* Accepts from copies of these sockets, and from no others. */
 void metrics_http_listen(struct metrics_http *http, const struct listener *listeners, size_t n);
 /* Ends clients that were quiet for too long. Once a second. */
-void metrics_http_look(struct metrics_http *http);
+void metrics_http_tick(struct metrics_http *http);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* openmetrics.c: see openmetrics.h. Every family is written once, whole, with all of its samples
- * behind it (OpenMetrics 1.0.0, "MetricFamily"); a counter's samples end in _total, and so does its
+/* openmetrics.c: Every family is written once, whole, with all of its samples
+ * after it (OpenMetrics 1.0.0, "MetricFamily"); a counter's samples end in _total, and so does its
  * family's name in the older format. The number of series is bounded: by tables, by the workers, by
  * SCORE_ROUTES_ALL. */
 #include "master/metrics/openmetrics.h"
@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 
 #include "common/scoreboard.h"
-#include "master/master.h"
+#include "master/service.h"
 #include "master/metrics/readiness.h"
 #include "master/metrics/snapshot.h"
 
@@ -69,7 +69,7 @@ static void single(struct writer *w, enum kind kind, const char *name, const cha
     sample(w, "", value);
 }
 
-/* A label with a value that somebody else has made; cut where it does not fit. */
+/* A label whose value comes from outside; cut where it does not fit. */
 static const char *label(char *to, size_t size, const char *name, const char *value)
 {
     size_t n = (size_t)snprintf(to, size, "%s=\"", name);
@@ -94,7 +94,7 @@ static void write_states(struct writer *w, const struct snapshot *snapshot)
     family(w, GAUGE, "tine_state", "", "State of the service: 1 for the present one.");
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         sample(w, label(labels, sizeof(labels), "state", names[i]),
-               strcmp(names[i], snapshot_master_state(snapshot)) == 0);
+               strcmp(names[i], snapshot_service_state(snapshot)) == 0);
 }
 
 static void write_worker_counts(struct writer *w, const struct snapshot *snapshot)
@@ -111,18 +111,23 @@ static void write_worker_counts(struct writer *w, const struct snapshot *snapsho
     single(w, GAUGE, "tine_workers_wanted", "Workers that the service is to have.", snapshot->workers_wanted);
 }
 
-static void write_tally(struct writer *w, const struct snapshot *snapshot)
+static void write_counters(struct writer *w, const struct snapshot *snapshot)
 {
-    const struct tally *tally = &snapshot->master->tally;
-    single(w, COUNTER, "tine_worker_starts", "Worker processes started.", tally->started);
+    const struct counters *counters = &snapshot->service->fleet.counters;
+    single(w, COUNTER, "tine_worker_starts", "Worker processes started.", counters->started);
     family(w, COUNTER, "tine_worker_failures", "",
            "Workers that ended unasked: before they were ready (boot), later (crash), or killed after "
            "server.timeout (hang).");
-    sample(w, "reason=\"boot\"", tally->boot_failures);
-    sample(w, "reason=\"crash\"", tally->crashed);
-    sample(w, "reason=\"hang\"", tally->hung);
+    sample(w, "reason=\"boot\"", counters->boot_failures);
+    sample(w, "reason=\"crash\"", counters->crashed);
+    sample(w, "reason=\"hang\"", counters->hung);
     single(w, COUNTER, "tine_worker_recycles", "Workers replaced because they had served long enough.",
-           tally->recycled);
+           counters->recycled);
+    single(w, COUNTER, "tine_worker_recycles_held_back",
+           "Replacements after which the next one had to wait, because workers are replaced too often.",
+           counters->held_back);
+    single(w, COUNTER, "tine_worker_early_ends", "Workers that ended by themselves within a second of being ready.",
+           counters->early);
     family(w, COUNTER, "tine_reloads", "", "Reloads, by outcome.");
     sample(w, "outcome=\"done\"", snapshot->reloads_done);
     sample(w, "outcome=\"failed\"", snapshot->reloads_failed);
@@ -156,10 +161,10 @@ static void write_service(struct writer *w, const struct snapshot *snapshot)
     sample(w, label(labels, sizeof(labels), "version", snapshot->version), 1);
     family(w, GAUGE, "tine_start_time_seconds", "seconds", "When the master was started, in seconds since 1970.");
     sample(w, "", (uint64_t)snapshot->started_at);
-    single(w, GAUGE, "tine_ready", "1 while /readyz says 200.", !readiness_fault(snapshot->master));
+    single(w, GAUGE, "tine_ready", "1 while /readyz says 200.", !readiness_fault(snapshot->service));
     write_states(w, snapshot);
     write_worker_counts(w, snapshot);
-    write_tally(w, snapshot);
+    write_counters(w, snapshot);
     write_cpu(w, snapshot);
 }
 

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* readiness.c: see readiness.h. */
+/* readiness.c: the service is ready while a worker serves. */
 #include "master/metrics/readiness.h"
 
-#include "master/master.h"
+#include "master/service.h"
 
 /* Of the generation that serves; one that hangs takes connections and answers none. */
-static bool some_worker_serves(const struct master *master)
+static bool some_worker_serves(const struct service *service)
 {
     for (unsigned i = 0; i < SLOTS_MAX; i++) {
-        const struct slot *slot = &master->slots.v[i];
-        if (slot->generation == master->current && slot->state == SLOT_READY && !slot->hung)
+        const struct slot *slot = &service->fleet.slots.v[i];
+        if (slot->generation == service->fleet.current && slot->state == SLOT_READY && !slot_is_hung(slot))
             return true;
     }
     return false;
 }
 
-const char *readiness_fault(const struct master *master)
+const char *readiness_fault(const struct service *service)
 {
-    switch (master->state) {
-    case MASTER_STARTING:
+    switch (service->state) {
+    case SERVICE_STARTING:
         return "starting";
-    case MASTER_LEAVING:
-    case MASTER_STOPPING:
+    case SERVICE_LEAVING:
+    case SERVICE_STOPPING:
         return "stopping";
-    case MASTER_RUNNING:
-    case MASTER_RELOADING:
+    case SERVICE_RUNNING:
+    case SERVICE_RELOADING:
         break;
     }
-    if (master->paused)
+    if (service->fleet.paused)
         return "paused: its workers were ended";
-    return some_worker_serves(master) ? NULL : "no worker is ready";
+    return some_worker_serves(service) ? NULL : "no worker is ready";
 }

@@ -3,9 +3,9 @@
 #ifndef TINE_MASTER_READINESS_H
 #define TINE_MASTER_READINESS_H
 
-struct master;
+struct service;
 
 /* NULL: ready; else why not, in a few words. */
-const char *readiness_fault(const struct master *master);
+const char *readiness_fault(const struct service *service);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* snapshot.c: see snapshot.h. Must never change anything that it looks at. */
+/* snapshot.c: must never change anything that it looks at. */
 #include "master/metrics/snapshot.h"
 
 #include <config.h>
@@ -32,7 +32,7 @@ static void read_process(struct snapshot_worker *worker)
     ssize_t n = read(fd, text, sizeof(text) - 1);
     fd_close(&fd);
     text[n > 0 ? n : 0] = '\0';
-    /* The name, in parentheses, may hold anything; from behind it: field 3 on. */
+    /* The name, in parentheses, may hold anything; after it: field 3 on. */
     const char *rest = strrchr(text, ')');
     uint64_t user = 0, system = 0, pages = 0;
     // NOLINTNEXTLINE(cert-err34-c): the kernel writes no number out of range
@@ -85,73 +85,73 @@ static void take_score(struct snapshot_worker *worker, const struct slot *slot, 
     take_held(worker, score, now);
 }
 
-static void take_worker(struct snapshot_worker *worker, const struct master *master, const struct slot *slot,
+static void take_worker(struct snapshot_worker *worker, const struct service *service, const struct slot *slot,
                         uint64_t now)
 {
     *worker = (struct snapshot_worker){ .number = slot->index + 1,
                                         .pid = slot->pid,
                                         .state = slot->state,
                                         .generation = slot->generation->number,
-                                        .current = slot->generation == master->current,
-                                        .hung = slot->hung,
-                                        .recycle = slot->recycle };
+                                        .current = slot->generation == service->fleet.current,
+                                        .hung = slot_is_hung(slot),
+                                        .recycle = slot->farewell == SLOT_RECYCLE };
     if (slot->state == SLOT_EMPTY)
         return;
     uint64_t now_ms = now / NS_PER_MS;
     worker->age_ms = now_ms > slot->started_ms ? now_ms - slot->started_ms : 0;
-    take_score(worker, slot, &master->scoreboard->slot[slot->index], now);
+    take_score(worker, slot, &service->fleet.scoreboard->slot[slot->index], now);
     read_process(worker);
 }
 
 /* --- the service --- */
 
-static enum snapshot_reload outcome_of(const struct reload *reload)
+static enum snapshot_reload outcome_of(const struct reload_outcome *reload)
 {
     if (!reload->ended_at)
         return SNAPSHOT_RELOAD_NONE;
     return reload->last_failed ? SNAPSHOT_RELOAD_FAILED : SNAPSHOT_RELOAD_DONE;
 }
 
-static void take_service(const struct master *master, struct snapshot *s, uint64_t now_ms)
+static void take_service(const struct service *service, struct snapshot *s, uint64_t now_ms)
 {
-    const struct reload *reload = &master->reload;
+    const struct reload_outcome *reload = &service->reload;
     *s = (struct snapshot){
-        .master = master,
+        .service = service,
         .version = PACKAGE_VERSION,
-        .app = conf_app_name(master->conf),
+        .app = conf_app_name(service_conf(service)),
         .pid = getpid(),
-        .state = master->state,
-        .paused = master->paused,
-        .generation = master->current->number,
-        .started_at = master->started_at,
-        .uptime_ms = now_ms - master->started_ms,
-        .workers_wanted = master->current->target,
-        .workers_ready = slots_ready(&master->slots, master->current),
-        .workers_alive = slots_alive(&master->slots),
+        .state = service->state,
+        .paused = service->fleet.paused,
+        .generation = service->fleet.current->number,
+        .started_at = service->started_at,
+        .uptime_ms = now_ms - service->started_ms,
+        .workers_wanted = service->fleet.current->target,
+        .workers_ready = slots_ready(&service->fleet.slots, service->fleet.current),
+        .workers_alive = slots_alive(&service->fleet.slots),
         .reloads_done = reload->done,
         .reloads_failed = reload->failed,
         .reload = outcome_of(reload),
         .reload_at = reload->ended_at,
         .reload_error = reload->error,
     };
-    scoreboard_sum(master->scoreboard, &s->sums);
+    scoreboard_sum(service->fleet.scoreboard, &s->sums);
     s->sums.error_log_dropped += log_dropped(); /* the master's own */
 }
 
-int snapshot_take(const struct master *master, struct snapshot *ret)
+int snapshot_take(const struct service *service, struct snapshot *ret)
 {
     uint64_t now = clock_ns();
     size_t n = 0;
     for (unsigned i = 0; i < SLOTS_MAX; i++)
-        n += master->slots.v[i].generation != NULL;
+        n += service->fleet.slots.v[i].generation != NULL;
     struct snapshot_worker *workers = calloc(n + 1, sizeof(*workers));
     if (!workers)
         return -1;
-    take_service(master, ret, now / NS_PER_MS);
+    take_service(service, ret, now / NS_PER_MS);
     ret->workers = workers;
     for (unsigned i = 0; i < SLOTS_MAX; i++)
-        if (master->slots.v[i].generation)
-            take_worker(&workers[ret->n_workers++], master, &master->slots.v[i], now);
+        if (service->fleet.slots.v[i].generation)
+            take_worker(&workers[ret->n_workers++], service, &service->fleet.slots.v[i], now);
     return 0;
 }
 
@@ -164,11 +164,11 @@ void snapshot_done(struct snapshot *snapshot)
 
 /* --- names --- */
 
-const char *snapshot_master_state(const struct snapshot *snapshot)
+const char *snapshot_service_state(const struct snapshot *snapshot)
 {
     static const char *const names[] = {
-        [MASTER_STARTING] = "starting", [MASTER_RUNNING] = "running",   [MASTER_RELOADING] = "reloading",
-        [MASTER_LEAVING] = "leaving",   [MASTER_STOPPING] = "stopping",
+        [SERVICE_STARTING] = "starting", [SERVICE_RUNNING] = "running",   [SERVICE_RELOADING] = "reloading",
+        [SERVICE_LEAVING] = "leaving",   [SERVICE_STOPPING] = "stopping",
     };
     return names[snapshot->state];
 }
@@ -201,7 +201,7 @@ static double seconds(uint64_t ms)
 
 static void write_binds(const struct snapshot *snapshot, struct json_out *j)
 {
-    const struct listeners *listeners = &snapshot->master->current->listeners;
+    const struct listeners *listeners = &snapshot->service->fleet.current->listeners;
     json_array(j, "binds");
     for (size_t i = 0; i < listeners->n_serving; i++) {
         const struct listener *l = &listeners->v[i];
@@ -254,7 +254,7 @@ void snapshot_write_service(const struct snapshot *snapshot, struct json_out *j)
     json_string(j, "version", snapshot->version);
     json_int(j, "pid", snapshot->pid);
     json_string(j, "app", snapshot->app);
-    json_string(j, "state", snapshot_master_state(snapshot));
+    json_string(j, "state", snapshot_service_state(snapshot));
     json_bool(j, "paused", snapshot->paused);
     json_uint(j, "generation", snapshot->generation);
     json_int(j, "started_at", snapshot->started_at);

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "common/scoreboard.h"
-#include "master/master.h"
+#include "master/service.h"
 #include "master/fleet/slots.h"
 
 struct json_out;
@@ -30,7 +30,7 @@ struct snapshot_worker {
     enum slot_state state;
     unsigned generation;
     bool current;       /* of the generation that serves */
-    bool hung, recycle; /* as in struct slot */
+    bool hung, recycle; /* gives no sign of life; is to be replaced */
     uint64_t age_ms;    /* since it was forked */
     uint64_t silent_ms; /* since its loop last turned; 0 unless READY */
     uint32_t connections, inflight;
@@ -48,11 +48,11 @@ struct snapshot_worker {
 };
 
 struct snapshot {
-    const struct master *master; /* for what is not copied; valid until the loop goes on, as is
-                                    every `const char *` here */
+    const struct service *service; /* for what is not copied; valid until the event loop continues, as is
+                                      every `const char *` here */
     const char *version, *app;
     pid_t pid;
-    enum master_state state;
+    enum service_state state;
     bool paused;
     unsigned generation;
     time_t started_at; /* wall clock */
@@ -71,11 +71,11 @@ struct snapshot {
 };
 
 /* 0, or -1: out of memory. */
-int snapshot_take(const struct master *master, struct snapshot *ret) __attribute__((warn_unused_result));
+int snapshot_take(const struct service *service, struct snapshot *ret) __attribute__((warn_unused_result));
 void snapshot_done(struct snapshot *snapshot);
 
 /* "starting", "running", "reloading", "leaving", "stopping" */
-const char *snapshot_master_state(const struct snapshot *snapshot);
+const char *snapshot_service_state(const struct snapshot *snapshot);
 /* "waiting", "starting", "ready", "draining", "killed"; "hung" for one that is. */
 const char *snapshot_worker_state(const struct snapshot_worker *worker);
 /* "none", "done", "failed" */

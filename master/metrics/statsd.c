@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* statsd.c: see statsd.h. Requests were counted already, so one line says how many there were; durations go as a few
+/* statsd.c: Requests were counted already, so one line says how many there were; durations go as a few
  * timings with a sample rate. */
 #include "master/metrics/statsd.h"
 
@@ -15,7 +15,7 @@
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "master/metrics/history.h"
-#include "master/master.h"
+#include "master/service.h"
 
 #define PACKET 1400 /* bytes: no fragments on the usual paths */
 
@@ -70,14 +70,14 @@ struct packet {
 
 static void flush(struct packet *packet)
 {
-    /* ECONNREFUSED is an earlier packet's: nobody listens, and that is all right. */
+    /* ECONNREFUSED belongs to an earlier packet: no server listens, which is fine. */
     if (packet->n && send(packet->fd, packet->text, packet->n - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         log_debug("statsd: %m");
     packet->n = 0;
 }
 
-static void put(struct packet *packet, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void put(struct packet *packet, const char *format, ...)
+static void put_metric(struct packet *packet, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put_metric(struct packet *packet, const char *format, ...)
 {
     char line[128];
     va_list args;
@@ -96,7 +96,7 @@ static void put_statuses(struct packet *packet, const struct score_sums *now, co
     for (unsigned i = 0; i < SCORE_STATUSES - 1; i++) {
         uint64_t n = now->status[i] - before->status[i];
         if (n)
-            put(packet, "tine.request.status.%u:%" PRIu64 "|c", i + 100, n);
+            put_metric(packet, "tine.request.status.%u:%" PRIu64 "|c", i + 100, n);
     }
 }
 
@@ -112,23 +112,23 @@ static void put_durations(struct packet *packet, const struct score_sums *now, c
         double share = ((double)i + 0.5) / (double)n;
         double ms = (double)histogram_quantile(&between, share) / 1e6;
         if (n == total)
-            put(packet, "tine.request.duration:%.3f|ms", ms);
+            put_metric(packet, "tine.request.duration:%.3f|ms", ms);
         else
-            put(packet, "tine.request.duration:%.3f|ms|@%.6g", ms, (double)n / (double)total);
+            put_metric(packet, "tine.request.duration:%.3f|ms|@%.6g", ms, (double)n / (double)total);
     }
 }
 
-void statsd_send(const struct statsd *statsd, const struct master *master, const struct history *history)
+void statsd_send(const struct statsd *statsd, const struct service *service, const struct history *history)
 {
     if (statsd->fd < 0)
         return;
     const struct score_sums *now = &history->sums, *before = &history->older;
     struct packet packet = { .fd = statsd->fd };
-    put(&packet, "tine.workers:%u|g", slots_ready(&master->slots, master->current));
-    put(&packet, "tine.connections:%" PRIu64 "|g", now->connections);
-    put(&packet, "tine.requests.in_flight:%" PRIu64 "|g", now->inflight);
+    put_metric(&packet, "tine.workers:%u|g", slots_ready(&service->fleet.slots, service->fleet.current));
+    put_metric(&packet, "tine.connections:%" PRIu64 "|g", now->connections);
+    put_metric(&packet, "tine.requests.in_flight:%" PRIu64 "|g", now->inflight);
     if (now->requests != before->requests)
-        put(&packet, "tine.requests:%" PRIu64 "|c", now->requests - before->requests);
+        put_metric(&packet, "tine.requests:%" PRIu64 "|c", now->requests - before->requests);
     put_statuses(&packet, now, before);
     put_durations(&packet, now, before);
     flush(&packet);

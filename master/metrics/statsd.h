@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 struct history;
-struct master;
+struct service;
 
 struct statsd {
     int fd;        /* connected, non-blocking; -1: none */
@@ -17,6 +17,6 @@ struct statsd {
 void statsd_open(struct statsd *statsd, const char *address);
 void statsd_close(struct statsd *statsd);
 /* What has changed since the last sample. Never waits; what the kernel does not take is lost, as UDP has it. */
-void statsd_send(const struct statsd *statsd, const struct master *master, const struct history *history);
+void statsd_send(const struct statsd *statsd, const struct service *service, const struct history *history);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* status_json.c: see status_json.h. Names of figures are those of their fields in score_figures.def. */
+/* status_json.c: Names of figures are those of their fields in score_figures.def. */
 #include "master/metrics/status_json.h"
 
 #include "common/json_out.h"
 #include "common/scoreboard.h"
 #include "master/metrics/history.h"
-#include "master/master.h"
+#include "master/service.h"
 #include "master/metrics/readiness.h"
 #include "master/metrics/snapshot.h"
 
@@ -84,14 +84,16 @@ static void write_history(struct json_out *j, const struct history *history)
     json_end_array(j);
 }
 
-static void write_tally(struct json_out *j, const struct tally *tally)
+static void write_counters(struct json_out *j, const struct counters *counters)
 {
     json_object(j, "worker_events");
-    json_uint(j, "started", tally->started);
-    json_uint(j, "boot_failures", tally->boot_failures);
-    json_uint(j, "crashed", tally->crashed);
-    json_uint(j, "hung", tally->hung);
-    json_uint(j, "recycled", tally->recycled);
+    json_uint(j, "started", counters->started);
+    json_uint(j, "boot_failures", counters->boot_failures);
+    json_uint(j, "crashed", counters->crashed);
+    json_uint(j, "early", counters->early);
+    json_uint(j, "hung", counters->hung);
+    json_uint(j, "recycled", counters->recycled);
+    json_uint(j, "held_back", counters->held_back);
     json_end_object(j);
 }
 
@@ -102,9 +104,9 @@ int status_json_write(FILE *out, const struct snapshot *snapshot, const struct h
     json_begin_document(&j, &text);
     json_object(&j, NULL);
     snapshot_write_service(snapshot, &j);
-    json_bool(&j, "ready", !readiness_fault(snapshot->master));
-    json_string(&j, "not_ready_because", readiness_fault(snapshot->master));
-    write_tally(&j, &snapshot->master->tally);
+    json_bool(&j, "ready", !readiness_fault(snapshot->service));
+    json_string(&j, "not_ready_because", readiness_fault(snapshot->service));
+    write_counters(&j, &snapshot->service->fleet.counters);
     write_totals(&j, &snapshot->sums);
     write_responses(&j, &snapshot->sums);
     write_latency(&j, &snapshot->sums.latency);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* status_page.c: see status_page.h. Everything that a client or the configuration has written goes through put_text(). */
+/* status_page.c: Everything that a client or the configuration has written goes through put_text(). */
 #include "master/metrics/status_page.h"
 
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 
 #include "common/scoreboard.h"
 #include "master/metrics/history.h"
-#include "master/master.h"
+#include "master/service.h"
 #include "master/metrics/readiness.h"
 #include "master/metrics/snapshot.h"
 #include "master/metrics/status_page_css.h"
@@ -88,11 +88,11 @@ static void put_time(FILE *out, uint64_t ms)
 
 static void write_head(FILE *out, const struct snapshot *snapshot)
 {
-    const char *fault = readiness_fault(snapshot->master);
+    const char *fault = readiness_fault(snapshot->service);
     fputs("<h1>Tine <span class=\"app\">", out);
     put_text(out, snapshot->app);
     fprintf(out, "</span><span class=\"badge%s\">%s</span></h1>\n<p>", fault ? " no" : "",
-            fault ? fault : snapshot_master_state(snapshot));
+            fault ? fault : snapshot_service_state(snapshot));
     fprintf(out, "Version %s, master %d, up for ", snapshot->version, (int)snapshot->pid);
     put_time(out, snapshot->uptime_ms);
     fprintf(out, "; generation %u; %u of %u workers ready; reloads: %u done, %u failed.</p>\n", snapshot->generation,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* status_plot.c: see status_plot.h. The scale is stretched to the page's width, so texts are HTML beside the drawing. */
+/* status_plot.c: The scale is stretched to the page's width, so texts are HTML beside the drawing. */
 #include "master/metrics/status_plot.h"
 
 #include "master/metrics/history.h"

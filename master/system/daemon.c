@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* daemon.c: see daemon.h. */
+/* daemon.c: two forks, a session, and a pipe to the process that was started. */
 #include "master/system/daemon.h"
 
 #include <errno.h>
@@ -39,7 +39,7 @@ int daemon_start(struct daemon *daemon)
             ;
         wait_for_start(fds[0], 2);
     }
-    /* A session of its own, and then a child that does not lead it: it can never get a terminal
+    /* Its own session, and then a child that does not lead it: it can never get a terminal
      * again. */
     setsid();
     pid = fork();
@@ -64,7 +64,7 @@ void daemon_tell_parent(struct daemon *daemon, int status)
     if (!daemon->on || daemon->parent_fd < 0)
         return;
     unsigned char byte = (unsigned char)status;
-    /* Nobody may be there any more: then nobody needs to know. */
+    /* The reader may be gone already: then there is no one to inform. */
     if (fd_write_all(daemon->parent_fd, &byte, 1) < 0)
         log_debug("daemon: the first process is gone");
     fd_close(&daemon->parent_fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* file_watch.c: see file_watch.h. A change of any folder makes all trees be walked again: the kernel
+/* file_watch.c: a change of any folder makes all trees be walked again: the kernel
  * gives the same number for a folder that is watched already, so that a walk finds what is new and
  * what is gone, whatever was renamed to where. Files of new folders are reported by the walk, as
  * they may have been made before the folder was watched.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* notify.c: see notify.h. */
+/* notify.c: datagrams to the socket of the service manager. */
 #include "master/system/notify.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* notify.h: tells systemd (or whoever set NOTIFY_SOCKET) how the service is: sd_notify(3) without
+/* notify.h: reports to systemd (or whatever set NOTIFY_SOCKET) how the service is: sd_notify(3) without
  * libsystemd. */
 #ifndef TINE_MASTER_NOTIFY_H
 #define TINE_MASTER_NOTIFY_H
@@ -10,7 +10,7 @@
 #include <sys/un.h>
 
 struct notify {
-    int fd; /* -1: nobody listens */
+    int fd; /* -1: there is no service manager */
     struct sockaddr_un addr;
     socklen_t addr_len;
     uint64_t watchdog_us; /* WATCHDOG=1 is expected this often; 0: never */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* notify_main.c: see notify_main.h. */
+/* notify_main.c: the herald, a child that names us as the main process. */
 #include "master/system/notify_main.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* pidfile.c: see pidfile.h. The file is made under a name of its own and then linked into place, so
+/* pidfile.c: the file is made under a temporary name and then linked into place, so
  * that it is never seen half-written and never taken from another process that starts at the same
  * time. */
 #include "master/system/pidfile.h"

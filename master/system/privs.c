@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* privs.c: see privs.h. */
+/* privs.c: users and groups, and what the kernel lets a process with them do. */
 #include "master/system/privs.h"
 
 #include <errno.h>
@@ -23,6 +23,7 @@
 #include "common/log.h"
 #include "common/trusted.h"
 #include "conf/conf.h"
+#include "conf/log_dest.h"
 
 /* A number written out. -1: not one. (uid_t)-1 means "unchanged" to the kernel and is no id. */
 static int64_t id_number(const char *text)
@@ -108,7 +109,7 @@ int privs_resolve(struct privs *privs, const struct conf_server *conf)
     if (geteuid() != 0) {
         if (privs->uid == geteuid() && privs->gid == getegid())
             return 0;
-        log_critical("server.%s: only root can run workers as somebody else", conf->user ? "user" : "group");
+        log_critical("server.%s: only root can run workers as another user", conf->user ? "user" : "group");
         return -1;
     }
     if (resolve_groups(privs, name) < 0)
@@ -216,12 +217,13 @@ void privs_signal(const struct privs *privs, pid_t pid, int signo)
         log_error("process %d is no worker: it gets no signal", (int)pid);
 }
 
-void privs_give_file(const struct privs *privs, const char *path)
+/* `path`: NULL or "-": nothing. */
+static void give_file(const struct privs *privs, const char *path)
 {
     struct stat st;
     if (!privs->drop || !path || strcmp(path, "-") == 0)
         return;
-    int fd = trusted_open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+    int fd = trusted_open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, LOG_FILE_MODE);
     if (fd < 0 && errno == EACCES) {
         log_warning("%s is not given to user %u: a link on the way to it is neither root's nor this process's", path,
                     privs->uid);
@@ -233,4 +235,11 @@ void privs_give_file(const struct privs *privs, const char *path)
     else if (!found || (S_ISREG(st.st_mode) && st.st_uid != privs->uid && fchown(fd, privs->uid, privs->gid) < 0))
         log_warning("%s cannot be given to user %u: %s", path, privs->uid, strerror(errno));
     fd_close(&fd);
+}
+
+void privs_give_logs(const struct privs *privs, const struct conf_log *conf)
+{
+    give_file(privs, conf->errorlog);
+    if (conf->accesslog && log_dest_parse(conf->accesslog).kind == LOG_DEST_FILE)
+        give_file(privs, conf->accesslog);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* privs.h: whom the workers run as. Names are resolved once, in the master; a worker only makes the
- * system calls. */
+/* privs.h: whom the workers run as. Names are resolved once, in the master; a worker only makes the system calls. */
 #ifndef TINE_MASTER_PRIVS_H
 #define TINE_MASTER_PRIVS_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct conf_log;
 struct conf_server;
 
 struct privs {
@@ -30,14 +30,14 @@ int privs_no_new(void) __attribute__((warn_unused_result));
  * that they may not read. */
 void privs_set_environment(const struct privs *privs);
 /* Whether the process is a child of this one, or runs as the workers do: then a signal to it is no more than they could
- * send themselves. Process ids that a mold tells are the word of the application's user. */
+ * send themselves. A mold's word for a process id is the application's user's. */
 bool privs_may_signal(const struct privs *privs, pid_t pid);
 /* kill(2) after that question. */
 void privs_signal(const struct privs *privs, pid_t pid, int signo);
-/* Log files belong to the workers if they run as somebody else, who may have no right to make them:
- * makes `path` if it is not there and gives it to them. NULL, "-" and what is not a regular file
- * are left alone, and so is a file with a second name, or one behind a link that is not root's:
- * whoever may write to the folder could have put somebody else's file there. Logged when it fails. */
-void privs_give_file(const struct privs *privs, const char *path);
+/* Log files belong to the workers if those run as another user, who may have no right to make them: makes the files of
+ * both logs that are not there and gives them to the workers. What is not a regular file is left alone, and so is a file
+ * with a second name, or one behind a link that is not root's: whoever may write to the folder could have put another
+ * user's file there. Logged when it fails. */
+void privs_give_logs(const struct privs *privs, const struct conf_log *conf);
 
 #endif

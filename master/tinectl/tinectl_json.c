@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tinectl_json.c: see tinectl_json.h. A recursive descent, one function for each kind of value. */
+/* tinectl_json.c: a recursive descent, one function for each kind of value. */
 #include "master/tinectl/tinectl_json.h"
 
 #include <stdint.h>
@@ -21,7 +21,7 @@ static void skip_blanks(struct reader *r)
         r->p++;
 }
 
-static bool take(struct reader *r, char c)
+static bool take_char(struct reader *r, char c)
 {
     skip_blanks(r);
     if (r->p == r->end || *r->p != c)
@@ -190,8 +190,8 @@ static struct json *read_number(struct reader *r)
 
 static struct json *read_member(struct reader *r)
 {
-    char *key = take(r, '"') ? read_string(r) : NULL;
-    struct json *value = key && take(r, ':') ? read_value(r) : NULL;
+    char *key = take_char(r, '"') ? read_string(r) : NULL;
+    struct json *value = key && take_char(r, ':') ? read_value(r) : NULL;
     if (!value)
         free(key);
     else
@@ -204,16 +204,16 @@ static struct json *read_many(struct reader *r, enum json_kind kind, char closin
 {
     struct json *all = new_value(kind);
     struct json **last = all ? &all->first : NULL;
-    if (!all || take(r, closing))
+    if (!all || take_char(r, closing))
         return all;
     do {
         *last = kind == JSON_OBJECT ? read_member(r) : read_value(r);
         if (!*last)
             break;
         last = &(*last)->next;
-        if (take(r, closing))
+        if (take_char(r, closing))
             return all;
-    } while (take(r, ','));
+    } while (take_char(r, ','));
     json_free(all);
     return NULL;
 }
@@ -235,11 +235,11 @@ static struct json *read_value(struct reader *r)
     if (r->depth == DEPTH_MOST)
         return NULL;
     r->depth++;
-    if (take(r, '{'))
+    if (take_char(r, '{'))
         value = read_many(r, JSON_OBJECT, '}');
-    else if (take(r, '['))
+    else if (take_char(r, '['))
         value = read_many(r, JSON_ARRAY, ']');
-    else if (take(r, '"'))
+    else if (take_char(r, '"'))
         value = read_text(r);
     else if (r->p < r->end && (*r->p == '-' || (*r->p >= '0' && *r->p <= '9')))
         value = read_number(r);

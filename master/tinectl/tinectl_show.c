@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tinectl_show.c: see tinectl_show.h; words and tables are in tinectl_table.c. */
+/* tinectl_show.c: status, workers and stacks as lines; words and tables are in tinectl_table.c. */
 #include "master/tinectl/tinectl_show.h"
 
 #include <stdint.h>
@@ -7,15 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/utf8.h"
-
 /* --- text --- */
-
-size_t show_harmless(const char *p, size_t n)
-{
-    size_t length = utf8_length(p, n);
-    return (unsigned char)*p < 0x20 || *p == 0x7f || utf8_is_control(p, length) ? 0 : length;
-}
 
 void show_text(const struct show *show, const char *text)
 {

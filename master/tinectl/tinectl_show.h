@@ -9,14 +9,7 @@
 #include <stdio.h>
 
 #include "master/tinectl/tinectl_json.h"
-
-struct show {
-    FILE *out;
-    bool colours;
-};
-
-/* Bytes of the character at p if it does nothing to a terminal; 0: it does, or is none. */
-size_t show_harmless(const char *p, size_t n);
+#include "master/tinectl/tinectl_text.h"
 
 void show_status(const struct show *show, const struct json *answer);
 void show_workers(const struct show *show, const struct json *answer);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tinectl_talk.c: see tinectl_talk.h. */
+/* tinectl_talk.c: one request to the master and its answer. */
 #include "master/tinectl/tinectl_talk.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tinectl_top.c: see tinectl_top.h. Rates and quantiles are those between two looks. Leaves the
+/* tinectl_top.c: rates and quantiles are those between two looks. Leaves the
  * terminal as it was, whatever ends it. */
 #include "master/tinectl/tinectl_top.h"
 

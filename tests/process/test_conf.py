@@ -101,7 +101,7 @@ def test_every_source_shows_as_origin(tmp_path):
     assert shown["server", "workers"] == ("3", "command line -w")
     assert shown["http", "keepalive"] == ("1m", "environment TINE_HTTP_KEEPALIVE")
     assert shown["server", "bind"] == ("0.0.0.0:81", "environment PORT")
-    assert shown["server", "umask"] == ("0000", "default")
+    assert shown["server", "umask"] == ("", "default")
 
 
 def test_what_is_printed_loads_to_the_same(tmp_path):

@@ -21,6 +21,7 @@ import pytest
 
 from lib.build import binary, under_tsan
 from lib.server import Server
+from lib.sockets import free_port
 from lib.waiting import DEADLINE, wait_for
 
 TINECTL = os.path.join(os.path.dirname(binary()), "tinectl")
@@ -157,7 +158,7 @@ def test_reopen():
     with server(config={"log": {"errorlog": "errors"}}) as s:
         (s.dir / "errors").rename(s.dir / "errors.1")
         tinectl(s, "reopen")
-        assert "logs opened again" in (s.dir / "errors").read_text()
+        assert "log files reopened" in (s.dir / "errors").read_text()
 
 
 # --- stacks ---
@@ -320,7 +321,7 @@ def test_who_asks_during_a_reload_gets_the_outcome_of_the_next(site):
         for other in others:
             other.send(b"reload\n")
         others.pop().socket.close() # one of them does not wait
-        s.wait_log("reload follows when the present reload is over")
+        s.wait_log("reload queued until the current reload finishes")
         release(lambda: "the first" in s.log())
         assert "the first" in first.answer()["error"]
         assert [other.answer() for other in others] == [{"ok": True, "generation": 3, "workers": 1}] * 3
@@ -336,7 +337,7 @@ def test_reload_during_the_start(site):
         with Raw(s) as c:
             assert c.ask("status")["state"] == "starting"
             c.send(b"reload\n")
-            s.wait_log("reload follows when the present start is over")
+            s.wait_log("reload queued until the current start finishes")
             release(lambda: "reloaded: generation 2 serves" in s.log())
             assert c.answer() == {"ok": True, "generation": 2, "workers": 1}
         s.wait_ready()
@@ -375,6 +376,21 @@ def test_mode_and_path_follow_a_reload():
             s.write_config({"control": {"socket": ""}})
             assert c.ask("reload")["ok"]
         assert not os.path.exists(s.dir / "other.sock") and s.get("/").status == 200
+
+
+def test_a_reload_that_fails_after_a_new_socket_was_opened_takes_it_back():
+    with server(allow=("[CRITICAL]",)) as s:
+        first, bind = path_of(s), s.config["server"]["bind"]
+        keys = {"control": {"socket": str(s.dir / "other.sock")}, "server": {"bind": [*bind, f"127.0.0.1:{free_port()} tls"]},
+                "tls": {"certfile": str(s.dir / "missing.pem")}}
+        s.write_config(keys)
+        with Raw(s, first) as c:
+            assert "missing.pem" in c.ask("reload")["error"]
+            assert not os.path.exists(s.dir / "other.sock") and c.ask("status")["generation"] == 1
+            s.write_config({"server": {"bind": bind}})
+            assert c.ask("reload")["ok"]
+        with Raw(s, str(s.dir / "other.sock")) as c:
+            assert c.ask("status")["generation"] == 3
 
 
 def test_a_socket_that_a_dead_server_left(tmp_path):

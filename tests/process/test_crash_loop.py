@@ -52,7 +52,8 @@ def test_one_worker_crashes_again_and_again(tmp_path, soon):
             load.more()
         crashes = s.log().count("was killed by SIGABRT")
         pauses = [float(p) for p in re.findall(r"starts again in (\S+) s", s.log())]
-        assert pauses[0] == 0.1 and 0.4 <= max(pauses) <= 0.5, pauses
+        # Half a second at most between lives that answered requests; longer where one ended before it answered any.
+        assert pauses[0] == 0.1 and max(pauses) >= 0.4 and (soon or max(pauses) <= 0.5), pauses
         # What the crashing one had; nobody is refused, and no answer is wrong.
         assert set(load.failed) <= {"lost", "race"} and sum(load.failed.values()) <= load.clients * (crashes + 1), load.failed
         assert s.figure('tine_worker_failures_total{reason="crash"}') >= crashes

@@ -146,7 +146,7 @@ def test_the_configuration_file_is_watched(site):
     with site.server() as server:
         reloads(server, lambda: server.write_config({"server": {"workers": 2}}))
         wait_for(lambda: len(server.workers()) == 2, what="two workers")
-        reloads(server, lambda: server.write_config({"server": {"workers": "many"}}), "reload failed: the old workers go on")
+        reloads(server, lambda: server.write_config({"server": {"workers": "many"}}), "reload failed: old workers keep serving")
         server.write_config({"server": {"workers": 1}})
         wait_for(lambda: len(server.workers()) == 1, what="one worker")
 
@@ -155,7 +155,7 @@ def test_the_configuration_file_is_watched(site):
 
 def test_a_mistake_is_shown_and_waits_for_the_next_save(site):
     with site.server() as server, Load(server.address) as load:
-        reloads(server, lambda: site.write("def app(:\n"), "SyntaxError.*reload failed: the old workers go on")
+        reloads(server, lambda: site.write("def app(:\n"), "SyntaxError.*reload failed: old workers keep serving")
         load.more()
         assert load.failed == {} and set(load.bodies) == {"one"}
         site.version("two")
@@ -171,7 +171,7 @@ def test_a_mistake_at_the_first_start_waits_too(site, mistake, shown, workers):
         server.start()
         server.wait_log(f"{shown}.*waiting for a file to change")
         site.write("also_wrong(\n")
-        server.wait_log("also_wrong.*reload failed: there are no workers still")
+        server.wait_log("also_wrong.*reload failed: there are still no workers")
         assert not any("READY=1" in text for text in server.notified)
         site.version("two")
         server.wait_ready()

@@ -83,7 +83,7 @@ def test_an_error_log_on_a_full_disk(tmp_path):
         resource.prlimit(worker, resource.RLIMIT_FSIZE, resource.prlimit(s.pid, resource.RLIMIT_FSIZE))
         assert s.get("/raises").status == 500
         s.signal(signal.SIGUSR1)
-        wait_for(lambda: "logs opened again" in log.read_text(), what="the master's line")
+        wait_for(lambda: "log files reopened" in log.read_text(), what="the master's line")
         said = re.findall(r"\[(\d+)\] \[WARNING\] (\d+) log lines could not be written and are lost", log.read_text()[size:])
         assert {int(pid) for pid, _ in said} == {s.pid, worker}
 
@@ -145,7 +145,7 @@ def rotate_by_rename(s, log, n):
     log.rename(old)
     mark = s.log_mark()
     s.signal(signal.SIGUSR1)
-    s.wait_log("logs opened again", mark)
+    s.wait_log("log files reopened", mark)
     wait_for(log.exists, what="the new file")
     return old
 

@@ -303,7 +303,7 @@ def test_a_bind_that_is_taken_fails_the_reload():
     with Watched("hello", allow=("[CRITICAL]",)) as s, listening_socket() as taken:
         s.write_config({"metrics": {"bind": [f"127.0.0.1:{taken.getsockname()[1]}"]}})
         s.signal(signal.SIGHUP)
-        s.wait_log("reload failed: the old workers go on")
+        s.wait_log("reload failed: old workers keep serving")
         assert s.see("/readyz").status == 200
         assert s.samples()["tine_reloads_total{outcome=failed}"] == 1
 

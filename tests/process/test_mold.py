@@ -217,7 +217,7 @@ def test_reload_rolls_back(site, code, why):
         site.version("two", code)
         mark = server.log_mark()
         server.signal(signal.SIGHUP)
-        server.wait_log("reload failed: the old workers go on", mark)
+        server.wait_log("reload failed: old workers keep serving", mark)
         assert why in server.log()[mark:]
         assert sorted(server.workers()) == workers and server.molds() == molds
         assert server.get("/").body == b"one"
@@ -231,7 +231,7 @@ def test_reload_that_takes_too_long(site):
         site.version("two", "threading.Event().wait()")
         server.signal(signal.SIGHUP)
         server.wait_log(r"mold \(pid \d+\) was not ready after 1 s \(server.boot_timeout\): killing it")
-        server.wait_log("reload failed: the old workers go on")
+        server.wait_log("reload failed: old workers keep serving")
         assert server.get("/").body == b"one"
 
 

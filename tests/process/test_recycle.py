@@ -55,7 +55,7 @@ def test_max_worker_lifetime():
             wait_for(lambda: not set(before) & set(s.workers()) and len(s.workers()) >= 3, what="three new workers")
             load.more()
         assert load.failed == {}
-        s.wait_log(r"is to be replaced: server.max_worker_lifetime is over")
+        s.wait_log(r"is to be replaced: it has served for .* s \(server.max_worker_lifetime\)")
 
 
 def test_max_worker_memory():
@@ -66,7 +66,7 @@ def test_max_worker_memory():
         s.get("/grow?n=1000000")
         assert int(s.get("/pid").body) == pid
         s.get("/grow?n=200000000")
-        s.wait_log(rf"\(pid {pid}\) is to be replaced: it has \d+ MB \(server.max_worker_memory\)")
+        s.wait_log(rf"\(pid {pid}\) is to be replaced: it has \d+ MB \(server.max_worker_memory is 150 MB\)")
         wait_for(lambda: len(s.workers()) == 1 and s.workers() != [pid], what="the new worker alone")
         assert int(s.get("/pid").body) != pid
 
@@ -115,7 +115,7 @@ def test_drain_delay_accepts_after_term():
         s.wait_log("accepting for another 2 s")
         s.wait_notified(lambda text: "STOPPING=1" in text)
         load.more(200)
-        s.wait_log("drain_delay is over")
+        s.wait_log("drain_delay has passed")
         load.stop()
 
 

@@ -20,7 +20,7 @@ from lib.build import binary
 from lib.load import Load
 from lib.procfs import children_of
 from lib.server import Server
-from lib.site import Site, serves
+from lib.site import Site, code, serves
 from lib.sockets import free_port, listening_socket
 from lib.waiting import wait_for
 
@@ -181,7 +181,7 @@ def test_socket_files_stay_until_the_last_one_ends(site):
     with site.server(server={"bind": f"unix:{path}"}) as server:
         inode = path.stat().st_ino
         end(upgrade(server))
-        server.wait_log("exited with status 0: this one goes on")
+        server.wait_log("exited with status 0: this one continues")
         assert path.stat().st_ino == inode, "the new one is gone, the old one listens"
         new = upgrade(server)
         server.signal(signal.SIGTERM)
@@ -231,7 +231,7 @@ def test_a_binary_that_fails_changes_nothing(site, kind):
             site.replace(text)
             new = begin(server)
             server.wait_log(words)
-            server.wait_log(rf"the new binary \(pid {new}\) .* before it was ready: this one goes on")
+            server.wait_log(rf"the new binary \(pid {new}\) .* before it was ready: this one continues")
             server.wait_notified(lambda text: "STATUS=the upgrade failed" in text)
             load.more()
         assert load.failed == {} and server.workers() == before
@@ -257,6 +257,20 @@ def test_a_new_binary_whose_application_or_configuration_fails_changes_nothing(s
         assert not any("STOPPING=1" in text for text in server.notified)
 
 
+def test_a_new_binary_whose_workers_end_right_after_they_were_ready_changes_nothing(site):
+    with site.server() as server, Load(server.address, per_connection=5) as load:
+        server.wait_notified(lambda text: "STATUS=2 of 2" in text)
+        load.more()
+        before = sorted(server.workers())
+        site.write(code("two") + "import os, threading\nthreading.Timer(0.3, os._exit, (0,)).start()\n")
+        new = begin(server)
+        server.wait_log(rf"the new binary \(pid {new}\) exited with status 3 before it was ready: this one continues")
+        load.more()
+        load.stop()
+        assert set(load.failed) <= {"lost", "race"} and sorted(server.workers()) == before
+        assert not any("MAINPID" in text for text in server.notified)
+
+
 def test_a_second_upgrade_is_refused_while_one_is_under_way(site):
     with site.server() as server:
         site.replace("#!/bin/sh\nexec sleep 1000\n")
@@ -265,7 +279,7 @@ def test_a_second_upgrade_is_refused_while_one_is_under_way(site):
         server.wait_log(rf"an upgrade is under way: the new binary has pid {new}")
         assert server.log().count("as the new binary") == 1
         os.kill(new, signal.SIGKILL)
-        server.wait_log("was killed by SIGKILL.* before it was ready: this one goes on")
+        server.wait_log("was killed by SIGKILL.* before it was ready: this one continues")
 
 
 def test_a_stop_while_the_new_one_boots_stops_both(site):
@@ -306,7 +320,7 @@ def test_a_new_one_that_dies_leaves_the_service_to_the_old_one(site, paused):
             wait_for(lambda: children_of(server.pid) == [new], what="the old one's workers to end")
         gone = children_of(new)
         end(new, signal.SIGKILL)
-        server.wait_log(rf"the new binary \(pid {new}\) was killed by SIGKILL.*: this one goes on")
+        server.wait_log(rf"the new binary \(pid {new}\) was killed by SIGKILL.*: this one continues")
         wait_for(lambda: not any(map(alive, gone)), what="the new one's workers to end")
         wait_for(lambda: len(server.workers()) == 2, what="the old one's workers")
         server.wait_notified(lambda text: f"MAINPID={server.pid}\n" in text)
@@ -324,7 +338,7 @@ def test_a_new_one_that_dies_under_load(site):
         wait_for(lambda: load.bodies["two"] > 50, what="answers by the new one")
         gone = children_of(new)
         end(new, signal.SIGKILL)
-        server.wait_log(rf"the new binary \(pid {new}\) was killed by SIGKILL.*: this one goes on")
+        server.wait_log(rf"the new binary \(pid {new}\) was killed by SIGKILL.*: this one continues")
         wait_for(lambda: not any(map(alive, gone)), what="the new one's workers to end")
         load.more().stop()
         assert load.failed == {}

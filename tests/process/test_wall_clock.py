@@ -73,7 +73,7 @@ def test_what_shows_the_time_follows(clock, tmp_path, jump):
             assert clock.shown_by(email.utils.mktime_tz(email.utils.parsedate_tz(c.request("GET", "/").get("date"))))
             mark = s.log_mark()
             s.signal(signal.SIGUSR1)
-            text = s.wait_log(r"^\[([^\]]+) \+0000\] \[\d+\] \[INFO\] .*logs opened again", mark).group(1)
+            text = s.wait_log(r"^\[([^\]]+) \+0000\] \[\d+\] \[INFO\] .*log files reopened", mark).group(1)
             assert clock.shown_by(calendar.timegm(time.strptime(text, "%Y-%m-%d %H:%M:%S")))
         assert s.workers() == s.workers_at_ready
         first, second = wait_for(lambda: len(lines := log.read_text().splitlines()) == 2 and lines, what="both lines")
@@ -148,7 +148,7 @@ def test_workers_are_watched_and_replaced(clock, jump):
             assert float(took) < HOUR / 10
             s.wait_log(rf"\(pid {pid}\) was killed by SIGKILL")
             assert float(s.wait_log(r"starts again in (\S+) s").group(1)) <= 0.5
-        s.wait_log("is to be replaced: server.max_worker_lifetime is over")
+        s.wait_log(r"is to be replaced: it has served for .* s \(server.max_worker_lifetime\)")
         clock.set(0)
         wait_for(lambda: not set(s.workers_at_ready) & set(s.workers()), what="all workers to be replaced")
 

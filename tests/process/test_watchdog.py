@@ -119,7 +119,7 @@ def test_the_master_was_stopped_itself():
         assert s.get("/").status == 200
         mark = s.log_mark()
         s.signal(signal.SIGUSR1)
-        s.wait_log("logs opened again", mark)
+        s.wait_log("log files reopened", mark)
         assert s.workers() == before
 
 

@@ -13,6 +13,7 @@ EXPECTED = [re.compile(text) for text in (
     r"gave no sign of life for .* \(server\.timeout\)",
     r"has held a request of|holds \d+ more",
     r"was killed by SIGKILL",
+    r"workers are replaced too often|starts again in .* s: it has ended within a second of being ready",
     r"reload: the configuration is wrong|reload failed|the application could not be loaded|could not be loaded",
 )]
 LINE = re.compile(r"(\d{4}-\d\d-\d\d|\[\d{4}-\d\d-\d\d)")

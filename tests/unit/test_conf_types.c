@@ -80,6 +80,12 @@ static void test_octal(void)
     refuse(mode, "0o", "octal");
     refuse(mode, "-1", "octal");
     refuse(mode, "77777777777777777777777", "octal");
+    struct conf_key umask = key_of(CONF_TYPE_UMASK, 0, 0777);
+    expect(umask, "", "");
+    expect(umask, "0", "0000");
+    expect(umask, "27", "0027");
+    refuse(umask, "1000", "an octal mode such as 0660, from 0000 to 0777");
+    refuse(umask, "inherit", "octal");
 }
 
 static void test_sizes(void)

@@ -229,7 +229,7 @@ def test_reload_with_a_wrong_key_is_rolled_back():
     with Server(HELLO, tls=True, respawn=True) as server:
         server.write_config({"tls": {"keyfile": str(certs.server("one.example").key)}})
         server.signal(signal.SIGHUP)
-        server.wait_log("reload failed: the old workers go on")
+        server.wait_log("reload failed: old workers keep serving")
         server.wait_log("the key does not match the certificate")
         assert server.get().status == 200
         server.write_config({"tls": {"keyfile": "/nowhere.key"}})

@@ -98,7 +98,7 @@ static void attach_stdout(struct access_log *log)
 /* 0, or -1 with errno and everything as it was. */
 static int attach_file(struct access_log *log)
 {
-    int fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
+    int fd = open(log->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, LOG_FILE_MODE);
     if (fd < 0)
         return -1;
     if (log->owned)

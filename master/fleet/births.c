@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* births.c: which workers are wanted, and how a slot gets one. */
+#include "master/fleet/births.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "conf/conf.h"
+#include "master/fleet/fleet.h"
+#include "master/fleet/generation.h"
+#include "master/fleet/mold.h"
+#include "master/fleet/spawn.h"
+
+bool slot_is_next(const struct slot *slot)
+{
+    return slot->generation == slot->fleet->next;
+}
+
+bool slot_is_current(const struct slot *slot)
+{
+    return slot->generation == slot->fleet->current;
+}
+
+bool slot_is_wanted(const struct slot *slot)
+{
+    const struct fleet *fleet = slot->fleet;
+    return fleet->phase != FLEET_STOPPING && !slot_leaves(slot) &&
+           ((slot_is_current(slot) && !fleet->paused) || slot_is_next(slot));
+}
+
+unsigned fleet_wants(const struct fleet *fleet, const struct generation *generation)
+{
+    bool spare = generation == fleet->current && fleet->recycle.spare && slots_first_due(&fleet->slots, generation);
+    return generation->target + spare;
+}
+
+bool fleet_has_too_many(const struct fleet *fleet)
+{
+    return slots_wanted(&fleet->slots, fleet->current) > fleet_wants(fleet, fleet->current);
+}
+
+void slot_give_back(struct slot *slot)
+{
+    const struct fleet *fleet = slot->fleet;
+    mold_forget(slot);
+    struct generation *generation = slot_release(slot);
+    if (!generation->n_slots)
+        fleet->events->emptied(fleet->arg, generation);
+}
+
+/* --- birth --- */
+
+void slot_fill_later(struct slot *slot)
+{
+    unsigned ms = slot->backoff_ms;
+    if (slot->early > 1)
+        log_error("worker %u starts again in %u.%u s: it has ended within a second of being ready %u times in a row",
+                  slot->index + 1, ms / 1000, ms % 1000 / 100, slot->early);
+    else
+        log_info("worker %u starts again in %u.%u s", slot->index + 1, ms / 1000, ms % 1000 / 100);
+    slot_arm(slot, ms);
+}
+
+/* 0, or -1: it could not be started now; the slot may have been released. */
+int slot_fill(struct slot *slot)
+{
+    const struct fleet *fleet = slot->fleet;
+    struct generation *generation = slot->generation;
+    if ((generation->conf->app.preload_app ? mold_ask(slot) : spawn_worker(slot)) == 0)
+        return 0;
+    if (fleet->phase == FLEET_BOOTING || slot_is_next(slot)) {
+        slot_give_back(slot);
+        fleet->events->boot_failed(fleet->arg, generation, BOOT_NOT_STARTED, "a worker could not be started");
+    } else {
+        slot_backoff(slot, clock_ms(), false);
+        slot_fill_later(slot);
+    }
+    return -1;
+}
+
+void workers_fill(struct fleet *fleet, struct generation *generation)
+{
+    static const char full[] = "no slot is free for another worker";
+    if (fleet->phase == FLEET_STOPPING || (fleet->paused && generation == fleet->current))
+        return;
+    unsigned target = fleet_wants(fleet, generation);
+    for (unsigned n = slots_wanted(&fleet->slots, generation); n < target; n++) {
+        struct slot *slot = slots_take(&fleet->slots, generation);
+        if (!slot) {
+            log_error("%s", full);
+            if (generation == fleet->next)
+                fleet->events->boot_failed(fleet->arg, generation, BOOT_NOT_STARTED, full);
+            return;
+        }
+        if (slot_fill(slot) < 0)
+            return;
+    }
+}
