@@ -62,8 +62,7 @@ static void arm(struct admission *a)
         evtimer_del(&a->timer);
         return;
     }
-    uint64_t ms = at > now ? at - now : 0;
-    struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
+    struct timeval tv = timeval_of_ms(at > now ? at - now : 0);
     evtimer_add(&a->timer, &tv);
 }
 
