@@ -58,14 +58,9 @@ static void take(struct accept_encoding *a, unsigned short *star, struct span el
 
 static void take_list(struct accept_encoding *a, unsigned short *star, struct span list)
 {
-    while (list.n) {
-        const char *comma = memchr(list.p, ',', list.n);
-        size_t n = comma ? (size_t)(comma - list.p) : list.n;
-        take(a, star, span_trim((struct span){ list.p, n }));
-        n += comma != NULL;
-        list.p += n;
-        list.n -= n;
-    }
+    struct span element;
+    while (span_next_element(&list, &element))
+        take(a, star, element);
 }
 
 struct accept_encoding accept_encoding_of(const struct req *r)

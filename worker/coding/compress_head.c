@@ -8,20 +8,6 @@
 #define FEW_BYTES 512
 #define VARY "Accept-Encoding"
 
-bool compress_list_has(struct span list, struct span element)
-{
-    while (list.n) {
-        const char *comma = memchr(list.p, ',', list.n);
-        size_t n = comma ? (size_t)(comma - list.p) : list.n;
-        if (span_ieq(span_trim((struct span){ list.p, n }), element))
-            return true;
-        n += comma != NULL;
-        list.p += n;
-        list.n -= n;
-    }
-    return false;
-}
-
 bool compress_is_digest(struct span name)
 {
     return span_ieq(name, SPAN("repr-digest")) || span_ieq(name, SPAN("content-digest")) ||
@@ -44,9 +30,9 @@ struct compress_facts compress_read_head(const struct resp_head *head)
             f.etag = span_trim(value);
         } else if (span_ieq(name, SPAN("vary"))) {
             f.vary = f.vary == head->n_fields ? i : f.vary;
-            f.varies |= compress_list_has(value, SPAN(VARY)) || compress_list_has(value, SPAN("*"));
+            f.varies |= span_list_has(value, SPAN(VARY)) || span_list_has(value, SPAN("*"));
         } else if (span_ieq(name, SPAN("cache-control"))) {
-            f.fixed |= compress_list_has(value, SPAN("no-transform"));
+            f.fixed |= span_list_has(value, SPAN("no-transform"));
         } else if (span_ieq(name, SPAN("content-range"))) {
             f.ranged = true;
         } else if (span_ieq(name, SPAN("content-encoding")) || compress_is_digest(name)) {

@@ -49,21 +49,6 @@ static char *put_status(char *to, unsigned status)
     return to + sprintf(to, "HTTP/1.1 %u \r\n", status);
 }
 
-/* Whether "close" is among the options (RFC 9110 7.6.1). */
-static bool says_close(struct span value)
-{
-    while (value.n) {
-        const char *comma = memchr(value.p, ',', value.n);
-        size_t n = comma ? (size_t)(comma - value.p) : value.n;
-        if (span_ieq(span_trim((struct span){ value.p, n }), SPAN("close")))
-            return true;
-        n += comma != NULL;
-        value.p += n;
-        value.n -= n;
-    }
-    return false;
-}
-
 /* False: the field is left out. */
 static bool admit(struct h1_req *hr, const struct resp_field *f)
 {
@@ -72,7 +57,7 @@ static bool admit(struct h1_req *hr, const struct resp_field *f)
     case OWN_NONE:
         return true;
     case OWN_CONNECTION:
-        if (says_close(f->value))
+        if (span_list_has(f->value, SPAN("close"))) /* RFC 9110 7.6.1 */
             r->keep_alive = false;
         return false;
     case OWN_CONTENT_LENGTH:

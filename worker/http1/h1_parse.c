@@ -118,22 +118,6 @@ static void take_line(struct req *r, size_t n)
     r->is_head = r->method.n == 4 && memcmp(r->head, "HEAD", 4) == 0;
 }
 
-/* Next element of a comma-separated list, without OWS, empty ones skipped (RFC 9110 5.6.1). False at the end. */
-static bool next_element(struct span *list, struct span *ret)
-{
-    while (list->n) {
-        const char *comma = memchr(list->p, ',', list->n);
-        size_t n = comma ? (size_t)(comma - list->p) : list->n;
-        *ret = span_trim((struct span){ list->p, n });
-        size_t used = comma ? n + 1 : n;
-        list->p += used;
-        list->n -= used;
-        if (ret->n)
-            return true;
-    }
-    return false;
-}
-
 struct connection {
     bool close, keep_alive;
 };
@@ -141,22 +125,12 @@ struct connection {
 static void note_connection(struct span list, struct connection *ret)
 {
     struct span option;
-    while (next_element(&list, &option)) {
+    while (span_next_element(&list, &option)) {
         if (span_ieq(option, SPAN("close")))
             ret->close = true;
         else if (span_ieq(option, SPAN("keep-alive")))
             ret->keep_alive = true;
     }
-}
-
-static bool has_trailers(struct span list)
-{
-    struct span coding;
-    while (next_element(&list, &coding)) {
-        if (span_ieq(coding, SPAN("trailers")))
-            return true;
-    }
-    return false;
 }
 
 /* Lowers names, fills known[] with the first of each, and takes what Connection, TE and Expect say. Keep-alive is
@@ -176,7 +150,7 @@ static void take_fields(struct req *r)
         if (known == FIELD_CONNECTION)
             note_connection(value, &connection);
         else if (known == FIELD_TE)
-            r->te_trailers |= has_trailers(value);
+            r->te_trailers |= span_list_has(value, SPAN("trailers"));
         else if (known == FIELD_EXPECT) /* RFC 9110 10.1.1: ignored in an HTTP/1.0 request */
             r->expect_continue |= r->version == HTTP_1_1 && span_ieq(value, SPAN("100-continue"));
     }

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/span.h"
 
@@ -46,7 +47,8 @@ void ws_refuse(struct req *r, const struct ws_verdict *verdict);
 /* The subprotocols that the client offers, in its order, over all its fields: walk with a zeroed cursor until false.
  * Spans are in the head of the request. */
 struct ws_offer {
-    size_t field, at;
+    uint32_t field;   /* the next to look at */
+    struct span rest; /* of the one before it */
 };
 bool ws_next_subprotocol(const struct req *r, struct ws_offer *cursor, struct span *ret_name);
 
