@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* req.c: see req.h. What a request can do without knowing its protocol. */
+/* req.c: what a request can do without knowing its protocol: begin, end, take its body, forget. */
 #include "worker/http/req.h"
 
 #include <arpa/inet.h>
@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "common/clock.h"
 #include "common/heritage.h"
 #include "conf/conf.h"
 #include "worker/http/resp.h"
+#include "worker/http/site.h"
 #include "worker/net/conn.h"
 
 /* Memory that an unused request may keep for its next body. */
@@ -40,6 +42,19 @@ size_t req_head_size(const struct req *r)
     for (uint32_t i = 0; i < r->n_fields; i++)
         n = reach(reach(n, r->fields[i].name), r->fields[i].value);
     return n;
+}
+
+void req_begin(struct req *r, struct conn *c, const struct endpoint *client, const struct endpoint *server)
+{
+    r->client = c->peer.sa.sa_family == AF_UNIX ? NULL : client;
+    r->server = server;
+    r->https = c->transport->secure;
+    r->started_ns = clock_ns();
+    r->answer_length = -1;
+    r->content_length = -1;
+    r->conn = c;
+    r->listener = c->listener;
+    r->handler = site_of(c)->handler;
 }
 
 void req_reset(struct req *r)

@@ -136,7 +136,7 @@ struct req {
     struct conn *conn;
     const struct listener *listener;
     const struct resp_ops *ops; /* how h1 or h2 sends the answer */
-    void *proto; /* h1_conn or h2_stream */
+    void *proto; /* h1_conn or h2_conn */
     struct handler *handler;
     struct req_turn turn;
     void *user; /* the handler's own */
@@ -160,6 +160,10 @@ struct span req_field(const struct req *r, struct span name);
 
 /* Bytes of the head, up to the last that is pointed at. */
 size_t req_head_size(const struct req *r);
+
+/* What every protocol fills alike in a zeroed request, once its head has arrived. `client` and `server` are what
+ * endpoints_of() says of the connection and outlive the request. Left to the protocol: version, ops, proto and the head. */
+void req_begin(struct req *r, struct conn *c, const struct endpoint *client, const struct endpoint *server);
 
 /* Forgets everything but the memory of `fields` and a small `body`. */
 void req_reset(struct req *r);

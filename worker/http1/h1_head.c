@@ -21,24 +21,15 @@ static void name_ends(struct h1_conn *h)
 
 static struct h1_req *begin(struct h1_conn *h)
 {
-    struct conn *c = h->conn;
     struct h1_req *hr = h1_req_new(h);
     if (!hr)
         return NULL;
     struct req *r = &hr->req;
     if (unlikely(!h->named))
         name_ends(h);
-    r->client = c->peer.sa.sa_family == AF_UNIX ? NULL : &h->client;
-    r->server = &h->server;
-    r->https = c->transport->secure;
-    r->started_ns = clock_ns();
-    r->answer_length = -1;
-    r->content_length = -1;
-    r->conn = c;
-    r->listener = c->listener;
+    req_begin(r, h->conn, &h->client, &h->server);
     r->ops = &h1_resp_ops;
     r->proto = h;
-    r->handler = site_of(c)->handler;
     return hr;
 }
 

@@ -159,24 +159,15 @@ static void know_fields(struct req *r)
 static void put_together(struct h2_stream *s)
 {
     struct h2_conn *h = s->h;
-    struct conn *c = h->conn;
     struct req *r = &s->req;
+    req_begin(r, h->conn, &h->client, &h->server);
     if (unlikely(s->n_cookies > 1 && !s->fault))
         join_cookies(s);
     r->head = s->head.p; /* starts at 0: nothing was taken from it */
     r->version = HTTP_2;
     r->keep_alive = true;
-    r->client = c->peer.sa.sa_family == AF_UNIX ? NULL : &h->client;
-    r->server = &h->server;
-    r->https = c->transport->secure;
-    r->started_ns = clock_ns();
-    r->answer_length = -1;
-    r->content_length = -1;
-    r->conn = c;
-    r->listener = c->listener;
     r->ops = &h2_resp_ops;
     r->proto = h;
-    r->handler = site_of(c)->handler;
     r->is_head = span_eq(req_span(r, r->method), SPAN("HEAD"));
     r->path = r->target;
     know_fields(r);
