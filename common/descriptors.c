@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* descriptors.c: see descriptors.h. Must never close or write to what it looks at. */
+/* descriptors.c: ends the process when a descriptor that it must not lose has become another file. Must never close or
+ * write to what it looks at. */
 #include "common/descriptors.h"
 
 #include <ctype.h>

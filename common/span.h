@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* span.h: a piece of memory owned by somebody else: pointer and length, not terminated. */
+/* span.h: a piece of memory that is owned elsewhere: pointer and length, not terminated. */
 #ifndef TINE_COMMON_SPAN_H
 #define TINE_COMMON_SPAN_H
 
@@ -41,8 +41,8 @@ static inline struct span span_trim(struct span s)
     return s;
 }
 
-/* Takes the next element off a comma-separated list: without surrounding OWS, empty ones skipped (RFC 9110 5.6.1.2). Knows
- * no quoted strings. False at the end of the list. */
+/* Takes the next element off a comma-separated list: without surrounding OWS, empty ones skipped (RFC 9110 5.6.1.2).
+ * Knows no quoted strings. False at the end of the list. */
 static inline bool span_next_element(struct span *list, struct span *ret_element)
 {
     while (list->n) {

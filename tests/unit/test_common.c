@@ -171,7 +171,7 @@ static void test_fatal(int fd)
     int status;
     CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     struct buf b = drain(fd);
-    CHECK(strstr(b.p, "[CRITICAL] bug: ") && strstr(b.p, "test_fatal: \"fd < 0\" does not hold\n"));
+    CHECK(strstr(b.p, "[CRITICAL] bug: ") && strstr(b.p, "test_fatal: assertion \"fd < 0\" failed\n"));
     buf_release(&b);
 }
 

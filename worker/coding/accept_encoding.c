@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* accept_encoding.c: see accept_encoding.h. Reads weights; what is there to be chosen from is others' to know. */
+/* accept_encoding.c: reads the weights of Accept-Encoding. Its callers know which codings there are to choose from. */
 #include "worker/coding/accept_encoding.h"
 
 #include <string.h>

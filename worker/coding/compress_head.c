@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* compress_head.c: see compress_head.h. Knows fields, not codecs. */
+/* compress_head.c: reads from the head of an answer whether it may be compressed, and rewrites it. Knows fields, not
+ * codecs. */
 #include "worker/coding/compress_head.h"
 
 #include <stdlib.h>
@@ -56,7 +57,7 @@ static struct span joined(char *to, struct span a, struct span b)
     return (struct span){ to, a.n + b.n };
 }
 
-/* Writes the fields to v and values of their own to `text`. Returns how many. */
+/* Writes the fields to v and their own values to `text`. Returns how many. */
 static size_t edit(const struct resp_head *head, const struct compress_facts *f, struct span coding, bool weak,
                    struct resp_field *v, char *text)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* compress_types.c: see compress_types.h. */
+/* compress_types.c: matches a media type against http.compress_types and the built-in list. */
 #include "worker/coding/compress_types.h"
 
 /* What is text in one way or another, and formats of mostly text or tables. What is compressed already gains nothing. */

@@ -28,7 +28,7 @@ static void send_text(struct req *r, unsigned status, unsigned retry_after, cons
     r->answer_unbound = true;
     if (status == 413)
         score_add64(&r->conn->net->score->too_large, 1);
-    /* Neither can fail for a bad field; a client that is gone is told of by on_end. */
+    /* Neither can fail for a bad field; if the client is gone, on_end reports it. */
     if (resp_start(r, &head) == RESP_SENT)
         (void)!resp_body(r, (struct span){ text, (size_t)n }, false);
 }

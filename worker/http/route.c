@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* route.c: see route.h. Hands a request over before anybody has touched it, and is out of the way from then on: later
- * calls go to the chosen handler directly. Must never look into more than the path. */
+/* route.c: chooses the handler of a request by its path, before any other code touches the request; later calls go to
+ * the chosen handler directly. Must never look at anything but the path. */
 #include "worker/http/route.h"
 
 #include <stdbool.h>
@@ -21,7 +21,7 @@ struct route {
 
 struct router {
     struct handler handler; /* first */
-    struct handler *rest, *nobody;
+    struct handler *rest, *unrouted;
     struct route *v; /* longest prefix first */
     size_t n;
     struct buf normal; /* room for a path */
@@ -121,8 +121,8 @@ static struct handler *find_surely(struct router *t, struct span path)
     struct handler *to = find(t, path);
     char *room = is_ambiguous(path) ? buf_room(&t->normal, path.n + 1) : NULL;
     if (!room)
-        return is_ambiguous(path) ? t->nobody : to;
-    return find_decoded(t, normalise(path, room)) == to ? to : t->nobody;
+        return is_ambiguous(path) ? t->unrouted : to;
+    return find_decoded(t, normalise(path, room)) == to ? to : t->unrouted;
 }
 
 static void on_request(struct handler *h, struct req *r)
@@ -178,10 +178,10 @@ int router_add(struct router *t, const char *prefix, struct handler *h, void (*d
     return 0;
 }
 
-struct handler *router_handler(struct router *t, struct handler *rest, struct handler *nobody)
+struct handler *router_handler(struct router *t, struct handler *rest, struct handler *unrouted)
 {
     t->rest = rest;
-    t->nobody = nobody;
+    t->unrouted = unrouted;
     return &t->handler;
 }
 

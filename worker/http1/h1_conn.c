@@ -65,7 +65,7 @@ struct h1_req *h1_req_new(struct h1_conn *h)
     return hr;
 }
 
-/* A head that goes on without its input is there twice: the application has made something of it, too. */
+/* A head whose input is gone is counted twice: the application has its own copy of it. */
 static size_t weight(const struct h1_req *hr)
 {
     const struct req *r = &hr->req;
@@ -144,7 +144,7 @@ static void become_idle(struct h1_conn *h)
         conn_set_deadline(c, unlikely(c->net->draining) ? SHUTDOWN_GRACE_MS : c->net->conf->http.keepalive);
 }
 
-/* The present request is over and its body was received: on to the next one. */
+/* The present request has ended and its body was received: on to the next one. */
 static void next(struct h1_conn *h)
 {
     h1_release(h);
@@ -378,7 +378,7 @@ static void h1_shutdown(struct conn *c)
         conn_set_deadline(c, h->served ? SHUTDOWN_GRACE_MS : SHUTDOWN_GRACE_NEW_MS);
 }
 
-/* A client that sees its connection end without a byte sends the request again, to a server that has worked on it. */
+/* A client that sees its connection end without a byte sends the request again, although a handler has worked on it. */
 static void h1_cut_short(struct conn *c)
 {
     struct h1_conn *h = c->proto_data;

@@ -33,7 +33,7 @@ static struct h1_req *begin(struct h1_conn *h)
     return hr;
 }
 
-/* For the log only: method, target and version of a head that was refused, if they can be told. */
+/* For the log only: method, target and version of a head that was refused, if they can be recognised. */
 static void recognise_line(struct req *r, const char *p, size_t n)
 {
     while (n && (*p == '\r' || *p == '\n'))
@@ -76,7 +76,7 @@ void h1_refuse_clear(struct h1_conn *h, const char *p, size_t n)
         conn_abort(h->conn, false);
         return;
     }
-    log_debug("%s: request in the clear on a port of TLS", h->client.host);
+    log_debug("%s: plain HTTP request on a TLS port", h->client.host);
     hr->req.version = HTTP_1_1;
     recognise_line(&hr->req, p, n);
     hr->req.keep_alive = false;
@@ -150,7 +150,7 @@ static bool parse(struct h1_req *hr, char *head, size_t n)
     case H1_PARSE_BAD:
         break;
     }
-    return refuse(hr, 400, "head-unparsed", "the parser does not take it");
+    return refuse(hr, 400, "head-unparsed", "the parser rejects it");
 }
 
 /* Not an accepted head: answers and returns false. */
@@ -170,7 +170,7 @@ static bool judge(struct h1_req *hr, char *head, size_t n)
     return true;
 }
 
-/* The input that holds the head is reused when we return: a request that goes on needs its own copy. */
+/* The input that holds the head is reused when we return: a request that is still running needs its own copy. */
 static void own_head(struct h1_req *hr)
 {
     struct req *r = &hr->req;
@@ -208,7 +208,7 @@ static void hold(struct h1_req *hr)
                                   r->client ? r->client->host : "", r->started_ns);
 }
 
-/* Before the application begins with what could not be kept if it does not answer at once. */
+/* Whether the head can be kept, should the application not answer at once; asked before it begins. */
 static bool has_room(const struct h1_conn *h, const struct h1_req *hr)
 {
     struct conn *c = h->conn;
@@ -223,7 +223,7 @@ static void dispatch(struct h1_conn *h, struct h1_req *hr)
 {
     struct req *r = &hr->req;
     if (unlikely(!has_room(h, hr))) {
-        refuse(hr, 503, "memory", "the worker keeps too much for its clients (http.limit_memory)");
+        refuse(hr, 503, "memory", "the worker uses too much memory for its clients (http.limit_memory)");
         return;
     }
     req_set_state(r, REQ_RUNNING);
@@ -247,7 +247,7 @@ static void wait_for_head(struct h1_conn *h, char *p, size_t n)
     if (h->state == H1_HEAD)
         return;
     h->state = H1_HEAD;
-    if (h->served) /* a new connection has had its time-out since it was opened */
+    if (h->served) /* a new connection has had its timeout since it was opened */
         conn_set_deadline(c, c->net->conf->http.header_timeout);
 }
 

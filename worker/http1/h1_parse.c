@@ -2,7 +2,7 @@
 /* h1_parse.c: runs http-parser over a guarded head and keeps what it found as offsets.
  *
  * The only file that includes http_parser.h. The parser lives on the stack for the one call and never sees a byte
- * behind the head: bodies are framed by h1_body.c. What it refuses is refused; what it accepts is judged again by
+ * after the head: bodies are framed by h1_body.c. What it refuses is refused; what it accepts is judged again by
  * head_rules.c, so nothing here depends on its leniency.
  */
 #include "worker/http1/h1_parse.h"
@@ -45,7 +45,7 @@ static int grow_fields(struct req *r)
     return 0;
 }
 
-/* Eight bytes at a time: with 0x3f added those from A on reach the high bit, with 0x25 those behind Z. */
+/* Eight bytes at a time: with 0x3f added those from A on reach the high bit, with 0x25 those after Z. */
 static void lower(char *p, size_t n)
 {
     size_t i = 0;
@@ -106,8 +106,8 @@ static const http_parser_settings settings = {
     .on_headers_complete = on_headers_complete,
 };
 
-/* The request line by the guard's word: two SP, and eight bytes of version. Known before the parser runs, so that a
- * refused request has a name in the log, and so that both have to agree. */
+/* The request line, which has passed the guard: two SP, and eight bytes of version. Known before the parser runs, so
+ * that a refused request has a name in the log, and so that both have to agree. */
 static void take_line(struct req *r, size_t n)
 {
     const char *sp = memchr(r->head, ' ', n);
@@ -157,7 +157,7 @@ static void take_fields(struct req *r)
     r->keep_alive = !connection.close && (r->version == HTTP_1_1 || connection.keep_alive);
 }
 
-/* http-parser refuses a HTAB behind the values of Content-Length and Transfer-Encoding, where OWS may stand (RFC 9112
+/* http-parser refuses a HTAB after the values of Content-Length and Transfer-Encoding, where OWS may stand (RFC 9112
  * 5.1). OWS is no part of a value: as SP it means the same. */
 static void blank_trailing_tabs(char *head, size_t n)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_head.c: from the fields that nghttp2 has decoded to a running request: limits, rules, forwarded fields, handler. Every
- * refusal of a head leaves from here. What a malformed message is (RFC 9113 8.1.1) nghttp2 has seen to: it resets the
- * stream and tells us nothing. */
+ * refusal of a head leaves from here. Malformed messages (RFC 9113 8.1.1) never get here: nghttp2 resets their
+ * streams itself. */
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -55,7 +55,7 @@ static void keep_field(struct h2_stream *s, struct span name, struct span value)
     r->fields[r->n_fields++] = (struct field){ name_at, value_at };
 }
 
-/* nghttp2 lets each through once, and in front of all other fields. */
+/* nghttp2 lets each through once, and before all other fields. */
 static void add_pseudo(struct h2_stream *s, struct span name, struct span value)
 {
     struct req *r = &s->req;
@@ -226,12 +226,13 @@ static void hold(struct h2_stream *s)
 
 /* --- places --- */
 
-/* A peer that takes requests back at once would have any number of them worked on: where the application goes on with one
- * that is lost, its place is not free before that has ended. (With a WebSocket it may be for the rest of a turn.) */
+/* A peer that cancels its requests at once could keep any number of them running: where the application still works for
+ * one that was cancelled, its place is free only when that has ended. (With a WebSocket it may be for the rest of a
+ * turn.) */
 static bool has_place(const struct h2_conn *h)
 {
     const struct conn *c = h->conn;
-    /* Nor are more answers made for one that does not take those that there are. */
+    /* Nor are more answers made for a peer that does not read the ones it has. */
     if (unlikely(c->share.held + c->share.lent > c->net->memory.most))
         return false;
     return likely(h->n_taken + h->conn->n_left < h->conn->net->conf->http.http2_max_concurrent_streams);
@@ -242,7 +243,7 @@ static void wait(struct h2_stream *s)
     struct h2_conn *h = s->h;
     s->waits = true;
     TAILQ_INSERT_TAIL(&h->waiting, s, wait_link);
-    log_debug("%s: stream %d waits: %u requests that were taken back are still worked on", h->client.host, (int)s->id,
+    log_debug("%s: stream %d waits: %u cancelled requests are still running", h->client.host, (int)s->id,
               h->conn->n_left);
 }
 

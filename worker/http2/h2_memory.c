@@ -47,7 +47,7 @@ static void let_go(void *p, void *arg)
     free(p);
 }
 
-/* The buffer of frames does not grow: nghttp2 adds others behind it, and gives them back with the frame. */
+/* The buffer of frames does not grow: nghttp2 chains others to it, and frees them with the frame. */
 static void *resize(void *p, size_t n, void *arg)
 {
     struct h2_conn *h = arg;

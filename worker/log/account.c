@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* account.c: see account.h. On the path of every request: what is rare is called out of line. */
+/* account.c: counts a request that has ended, logs it, and warns if it was slow. On the path of every request: what is
+ * rare is called out of line. */
 #include "worker/log/account.h"
 
 #include <stdbool.h>
@@ -17,7 +18,7 @@
 
 #define ROUTE_PARTS 3
 #define ROUTE_PART 32 /* bytes; a longer one is a key */
-#define SHOWN 400     /* bytes of a target */
+#define SHOWN 400 /* bytes of a target */
 
 static enum score_method method_of(struct span s)
 {

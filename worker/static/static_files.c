@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_files.c: see static_files.h. From a request to a file: which one, and which of its compressed siblings. Never
+/* static_files.c: finds the file for a request, or one of its compressed siblings, below the configured folder. Never
  * waits for anything but the disk; keeps nothing of a file from one request to the next but the folder's descriptor, so
  * what changes in the folder is served at once. */
 #include "worker/static/static_files.h"
@@ -36,7 +36,7 @@ static int open_root(struct static_root *root, const struct conf_static_files *f
 }
 
 /* The folder is the one that was there at the start, whatever has its name now: an application that is being deployed
- * keeps the files that belong to it. One that has been removed is no use to anybody: then its successor is taken. */
+ * keeps the files that belong to it. A folder that has been removed is of no use: then its successor is taken. */
 static bool renew_root(struct static_files *s)
 {
     struct static_root fresh;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_mime.c: see static_mime.h. The registered types of what web sites are made of, so that nothing depends on the
- * machine's own table. */
+/* static_mime.c: the table of media types by file ending: the registered types of what web sites are made of, so that
+ * nothing depends on the machine's own table. */
 #include "worker/static/static_mime.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_range.c: see static_range.h. */
+/* static_range.c: turns the Range field into the parts of a file that it asks for. */
 #include "worker/static/static_range.h"
 
 #include <stdbool.h>

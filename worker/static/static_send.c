@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_send.c: see static_send.h. The file goes from the kernel's pages to the socket; here are only the heads of
- * parts, one at a time, so that memory does not grow with the file, the number of parts or the patience of the reader. */
+/* static_send.c: sends the body of an answer out of a file. Its bytes go from the page cache to the socket; here are
+ * only the heads of parts, one at a time, so that memory does not grow with the file, the number of parts or the
+ * patience of the reader. */
 #include "worker/static/static_send.h"
 
 #include <stdio.h>
@@ -76,7 +77,7 @@ struct span static_job_type(const struct static_job *job)
     return job->n_parts > 1 ? span_of(job->whole_type) : job->type;
 }
 
-/* What stands before part i, or behind the last (RFC 9110 14.6, RFC 2046 5.1.1). */
+/* What stands before part i, or after the last (RFC 9110 14.6, RFC 2046 5.1.1). */
 static size_t part_head(const struct static_job *job, size_t i, char *to)
 {
     const char *boundary = job->whole_type + sizeof TYPE_PREFIX - 1;
