@@ -105,7 +105,7 @@ struct scoreboard {
 /* Shared, zeroed, n slots. NULL with errno. */
 struct scoreboard *scoreboard_new(unsigned n);
 void scoreboard_free(struct scoreboard *board);
-/* By the master, when the slot has no worker (any more): its totals go to the past, the rest is forgotten. */
+/* By the master, when the slot has no worker: its totals go to the past, the rest is forgotten. */
 void scoreboard_clear(struct scoreboard *board, unsigned slot);
 /* By the master: everything since the start, gauges as they are now. Later sums are never smaller. */
 void scoreboard_sum(const struct scoreboard *board, struct score_sums *ret_sums);

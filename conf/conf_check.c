@@ -253,7 +253,7 @@ static void check_shared_keys(const struct conf_instance *app, const struct conf
     static const char *const shared[] = {
         "loop", "interpreter", "venv", "pythonpath", "blocking_warning", "preload_app"
     };
-    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
         const struct conf_key *key = conf_key_find(app->section, shared[i]);
         if (!from(mount, shared[i]))
             continue;

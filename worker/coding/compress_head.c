@@ -88,12 +88,12 @@ enum resp_result compress_edit_head(const struct resp_head *head, const struct c
 {
     struct resp_field few_fields[FEW_FIELDS], *v = few_fields;
     char few_bytes[FEW_BYTES], *text = few_bytes;
-    size_t n = head->n_fields + 2, bytes = f->etag.n + sizeof "W/" + sizeof ", " VARY;
+    size_t n = head->n_fields + 2, bytes = f->etag.n + sizeof("W/") + sizeof(", " VARY);
     enum resp_result result = RESP_NO_MEMORY;
     if (f->vary < head->n_fields)
         bytes += head->fields[f->vary].value.n;
     if (n > FEW_FIELDS)
-        v = malloc(n * sizeof *v);
+        v = malloc(n * sizeof(*v));
     if (bytes > FEW_BYTES)
         text = malloc(bytes);
     if (v && text) {

@@ -73,7 +73,7 @@ enum resp_result compress_run(struct encoding *e, struct span bytes, enum codec_
     enum codec_result did;
     do {
         size_t n = 0;
-        did = e->choice->codec->run(e->context, &bytes, op, e->z->out, sizeof e->z->out, &n);
+        did = e->choice->codec->run(e->context, &bytes, op, e->z->out, sizeof(e->z->out), &n);
         if (did == CODEC_FAILED)
             return compress_fail(e); /* only lack of memory makes a codec fail */
         bool last = did == CODEC_DONE && op == CODEC_FINISH;

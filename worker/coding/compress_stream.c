@@ -24,7 +24,7 @@ int compress_stream_open(struct compressor *z, struct req *r, const struct resp_
     size_t bytes = 0, at = 0;
     for (size_t i = 0; i < head->n_fields; i++)
         bytes += head->fields[i].name.n + head->fields[i].value.n;
-    struct encoding *e = calloc(1, sizeof *e + head->n_fields * sizeof *e->fields + bytes);
+    struct encoding *e = calloc(1, sizeof(*e) + head->n_fields * sizeof(*e->fields) + bytes);
     if (!e)
         return -1;
     e->filtered.ops = z->filter.ops;
@@ -37,7 +37,7 @@ int compress_stream_open(struct compressor *z, struct req *r, const struct resp_
     e->fd = -1;
     e->head = *head;
     e->head.fields = e->fields;
-    memcpy(e->fields, head->fields, head->n_fields * sizeof *e->fields);
+    memcpy(e->fields, head->fields, head->n_fields * sizeof(*e->fields));
     char *text = (char *)(e->fields + head->n_fields);
     for (size_t i = 0; i < head->n_fields; i++) {
         at = put(text, at, &e->fields[i].name);
@@ -237,7 +237,7 @@ static enum resp_result encoding_trailers(struct req *r, const struct resp_field
         enum resp_result result = go_as_is(e, true);
         return resp_failed(result) ? result : below->trailers(r, fields, n, more);
     }
-    struct resp_field *kept = malloc((n + 1) * sizeof *kept);
+    struct resp_field *kept = malloc((n + 1) * sizeof(*kept));
     if (!kept)
         return compress_fail(e);
     compress_enter(e);

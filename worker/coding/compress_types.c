@@ -56,7 +56,7 @@ static bool fits(struct span pattern, struct span type)
 
 static bool fits_usual(struct span type)
 {
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+    for (size_t i = 0; i < sizeof(usual) / sizeof(*usual); i++)
         if (fits(span_of(usual[i]), type))
             return true;
     return false;

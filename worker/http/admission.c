@@ -238,7 +238,7 @@ bool admission_is_needed(const struct conf_http *conf)
 
 struct admission *admission_new(struct event_base *base, const struct conf_http *conf, struct score *score)
 {
-    struct admission *a = calloc(1, sizeof *a);
+    struct admission *a = calloc(1, sizeof(*a));
     if (!a)
         return NULL;
     a->conf = conf;
@@ -251,7 +251,7 @@ struct admission *admission_new(struct event_base *base, const struct conf_http 
 
 struct handler *admission_gate(struct admission *a, struct handler *inner)
 {
-    struct gate *gate = malloc(sizeof *gate);
+    struct gate *gate = malloc(sizeof(*gate));
     if (!gate)
         return NULL;
     *gate = (struct gate){ { &gate_ops }, inner, a, a->gates };

@@ -77,7 +77,7 @@ void req_reset(struct req *r)
     if (r->logged_fields.p)
         buf_release(&r->logged_fields);
     struct buf body = { .p = r->body.p, .cap = r->body.cap };
-    memset(r, 0, sizeof *r);
+    memset(r, 0, sizeof(*r));
     r->fields = fields;
     r->cap_fields = cap_fields;
     r->body = body;
@@ -98,16 +98,16 @@ void endpoint_set(struct endpoint *e, const struct sockaddr *sa, const char *pat
     e->host[0] = 0;
     e->port = -1;
     if (sa->sa_family == AF_INET) {
-        inet_ntop(AF_INET, &in4->sin_addr, e->host, sizeof e->host);
+        inet_ntop(AF_INET, &in4->sin_addr, e->host, sizeof(e->host));
         e->port = ntohs(in4->sin_port);
     } else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-        inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], e->host, sizeof e->host);
+        inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], e->host, sizeof(e->host));
         e->port = ntohs(in6->sin6_port);
     } else if (sa->sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &in6->sin6_addr, e->host, sizeof e->host);
+        inet_ntop(AF_INET6, &in6->sin6_addr, e->host, sizeof(e->host));
         e->port = ntohs(in6->sin6_port);
     } else if (path) {
-        snprintf(e->host, sizeof e->host, "%s", path);
+        snprintf(e->host, sizeof(e->host), "%s", path);
     }
 }
 

@@ -125,7 +125,7 @@ struct req {
     int64_t answer_length; /* Content-Length of the answer; -1 = none given */
     bool answer_empty; /* no body bytes on the wire: HEAD, 204, 205, 304 */
     bool answer_trailers; /* resp_trailers() calls will follow the body */
-    bool lends; /* the handler's word for the present resp_body(): see RESP_LEND_MIN */
+    bool lends; /* set by the handler for the present resp_body(): see RESP_LEND_MIN */
     bool answer_unbound; /* more body was given than fits: end at once, whatever waits to be sent */
     uint64_t started_ns; /* clock_ns() at the end of the head */
     uint64_t begun_ns; /* when the handler began with it after a wait; 0: at once, as far as known */

@@ -159,7 +159,7 @@ static enum length_fit fit(const struct req *r, uint64_t *n, bool last)
     return last && *n < left ? TOO_SHORT : FITS;
 }
 
-/* What fits is sent and the answer is complete; the connection cannot be used any more (RFC 9112 6.3). */
+/* What fits is sent and the answer is complete; the connection cannot be used again (RFC 9112 6.3). */
 static void begin_overrun(struct req *r)
 {
     r->keep_alive = false;

@@ -67,7 +67,7 @@ static struct handler *find_decoded(const struct router *t, struct span path)
     return t->rest;
 }
 
-/* Whether it may be another path to those who resolve dots, and so on. */
+/* Whether code that resolves dots, empty segments or encoded slashes may read it as another path. */
 static bool is_ambiguous(struct span path)
 {
     for (size_t i = 0; i < path.n; i++) {
@@ -86,7 +86,7 @@ static unsigned char next_byte(struct span path, size_t *at)
     return ch;
 }
 
-/* What is left of the n bytes "/a/b" when their last segment, from its slash at `mark` on, is what it says. */
+/* Applies the last segment, which begins with its slash at `mark`, to the n bytes "/a/b"; returns how many are left. */
 static size_t resolve_last(const char *path, size_t mark, size_t n)
 {
     const char *segment = path + mark + 1;
@@ -157,7 +157,7 @@ static const struct handler_ops router_ops = {
 
 struct router *router_new(void)
 {
-    struct router *t = calloc(1, sizeof *t);
+    struct router *t = calloc(1, sizeof(*t));
     if (t)
         t->handler.ops = &router_ops;
     return t;
@@ -165,7 +165,7 @@ struct router *router_new(void)
 
 int router_add(struct router *t, const char *prefix, struct handler *h, void (*done)(struct handler *h))
 {
-    struct route *v = realloc(t->v, (t->n + 1) * sizeof *v);
+    struct route *v = realloc(t->v, (t->n + 1) * sizeof(*v));
     if (!v)
         return -1;
     t->v = v;

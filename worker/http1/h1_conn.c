@@ -22,7 +22,7 @@
 
 struct h1_shared *h1_shared_new(const struct conf *conf)
 {
-    struct h1_shared *sh = calloc(1, sizeof *sh);
+    struct h1_shared *sh = calloc(1, sizeof(*sh));
     if (!sh)
         return NULL;
     SLIST_INIT(&sh->free);
@@ -57,7 +57,7 @@ struct h1_req *h1_req_new(struct h1_conn *h)
     if (likely(hr != NULL)) {
         SLIST_REMOVE_HEAD(&sh->free, free);
         sh->n_free--;
-    } else if (!(hr = calloc(1, sizeof *hr))) {
+    } else if (!(hr = calloc(1, sizeof(*hr)))) {
         return NULL;
     }
     hr->h = h;
@@ -69,7 +69,7 @@ struct h1_req *h1_req_new(struct h1_conn *h)
 static size_t weight(const struct h1_req *hr)
 {
     const struct req *r = &hr->req;
-    size_t head = r->head_owned ? 2 * hr->head_len + r->cap_fields * sizeof *r->fields : 0;
+    size_t head = r->head_owned ? 2 * hr->head_len + r->cap_fields * sizeof(*r->fields) : 0;
     return head + (buf_len(&r->body) ? r->body.cap : 0);
 }
 
@@ -104,7 +104,7 @@ void h1_release(struct h1_conn *h)
     if (hr->tail.p)
         buf_release(&hr->tail);
     req_reset(&hr->req);
-    memset((char *)hr + sizeof hr->req, 0, sizeof *hr - sizeof hr->req);
+    memset((char *)hr + sizeof(hr->req), 0, sizeof(*hr) - sizeof(hr->req));
     SLIST_INSERT_HEAD(&sh->free, hr, free);
     sh->n_free++;
 }
@@ -217,7 +217,7 @@ static int h1_open(struct conn *c)
         site->h1.p = h1_shared_new(c->net->conf);
         site->h1.free = h1_shared_free;
     }
-    struct h1_conn *h = site->h1.p ? calloc(1, sizeof *h) : NULL;
+    struct h1_conn *h = site->h1.p ? calloc(1, sizeof(*h)) : NULL;
     if (!h)
         return -1;
     h->conn = c;

@@ -212,7 +212,7 @@ static void hold(struct h1_req *hr)
 static bool has_room(const struct h1_conn *h, const struct h1_req *hr)
 {
     struct conn *c = h->conn;
-    size_t n = 2 * hr->head_len + hr->req.cap_fields * sizeof *hr->req.fields;
+    size_t n = 2 * hr->head_len + hr->req.cap_fields * sizeof(*hr->req.fields);
     if (likely(memory_may(&c->net->memory, &c->share, n)))
         return true;
     memory_refused(&c->net->memory, &c->share, n);

@@ -27,16 +27,16 @@ static const struct status_line status_lines[] = {
 static char *put_number(char *to, uint64_t n)
 {
     char digits[20];
-    int at = sizeof digits;
+    int at = sizeof(digits);
     do
         digits[--at] = (char)('0' + n % 10);
     while (n /= 10);
-    return h1_put(to, digits + at, sizeof digits - (size_t)at);
+    return h1_put(to, digits + at, sizeof(digits) - (size_t)at);
 }
 
 static char *put_status(char *to, unsigned status)
 {
-    if (likely(status < sizeof status_lines / sizeof status_lines[0] && status_lines[status].p))
+    if (likely(status < sizeof(status_lines) / sizeof(status_lines[0]) && status_lines[status].p))
         return h1_put(to, status_lines[status].p, status_lines[status].n);
     return to + sprintf(to, "HTTP/1.1 %u \r\n", status);
 }

@@ -89,7 +89,7 @@ static void send_continue(struct req *r)
 {
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
     r->expect_continue = false;
-    conn_writev(r->conn, &(struct iovec){ (void *)(uintptr_t)line, sizeof line - 1 }, 1);
+    conn_writev(r->conn, &(struct iovec){ (void *)(uintptr_t)line, sizeof(line) - 1 }, 1);
 }
 
 void h1_want_body(struct req *r)

@@ -285,7 +285,7 @@ static enum resp_result h1_interim(struct req *r, unsigned status, const struct 
 {
     struct buf b = { 0 };
     char line[80];
-    int m = snprintf(line, sizeof line, "HTTP/1.1 %u %s\r\n", status, resp_reason(status));
+    int m = snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", status, resp_reason(status));
     int failed = buf_add(&b, line, (size_t)m) | add_fields(&b, fields, n) | buf_add(&b, "\r\n", 2);
     struct span all = buf_span(&b);
     /* Interim answers are hints: without memory they are left out. */

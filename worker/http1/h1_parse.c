@@ -51,11 +51,11 @@ static void lower(char *p, size_t n)
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
         uint64_t x;
-        memcpy(&x, p + i, sizeof x);
+        memcpy(&x, p + i, sizeof(x));
         uint64_t low = x & 0x7f7f7f7f7f7f7f7fu;
         uint64_t from_a = low + 0x3f3f3f3f3f3f3f3fu, above_z = low + 0x2525252525252525u;
         uint64_t lowered = x | (from_a & ~above_z & ~x & 0x8080808080808080u) >> 2;
-        memcpy(p + i, &lowered, sizeof lowered);
+        memcpy(p + i, &lowered, sizeof(lowered));
     }
     for (; i < n; i++)
         if ((unsigned char)(p[i] - 'A') < 26)
@@ -176,7 +176,7 @@ static size_t feed(http_parser *hp, const struct req *r, const char *head, size_
 {
     static const char stand_in[] = "GET";
     size_t skip = span_eq(req_span(r, r->method), SPAN("CONNECT")) ? 0 : r->method.n;
-    if (skip && http_parser_execute(hp, &settings, stand_in, sizeof stand_in - 1) != sizeof stand_in - 1)
+    if (skip && http_parser_execute(hp, &settings, stand_in, sizeof(stand_in) - 1) != sizeof(stand_in) - 1)
         return 0;
     return skip + http_parser_execute(hp, &settings, head + skip, n - skip);
 }

@@ -169,7 +169,7 @@ static int h2_open(struct conn *c)
         site->h2.p = h2_shared_new();
         site->h2.free = h2_shared_free;
     }
-    struct h2_conn *h = site->h2.p ? calloc(1, sizeof *h) : NULL;
+    struct h2_conn *h = site->h2.p ? calloc(1, sizeof(*h)) : NULL;
     if (!h)
         return -1;
     h->conn = c;
@@ -240,7 +240,7 @@ static size_t h2_data(struct conn *c, char *p, size_t n)
     return n;
 }
 
-/* Nothing can come any more, windows included; what was asked for whole may still be answered. */
+/* The peer can send nothing more, WINDOW_UPDATE included; requests that are complete may still be answered. */
 static void h2_eof(struct conn *c)
 {
     struct h2_conn *h = c->proto_data;

@@ -36,7 +36,7 @@ static bool room_for_field(struct req *r)
     if (likely(r->n_fields < r->cap_fields))
         return true;
     uint32_t cap = r->cap_fields ? 2 * r->cap_fields : FIRST_FIELDS;
-    struct field *more = realloc(r->fields, cap * sizeof *more);
+    struct field *more = realloc(r->fields, cap * sizeof(*more));
     if (!more)
         return false;
     r->fields = more;
@@ -191,7 +191,7 @@ static const struct refusal *judge(struct h2_stream *s)
     const struct conf *conf = r->conn->net->conf;
     const struct refusal *why;
     struct span scheme = req_span(r, s->scheme);
-    if (!s->fault && r->method.n + r->target.n + sizeof " HTTP/2" > conf->http.limit_request_line)
+    if (!s->fault && r->method.n + r->target.n + sizeof(" HTTP/2") > conf->http.limit_request_line)
         s->fault = H2_FAULT_LINE;
     if (!s->fault && r->protocol.n && !span_eq(req_span(r, r->protocol), SPAN("websocket")))
         s->fault = H2_FAULT_PROTOCOL;
@@ -214,8 +214,8 @@ static void hold(struct h2_stream *s)
     char line[SCORE_LINE], *w = line;
     if (method.n > SCORE_LINE / 2)
         return;
-    if (target.n > sizeof line - method.n - 1)
-        target.n = sizeof line - method.n - 1;
+    if (target.n > sizeof(line) - method.n - 1)
+        target.n = sizeof(line) - method.n - 1;
     memcpy(w, method.p, method.n);
     w += method.n;
     *w++ = ' ';

@@ -73,7 +73,7 @@ struct h2_conn {
     unsigned n_continuations; /* of the latest HEADERS */
     struct h2_ids skipped[H2_SKIPPED]; /* ids skipped by the peer: they can no longer be opened (RFC 9113 5.1.1) */
     unsigned n_skipped;
-    bool to_last;            /* the PING after the first GOAWAY was answered: nothing is on its way any more */
+    bool to_last;            /* the PING after the first GOAWAY was answered: no request can still be on its way */
     uint32_t n_requests;
     uint64_t opened_ms;
     struct pace write_pace; /* while the peer keeps the window of the connection shut */

@@ -86,7 +86,7 @@ static int take(struct h2_stream *s, char *to, size_t n)
 
 static int submit_trailers(struct h2_stream *s)
 {
-    nghttp2_nv *nv = malloc(s->n_trailers * sizeof *nv);
+    nghttp2_nv *nv = malloc(s->n_trailers * sizeof(*nv));
     char *p = s->trailers.p + s->trailers.start;
     if (!nv)
         return -1;

@@ -218,7 +218,7 @@ static nghttp2_option *option_new(void)
 
 struct h2_shared *h2_shared_new(void)
 {
-    struct h2_shared *sh = calloc(1, sizeof *sh);
+    struct h2_shared *sh = calloc(1, sizeof(*sh));
     if (!sh)
         return NULL;
     SLIST_INIT(&sh->free);
@@ -262,7 +262,7 @@ int h2_session_open(struct h2_conn *h)
     h->session = session;
     /* All uploads of a connection share its window: one that is not read must not stop the others. */
     uint32_t all = window < CONNECTION_WINDOW / 2 ? CONNECTION_WINDOW : window < INT32_MAX / 2 ? 2 * window : INT32_MAX;
-    if (nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings) == 0 &&
+    if (nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(*settings)) == 0 &&
         nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, (int32_t)all) == 0)
         return 0;
     nghttp2_session_del(h->session);

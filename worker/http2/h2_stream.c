@@ -72,7 +72,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id)
     if (likely(s != NULL)) {
         SLIST_REMOVE_HEAD(&sh->free, free);
         sh->n_free--;
-    } else if (!(s = calloc(1, sizeof *s))) {
+    } else if (!(s = calloc(1, sizeof(*s)))) {
         return NULL;
     }
     s->h = h;
@@ -214,7 +214,7 @@ void h2_refuse(struct h2_stream *s)
 void h2_stream_lost(struct h2_stream *s, enum req_end why)
 {
     s->closed = s->cut = true;
-    h2_drop_output(s); /* what is lent would be copied at the end */
+    h2_drop_output(s); /* first, because h2_end() would copy what is lent */
     if (s->tunnel)
         h2_tunnel_lost(s);
     if (s->req.conn)

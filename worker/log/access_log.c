@@ -3,7 +3,7 @@
  *
  * A file gets one write(2) for all of them, at its end (O_APPEND), so lines of several workers do not mix. A pipe or a
  * terminal gets pieces of whole lines of at most PIPE_BUF bytes, which the kernel keeps together, through a
- * non-blocking open file of its own: O_NONBLOCK on an inherited one would change it for every process that shares it.
+ * separate non-blocking open file: O_NONBLOCK on an inherited one would change it for every process that shares it.
  * A log daemon gets each line as a datagram (log_daemon.h). What cannot be written is kept up to 1 MB;
  * after that new lines are dropped whole and counted.
  */
@@ -115,8 +115,8 @@ static char *absolute(const char *path, int folder)
     char name[40], where[PATH_MAX], *whole = NULL;
     if (path[0] == '/')
         return strdup(path);
-    snprintf(name, sizeof name, folder == AT_FDCWD ? "/proc/self/cwd" : "/proc/self/fd/%d", folder);
-    ssize_t n = readlink(name, where, sizeof where);
+    snprintf(name, sizeof(name), folder == AT_FDCWD ? "/proc/self/cwd" : "/proc/self/fd/%d", folder);
+    ssize_t n = readlink(name, where, sizeof(where));
     if (n < 0 || asprintf(&whole, "%.*s/%s", (int)n, where, path) < 0)
         return NULL;
     return whole;

@@ -88,7 +88,7 @@ static __attribute__((noinline, cold)) void report_slow(const struct req *r, uin
     uint64_t now = r->started_ns + took_ns;
     double all = (double)took_ns / 1e9, queue = queue_seconds(r, now);
     double sending = r->answered_ns ? (double)(now - r->answered_ns) / 1e9 : 0;
-    size_t n = account_route(route, sizeof route, method, req_span(r, r->path));
+    size_t n = account_route(route, sizeof(route), method, req_span(r, r->path));
     score_add64(&score->slow_requests, 1);
     score_add64(&score_route(score, route, n)->slow, 1);
     log_warning("slow request: %.3f s (in the queue %.3f, in the application %.3f, sending %.3f), status %u, from %s: "

@@ -32,8 +32,8 @@ static void add(struct fields *f, struct span name, struct span value)
 static void answer_status(struct req *r, unsigned status, struct fields *f)
 {
     char text[80], length[24];
-    int n = snprintf(text, sizeof text, "%u %s\n", status, resp_reason(status));
-    int m = snprintf(length, sizeof length, "%d", n);
+    int n = snprintf(text, sizeof(text), "%u %s\n", status, resp_reason(status));
+    int m = snprintf(length, sizeof(length), "%d", n);
     add(f, SPAN("content-type"), SPAN("text/plain; charset=utf-8"));
     add(f, SPAN("content-length"), (struct span){ length, (size_t)m });
     struct resp_head head = { .status = status, .fields = f->v, .n_fields = f->n };
@@ -112,7 +112,7 @@ void static_found_describe(struct static_found *f)
 {
     const struct stat *st = &f->st;
     const char *coding = f->coding == CODING_IDENTITY ? "" : coding_name(f->coding);
-    int n = snprintf(f->etag, sizeof f->etag, "\"%llx-%llx-%llx%s%s\"", nanoseconds(&st->st_mtim),
+    int n = snprintf(f->etag, sizeof(f->etag), "\"%llx-%llx-%llx%s%s\"", nanoseconds(&st->st_mtim),
                      (unsigned long long)st->st_size, nanoseconds(&st->st_ctim), *coding ? "-" : "", coding);
     f->v.etag = (struct span){ f->etag, (size_t)n };
     f->v.now = time(NULL);

@@ -96,7 +96,7 @@ static bool negotiate(struct static_files *s, struct req *r, struct static_found
     unsigned tried = 0;
     for (;;) {
         int best = -1;
-        for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
             unsigned short weight = a.weight[order[i]];
             if (!(tried & 1u << i) && weight && weight >= a.weight[CODING_IDENTITY] &&
                 (best < 0 || weight > a.weight[order[best]]))
@@ -198,7 +198,7 @@ static const struct handler_ops ops = {
 
 struct handler *static_files_new(const struct conf_static *conf, int folder)
 {
-    struct static_files *s = malloc(sizeof *s);
+    struct static_files *s = malloc(sizeof(*s));
     if (!s)
         return NULL;
     s->handler.ops = &ops;
@@ -207,7 +207,7 @@ struct handler *static_files_new(const struct conf_static *conf, int folder)
     s->folder = folder;
     s->cache_control[0] = '\0';
     if (conf->files.expires)
-        snprintf(s->cache_control, sizeof s->cache_control, "max-age=%llu",
+        snprintf(s->cache_control, sizeof(s->cache_control), "max-age=%llu",
                  (unsigned long long)(conf->files.expires / 1000));
     if (open_root(&s->root, &conf->files, folder) < 0) {
         int error = errno;

@@ -145,7 +145,7 @@ struct static_mime static_mime_of(struct span path)
             ending[i] = ch >= 'A' && ch <= 'Z' ? (char)(ch | 0x20) : ch;
         }
         ending[n] = '\0';
-        row = bsearch(ending, rows, sizeof rows / sizeof rows[0], sizeof rows[0], compare);
+        row = bsearch(ending, rows, sizeof(rows) / sizeof(rows[0]), sizeof(rows[0]), compare);
     }
     return row ? row->mime : (struct static_mime){ SPAN("application/octet-stream"), false };
 }

@@ -62,7 +62,7 @@ static int open_resolving(int dir, const char *path, unsigned long long resolve)
     long fd = -1;
     /* EAGAIN: something was renamed while ".." of a link was looked up. */
     for (int i = 0; i < RETRIES; i++) {
-        fd = syscall(SYS_openat2, dir, path, &how, sizeof how);
+        fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
         if (fd >= 0 || errno != EAGAIN)
             break;
     }
