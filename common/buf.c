@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* buf.c: see buf.h. Grows by doubling; moves the bytes to the front before it grows. */
+/* buf.c: a growing byte queue. Grows by doubling; moves the bytes to the front before it grows. */
 #include "common/buf.h"
 
 #include <stdint.h>

@@ -25,7 +25,7 @@ static inline struct span buf_span(const struct buf *b)
     return (struct span){ b->start ? b->p + b->start : b->p, b->end - b->start };
 }
 
-/* Room for n more bytes behind the last one. Returns where to write them (then buf_grew()), or NULL: out of memory. */
+/* Room for n more bytes after the last one. Returns where to write them (then buf_grew()), or NULL: out of memory. */
 char *buf_room(struct buf *b, size_t n);
 
 static inline void buf_grew(struct buf *b, size_t n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* clock.c: the HTTP date; see clock.h. */
+/* clock.c: formats the HTTP date (RFC 9110 5.6.7). */
 #include "common/clock.h"
 
 #include <stdio.h>

@@ -15,7 +15,7 @@ static inline uint64_t clock_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* As of the last tick of the kernel: up to CLOCK_COARSE_NS behind clock_ns(), and several times as cheap. */
+/* As of the last tick of the kernel: up to CLOCK_COARSE_NS behind clock_ns(), and several times cheaper. */
 #define CLOCK_COARSE_NS 10000000u
 static inline uint64_t clock_coarse_ns(void)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* descriptors.c: see descriptors.h. Must never close or write to what it looks at. */
+/* descriptors.c: ends the process when a descriptor that it must not lose has become another file. Must never close or
+ * write to what it looks at. */
 #include "common/descriptors.h"
 
 #include <ctype.h>
@@ -55,7 +56,7 @@ size_t descriptors_open(int *numbers, size_t most)
             numbers[n++] = fd;
     }
     closedir(dir);
-    qsort(numbers, n, sizeof *numbers, compare);
+    qsort(numbers, n, sizeof(*numbers), compare);
     return n;
 }
 
@@ -64,7 +65,7 @@ void descriptors_add_new(struct descriptors *d, const int *before, size_t n, con
     int now[OPEN_MAX];
     size_t n_now = descriptors_open(now, OPEN_MAX);
     for (size_t i = 0; n && i < n_now; i++)
-        if (!bsearch(&now[i], before, n, sizeof *before, compare))
+        if (!bsearch(&now[i], before, n, sizeof(*before), compare))
             descriptors_add(d, now[i], what);
 }
 
@@ -79,7 +80,7 @@ const char *descriptors_lost(const struct descriptors *d)
 void descriptor_lost(const char *what)
 {
     char line[240];
-    int n = snprintf(line, sizeof line,
+    int n = snprintf(line, sizeof(line),
                      "the application has closed a descriptor of the server (%s): this process ends at once", what);
     if (log_is_whole())
         log_critical("%s", line);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* fatal.c: see fatal.h. */
+/* fatal.c: logs a failed assertion before the process aborts. */
 #include "common/fatal.h"
 
 #include <stdlib.h>
@@ -8,6 +8,6 @@
 
 void fatal_at(const char *file, int line, const char *function, const char *what)
 {
-    log_critical("bug: %s:%d: %s: \"%s\" does not hold", file, line, function, what);
+    log_critical("bug: %s:%d: %s: assertion \"%s\" failed", file, line, function, what);
     abort();
 }

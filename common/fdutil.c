@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* fdutil.c: see fdutil.h. */
+/* fdutil.c: small helpers for descriptors. */
 #include "common/fdutil.h"
 
 #include <errno.h>

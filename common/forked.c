@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* forked.c: see forked.h. The handlers run in every fork(3) of a worker, on the thread that forks; the one in the child
- * must call nothing that takes a lock or allocates. */
+/* forked.c: takes the descriptors of the server away from a process that the application forks. The handlers run in
+ * every fork(3) of a worker, on the thread that forks; the one in the child must call nothing that takes a lock or
+ * allocates. */
 #include "common/forked.h"
 
 #include <errno.h>

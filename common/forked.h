@@ -37,15 +37,15 @@ void forked_expect_own(bool own);
 /* Has `fd` closed in children, until fd_close(). */
 void forked_own(int fd);
 bool forked_owns(int fd);
-/* Somebody else closes it, or it is closed already. */
+/* Other code closes it, or it is closed already. */
 void forked_disown(int fd);
 /* accept4(2), non-blocking and close-on-exec, and the connection is owned: no fork comes between. */
 int forked_accept(int fd, struct sockaddr *ret_peer, socklen_t *n);
 /* close(2), disowned with no fork between; fd_close() does it too. */
 int forked_close(int fd);
 
-/* What a library opens and does not tell: all descriptors that are there at the second call and were not at the first.
- * No other thread may open any meanwhile. */
+/* What a library opens without reporting it: all descriptors that are there at the second call and were not at the
+ * first. No other thread may open any meanwhile. */
 #define FORKED_MARK_FDS 1024
 struct forked_mark {
     unsigned char open[FORKED_MARK_FDS / 8];

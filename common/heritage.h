@@ -39,12 +39,12 @@ struct heritage {
     bool main_interpreter; /* the application refused a sub-interpreter: use the main one (interpreter = auto) */
 };
 
-/* Runs a worker from birth to death in a process of its own, rights already dropped. Returns its exit status
+/* Runs a worker from birth to death in its own process, privileges already dropped. Returns its exit status
  * (enum worker_exit); the caller passes it to _exit(). */
 int worker_main(const struct heritage *heritage);
 
 /* Runs a mold: a process that loads the application, never accepts, and forks workers on the master's orders over
- * heritage->ipc_fd (IPC_FORK), each in a process that is no child of its own. heritage->slot and stacks_fd mean nothing.
+ * heritage->ipc_fd (IPC_FORK), each in a process that is not its child. heritage->slot and stacks_fd mean nothing.
  * `title` and `name`: what ps shows. Returns its exit status; inside a worker that was forked it does not return. */
 struct proctitle;
 int mold_main(const struct heritage *heritage, const struct proctitle *title, const char *name);
@@ -52,13 +52,13 @@ int mold_main(const struct heritage *heritage, const struct proctitle *title, co
 /* What the worker is made of, for --version, a line each: "http-parser 2.9.4", "Python 3.11.2". Starts no Python. */
 void worker_print_versions(FILE *out);
 
-/* For --import-gunicorn, in a process of its own: runs a gunicorn.conf.py and writes what its settings come to as a
+/* For --import-gunicorn, in a separate process: runs a gunicorn.conf.py and writes what its settings come to as a
  * tine.ini to `out`. 0, or -1: what is wrong is on standard error. */
 int worker_import_gunicorn(const char *file, int out);
 
 enum worker_exit {
     WORKER_EXIT_OK = 0,
-    WORKER_EXIT_BOOT = 3, /* a resource or lifespan start-up failed */
+    WORKER_EXIT_BOOT = 3, /* a resource or lifespan startup failed */
     WORKER_EXIT_APP = 4, /* the application failed to load */
     WORKER_EXIT_NEED_MAIN = 5, /* the application refuses sub-interpreters: start again with main_interpreter */
     WORKER_EXIT_CONF = 6, /* what the configuration names is wrong: a certificate, a key */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ipc.c: see ipc.h. On the wire a packet is one byte of type and the payload. */
+/* ipc.c: packets between master and workers over a socket pair. On the wire a packet is one byte of type and the
+ * payload. */
 #include "common/ipc.h"
 
 #include <errno.h>
@@ -102,7 +103,8 @@ static int recv_packet(int fd, struct ipc_msg *ret_msg, int *fds)
         msg.msg_controllen = sizeof(room.bytes);
     }
     ssize_t got;
-    /* ECONNRESET, which is told once: the other side closed with words of ours unread. Its own may still be here. */
+    /* ECONNRESET, reported once: the other side closed without reading all of our packets. Its own may still be here.
+     * */
     do
         got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (got < 0 && (errno == EINTR || errno == ECONNRESET));

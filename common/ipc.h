@@ -29,12 +29,12 @@ struct ipc_forked {
 struct ipc_msg {
     enum ipc_type type;
     size_t n;
-    char payload[IPC_MAX_PAYLOAD + 1]; /* NUL behind the last byte */
+    char payload[IPC_MAX_PAYLOAD + 1]; /* NUL after the last byte */
 };
 
 /* fds[0] for the master, fds[1] for the worker; non-blocking, close-on-exec. 0, or -1 with errno. */
 int ipc_pair(int fds[2]) __attribute__((warn_unused_result));
-/* Longer payloads are cut at IPC_MAX_PAYLOAD, at the front (the end of a traceback tells most).
+/* Longer payloads are cut at IPC_MAX_PAYLOAD, at the front (the end of a traceback says most).
  * 0, or -1 with errno (EAGAIN: the other side does not read; EPIPE: it is gone). */
 int ipc_send(int fd, enum ipc_type type, const void *payload, size_t n);
 /* The same with two descriptors, which stay open here. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* json_out.c: see json_out.h. Everything on one line, so that a document is a line of a protocol.
+/* json_out.c: writes JSON documents. Everything on one line, so that a document is a line of a protocol.
  */
 #include "common/json_out.h"
 

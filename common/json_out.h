@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* json_out.h: writes JSON into a buffer, a value at a time. Commas and nesting are its own
  * business; that each object and array is ended is the caller's. Memory that cannot be had is
- * remembered and told once, by json_end_document(). */
+ * remembered and reported once, by json_end_document(). */
 #ifndef TINE_COMMON_JSON_OUT_H
 #define TINE_COMMON_JSON_OUT_H
 
@@ -35,7 +35,7 @@ void json_string(struct json_out *j, const char *key, const char *text);
 void json_text(struct json_out *j, const char *key, const char *text, size_t n);
 void json_uint(struct json_out *j, const char *key, uint64_t value);
 void json_int(struct json_out *j, const char *key, int64_t value);
-/* With `digits` behind the point. Not a number: null. */
+/* With `digits` after the point. Not a number: null. */
 void json_number(struct json_out *j, const char *key, double value, unsigned digits);
 void json_bool(struct json_out *j, const char *key, bool value);
 void json_null(struct json_out *j, const char *key);

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libtine_common.a
 libtine_common_a_SOURCES = \
 	common/heritage.h \
+	common/least.h \
 	common/likely.h \
 	common/span.h \
 	common/utf8.h \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* log.c: see log.h. Holds the one mutable global of the program: where the log goes and what was
+/* log.c: writes the error log. Holds the one mutable global of the program: where the log goes and what was
  * dropped.
  *
  * A pipe or terminal is opened anew by way of /proc to get a non-blocking open file of our own:
@@ -189,7 +189,7 @@ static int reopen(void)
         int fd = open_file(state.path);
         if (fd < 0)
             return -1;
-        /* The number stays: others were told it. */
+        /* The number stays: other processes know it. */
         if (dup3(fd, state.file_fd, O_CLOEXEC) < 0) {
             fd_close(&fd);
             return -1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* proctitle.c: see proctitle.h. */
+/* proctitle.c: sets the name that ps(1) and top(1) show. */
 #include "common/proctitle.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* proctitle.h: what ps shows for this process. Writes over the memory of argv and of the
- * environment behind it; the environment moves to the heap first. */
+ * environment after it; the environment moves to the heap first. */
 #ifndef TINE_COMMON_PROCTITLE_H
 #define TINE_COMMON_PROCTITLE_H
 

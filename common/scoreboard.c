@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* scoreboard.c: the mapping behind scoreboard.h, and its readers' sums. */
+/* scoreboard.c: the shared mapping of the scoreboard, and its readers' sums. */
 #include "common/scoreboard.h"
 
 #include <errno.h>
@@ -114,7 +114,7 @@ void scoreboard_clear(struct scoreboard *board, unsigned slot)
         atomic_store_explicit(&board->common->used, board->used, memory_order_relaxed);
     }
     read_counters(s, &board->past);
-    /* Nobody writes any more, and the only other reader is this same thread. */
+    /* The writer is gone, and the only other reader is this same thread. */
     memset((void *)s, 0, sizeof(*s));
 }
 

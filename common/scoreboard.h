@@ -4,7 +4,7 @@
  * the past, so that no total ever goes back.
  *
  * A worker whose application was taken over can write anything into the mapping: the master keeps what it counts and
- * bounds itself by in memory of its own, and takes no text of a worker for terminated. */
+ * bounds itself by in its own memory, and takes no text of a worker for terminated. */
 #ifndef TINE_COMMON_SCOREBOARD_H
 #define TINE_COMMON_SCOREBOARD_H
 
@@ -105,7 +105,7 @@ struct scoreboard {
 /* Shared, zeroed, n slots. NULL with errno. */
 struct scoreboard *scoreboard_new(unsigned n);
 void scoreboard_free(struct scoreboard *board);
-/* By the master, when the slot has no worker (any more): its totals go to the past, the rest is forgotten. */
+/* By the master, when the slot has no worker: its totals go to the past, the rest is forgotten. */
 void scoreboard_clear(struct scoreboard *board, unsigned slot);
 /* By the master: everything since the start, gauges as they are now. Later sums are never smaller. */
 void scoreboard_sum(const struct scoreboard *board, struct score_sums *ret_sums);
@@ -143,7 +143,7 @@ static inline void score_add64(_Atomic(uint64_t) *field, uint64_t by)
     atomic_store_explicit(field, atomic_load_explicit(field, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-/* A request is over: status 0 without an answer. */
+/* A request has ended: status 0 without an answer. */
 static inline void score_request_over(struct score *score, unsigned status, enum score_method method, uint64_t took_ns)
 {
     unsigned row = status - 100u;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tickets.c: see tickets.h. */
+/* tickets.c: the keys of TLS session tickets, rotated in memory that master and workers share. */
 #include "common/tickets.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tickets.h: the keys of TLS session tickets: random bytes that the master makes and all workers of all generations share,
- * so that a client's session can go on at any of them, and across reloads. Rotated in time: whoever learns a key later
- * can only read what was said in the hours when it was in use.
+/* tickets.h: the keys of TLS session tickets: random bytes that the master makes and all workers of all generations
+ * share, so that a client's session can be resumed at any of them, and across reloads. Rotated in time: whoever learns
+ * a key later can only read what was said in the hours when it was in use.
  */
 #ifndef TINE_COMMON_TICKETS_H
 #define TINE_COMMON_TICKETS_H
@@ -16,7 +16,7 @@ struct ticket_key {
     unsigned char name[16], aes[32], hmac[32];
 };
 
-/* The present key, the one before it, and room for the next one: it is written while nobody looks there. */
+/* The present key, the one before it, and room for the next one: it is written while no worker reads it. */
 struct tickets {
     _Atomic(uint32_t) turn; /* key[turn % 3] is the present one */
     struct ticket_key key[3];

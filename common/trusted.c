@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* trusted.c: see trusted.h. Walks the path name by name, so that nothing can be exchanged between the look and the step. */
+/* trusted.c: opens a file in a folder that others may write to. Walks the path name by name, so that nothing can be
+ * exchanged between the look and the step. */
 #include "common/trusted.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ static int enter(struct way *w, int fd)
     return 0;
 }
 
-/* /proc/self/fd/1 and the like, which only the kernel can follow. Nobody can make a link there. */
+/* /proc/self/fd/1 and the like, which only the kernel can follow. No user can make a link there. */
 static bool is_in_proc(int fd)
 {
     struct statfs fs;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* vault.c: see vault.h. An entry is a head, host and path with their NULs, and the data, each entry at a multiple of 8. */
+/* vault.c: passes the files of certificates and keys to the workers in shared memory. An entry is a head, host and path
+ * with their NULs, and the data, each entry at a multiple of 8. */
 #include "common/vault.h"
 
 #include <stdatomic.h>

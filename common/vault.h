@@ -33,14 +33,14 @@ void vault_free(struct vault *vault);
 
 /* --- master --- */
 
-/* Begins a new state, which nobody sees before vault_publish(). */
+/* Begins a new state, which no reader sees before vault_publish(). */
 void vault_begin(struct vault *vault);
 /* Where the bytes of an entry go; *ret_room: how many fit. NULL: there is no room. Then vault_added(). */
 char *vault_add(struct vault *vault, enum vault_kind kind, const char *host, const char *path, size_t *ret_room);
 void vault_added(struct vault *vault, size_t n);
 /* The state before is wiped: an old key stays nowhere. */
 void vault_publish(struct vault *vault);
-/* Wipes what was begun, with `n` bytes behind what was added. */
+/* Wipes what was begun, with `n` bytes after what was added. */
 void vault_cancel(struct vault *vault, size_t n);
 
 /* --- workers --- */

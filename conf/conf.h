@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf.h: the configuration, typed and constant after loading. Made by conf_load(), read by everybody.
+/* conf.h: the configuration, typed and constant after loading. Made by conf_load(), read everywhere.
  *
  * Each section is a struct and each key a member of the same name (conf_keys.def). Durations are milliseconds, sizes
  * bytes, strings NULL when not set.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_addr.c: see conf_addr.h. Resolves nothing: names are looked up when the master binds. */
+/* conf_addr.c: parses and prints addresses to listen on and networks to trust. Resolves nothing: names are looked up
+ * when the master binds. */
 #include "conf/conf_addr.h"
 
 #include <arpa/inet.h>
@@ -72,13 +73,13 @@ static const char *parse_tcp(struct conf_pool *pool, const char *text, struct co
     size_t n = strcspn(host, v6 ? "]" : ":");
     if (v6 && host[n] != ']')
         return conf_text(pool, "%s: the [ has no ]", conf_shown(text).s);
-    const char *behind = host + n + v6;
-    if (!v6 && strchr(*behind ? behind + 1 : behind, ':'))
+    const char *after = host + n + v6;
+    if (!v6 && strchr(*after ? after + 1 : after, ':'))
         return conf_text(pool, "%s: an IPv6 address is written in brackets, [::1]:8000", conf_shown(text).s);
     unsigned port = DEFAULT_PORT;
-    if (*behind && (*behind != ':' || !whole_number(behind + 1, UINT16_MAX, &port)))
-        return conf_text(pool, "%s: expected a port from 0 to 65535 behind the %s", conf_shown(text).s,
-                         *behind == ':' ? "colon" : "address");
+    if (*after && (*after != ':' || !whole_number(after + 1, UINT16_MAX, &port)))
+        return conf_text(pool, "%s: expected a port from 0 to 65535 after the %s", conf_shown(text).s,
+                         *after == ':' ? "colon" : "address");
     if (!(b->host = conf_copy(pool, host, n)))
         return no_memory;
     if (v6 ? !is_v6(b->host) : !is_host(b->host))
@@ -95,7 +96,7 @@ static const char *parse_unix(struct conf_pool *pool, const char *path, struct c
         path += 2;
     size_t n = strlen(path), most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
     if (n == 0 || strcmp(path, "@") == 0)
-        return "expected a path behind unix:";
+        return "expected a path after unix:";
     if (n > most)
         return conf_text(pool, "%s: the path of a Unix socket has at most %zu bytes", conf_shown(path).s, most);
     b->kind = CONF_BIND_UNIX;
@@ -143,7 +144,7 @@ static const char *set_flag(struct conf_pool *pool, struct span word, struct con
     if (!text)
         return no_memory;
     const char *near = conf_nearest(text, names, 3);
-    return conf_text(pool, "expected the flags tls, h2c or proxy behind an address, got %s%s%s%s", conf_shown(text).s,
+    return conf_text(pool, "expected the flags tls, h2c or proxy after an address, got %s%s%s%s", conf_shown(text).s,
                      conf_is_near(text, near) ? "; did you mean \"" : "", conf_is_near(text, near) ? near : "",
                      conf_is_near(text, near) ? "\"?" : "");
 }
@@ -233,7 +234,7 @@ static const char *parse_net(struct conf_pool *pool, const char *text, struct co
     }
     prefix = bits;
     if (text[n] && !whole_number(text + n + 1, bits, &prefix))
-        return conf_text(pool, "%s: expected a prefix length from 0 to %u behind the /", conf_shown(text).s, bits);
+        return conf_text(pool, "%s: expected a prefix length from 0 to %u after the /", conf_shown(text).s, bits);
     net.prefix = prefix + 128 - bits;
     struct conf_net cut = net;
     keep_prefix(&cut.addr, net.prefix);
@@ -241,7 +242,7 @@ static const char *parse_net(struct conf_pool *pool, const char *text, struct co
         char meant[INET6_ADDRSTRLEN + 8];
         print_net(&cut, meant, sizeof(meant));
         return conf_text(pool,
-                         "%s has bits set behind its prefix: write %s for the network, or the "
+                         "%s has bits set after its prefix: write %s for the network, or the "
                          "address alone",
                          conf_shown(text).s, meant);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_check.c: the rules that no single value can tell: what is missing, what contradicts, and what is known but not
- * there yet. Never looks at the system: whether a user exists or a port is free is the master's to find out. */
+/* conf_check.c: the rules that involve more than one value: what is missing, what contradicts, and what is known but
+ * not there yet. Never looks at the system: whether a user exists or a port is free is the master's to find out. */
 #include <config.h>
 #include <ctype.h>
 #include <stdlib.h>
@@ -224,9 +224,9 @@ static const char *module_fault(const char *module)
         return NULL;
     const char *end = skip_dotted(colon + 1);
     if (!end)
-        return "the attribute behind the colon is no dotted Python name";
+        return "the attribute after the colon is not a dotted Python name";
     if (strcmp(end, "()") != 0 && *end)
-        return "behind the attribute only () may stand";
+        return "only () may follow the attribute";
     return NULL;
 }
 
@@ -253,7 +253,7 @@ static void check_shared_keys(const struct conf_instance *app, const struct conf
     static const char *const shared[] = {
         "loop", "interpreter", "venv", "pythonpath", "blocking_warning", "preload_app"
     };
-    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
         const struct conf_key *key = conf_key_find(app->section, shared[i]);
         if (!from(mount, shared[i]))
             continue;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_cli.c: see conf_cli.h. Looks at no value: that is done once, for all sources, by the loader. */
+/* conf_cli.c: parses the command line into settings. Looks at no value: that is done once, for all sources, by the
+ * loader. */
 #include "conf/conf_cli.h"
 
 #include <getopt.h>

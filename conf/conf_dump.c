@@ -10,7 +10,7 @@
 
 #define ORIGIN_COLUMN 44
 
-/* Whether a value comes back from a file as it is: inih trims it and ends it at a ; behind a blank. */
+/* Whether a value comes back from a file as it is: inih trims it and ends it at a ; after a blank. */
 static bool fits_in_file(const char *value)
 {
     size_t n = strlen(value);
@@ -71,7 +71,7 @@ static char *escape(const char *value)
 
 void conf_dump(const struct conf_loaded *l, FILE *out)
 {
-    fprintf(out, "; Configuration of tine as it takes effect; behind each value where it comes from.\n");
+    fprintf(out, "; Configuration of tine as it takes effect; after each value, where it comes from.\n");
     if (l->conf.file)
         fprintf(out, "; File: %s\n", l->conf.file);
     for (size_t i = 0; i < l->n; i++)

@@ -12,7 +12,7 @@
 #define PREFIX "TINE_"
 #define LONGEST_KEY 64
 
-/* Whether the name goes on with SECTION_; *ret_key is what follows. */
+/* Whether the name continues with SECTION_; *ret_key is what follows. */
 static bool names_section(const char *name, const char *section, const char **ret_key)
 {
     for (; *section; section++, name++)
@@ -55,7 +55,7 @@ static void unknown_key(const struct conf_section *section, const struct conf_se
     conf_error(errors, s, "no such setting; did you mean %s?", nearest);
 }
 
-/* One NAME=VALUE whose name starts with TINE_. Those that name no section of ours belong to somebody else. */
+/* One NAME=VALUE whose name starts with TINE_. Those that name no section of ours belong to other programs. */
 static int take_variable(struct conf_settings *list, const char *name, const char *value, struct conf_errors *errors)
 {
     struct conf_setting s = { .source = CONF_FROM_ENVIRONMENT, .where = name, .value = value };
@@ -116,7 +116,7 @@ int conf_env_fallbacks(struct conf_settings *list)
     return 0;
 }
 
-/* The name behind a $: NAME or {NAME}. Returns what follows; NULL: no name there. */
+/* The name after a $: NAME or {NAME}. Returns what follows; NULL: no name there. */
 static const char *take_reference(const char *p, const char **ret_name, size_t *ret_n)
 {
     bool braces = *p == '{';
@@ -136,11 +136,11 @@ const char *conf_env_expand(struct conf_pool *pool, const char *text, const char
     const char *done = "";
     for (const char *p = text; *p;) {
         size_t plain = strcspn(p, "$"), n;
-        const char *name, *behind, *value = "";
+        const char *name, *after, *value = "";
         if (p[plain] == '$' && p[plain + 1] == '$') {
             value = "$";
-            behind = p + plain + 2;
-        } else if (p[plain] == '$' && (behind = take_reference(p + plain + 1, &name, &n))) {
+            after = p + plain + 2;
+        } else if (p[plain] == '$' && (after = take_reference(p + plain + 1, &name, &n))) {
             name = conf_copy(pool, name, n);
             if (!name)
                 return "out of memory";
@@ -149,14 +149,14 @@ const char *conf_env_expand(struct conf_pool *pool, const char *text, const char
                 return conf_text(pool, "the environment has no %s; write $$ for a plain $", name);
         } else {
             plain += p[plain] == '$';
-            behind = p + plain;
+            after = p + plain;
         }
         char *longer = conf_alloc(pool, strlen(done) + plain + strlen(value) + 1);
         if (!longer)
             return "out of memory";
         stpcpy((char *)memcpy(stpcpy(longer, done), p, plain) + plain, value);
         done = longer;
-        p = behind;
+        p = after;
     }
     *ret = done;
     return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_load.c: see conf_load.h. The only file that includes inih, which splits lines into names and values; it is given
- * one checked line at a time, because by itself it cuts long names and lines short without a word and reports only the
- * first mistake. */
+/* conf_load.c: reads all sources of the configuration. The only file that includes inih, which splits lines into names
+ * and values; it is given one checked line at a time, because by itself it cuts long names and lines short silently and
+ * reports only the first mistake. */
 #include "conf/conf_load.h"
 
 #include "config.h"
@@ -20,7 +20,7 @@
 
 #define LARGEST_FILE (1u << 20)
 #define LONGEST_LINE 16384
-#define LONGEST_SECTION 49 /* inih cuts behind it */
+#define LONGEST_SECTION 49 /* inih cuts after it */
 
 /* A file on its way through inih. */
 struct reading {
@@ -33,7 +33,7 @@ struct reading {
     bool failed; /* out of memory */
 };
 
-/* ini_handler. Some builds of inih hand over a line number of their own, which counts from where we do not. */
+/* ini_handler. Some builds of inih pass their own line number, which starts elsewhere. */
 static int on_pair(void *user, const char *section, const char *name, const char *value
 #if INI_HANDLER_LINENO
                    ,
@@ -57,7 +57,7 @@ static int on_pair(void *user, const char *section, const char *name, const char
     return 1;
 }
 
-/* "[name]" with nothing behind it but a comment. */
+/* "[name]" with nothing after it but a comment. */
 static void on_heading(struct reading *r, struct span line)
 {
     const char *close = memchr(line.p, ']', line.n);
@@ -68,7 +68,7 @@ static void on_heading(struct reading *r, struct span line)
     r->at.section = NULL;
     r->skip = true;
     if (!close || (rest.n && rest.p[0] != ';' && rest.p[0] != '#'))
-        conf_error(r->errors, &r->at, "expected [section] and nothing behind it");
+        conf_error(r->errors, &r->at, "expected [section] and nothing after it");
     else if (name.n == 0 || name.n > LONGEST_SECTION || memchr(name.p, ';', name.n))
         conf_error(r->errors, &r->at, "expected the name of a section, of 1 to %d bytes without ;", LONGEST_SECTION);
     else if (!(r->at.section = conf_copy(r->list->pool, name.p, name.n)) || conf_settings_add(r->list, &r->at) != 0)
@@ -139,7 +139,7 @@ static void parse_text(struct reading *r, struct span text)
     r->p = text.p;
     r->end = text.p + text.n;
 #if HAVE_DECL_INI_MAX_LINE
-    ini_max_line = LONGEST_LINE; /* Debian's can be told at run time; elsewhere it is what it was built with */
+    ini_max_line = LONGEST_LINE; /* Debian's can be set at run time; elsewhere it is what it was built with */
 #endif
     size_t errors = r->errors->n;
     if (ini_parse_stream(on_read, r, on_pair, r) != 0 && r->errors->n == errors)

@@ -2,7 +2,7 @@
 /* conf_load.h: from command line, environment and file to one checked, constant configuration.
  *
  * Precedence: command line > environment TINE_SECTION_KEY > file > WEB_CONCURRENCY and PORT > default. Every mistake is
- * reported, not only the first, each on a line of its own that names where it stands (file:line, option or environment
+ * reported, not only the first, each on its own line that names where it stands (file:line, option or environment
  * variable), the key, and what was expected. Nothing is kept between two calls: a reload simply loads again.
  */
 #ifndef TINE_CONF_CONF_LOAD_H

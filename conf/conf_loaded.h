@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_loaded.h: the inside of a loaded configuration, shared by the files that make, check and print it. For nobody
- * else: readers of settings include conf.h. */
+/* conf_loaded.h: the inside of a loaded configuration, shared by the files that make, check and print it. Private to
+ * them: readers of settings include conf.h. */
 #ifndef TINE_CONF_CONF_LOADED_H
 #define TINE_CONF_CONF_LOADED_H
 
@@ -48,7 +48,7 @@ const char *conf_env_expand(struct conf_pool *pool, const char *text, const char
 int conf_apply(struct conf_loaded *l, struct conf_settings *list, struct conf_errors *errors)
     __attribute__((warn_unused_result));
 
-/* conf_check.c: what no single value can tell: keys against each other, and what is not supported yet. */
+/* conf_check.c: rules that involve more than one value: keys against each other, and what is not supported yet. */
 void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_errors *errors);
 
 #endif

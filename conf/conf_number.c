@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_number.c: see conf_number.h. Never atoi: every digit is looked at, every product checked. */
+/* conf_number.c: parses and prints whole numbers, modes, sizes and durations. Never atoi: every digit is looked at,
+ * every product checked. */
 #include "conf/conf_number.h"
 
 #include <inttypes.h>
@@ -98,7 +99,7 @@ const char *conf_expected(struct conf_pool *pool, const struct conf_key *key, co
     char range[CONF_RANGE_ROOM];
     const char *hint = "";
     if (strstr(text, " #") || strstr(text, "\t#"))
-        hint = " (a comment behind a value starts with ;)";
+        hint = " (a comment after a value starts with ;)";
     return conf_text(pool, "expected %s%s, got %s%s", what, conf_range_text(key, range), conf_shown(text).s, hint);
 }
 

@@ -9,7 +9,7 @@
 #include "conf/conf_pool.h"
 #include "conf/conf_table.h"
 
-/* Each: NULL, or what is wrong, *ret untouched. `what` is told to people: "a whole number". */
+/* Each: NULL, or what is wrong, *ret untouched. `what` stands in the message: "a whole number". */
 const char *conf_uint_parse(struct conf_pool *pool, const struct conf_key *key, const char *what, const char *text,
                             unsigned *ret);
 const char *conf_octal_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, unsigned *ret);

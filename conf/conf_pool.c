@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_pool.c: see conf_pool.h. Each piece is an allocation of its own, so that tools that watch memory see its end;
- * arrays grow by doubling, recognised by their length. */
+/* conf_pool.c: the memory of one load of the configuration. Each piece is its own allocation, so that tools that watch
+ * memory see its end; arrays grow by doubling, recognised by their length. */
 #include "conf/conf_pool.h"
 
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_settings.c: see conf_settings.h. Holds text only; knows no key and no type. */
+/* conf_settings.c: keeps settings as text with their origins, and collects error messages. Holds text only; knows no
+ * key and no type. */
 #include "conf/conf_settings.h"
 
 #include <stdarg.h>

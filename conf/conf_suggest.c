@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_suggest.c: see conf_suggest.h. Optimal string alignment over three rows. */
+/* conf_suggest.c: finds the known name nearest to an unknown one, by optimal string alignment over three rows. */
 #include "conf/conf_suggest.h"
 
 #include <ctype.h>

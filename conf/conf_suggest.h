@@ -8,7 +8,7 @@
 
 /* Steps (insert, delete, replace, swap neighbours; case does not count) from one text to the other. */
 unsigned conf_distance(const char *a, const char *b);
-/* Whether somebody who wrote `text` may well have meant `name`. */
+/* Whether `text` is likely to be a misspelling of `name`. */
 bool conf_is_near(const char *text, const char *name);
 /* The nearest of n > 0 names. */
 const char *conf_nearest(const char *text, const char *const *names, size_t n);

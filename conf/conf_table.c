@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_table.c: see conf_table.h. Nothing but the expansion of conf_keys.def and look-ups in it. */
+/* conf_table.c: conf_keys.def expanded into tables of sections and keys, and look-ups in them. */
 #include "conf/conf_table.h"
 
 #include <string.h>

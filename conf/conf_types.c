@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_types.c: see conf_types.h. Every message says what was expected, in the unit of the key. */
+/* conf_types.c: parses and prints the value of a key by its type. Every message says what was expected, in the unit of
+ * the key. */
 #include "conf/conf_types.h"
 
 #include <sched.h>

@@ -41,7 +41,7 @@ static void put_man(const char *text)
     }
 }
 
-/* Help as running text: each sentence on a line of its own, hyphens as they are. */
+/* Help as running text: each sentence on its own line, hyphens as they are. */
 static void put_help(const char *text)
 {
     if (*text == '.' || *text == '\'')
@@ -154,7 +154,7 @@ static void write_sample(void)
 {
     puts("# tine.ini: every setting of Tine at its default. See tine.ini(5).\n"
          "#\n"
-         "# Lines that start with ; are settings left at their defaults: remove the ; to change one. Behind a\n"
+         "# Lines that start with ; are settings left at their defaults: remove the ; to change one. After a\n"
          "# value, a comment starts with a ; that follows a blank.");
     for (size_t i = 0; i < conf_n_sections; i++) {
         const struct conf_section *section = &conf_sections[i];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* log_dest.c: see log_dest.h. */
+/* log_dest.c: reads the text of log.accesslog: standard output, a file, or the socket of a log daemon. */
 #include "conf/log_dest.h"
 
 #include <stddef.h>

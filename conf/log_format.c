@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* log_format.c: see log_format.h. One pass over the text; a table says which atom is which. */
+/* log_format.c: parses an access log format in one pass over its text; a table says which atom is which. */
 #include "conf/log_format.h"
 
 #include <ctype.h>
@@ -45,7 +45,7 @@ static const char *add(struct log_format *f, enum log_atom_kind kind, struct spa
     return NULL;
 }
 
-/* Literal text up to the next atom; "%%" is one "%" and a piece of its own. */
+/* Literal text up to the next atom; "%%" is one "%" and its own piece. */
 static const char *take_literal(struct log_format *f, const char **p)
 {
     if ((*p)[0] == '%') {
@@ -78,7 +78,7 @@ static const char *add_field(struct log_format *f, struct span in)
     static const char kinds[] = "ioe";
     const char *kind = memchr(kinds, brace[1], 3);
     if (!kind)
-        return "expected i, o or e behind {name}";
+        return "expected i, o or e after {name}";
     static const enum log_atom_kind of[] = { LOG_ATOM_IN_FIELD, LOG_ATOM_OUT_FIELD, LOG_ATOM_ENVIRON };
     const char *why = add(f, of[kind - kinds], name);
     if (why || *kind == 'e')
@@ -97,7 +97,7 @@ static const char *take_atom(struct log_format *f, const char **p)
     if (name.p[name.n] != ')')
         return "the ( has no )";
     if (name.p[name.n + 1] != 's')
-        return "expected s behind the )";
+        return "expected s after the )";
     *p = name.p + name.n + 2;
     if (name.n && name.p[0] == '{')
         return add_field(f, name);

@@ -45,7 +45,7 @@ static void set_state(struct worker *w, enum worker_state to)
 
 static void set_deadline(struct worker *w, uint64_t ms)
 {
-    struct timeval t = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
+    struct timeval t = timeval_of_ms(ms);
     evtimer_add(&w->deadline_event, &t);
 }
 

@@ -82,7 +82,7 @@ static void type(struct span value)
     if (compress_type_fits(&types, value))
         MUST(memchr(value.p, '/', value.n) || memchr(value.p, '+', value.n));
     MUST(facts.type.p == value.p && facts.type.n == value.n && facts.vary == 0);
-    MUST(facts.fixed == compress_list_has(value, SPAN("no-transform")));
+    MUST(facts.fixed == span_list_has(value, SPAN("no-transform")));
     struct static_mime mime = static_mime_of(value);
     MUST(memchr(mime.type.p, '/', mime.type.n));
 }

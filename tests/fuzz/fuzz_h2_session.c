@@ -48,7 +48,7 @@ static uint32_t sum(uint32_t from, const char *p, size_t n)
 
 static size_t tunnel_data(struct conn *c, char *p, size_t n)
 {
-    if (conn_writev(c, &(struct iovec){ p, n }, 1) == CONN_LATER)
+    if (conn_writev(c, &(struct iovec){ p, n }, 1) == LATER)
         conn_pause(c);
     return n;
 }

@@ -43,10 +43,10 @@ def test_an_access_log_on_a_full_disk(tmp_path):
         load.more()
         worker, = s.workers()
         with limited(resource.RLIMIT_FSIZE, log.stat().st_size + 1_000_000, worker):
-            s.wait_log(r"\[ERROR\] access log: File too large: lines wait, and beyond 1 MB they are lost")
+            s.wait_log(r"\[ERROR\] access log: File too large: keeping up to 1 MB of lines, dropping the rest")
             wait_for(lambda: s.figure(ACCESS) >= 50, what="lines to be lost")
             load.more()
-        s.wait_log(r"\[WARNING\] access log: it is written again; \d+ lines are lost")
+        s.wait_log(r"\[WARNING\] access log: can be written again; \d+ lines were lost")
         load.more().stop()
         assert load.failed == {}
         wait_for(lambda: log.read_bytes().endswith(b"\n"), what="the last line")
@@ -65,7 +65,7 @@ def test_an_access_log_that_is_full_from_the_start_to_the_end():
         s.wait_log("access log: No space left on device")
         ended(s)
         assert s.log().count("access log: No space left on device") == 1
-        assert re.search(r"access log: still not written: \d+ lines are lost, and [1-9]\d* bytes that waited", s.log())
+        assert re.search(r"access log: still cannot be written: \d+ lines and [1-9]\d* buffered bytes lost", s.log())
 
 
 def test_an_error_log_on_a_full_disk(tmp_path):
@@ -98,7 +98,7 @@ def test_a_pipe_whose_reader(tmp_path, how):
             load.more(5)
             if how == "leaves":
                 os.close(reader)
-            s.wait_log(r"access log: it takes no more: lines wait, and beyond 1 MB they are lost")
+            s.wait_log(r"access log: the reader is too slow: keeping up to 1 MB of lines, dropping the rest")
             load.more()
         assert load.failed == {}
         if how == "leaves":
@@ -114,7 +114,7 @@ def test_a_pipe_whose_reader(tmp_path, how):
                     text.extend(part)
             except BlockingIOError:
                 pass
-        wait_for(lambda: read() or "access log: it is written again" in s.log(), what="the log to be written again")
+        wait_for(lambda: read() or "access log: can be written again" in s.log(), what="the log to be written again")
         wait_for(lambda: read() or len(lines(text.decode())) + s.figure(ACCESS) == load.ok + asked, what="every line")
         assert s.figure(ACCESS) > 0
     os.close(reader)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* test_common.c: the log under bad conditions, messages between processes, the HTTP date, the
- * scoreboard. */
+/* test_common.c: the log under bad conditions, messages between processes, dates and times, lists of
+ * elements, the scoreboard. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "common/span.h"
 #include "tests/unit/unit.h"
 
 /* Standard error is a pipe from here on; returns its read end, non-blocking. */
@@ -170,7 +171,7 @@ static void test_fatal(int fd)
     int status;
     CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     struct buf b = drain(fd);
-    CHECK(strstr(b.p, "[CRITICAL] bug: ") && strstr(b.p, "test_fatal: \"fd < 0\" does not hold\n"));
+    CHECK(strstr(b.p, "[CRITICAL] bug: ") && strstr(b.p, "test_fatal: assertion \"fd < 0\" failed\n"));
     buf_release(&b);
 }
 
@@ -223,6 +224,42 @@ static void test_date(void)
     CHECK(strlen(text) == HTTP_DATE_LEN && http_date(&d) == text);
 }
 
+/* A list, its elements joined by "|", each followed by one. */
+static void check_list(const char *list, const char *expected)
+{
+    struct span rest = span_of(list), element = { NULL, 0 };
+    char seen[64] = "";
+    while (span_next_element(&rest, &element)) {
+        strncat(seen, element.p, element.n);
+        strcat(seen, "|");
+    }
+    CHECK_MSG(strcmp(seen, expected) == 0, "\"%s\" gives %s, not %s", list, seen, expected);
+    CHECK(rest.n == 0 && !span_next_element(&rest, &element));
+}
+
+static void test_lists(void)
+{
+    check_list("", "");
+    check_list("a", "a|");
+    check_list("gzip, br", "gzip|br|");
+    check_list("a,b\t ,\t c d ", "a|b|c d|");
+    check_list(",, ,a, ,\t,b,", "a|b|"); /* RFC 9110 5.6.1.2: empty elements */
+    check_list(" , ", "");
+    CHECK(span_list_has(SPAN("keep-alive ,CLOSE"), SPAN("close")));
+    CHECK(!span_list_has(SPAN("close-not, not close"), SPAN("close")));
+    CHECK(!span_list_has(SPAN(""), SPAN("close")) && !span_list_has(SPAN(", ,"), SPAN("")));
+    /* The list is not terminated: nothing after its length is read. */
+    CHECK(!span_list_has((struct span){ "closed", 4 }, SPAN("close")));
+}
+
+static void test_timeval(void)
+{
+    struct timeval none = timeval_of_ms(0), some = timeval_of_ms(12345), much = timeval_of_ms(4000000000999u);
+    CHECK(none.tv_sec == 0 && none.tv_usec == 0);
+    CHECK(some.tv_sec == 12 && some.tv_usec == 345000);
+    CHECK(much.tv_sec == 4000000000 && much.tv_usec == 999000);
+}
+
 static void test_scoreboard(void)
 {
     struct scoreboard *board = scoreboard_new(3);
@@ -254,6 +291,8 @@ int main(void)
     test_fatal(fd);
     test_ipc();
     test_date();
+    test_lists();
+    test_timeval();
     test_scoreboard();
     return unit_done();
 }

@@ -192,7 +192,7 @@ static void test_file_form(void)
     CHECK(load_text(APP "[http]\nforwarded_allow_ips =\n[app-less") != 0);
     CHECK(load_text(APP "[http]\nforwarded_allow_ips =\n") == 0 && conf->http.forwarded_allow_ips.n == 0);
     REFUSES(load_text("module = a:b\n"), "tine.ini:1: a section such as [server] must come before the first key");
-    REFUSES(load_text(APP "[http] keepalive = 1\n"), "tine.ini:3: expected [section] and nothing behind it");
+    REFUSES(load_text(APP "[http] keepalive = 1\n"), "tine.ini:3: expected [section] and nothing after it");
     REFUSES(load_text(APP "[]\n"), "tine.ini:3: expected the name of a section");
     REFUSES(load_text(APP "= 1\n"), "tine.ini:3: app.: expected a name");
     static const char zero[] = APP "x\0y\n";

@@ -148,7 +148,7 @@ static void test_words(void)
         expect(flag, no[i], "false");
     refuse(flag, "", "true or false");
     refuse(flag, "2", "true or false");
-    refuse(flag, "true # really", "a comment behind a value starts with ;");
+    refuse(flag, "true # really", "a comment after a value starts with ;");
     expect(key_of(CONF_TYPE_LOGLEVEL, 0, 0), "WARNING", "warning");
     refuse(key_of(CONF_TYPE_LOGLEVEL, 0, 0), "warn", "did you mean \"warning\"?");
     refuse(key_of(CONF_TYPE_LOOP, 0, 0), "uvlop", "did you mean \"uvloop\"?");

@@ -87,7 +87,7 @@ def test_daemon_that_comes_late_and_starts_again(kind, daemon):
     """Requests are served meanwhile; what waited is sent in order, nothing twice."""
     daemon.close()
     with start(kind, daemon) as server:
-        assert "access log: No such file or directory: lines wait" in server.log()
+        assert "access log: No such file or directory: keeping up to 1 MB" in server.log()
         assert get(server, "/sized?1") == 200
         late = Daemon(daemon.path)
         try:

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/app/app_load.h"
@@ -236,7 +237,7 @@ static void on_one_stopped(void *arg)
 /* v[at] has failed: those before it stop. */
 static void undo(struct mounts *m, enum interface_start result, const char *why)
 {
-    struct timeval limit = { UNDO_MS / 1000, UNDO_MS % 1000 * 1000 };
+    struct timeval limit = timeval_of_ms(UNDO_MS);
     const struct app_env *env = &m->v[m->at].env;
     char label[LABEL_ROOM];
     m->failure = result;

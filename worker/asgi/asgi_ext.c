@@ -39,7 +39,7 @@ static enum channel_result send_file(struct exchange *x, int fd, off_t at, size_
     enum resp_result result = x->req ? resp_file(x->req, fd, at, n, more) : RESP_GONE;
     if (result != RESP_LATER)
         asgi_ext_file_done(x);
-    return exchange_result(x, (int)result);
+    return exchange_result(x, result);
 }
 
 /* A regular file, opened; -1 with an exception set. */
@@ -218,7 +218,7 @@ static enum channel_result send_trailers(struct exchange *x, const struct resp_f
     enum resp_result result = resp_trailers(x->req, fields, n, more);
     if (!more && (result == RESP_SENT || result == RESP_LATER))
         x->stage = EXCHANGE_COMPLETE;
-    return exchange_result(x, (int)result);
+    return exchange_result(x, result);
 }
 
 enum channel_result asgi_ext_trailers(struct exchange *x, PyObject *message)

@@ -89,9 +89,9 @@ static enum channel_result exchange_receive(struct channel *c, PyObject **ret)
 
 /* --- send --- */
 
-enum channel_result exchange_result(struct exchange *x, int result)
+enum channel_result exchange_result(struct exchange *x, enum resp_result result)
 {
-    switch ((enum resp_result)result) {
+    switch (result) {
     case RESP_SENT:
         return CHANNEL_DONE;
     case RESP_LATER:
@@ -106,7 +106,7 @@ enum channel_result exchange_result(struct exchange *x, int result)
     case RESP_TWO_LENGTHS:
     case RESP_BAD_TRAILER:
     case RESP_BAD_STATUS:
-        PyErr_SetString(PyExc_ValueError, resp_fault((enum resp_result)result));
+        PyErr_SetString(PyExc_ValueError, resp_fault(result));
         return CHANNEL_ERROR;
     case RESP_TOO_LONG:
         PyErr_SetString(PyExc_RuntimeError, "response body is longer than its Content-Length");
@@ -195,7 +195,7 @@ static enum channel_result send_bytes(struct exchange *x, struct span bytes, boo
     }
     if (!more)
         x->stage = x->trailers ? EXCHANGE_TRAILERS : EXCHANGE_COMPLETE;
-    return exchange_result(x, (int)resp_body(x->req, bytes, more));
+    return exchange_result(x, resp_body(x->req, bytes, more));
 }
 
 /* What cannot change is lent to the connection while the client is slow, not copied. */

@@ -8,6 +8,7 @@
 
 #include "worker/asgi/asgi_channel.h"
 #include "worker/http/handler.h"
+#include "worker/http/resp.h"
 
 struct asgi;
 struct conn_names;
@@ -46,8 +47,8 @@ int asgi_http_init(struct asgi *asgi);
 
 extern const struct handler_ops asgi_handler_ops;
 
-/* What resp_*() said, told to the application: CHANNEL_ERROR with an exception set where it should know. */
-enum channel_result exchange_result(struct exchange *x, int resp_result);
+/* Translates a resp_*() result for the application: CHANNEL_ERROR with an exception set where it should know. */
+enum channel_result exchange_result(struct exchange *x, enum resp_result result);
 
 /* Whether no message is taken now, and what its send() comes to then. Asked again once a message has been read: that was
  * the application's code, which may have sent others. */

@@ -150,12 +150,12 @@ static enum channel_result send_span(struct websocket *w, enum ws_kind kind, str
         return r;
     if (w->stage == WEBSOCKET_CONNECTING)
         return misuse("websocket.send was sent before websocket.accept");
-    switch (w->ws ? ws_send(w->ws, kind, bytes) : WS_GONE) {
-    case WS_SENT:
+    switch (w->ws ? ws_send(w->ws, kind, bytes) : GONE) {
+    case SENT:
         return CHANNEL_DONE;
-    case WS_LATER:
+    case LATER:
         return sent_or_wait(w, true);
-    case WS_GONE:
+    case GONE:
         break;
     }
     return websocket_say_gone(w);

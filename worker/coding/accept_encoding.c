@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* accept_encoding.c: see accept_encoding.h. Reads weights; what is there to be chosen from is others' to know. */
+/* accept_encoding.c: reads the weights of Accept-Encoding. Its callers know which codings there are to choose from. */
 #include "worker/coding/accept_encoding.h"
 
 #include <string.h>
@@ -58,14 +58,9 @@ static void take(struct accept_encoding *a, unsigned short *star, struct span el
 
 static void take_list(struct accept_encoding *a, unsigned short *star, struct span list)
 {
-    while (list.n) {
-        const char *comma = memchr(list.p, ',', list.n);
-        size_t n = comma ? (size_t)(comma - list.p) : list.n;
-        take(a, star, span_trim((struct span){ list.p, n }));
-        n += comma != NULL;
-        list.p += n;
-        list.n -= n;
-    }
+    struct span element;
+    while (span_next_element(&list, &element))
+        take(a, star, element);
 }
 
 struct accept_encoding accept_encoding_of(const struct req *r)

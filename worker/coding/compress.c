@@ -31,7 +31,7 @@ int compressor_new(struct event_base *base, const struct conf_http *conf, struct
         const struct codec *codec = coding == CODING_IDENTITY ? NULL : codec_of(coding);
         if (!codec) /* "off": conf_check.c lets nothing else through */
             continue;
-        if (!z && !(z = calloc(1, sizeof *z)))
+        if (!z && !(z = calloc(1, sizeof(*z))))
             return -1;
         z->choices[z->n_choices++].codec = codec;
     }
@@ -94,7 +94,7 @@ static bool is_eligible(const struct compressor *z, const struct req *r, const s
 static bool is_byteranges(struct span type)
 {
     static const char name[] = "multipart/byteranges";
-    return type.n >= sizeof name - 1 && !strncasecmp(type.p, name, sizeof name - 1);
+    return type.n >= sizeof(name) - 1 && !strncasecmp(type.p, name, sizeof(name) - 1);
 }
 
 /* Whether this is about an answer that may be compressed for others, though itself it has nothing that could be: 304 and
@@ -113,7 +113,7 @@ static bool was_weakened(const struct req *r, const struct compress_facts *f)
 {
     struct span known = req_field(r, SPAN("if-none-match"));
     char weak[256];
-    if (r->status != 304 || !f->etag.n || f->etag.p[0] != '"' || f->etag.n + 2 > sizeof weak || !known.n)
+    if (r->status != 304 || !f->etag.n || f->etag.p[0] != '"' || f->etag.n + 2 > sizeof(weak) || !known.n)
         return false;
     memcpy(weak, "W/", 2);
     memcpy(weak + 2, f->etag.p, f->etag.n);

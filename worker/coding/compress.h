@@ -2,9 +2,9 @@
 /* compress.h: content coding of answers that applications make ([http] compress): which answers, which coding, and what
  * happens to their fields.
  *
- * A resp_filter: an answer that is compressed has its own resp_ops (compress_stream.c), behind which the protocol sees
- * an answer without Content-Length. Whether it is compressed is known at its first body call, which tells how much there
- * is: until then its head is kept here.
+ * A resp_filter: an answer that is compressed has its own resp_ops (compress_stream.c), below which the protocol sees
+ * an answer without Content-Length. Whether it is compressed is known at its first body call, which shows how much
+ * there is: until then its head is kept here.
  */
 #ifndef TINE_HTTP_COMPRESS_H
 #define TINE_HTTP_COMPRESS_H

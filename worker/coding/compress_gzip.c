@@ -12,7 +12,7 @@
 
 static void *open_gzip(int level)
 {
-    z_stream *z = calloc(1, sizeof *z);
+    z_stream *z = calloc(1, sizeof(*z));
     if (z && deflateInit2(z, level, Z_DEFLATED, WINDOW_BITS, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK)
         return z;
     free(z);

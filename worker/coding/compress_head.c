@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* compress_head.c: see compress_head.h. Knows fields, not codecs. */
+/* compress_head.c: reads from the head of an answer whether it may be compressed, and rewrites it. Knows fields, not
+ * codecs. */
 #include "worker/coding/compress_head.h"
 
 #include <stdlib.h>
@@ -7,20 +8,6 @@
 #define FEW_FIELDS 40
 #define FEW_BYTES 512
 #define VARY "Accept-Encoding"
-
-bool compress_list_has(struct span list, struct span element)
-{
-    while (list.n) {
-        const char *comma = memchr(list.p, ',', list.n);
-        size_t n = comma ? (size_t)(comma - list.p) : list.n;
-        if (span_ieq(span_trim((struct span){ list.p, n }), element))
-            return true;
-        n += comma != NULL;
-        list.p += n;
-        list.n -= n;
-    }
-    return false;
-}
 
 bool compress_is_digest(struct span name)
 {
@@ -44,9 +31,9 @@ struct compress_facts compress_read_head(const struct resp_head *head)
             f.etag = span_trim(value);
         } else if (span_ieq(name, SPAN("vary"))) {
             f.vary = f.vary == head->n_fields ? i : f.vary;
-            f.varies |= compress_list_has(value, SPAN(VARY)) || compress_list_has(value, SPAN("*"));
+            f.varies |= span_list_has(value, SPAN(VARY)) || span_list_has(value, SPAN("*"));
         } else if (span_ieq(name, SPAN("cache-control"))) {
-            f.fixed |= compress_list_has(value, SPAN("no-transform"));
+            f.fixed |= span_list_has(value, SPAN("no-transform"));
         } else if (span_ieq(name, SPAN("content-range"))) {
             f.ranged = true;
         } else if (span_ieq(name, SPAN("content-encoding")) || compress_is_digest(name)) {
@@ -70,7 +57,7 @@ static struct span joined(char *to, struct span a, struct span b)
     return (struct span){ to, a.n + b.n };
 }
 
-/* Writes the fields to v and values of their own to `text`. Returns how many. */
+/* Writes the fields to v and their own values to `text`. Returns how many. */
 static size_t edit(const struct resp_head *head, const struct compress_facts *f, struct span coding, bool weak,
                    struct resp_field *v, char *text)
 {
@@ -101,12 +88,12 @@ enum resp_result compress_edit_head(const struct resp_head *head, const struct c
 {
     struct resp_field few_fields[FEW_FIELDS], *v = few_fields;
     char few_bytes[FEW_BYTES], *text = few_bytes;
-    size_t n = head->n_fields + 2, bytes = f->etag.n + sizeof "W/" + sizeof ", " VARY;
+    size_t n = head->n_fields + 2, bytes = f->etag.n + sizeof("W/") + sizeof(", " VARY);
     enum resp_result result = RESP_NO_MEMORY;
     if (f->vary < head->n_fields)
         bytes += head->fields[f->vary].value.n;
     if (n > FEW_FIELDS)
-        v = malloc(n * sizeof *v);
+        v = malloc(n * sizeof(*v));
     if (bytes > FEW_BYTES)
         text = malloc(bytes);
     if (v && text) {

@@ -24,9 +24,6 @@ enum resp_result compress_edit_head(const struct resp_head *head, const struct c
                                     struct span coding, bool weak, struct req *r,
                                     enum resp_result (*fn)(struct req *r, const struct resp_head *head));
 
-/* Whether a list such as those of Vary and Cache-Control has this element, in any case of letters. */
-bool compress_list_has(struct span list, struct span element);
-
 /* A digest of bytes that compression changes (RFC 9530, RFC 3230, RFC 1864). */
 bool compress_is_digest(struct span name);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* compress_priv.h: what the files of compression share; private to this room. */
+/* compress_priv.h: what the files of compression share; no file outside this folder includes it. */
 #ifndef TINE_HTTP_COMPRESS_PRIV_H
 #define TINE_HTTP_COMPRESS_PRIV_H
 
@@ -48,11 +48,11 @@ enum encoding_stage {
 struct encoding {
     struct resp_filtered filtered;
     struct compressor *z;
-    struct req *req; /* NULL: it is over, and this is freed by whoever is at work */
+    struct req *req; /* NULL: it has ended, and the outermost running call frees this (`busy`) */
     const struct resp_ops *below;
     enum encoding_stage stage;
     struct compress_choice *choice;
-    void *context; /* of the codec; NULL before and behind its time, and for HEAD */
+    void *context; /* of the codec; NULL before it starts, after it ends, and for HEAD */
     int64_t length; /* Content-Length of the application; -1: none */
     uint64_t given; /* body bytes of the application so far */
     bool needed;    /* the client refuses an answer as it is */
@@ -63,17 +63,17 @@ struct encoding {
     int fd;              /* instead: a file; -1 */
     off_t file_at;
     size_t file_left;
-    bool more;           /* behind what is left the application will give more */
+    bool more;           /* the application will give more after what is left */
 
     bool queued;
-    bool full;           /* the protocol said RESP_LATER: nothing more until its on_drained */
-    bool owed;           /* the handler was told RESP_LATER */
-    unsigned busy;       /* calls that are at work: must not be freed */
+    bool full;           /* the protocol returned RESP_LATER: nothing more until its on_drained */
+    bool owed;           /* the handler got RESP_LATER: on_drained is owed to it */
+    unsigned busy;       /* calls running on this object; it must not be freed before they return */
     TAILQ_ENTRY(encoding) link;
 
     struct compress_facts facts;
     struct resp_head head;
-    struct resp_field fields[]; /* their bytes lie behind them */
+    struct resp_field fields[]; /* their bytes follow them */
 };
 
 static inline struct encoding *encoding_of(const struct req *r)
@@ -100,7 +100,7 @@ void compress_drop(struct resp_filtered *filtered);
 /* Calls into the protocol below stand between these two: they may end the request. */
 void compress_enter(struct encoding *e);
 void compress_leave(struct encoding *e);
-/* In between: whether the request goes on. */
+/* In between: whether the request still lives. */
 bool compress_lives(const struct encoding *e);
 void compress_free(struct encoding *e);
 /* The answer is cut for lack of memory. */
@@ -114,7 +114,7 @@ enum codec_op compress_op(const struct encoding *e);
 bool compress_has_left(const struct encoding *e);
 /* All that is left, at once. */
 enum resp_result compress_finish_left(struct encoding *e);
-/* What is left goes on in other turns. */
+/* What is left is compressed in later turns. */
 void compress_queue(struct encoding *e);
 /* Event of compressor.turn. */
 void compress_on_turn(int fd, short what, void *arg);

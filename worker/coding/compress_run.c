@@ -12,11 +12,6 @@
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 
-static bool gone(enum resp_result result)
-{
-    return result != RESP_SENT && result != RESP_LATER;
-}
-
 /* --- life --- */
 
 void compress_enter(struct encoding *e)
@@ -78,7 +73,7 @@ enum resp_result compress_run(struct encoding *e, struct span bytes, enum codec_
     enum codec_result did;
     do {
         size_t n = 0;
-        did = e->choice->codec->run(e->context, &bytes, op, e->z->out, sizeof e->z->out, &n);
+        did = e->choice->codec->run(e->context, &bytes, op, e->z->out, sizeof(e->z->out), &n);
         if (did == CODEC_FAILED)
             return compress_fail(e); /* only lack of memory makes a codec fail */
         bool last = did == CODEC_DONE && op == CODEC_FINISH;
@@ -88,7 +83,7 @@ enum resp_result compress_run(struct encoding *e, struct span bytes, enum codec_
         }
         if (n || last) {
             enum resp_result result = compress_give(e, n, !last);
-            if (gone(result) || !compress_lives(e))
+            if (resp_failed(result) || !compress_lives(e))
                 return result;
         }
     } while (did == CODEC_MORE);
@@ -141,7 +136,7 @@ static enum resp_result step(struct encoding *e)
 enum resp_result compress_finish_left(struct encoding *e)
 {
     enum resp_result result = RESP_SENT;
-    while (compress_has_left(e) && !gone(result) && compress_lives(e))
+    while (compress_has_left(e) && !resp_failed(result) && compress_lives(e))
         result = step(e);
     return result;
 }
@@ -183,7 +178,7 @@ void compress_on_turn(int fd, short what, void *arg)
         evtimer_add(&z->turn, &now);
     compress_enter(e);
     enum resp_result result = compress_lives(e) && compress_has_left(e) ? step(e) : RESP_GONE;
-    if (!gone(result) && compress_lives(e)) {
+    if (!resp_failed(result) && compress_lives(e)) {
         if (compress_has_left(e))
             compress_queue(e);
         else if (!e->full)

@@ -11,11 +11,6 @@
 
 static const struct resp_ops encoding_ops;
 
-static bool gone(enum resp_result result)
-{
-    return result != RESP_SENT && result != RESP_LATER;
-}
-
 static size_t put(char *to, size_t at, struct span *s)
 {
     memcpy(to + at, s->p, s->n);
@@ -29,7 +24,7 @@ int compress_stream_open(struct compressor *z, struct req *r, const struct resp_
     size_t bytes = 0, at = 0;
     for (size_t i = 0; i < head->n_fields; i++)
         bytes += head->fields[i].name.n + head->fields[i].value.n;
-    struct encoding *e = calloc(1, sizeof *e + head->n_fields * sizeof *e->fields + bytes);
+    struct encoding *e = calloc(1, sizeof(*e) + head->n_fields * sizeof(*e->fields) + bytes);
     if (!e)
         return -1;
     e->filtered.ops = z->filter.ops;
@@ -42,7 +37,7 @@ int compress_stream_open(struct compressor *z, struct req *r, const struct resp_
     e->fd = -1;
     e->head = *head;
     e->head.fields = e->fields;
-    memcpy(e->fields, head->fields, head->n_fields * sizeof *e->fields);
+    memcpy(e->fields, head->fields, head->n_fields * sizeof(*e->fields));
     char *text = (char *)(e->fields + head->n_fields);
     for (size_t i = 0; i < head->n_fields; i++) {
         at = put(text, at, &e->fields[i].name);
@@ -56,7 +51,7 @@ int compress_stream_open(struct compressor *z, struct req *r, const struct resp_
 
 /* --- the decision --- */
 
-/* The answer goes on as if nothing had been here; e is gone. */
+/* The answer continues as if this filter had not been there; e is freed. */
 static enum resp_result go_as_is(struct encoding *e, bool vary)
 {
     struct req *r = e->req;
@@ -72,7 +67,7 @@ static enum resp_result begin_below(struct req *r, const struct resp_head *head)
 {
     r->ops = encoding_of(r)->below;
     enum resp_result result = resp_begin(r, head);
-    if (!gone(result))
+    if (!resp_failed(result))
         r->ops = &encoding_ops;
     return result;
 }
@@ -88,7 +83,7 @@ static enum resp_result begin_coded(struct encoding *e, size_t n, bool more)
 }
 
 /* Whether the first n bytes, and whether there will be more, make it worth while. An empty body that is all, without a
- * length, tells nothing of what GET would be answered with, and is nothing to compress otherwise. */
+ * length, says nothing about the answer to GET, and is nothing to compress otherwise. */
 static bool is_worth_it(const struct encoding *e, size_t n, bool more)
 {
     if (e->length >= 0 || more)
@@ -96,7 +91,7 @@ static bool is_worth_it(const struct encoding *e, size_t n, bool more)
     return n && (e->needed || n >= e->z->conf->compress_min_size);
 }
 
-/* Begins the answer one way or the other. e is gone if it goes on as it is: see r->filtered. */
+/* Begins the answer one way or the other. e is freed if it continues uncompressed: see r->filtered. */
 static enum resp_result decide(struct encoding *e, size_t n, bool more)
 {
     if (!is_worth_it(e, n, more) || (!e->req->answer_empty && !compress_take_context(e)))
@@ -140,7 +135,7 @@ static int keep_bytes(struct encoding *e, struct span bytes)
     return 0;
 }
 
-/* Keeps what is behind the first piece for other turns. -1: out of memory. */
+/* Keeps what follows the first piece for later turns. -1: out of memory. */
 static int keep(struct encoding *e, struct span bytes)
 {
     if (!e->req->lends)
@@ -155,7 +150,7 @@ static enum resp_result begin_piecewise(struct encoding *e, struct span bytes)
         return compress_fail(e);
     bytes.n = COMPRESS_PIECE;
     enum resp_result result = compress_run(e, bytes, CODEC_TAKE);
-    if (gone(result) || !compress_lives(e))
+    if (resp_failed(result) || !compress_lives(e))
         return result;
     compress_queue(e);
     return RESP_LATER;
@@ -163,8 +158,8 @@ static enum resp_result begin_piecewise(struct encoding *e, struct span bytes)
 
 static enum resp_result encode(struct encoding *e, struct span bytes, bool more)
 {
-    enum resp_result result = compress_finish_left(e); /* who did not wait pays for it at once */
-    if (gone(result) || !compress_lives(e))
+    enum resp_result result = compress_finish_left(e); /* a handler that did not wait has it compressed at once */
+    if (resp_failed(result) || !compress_lives(e))
         return result;
     e->given += bytes.n;
     e->more = more;
@@ -182,7 +177,7 @@ static enum resp_result encoding_body(struct req *r, struct span bytes, bool mor
     if (e->stage == ENCODING_UNDECIDED) {
         const struct resp_ops *below = e->below;
         result = decide(e, bytes.n, more);
-        if (gone(result))
+        if (resp_failed(result))
             return result;
         if (!r->filtered)
             return below->body(r, bytes, more);
@@ -202,7 +197,7 @@ static enum resp_result encoding_file(struct req *r, int fd, off_t offset, size_
     struct encoding *e = encoding_of(r);
     compress_enter(e);
     enum resp_result result = compress_finish_left(e);
-    if (!gone(result) && compress_lives(e)) {
+    if (!resp_failed(result) && compress_lives(e)) {
         e->given += count;
         e->more = more;
         e->fd = fd;
@@ -229,7 +224,7 @@ static size_t choose_trailers(const struct resp_field *fields, size_t n, struct 
 static enum resp_result end_body(struct encoding *e)
 {
     enum resp_result result = compress_finish_left(e);
-    if (!gone(result) && compress_lives(e) && e->context)
+    if (!resp_failed(result) && compress_lives(e) && e->context)
         result = compress_run(e, SPAN(""), CODEC_FINISH);
     return result;
 }
@@ -240,14 +235,14 @@ static enum resp_result encoding_trailers(struct req *r, const struct resp_field
     const struct resp_ops *below = e->below;
     if (e->stage == ENCODING_UNDECIDED) {
         enum resp_result result = go_as_is(e, true);
-        return gone(result) ? result : below->trailers(r, fields, n, more);
+        return resp_failed(result) ? result : below->trailers(r, fields, n, more);
     }
-    struct resp_field *kept = malloc((n + 1) * sizeof *kept);
+    struct resp_field *kept = malloc((n + 1) * sizeof(*kept));
     if (!kept)
         return compress_fail(e);
     compress_enter(e);
     enum resp_result result = end_body(e);
-    if (!gone(result) && compress_lives(e))
+    if (!resp_failed(result) && compress_lives(e))
         result = below->trailers(r, kept, choose_trailers(fields, n, kept), more);
     compress_leave(e);
     free(kept);
@@ -292,7 +287,7 @@ static void encoding_abandon(struct req *r)
     encoding_of(r)->below->abandon(r);
 }
 
-/* Nothing is upgraded behind the start of an answer. */
+/* No upgrade follows the start of an answer. */
 static const struct resp_ops encoding_ops = {
     .name = "encoding",
     .body = encoding_body,

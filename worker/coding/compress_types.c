@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* compress_types.c: see compress_types.h. */
+/* compress_types.c: matches a media type against http.compress_types and the built-in list. */
 #include "worker/coding/compress_types.h"
 
 /* What is text in one way or another, and formats of mostly text or tables. What is compressed already gains nothing. */
@@ -56,7 +56,7 @@ static bool fits(struct span pattern, struct span type)
 
 static bool fits_usual(struct span type)
 {
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+    for (size_t i = 0; i < sizeof(usual) / sizeof(*usual); i++)
         if (fits(span_of(usual[i]), type))
             return true;
     return false;

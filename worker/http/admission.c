@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* admission.c: two queues in order of time, one of requests that wait and one of those that run, under
- * one timer: each queue has one time-out for all, so the first is always the next that is due. Which application a
- * request is for, its gate knows, which is the request's handler from beginning to end. */
+/* admission.c: two queues in order of time, one of requests that wait and one of those that run, under one timer: each
+ * queue has one timeout for all, so its first request is always the next one due. The gate, which is the request's
+ * handler from beginning to end, knows which application it is for. */
 #include "worker/http/admission.h"
 
 #include <event2/event.h>
@@ -62,12 +62,11 @@ static void arm(struct admission *a)
         evtimer_del(&a->timer);
         return;
     }
-    uint64_t ms = at > now ? at - now : 0;
-    struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
+    struct timeval tv = timeval_of_ms(at > now ? at - now : 0);
     evtimer_add(&a->timer, &tv);
 }
 
-/* The timer runs for the first of a queue; who is not the first need not touch it. */
+/* The timer runs for the first request of a queue; the others need not touch it. */
 static void arm_if_first(struct admission *a, const struct req_queue *queue, const struct req *r)
 {
     if (TAILQ_FIRST(queue) == r)
@@ -132,7 +131,7 @@ static void refuse(struct admission *a, struct req *r)
     resp_error_retry(r, 503, seconds ? (unsigned)seconds : 1);
 }
 
-/* The inner handler forgets the request, then the client is told what can still be told. */
+/* The inner handler forgets the request first; then the client gets an answer, if one can still be sent. */
 static void time_out(struct admission *a, struct req *r)
 {
     dequeue(a, r);
@@ -196,7 +195,7 @@ static void on_drained(struct req *r)
 
 static void on_peer_eof(struct req *r)
 {
-    if (r->turn.state == REQ_TURN_WAITS) /* nobody has begun to work for it */
+    if (r->turn.state == REQ_TURN_WAITS) /* no handler has started on it */
         req_abandon(r);
     else
         inner_of(r)->ops->on_peer_eof(r);
@@ -209,7 +208,7 @@ static void on_end(struct req *r, enum req_end why)
     dequeue(a, r);
     if (ran)
         inner_of(r)->ops->on_end(r, why);
-    if (TAILQ_FIRST(&a->waiting)) /* its place is free; never from inside the ended one's call */
+    if (TAILQ_FIRST(&a->waiting)) /* its place is free; not from inside the call that ended it */
         event_active(&a->timer, EV_TIMEOUT, 1);
 }
 
@@ -239,7 +238,7 @@ bool admission_is_needed(const struct conf_http *conf)
 
 struct admission *admission_new(struct event_base *base, const struct conf_http *conf, struct score *score)
 {
-    struct admission *a = calloc(1, sizeof *a);
+    struct admission *a = calloc(1, sizeof(*a));
     if (!a)
         return NULL;
     a->conf = conf;
@@ -252,7 +251,7 @@ struct admission *admission_new(struct event_base *base, const struct conf_http 
 
 struct handler *admission_gate(struct admission *a, struct handler *inner)
 {
-    struct gate *gate = malloc(sizeof *gate);
+    struct gate *gate = malloc(sizeof(*gate));
     if (!gate)
         return NULL;
     *gate = (struct gate){ { &gate_ops }, inner, a, a->gates };

@@ -21,9 +21,9 @@ struct admission *admission_new(struct event_base *base, const struct conf_http 
 /* A handler that lets requests through to `inner`, which must outlive it; NULL: out of memory.
  * A request beyond max_inflight waits; beyond max_queue, or after queue_timeout, it gets 503 with
  * Retry-After. A request that takes longer than request_timeout from its start (not counting its
- * wait) gets 504, or is cut if its answer has begun; `inner` is told by REQ_END_REQUEST_TIMEOUT. */
+ * wait) gets 504, or is cut if its answer has begun; `inner` gets on_end(REQ_END_REQUEST_TIMEOUT). */
 struct handler *admission_gate(struct admission *a, struct handler *inner);
-/* With all its gates; does nothing to what is behind them. No request may be left. NULL is fine. */
+/* With all its gates; does not free the handlers after them. No request may be left. NULL is fine. */
 void admission_free(struct admission *a);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* builtin.c: see builtin.h. Echo keeps the pace of the slower side: it takes body bytes only when the output has room. */
+/* builtin.c: the handlers that need no Python: hello, echo and 404. Echo keeps the pace of the slower side: it takes
+ * body bytes only when the output has room. */
 #include "worker/http/builtin.h"
 
 #include "worker/http/handler.h"
@@ -17,7 +18,7 @@ static void hello(struct req *r)
         (void)!resp_body(r, SPAN("Hello, World!"), false);
 }
 
-/* Sends on what has arrived; waits for whichever side is slower. The request may be over afterwards. */
+/* Sends on what has arrived; waits for whichever side is slower. The request may have ended afterwards. */
 static void echo_on(struct req *r)
 {
     for (;;) {
@@ -28,7 +29,7 @@ static void echo_on(struct req *r)
             return;
         }
         enum resp_result result = resp_body(r, bytes, !last);
-        if (last || (result != RESP_SENT && result != RESP_LATER))
+        if (last || resp_failed(result))
             return;
         req_body_take(r, bytes.n);
         if (result == RESP_LATER)

@@ -5,8 +5,8 @@
 
 struct handler;
 
-/* Of module = builtin:hello: answers "Hello, World!" from C. The floor that benchmarks compare with, and a server to test
- * HTTP with where no Python is wanted. POST bodies are read and echoed. */
+/* Of module = builtin:hello: answers "Hello, World!" from C. The floor that benchmarks compare with, and a server for
+ * testing HTTP without Python. POST bodies are read and echoed. */
 struct handler *builtin_hello(void);
 /* 404: no application has the path. */
 struct handler *builtin_not_found(void);

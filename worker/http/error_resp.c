@@ -11,10 +11,10 @@
 static void send_text(struct req *r, unsigned status, unsigned retry_after, const char *because)
 {
     char text[160], length[24], seconds[24];
-    int n = snprintf(text, sizeof text, "%u %s%s%s\n", status, resp_reason(status), because ? ": " : "",
+    int n = snprintf(text, sizeof(text), "%u %s%s%s\n", status, resp_reason(status), because ? ": " : "",
                      because ? because : "");
-    int m = snprintf(length, sizeof length, "%d", n);
-    int k = snprintf(seconds, sizeof seconds, "%u", retry_after);
+    int m = snprintf(length, sizeof(length), "%d", n);
+    int k = snprintf(seconds, sizeof(seconds), "%u", retry_after);
     struct resp_field fields[] = {
         { SPAN("content-type"), SPAN("text/plain; charset=utf-8") },
         { SPAN("content-length"), { length, (size_t)m } },
@@ -28,7 +28,7 @@ static void send_text(struct req *r, unsigned status, unsigned retry_after, cons
     r->answer_unbound = true;
     if (status == 413)
         score_add64(&r->conn->net->score->too_large, 1);
-    /* Neither can fail for a bad field; a client that is gone is told of by on_end. */
+    /* Neither can fail for a bad field; if the client is gone, on_end reports it. */
     if (resp_start(r, &head) == RESP_SENT)
         (void)!resp_body(r, (struct span){ text, (size_t)n }, false);
 }

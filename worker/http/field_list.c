@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* field_list.c: see field_list.h. Knows no quoted strings: none of the fields that are read so has them. */
+/* field_list.c: walks the elements of a list field from right to left over all its lines. Knows no quoted strings: no
+ * field that is read this way has them. */
 #include "worker/http/field_list.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* field_list.h: the elements of a list field over all its lines (RFC 9110 5.3, 5.6.1), read from the right: the last was
- * written by whoever is nearest. Pure. */
+/* field_list.h: the elements of a list field over all its lines (RFC 9110 5.3, 5.6.1), read from the right: the last
+ * one was written by the nearest hop. Pure. */
 #ifndef TINE_HTTP_FIELD_LIST_H
 #define TINE_HTTP_FIELD_LIST_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* forwarded.c: see forwarded.h. Reads fields that any client can write: a field that the configuration does not name is
- * not looked at, and trust is decided before each step from the address of whoever wrote the value, never from the value
- * itself.
+/* forwarded.c: takes client, scheme, host and prefix from forwarded fields. Any client can write these: a field that
+ * the configuration does not name is not looked at, and trust is decided before each step from the address that wrote
+ * the value, never from the value itself.
  */
 #include "worker/http/forwarded.h"
 
@@ -290,8 +290,8 @@ static void set_scheme(struct req *r, struct span proto)
         r->https = false;
 }
 
-/* X-Forwarded-Ssl (on, off) is an older word for the scheme, which few proxies write: it counts for nothing, but where it
- * contradicts what does count, one of the programs on the way was led astray. */
+/* X-Forwarded-Ssl (on, off) is an older field for the scheme that few proxies write. It is ignored, but where it
+ * contradicts the field that counts, one of the programs on the way was misled. */
 static bool contradicts(const struct req *r, struct span proto)
 {
     struct span ssl = req_field(r, SPAN("x-forwarded-ssl"));

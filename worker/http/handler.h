@@ -4,7 +4,7 @@
  *
  * Life of a request: on_request, then any of on_body, on_drained, on_peer_eof, and exactly once, last, on_end. Every
  * call may come from inside a req_*() or resp_*() call of the handler itself; after on_end the request is dead for the
- * handler (it must drop its pointer), though the connection may go on sending what was given.
+ * handler (it must drop its pointer), though the connection may still be sending what was given.
  */
 #ifndef TINE_HTTP_HANDLER_H
 #define TINE_HTTP_HANDLER_H
@@ -15,7 +15,7 @@ struct req;
 
 enum req_end {
     REQ_END_COMPLETE,     /* the whole answer was given to the kernel, or waits in a buffer below the high mark */
-    REQ_END_CLIENT_GONE,  /* reset, EOF inside the body, write time-out, or req_abandon() */
+    REQ_END_CLIENT_GONE,  /* reset, EOF inside the body, write timeout, or req_abandon() */
     REQ_END_BODY_TIMEOUT, /* the body stopped coming; the connection is closed (408 was sent if nothing had been) */
     REQ_END_BODY_BAD, /* chunk framing was wrong, or the body passed limit_request_body (400/413 sent if possible) */
     REQ_END_REQUEST_TIMEOUT, /* http.request_timeout: answered for the handler, whose work should be cancelled */

@@ -22,7 +22,7 @@ struct refusal {
  * clears expect_continue where there is none (HTTP/2: END_STREAM decides, not this). For absolute-form, the value of
  * the Host field becomes the target's authority (RFC 9112 3.2.2); an HTTP/1.0 request without Host stays without.
  * The path is not decoded: malformed percent-escapes are refused, %00 and the like pass; the query is opaque.
- * Field names with "_" pass: whoever folds names to CGI variables (WSGI) has to drop them.
+ * Field names with "_" pass: code that folds names to CGI variables (WSGI) has to drop them.
  * NULL = accepted. limit_body: limit_request_body, 0 = none. */
 const struct refusal *head_rules_judge(struct req *r, uint64_t limit_body);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* req.c: see req.h. What a request can do without knowing its protocol. */
+/* req.c: what a request can do without knowing its protocol: begin, end, take its body, forget. */
 #include "worker/http/req.h"
 
 #include <arpa/inet.h>
@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "common/clock.h"
 #include "common/heritage.h"
 #include "conf/conf.h"
 #include "worker/http/resp.h"
+#include "worker/http/site.h"
 #include "worker/net/conn.h"
 
 /* Memory that an unused request may keep for its next body. */
@@ -42,6 +44,19 @@ size_t req_head_size(const struct req *r)
     return n;
 }
 
+void req_begin(struct req *r, struct conn *c, const struct endpoint *client, const struct endpoint *server)
+{
+    r->client = c->peer.sa.sa_family == AF_UNIX ? NULL : client;
+    r->server = server;
+    r->https = c->transport->secure;
+    r->started_ns = clock_ns();
+    r->answer_length = -1;
+    r->content_length = -1;
+    r->conn = c;
+    r->listener = c->listener;
+    r->handler = site_of(c)->handler;
+}
+
 void req_reset(struct req *r)
 {
     struct field *fields = r->fields;
@@ -62,7 +77,7 @@ void req_reset(struct req *r)
     if (r->logged_fields.p)
         buf_release(&r->logged_fields);
     struct buf body = { .p = r->body.p, .cap = r->body.cap };
-    memset(r, 0, sizeof *r);
+    memset(r, 0, sizeof(*r));
     r->fields = fields;
     r->cap_fields = cap_fields;
     r->body = body;
@@ -83,16 +98,16 @@ void endpoint_set(struct endpoint *e, const struct sockaddr *sa, const char *pat
     e->host[0] = 0;
     e->port = -1;
     if (sa->sa_family == AF_INET) {
-        inet_ntop(AF_INET, &in4->sin_addr, e->host, sizeof e->host);
+        inet_ntop(AF_INET, &in4->sin_addr, e->host, sizeof(e->host));
         e->port = ntohs(in4->sin_port);
     } else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-        inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], e->host, sizeof e->host);
+        inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], e->host, sizeof(e->host));
         e->port = ntohs(in6->sin6_port);
     } else if (sa->sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &in6->sin6_addr, e->host, sizeof e->host);
+        inet_ntop(AF_INET6, &in6->sin6_addr, e->host, sizeof(e->host));
         e->port = ntohs(in6->sin6_port);
     } else if (path) {
-        snprintf(e->host, sizeof e->host, "%s", path);
+        snprintf(e->host, sizeof(e->host), "%s", path);
     }
 }
 

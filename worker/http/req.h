@@ -4,7 +4,7 @@
  * Made by h1_conn (or h2_stream), judged by head_rules, rewritten by forwarded, answered by a handler (handler.h)
  * through resp.h. Knows no Python.
  *
- * Bytes of the head live behind req->head and are addressed by offset, because the buffer moves once: out of the
+ * Bytes of the head live at req->head and are addressed by offset, because the buffer moves once: out of the
  * connection's input, when the handler does not answer at once.
  */
 #ifndef TINE_HTTP_REQ_H
@@ -62,16 +62,16 @@ enum known_field {
 enum req_state {
     REQ_HEAD,      /* head is being judged */
     REQ_RUNNING,   /* the handler has it, no answer yet */
-    REQ_HELD,      /* resp_start() was called, and its head is kept: no byte has left, so another answer may take its place */
-    REQ_STARTED,   /* the head has left, or will, whatever follows */
-    REQ_ANSWERED,  /* the last byte of the answer was given */
-    REQ_ENDED,     /* on_end() was called: the handler must not touch it any more */
+    REQ_HELD, /* resp_start() was called, its head is kept: no byte has left, so another answer may take its place */
+    REQ_STARTED, /* the head has left, or will, whatever follows */
+    REQ_ANSWERED, /* the last byte of the answer was given */
+    REQ_ENDED, /* on_end() was called: the handler must not touch it again */
 };
 
 /* Address of one side: numeric host and port, or a path; what ASGI's client and server show. */
 struct endpoint {
     char host[108]; /* "" = unknown; Unix: the path */
-    int32_t port;   /* -1 = none (Unix socket) */
+    int32_t port; /* -1 = none (Unix socket) */
 };
 
 /* Its place in the queues of admission.c, which alone touches it. */
@@ -85,13 +85,13 @@ struct req_turn {
 
 struct req {
     /* head */
-    char *head;              /* bytes of the head; owned if head_owned */
+    char *head; /* bytes of the head; owned if head_owned */
     bool head_owned;
     enum http_version version;
-    struct piece method;     /* as received (upper-case tokens; case matters) */
-    struct piece target;     /* as received */
-    struct piece path;       /* absolute path part of the target, not decoded; "*" for OPTIONS * */
-    struct piece query;      /* behind '?', may be empty */
+    struct piece method; /* as received (upper-case tokens; case matters) */
+    struct piece target; /* as received */
+    struct piece path; /* absolute path part of the target, not decoded; "*" for OPTIONS * */
+    struct piece query; /* after '?', may be empty */
     struct piece protocol; /* HTTP/2, method CONNECT: what is to be spoken (RFC 8441), "websocket"; n = 0: not that */
     struct field *fields;
     uint32_t n_fields, cap_fields;
@@ -125,7 +125,7 @@ struct req {
     int64_t answer_length; /* Content-Length of the answer; -1 = none given */
     bool answer_empty; /* no body bytes on the wire: HEAD, 204, 205, 304 */
     bool answer_trailers; /* resp_trailers() calls will follow the body */
-    bool lends; /* the handler's word for the present resp_body(): see RESP_LEND_MIN */
+    bool lends; /* set by the handler for the present resp_body(): see RESP_LEND_MIN */
     bool answer_unbound; /* more body was given than fits: end at once, whatever waits to be sent */
     uint64_t started_ns; /* clock_ns() at the end of the head */
     uint64_t begun_ns; /* when the handler began with it after a wait; 0: at once, as far as known */
@@ -136,7 +136,7 @@ struct req {
     struct conn *conn;
     const struct listener *listener;
     const struct resp_ops *ops; /* how h1 or h2 sends the answer */
-    void *proto; /* h1_conn or h2_stream */
+    void *proto; /* h1_conn or h2_conn */
     struct handler *handler;
     struct req_turn turn;
     void *user; /* the handler's own */
@@ -160,6 +160,11 @@ struct span req_field(const struct req *r, struct span name);
 
 /* Bytes of the head, up to the last that is pointed at. */
 size_t req_head_size(const struct req *r);
+
+/* What every protocol fills alike in a zeroed request, once its head has arrived. `client` and `server` are what
+ * endpoints_of() says of the connection and outlive the request. Left to the protocol: version, ops, proto and the
+ * head. */
+void req_begin(struct req *r, struct conn *c, const struct endpoint *client, const struct endpoint *server);
 
 /* Forgets everything but the memory of `fields` and a small `body`. */
 void req_reset(struct req *r);
@@ -185,20 +190,21 @@ static inline struct span req_body(const struct req *r)
     return buf_span(&r->body);
 }
 void req_body_take(struct req *r, size_t n);
-/* Takes all of them, in two steps for those who hold a lock in the first: adds them to `to`, by exchanging memory if that
- * is empty; 0, or -1: out of memory, nothing moved. Then does what req_body_take() does for the connection. */
+/* Moves the whole body, in two steps so that the first can run under the caller's lock: adds it to `to`, by exchanging
+ * memory if that is empty; 0, or -1: out of memory, nothing moved. The second does what req_body_take() does for the
+ * connection. */
 int req_body_move(struct req *r, struct buf *to) __attribute__((warn_unused_result));
 void req_body_moved(struct req *r);
 
-/* No more bytes will come behind those in req_body(). */
+/* No more bytes will follow those in req_body(). */
 static inline bool req_body_ended(const struct req *r)
 {
     return r->body_complete;
 }
 
 /* The application waits for body bytes: sends 100-continue if the client waits for it and no answer has started, starts
- * the body time-out and reads on. handler_ops.on_body follows when more has come than is there now, or the end; at once
- * if the body is complete. Not with a full queue (64 KB): take some first. */
+ * the body timeout and continues reading. handler_ops.on_body follows when more has come than is there now, or the end;
+ * at once if the body is complete. Not with a full queue (64 KB): take some first. */
 void req_body_want(struct req *r);
 
 /* For protocols: how many ms the handler's wait may still last; 0: the client is too slow (http.body_timeout,
@@ -208,7 +214,7 @@ uint64_t req_body_patience(const struct req *r);
 void req_body_came(struct req *r, uint64_t n);
 void req_body_waits(struct req *r, bool waits);
 
-/* The handler has told the application that the client is gone (after on_peer_eof): nothing more is sent, the
+/* The handler has reported to the application that the client is gone (after on_peer_eof): nothing more is sent, the
  * connection closes. on_end(REQ_END_CLIENT_GONE) follows at once. */
 void req_abandon(struct req *r);
 

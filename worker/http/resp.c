@@ -159,17 +159,12 @@ static enum length_fit fit(const struct req *r, uint64_t *n, bool last)
     return last && *n < left ? TOO_SHORT : FITS;
 }
 
-/* What fits is sent and the answer is complete; the connection cannot be used any more (RFC 9112 6.3). */
+/* What fits is sent and the answer is complete; the connection cannot be used again (RFC 9112 6.3). */
 static void begin_overrun(struct req *r)
 {
     r->keep_alive = false;
     r->answer_unbound = true;
     r->answer_trailers = false;
-}
-
-static bool gone(enum resp_result result)
-{
-    return result != RESP_SENT && result != RESP_LATER;
 }
 
 enum resp_result resp_body(struct req *r, struct span bytes, bool more)
@@ -184,11 +179,11 @@ enum resp_result resp_body(struct req *r, struct span bytes, bool more)
     if (fits == TOO_LONG) {
         begin_overrun(r);
         result = r->ops->body(r, bytes, false);
-        return gone(result) ? result : RESP_TOO_LONG;
+        return resp_failed(result) ? result : RESP_TOO_LONG;
     }
     r->keep_alive = false;
     result = bytes.n ? r->ops->body(r, bytes, true) : RESP_SENT;
-    if (gone(result))
+    if (resp_failed(result))
         return result;
     resp_abort(r);
     return RESP_TOO_SHORT;
@@ -200,7 +195,7 @@ enum resp_result resp_file(struct req *r, int fd, off_t offset, size_t count, bo
     uint64_t n = count;
     if (unlikely(r->filtered)) {
         enum resp_result begun = r->filtered->ops->before_file(r);
-        if (gone(begun))
+        if (resp_failed(begun))
             return begun;
     }
     enum length_fit fits = fit(r, &n, !more);

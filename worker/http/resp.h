@@ -18,15 +18,16 @@
 #include <sys/types.h>
 
 #include "common/span.h"
+#include "worker/net/sent.h"
 
 struct conn;
 struct proto_ops;
 struct req;
 
 enum resp_result {
-    RESP_SENT,      /* taken; go on */
-    RESP_LATER, /* taken, but the buffer is above its high mark: wait for on_drained (or on_end if it was the last) */
-    RESP_GONE, /* the client is gone, nothing was taken; on_end was or will be called */
+    RESP_SENT = SENT, /* taken; continue */
+    RESP_LATER = LATER, /* taken, the buffer is above its high mark: wait for on_drained (on_end if it was the last) */
+    RESP_GONE = GONE, /* the client is gone, nothing was taken; on_end was or will be called */
     RESP_BAD_FIELD, /* resp_start, resp_trailers: a field name is no token or a value has a control character; nothing sent */
     RESP_BAD_LENGTH, /* resp_start: Content-Length is no number of at most 18 digits; nothing sent */
     RESP_TWO_LENGTHS, /* resp_start: two of them that differ; nothing sent */
@@ -36,6 +37,18 @@ enum resp_result {
     RESP_TOO_SHORT, /* less body than Content-Length at the end: 500, or the connection is cut; on_end was called */
     RESP_NO_MEMORY, /* the connection is cut; on_end was called */
 };
+
+/* What the connection said, where nothing else can be wrong. */
+static inline enum resp_result resp_result_of(enum sent sent)
+{
+    return (enum resp_result)sent;
+}
+
+/* Whether the call came to nothing, or to less than was asked for. */
+static inline bool resp_failed(enum resp_result result)
+{
+    return result != RESP_SENT && result != RESP_LATER;
+}
 
 struct resp_field {
     struct span name, value;
@@ -66,7 +79,7 @@ enum resp_result resp_body(struct req *r, struct span bytes, bool more) __attrib
 enum resp_result resp_file(struct req *r, int fd, off_t offset, size_t count, bool more)
     __attribute__((warn_unused_result));
 
-/* Trailer fields behind the body; more = true if another call follows. Left out on the wire unless the client sent
+/* Trailer fields, after the body; more = true if another call follows. Left out on the wire unless the client sent
  * TE: trailers and the body is chunked. */
 enum resp_result resp_trailers(struct req *r, const struct resp_field *fields, size_t n, bool more)
     __attribute__((warn_unused_result));
@@ -76,7 +89,7 @@ enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_
     __attribute__((warn_unused_result));
 
 /* Answers 101 (HTTP/2: 200) and gives the connection (HTTP/2: one inside the stream) to `proto` with `proto_data`: the request ends (on_end(REQ_END_COMPLETE)), bytes
- * behind its head go to the new protocol, and HTTP keeps nothing. `protocol` is what Upgrade says. head->status is 101;
+ * after its head go to the new protocol, and HTTP keeps nothing. `protocol` is what Upgrade says. head->status is 101;
  * head->fields are checked as by resp_start(). Only before resp_start() and with the whole body received (asserted).
  * RESP_SENT or RESP_LATER: done, *ret_conn is that connection. RESP_GONE: on_end was or will be called. Otherwise nothing was sent. */
 enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
@@ -93,7 +106,7 @@ void resp_error_because(struct req *r, unsigned status, const char *because);
 /* The same with Retry-After, in seconds. */
 void resp_error_retry(struct req *r, unsigned status, unsigned seconds);
 
-/* The application broke off: 500 if no byte of its answer has left. Otherwise cuts the connection so that the client
+/* The application failed: 500 if no byte of its answer has left. Otherwise cuts the connection so that the client
  * sees a truncated answer; h2: RST_STREAM. on_end(REQ_END_ABORTED) is called. */
 void resp_abort(struct req *r);
 
@@ -113,12 +126,12 @@ enum resp_result resp_begin(struct req *r, const struct resp_head *head);
 /* The handler has given the whole answer, whether or not it could be sent already. */
 bool resp_is_given(const struct req *r);
 
-/* For one who is about to cut the answer: its handler may let go of what it lent (RESP_LEND_MIN) before. What was given is
- * copied, or dropped for lack of memory. Ends nothing. */
+/* Before an answer is cut whose handler may then release what it lent (RESP_LEND_MIN): what was given is copied, or
+ * dropped for lack of memory. Ends nothing. */
 void resp_own(struct req *r);
 
-/* For handlers that tell their application early: whether resp_start() will take the field; its value as
- * Content-Length, -1 if that is no number. */
+/* For handlers that check fields early, while the application can still be blamed: whether resp_start() will take the
+ * field; its value as Content-Length, -1 if that is not a number. */
 bool resp_field_is_good(const struct resp_field *f);
 int64_t resp_read_length(struct span value);
 
@@ -147,8 +160,8 @@ struct resp_ops {
 };
 
 /* What may stand between resp.c and the protocol for answers that applications make (coding/compress.c; site.h has the one
- * there is). For an answer that it takes it sets r->filtered and puts its own resp_ops in the place of r->ops, behind
- * which it calls those that were there. */
+ * there is). For an answer that it takes it sets r->filtered and replaces r->ops by its own resp_ops, which call
+ * the ones that were there. */
 struct resp_filter {
     const struct resp_filter_ops *ops;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* route.c: see route.h. Hands a request over before anybody has touched it, and is out of the way from then on: later
- * calls go to the chosen handler directly. Must never look into more than the path. */
+/* route.c: chooses the handler of a request by its path, before any other code touches the request; later calls go to
+ * the chosen handler directly. Must never look at anything but the path. */
 #include "worker/http/route.h"
 
 #include <stdbool.h>
@@ -21,7 +21,7 @@ struct route {
 
 struct router {
     struct handler handler; /* first */
-    struct handler *rest, *nobody;
+    struct handler *rest, *unrouted;
     struct route *v; /* longest prefix first */
     size_t n;
     struct buf normal; /* room for a path */
@@ -67,7 +67,7 @@ static struct handler *find_decoded(const struct router *t, struct span path)
     return t->rest;
 }
 
-/* Whether it may be another path to those who resolve dots, and so on. */
+/* Whether code that resolves dots, empty segments or encoded slashes may read it as another path. */
 static bool is_ambiguous(struct span path)
 {
     for (size_t i = 0; i < path.n; i++) {
@@ -86,7 +86,7 @@ static unsigned char next_byte(struct span path, size_t *at)
     return ch;
 }
 
-/* What is left of the n bytes "/a/b" when their last segment, from its slash at `mark` on, is what it says. */
+/* Applies the last segment, which begins with its slash at `mark`, to the n bytes "/a/b"; returns how many are left. */
 static size_t resolve_last(const char *path, size_t mark, size_t n)
 {
     const char *segment = path + mark + 1;
@@ -121,8 +121,8 @@ static struct handler *find_surely(struct router *t, struct span path)
     struct handler *to = find(t, path);
     char *room = is_ambiguous(path) ? buf_room(&t->normal, path.n + 1) : NULL;
     if (!room)
-        return is_ambiguous(path) ? t->nobody : to;
-    return find_decoded(t, normalise(path, room)) == to ? to : t->nobody;
+        return is_ambiguous(path) ? t->unrouted : to;
+    return find_decoded(t, normalise(path, room)) == to ? to : t->unrouted;
 }
 
 static void on_request(struct handler *h, struct req *r)
@@ -157,7 +157,7 @@ static const struct handler_ops router_ops = {
 
 struct router *router_new(void)
 {
-    struct router *t = calloc(1, sizeof *t);
+    struct router *t = calloc(1, sizeof(*t));
     if (t)
         t->handler.ops = &router_ops;
     return t;
@@ -165,7 +165,7 @@ struct router *router_new(void)
 
 int router_add(struct router *t, const char *prefix, struct handler *h, void (*done)(struct handler *h))
 {
-    struct route *v = realloc(t->v, (t->n + 1) * sizeof *v);
+    struct route *v = realloc(t->v, (t->n + 1) * sizeof(*v));
     if (!v)
         return -1;
     t->v = v;
@@ -178,10 +178,10 @@ int router_add(struct router *t, const char *prefix, struct handler *h, void (*d
     return 0;
 }
 
-struct handler *router_handler(struct router *t, struct handler *rest, struct handler *nobody)
+struct handler *router_handler(struct router *t, struct handler *rest, struct handler *unrouted)
 {
     t->rest = rest;
-    t->nobody = nobody;
+    t->unrouted = unrouted;
     return &t->handler;
 }
 

@@ -5,9 +5,9 @@
  * The longest prefix wins. "/static" is a prefix of "/static" and "/static/x", not of "/staticx". The path is compared
  * decoded ("/%73tatic/x" has it too), except that an encoded slash is never a separator.
  *
- * A path that would belong to somebody else if its encoded slashes were slashes, its dot segments resolved and its empty
- * segments left out ("/x/../api/y", "//api/y", "/api%2fy") belongs to nobody: who guards /api must not have to know how
- * every other application reads a path, nor they how we do.
+ * A path that would go to another handler if its encoded slashes were slashes, its dot segments resolved and its empty
+ * segments left out ("/x/../api/y", "//api/y", "/api%2fy") goes to none of them: whoever guards /api need not know
+ * how every other application reads a path, nor they how we do.
  */
 #ifndef TINE_HTTP_ROUTE_H
 #define TINE_HTTP_ROUTE_H
@@ -25,9 +25,9 @@ struct router *router_new(void);
  * freed. 0, or -1: out of memory, nothing taken. */
 int router_add(struct router *t, const char *prefix, struct handler *h, void (*done)(struct handler *h))
     __attribute__((warn_unused_result));
-/* `rest` answers what no prefix fits, `nobody` what belongs to nobody. All of them learn of the end of connections.
- * Returns the router as a handler. */
-struct handler *router_handler(struct router *t, struct handler *rest, struct handler *nobody);
+/* `rest` answers what no prefix fits, `unrouted` what goes to none of them. All of them learn of the end of
+ * connections. Returns the router as a handler. */
+struct handler *router_handler(struct router *t, struct handler *rest, struct handler *unrouted);
 void router_free(struct router *t);
 
 /* How many bytes of the undecoded path the prefix takes; 0: it is no prefix of it. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* site.c: see site.h. */
+/* site.c: makes and frees what the requests of one worker have in common. */
 #include "worker/http/site.h"
 
 #include "conf/conf.h"

@@ -33,7 +33,7 @@ struct site {
     struct site_share h1, h2, ws;
 };
 
-/* Nobody answers yet; `conf` is asked for slow_request alone. */
+/* There is no handler yet; of `conf` only slow_request is read. */
 void site_init(struct site *site, const struct conf *conf);
 /* After net_done(): frees what the protocols share. */
 void site_done(struct site *site);

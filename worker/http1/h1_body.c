@@ -2,7 +2,7 @@
 /* h1_body.c: strict framing of request bodies, counted or chunked (RFC 9112 6, 7).
  *
  * Gives runs of data that point into the input; copies nothing, keeps nothing but counters. A fault is final: the
- * connection cannot be used any more, because nobody knows where the next request begins.
+ * connection cannot be used again, because where the next request begins is unknown.
  */
 #include "worker/http1/h1_body.h"
 
@@ -20,10 +20,10 @@
 /* chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ) (RFC 9112 7.1.1) */
 enum ext_state {
     EXT_GAP,         /* BWS before ";" */
-    EXT_NAME_FIRST,  /* BWS behind ";" */
+    EXT_NAME_FIRST,  /* BWS after ";" */
     EXT_NAME,
-    EXT_NAME_GAP,    /* BWS behind a name: ";" or "=" must follow */
-    EXT_VALUE_FIRST, /* BWS behind "=" */
+    EXT_NAME_GAP,    /* BWS after a name: ";" or "=" must follow */
+    EXT_VALUE_FIRST, /* BWS after "=" */
     EXT_VALUE,
     EXT_QUOTED,
     EXT_QUOTED_PAIR,
@@ -46,7 +46,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* Behind a complete name or value. */
+/* After a complete name or value. */
 static enum ext_state ext_next(char c, enum ext_state blank)
 {
     return c == ';' ? EXT_NAME_FIRST : is_blank(c) ? blank : EXT_BAD;

@@ -22,7 +22,7 @@
 
 struct h1_shared *h1_shared_new(const struct conf *conf)
 {
-    struct h1_shared *sh = calloc(1, sizeof *sh);
+    struct h1_shared *sh = calloc(1, sizeof(*sh));
     if (!sh)
         return NULL;
     SLIST_INIT(&sh->free);
@@ -57,7 +57,7 @@ struct h1_req *h1_req_new(struct h1_conn *h)
     if (likely(hr != NULL)) {
         SLIST_REMOVE_HEAD(&sh->free, free);
         sh->n_free--;
-    } else if (!(hr = calloc(1, sizeof *hr))) {
+    } else if (!(hr = calloc(1, sizeof(*hr)))) {
         return NULL;
     }
     hr->h = h;
@@ -65,11 +65,11 @@ struct h1_req *h1_req_new(struct h1_conn *h)
     return hr;
 }
 
-/* A head that goes on without its input is there twice: the application has made something of it, too. */
+/* A head whose input is gone is counted twice: the application has its own copy of it. */
 static size_t weight(const struct h1_req *hr)
 {
     const struct req *r = &hr->req;
-    size_t head = r->head_owned ? 2 * hr->head_len + r->cap_fields * sizeof *r->fields : 0;
+    size_t head = r->head_owned ? 2 * hr->head_len + r->cap_fields * sizeof(*r->fields) : 0;
     return head + (buf_len(&r->body) ? r->body.cap : 0);
 }
 
@@ -104,7 +104,7 @@ void h1_release(struct h1_conn *h)
     if (hr->tail.p)
         buf_release(&hr->tail);
     req_reset(&hr->req);
-    memset((char *)hr + sizeof hr->req, 0, sizeof *hr - sizeof hr->req);
+    memset((char *)hr + sizeof(hr->req), 0, sizeof(*hr) - sizeof(hr->req));
     SLIST_INSERT_HEAD(&sh->free, hr, free);
     sh->n_free++;
 }
@@ -144,7 +144,7 @@ static void become_idle(struct h1_conn *h)
         conn_set_deadline(c, unlikely(c->net->draining) ? SHUTDOWN_GRACE_MS : c->net->conf->http.keepalive);
 }
 
-/* The present request is over and its body was received: on to the next one. */
+/* The present request has ended and its body was received: on to the next one. */
 static void next(struct h1_conn *h)
 {
     h1_release(h);
@@ -217,7 +217,7 @@ static int h1_open(struct conn *c)
         site->h1.p = h1_shared_new(c->net->conf);
         site->h1.free = h1_shared_free;
     }
-    struct h1_conn *h = site->h1.p ? calloc(1, sizeof *h) : NULL;
+    struct h1_conn *h = site->h1.p ? calloc(1, sizeof(*h)) : NULL;
     if (!h)
         return -1;
     h->conn = c;
@@ -378,7 +378,7 @@ static void h1_shutdown(struct conn *c)
         conn_set_deadline(c, h->served ? SHUTDOWN_GRACE_MS : SHUTDOWN_GRACE_NEW_MS);
 }
 
-/* A client that sees its connection end without a byte sends the request again, to a server that has worked on it. */
+/* A client that sees its connection end without a byte sends the request again, although a handler has worked on it. */
 static void h1_cut_short(struct conn *c)
 {
     struct h1_conn *h = c->proto_data;

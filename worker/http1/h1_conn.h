@@ -5,7 +5,7 @@
 
 struct proto_ops;
 extern const struct proto_ops proto_h1;
-/* For clients that speak in the clear where TLS is wanted: one answer, 400, and the end. */
+/* For clients that speak plain HTTP to a TLS port: one answer, 400, and the end. */
 extern const struct proto_ops proto_h1_not_tls;
 
 #endif

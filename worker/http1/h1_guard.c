@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* h1_guard.c: one strict pass over the raw bytes of a head, so that nothing lenient in http-parser can be reached.
  *
- * A state machine over bytes that can stop anywhere and go on; long runs (target, field value) are skipped sixteen
+ * A state machine over bytes that can stop anywhere and continue; long runs (target, field value) are skipped sixteen
  * bytes at a time. Every verdict depends only on the bytes up to the one that shows it, never on how they arrived.
  * It allocates nothing, changes no byte, and knows no field by name: meaning is head_rules' business.
  */
@@ -13,6 +13,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "common/least.h"
 #include "worker/http/chars.h"
 
 #define MAX_EMPTY_LINES 4
@@ -24,7 +25,7 @@ enum state {
     TARGET_FIRST,
     TARGET,
     VERSION,
-    LINE_LF,      /* behind the CR of the request line */
+    LINE_LF,      /* after the CR of the request line */
     FIELD_FIRST,  /* first byte of a field line, or CR of the end */
     NAME,
     VALUE,
@@ -86,12 +87,7 @@ static inline size_t skip_value(const char *p, size_t i, size_t stop)
     return i;
 }
 
-static inline size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Whether the byte at s->at may still belong to a line of at most `limit` bytes: it may always be the CR behind it. */
+/* Whether the byte at s->at may still belong to a line of at most `limit` bytes: it may always be the CR after it. */
 static inline bool line_full(const char *p, const struct h1_scan *s, size_t limit)
 {
     return s->at - s->line >= limit && p[s->at] != '\r';
@@ -187,7 +183,7 @@ static enum h1_guard_result scan_line(const char *p, size_t n, const struct h1_l
     }
 }
 
-/* The states of field lines, up to the empty line behind them. */
+/* The states of field lines, up to the empty line after them. */
 static enum h1_guard_result scan_fields(const char *p, size_t n, const struct h1_limits *limits, struct h1_scan *s)
 {
     size_t limit = limits->field - 2; /* without CRLF */
@@ -258,7 +254,7 @@ enum h1_guard_result h1_guard_head(const char *p, size_t n, const struct h1_limi
     if (scan->at == 0 && n > 0 && p[0] == 'P' && memcmp(p, preface, least(n, PREFACE_LEN)) == 0)
         return n >= PREFACE_LEN ? H1_GUARD_H2_PREFACE : H1_GUARD_MORE;
 
-    /* What is behind the limit is not looked at, so that the verdict is the same however the bytes come. */
+    /* What is beyond the limit is not looked at, so that the verdict is the same however the bytes come. */
     size_t most = least(n, limits->head);
     enum h1_guard_result result = H1_GUARD_OK;
     if (scan->state < FIELD_FIRST)

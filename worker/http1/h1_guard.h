@@ -33,7 +33,7 @@ struct h1_scan {
 };
 
 /* Looks at [p, p+n), each byte once over all calls: empty lines before the request line (at most 4) are skipped.
- * ret_start: where the request line starts; ret_end: behind the CRLFCRLF (both set on OK only). limits.line counts the
+ * ret_start: where the request line starts; ret_end: after the CRLFCRLF (both set on OK only). limits.line counts the
  * request line without its CRLF, limits.field a field line with it, limits.head all bytes of the head and those skipped.
  * Violations are reported as soon as the bytes that show them are there; after a violation no further call. The result
  * does not depend on how the bytes are cut into calls. */

@@ -21,28 +21,19 @@ static void name_ends(struct h1_conn *h)
 
 static struct h1_req *begin(struct h1_conn *h)
 {
-    struct conn *c = h->conn;
     struct h1_req *hr = h1_req_new(h);
     if (!hr)
         return NULL;
     struct req *r = &hr->req;
     if (unlikely(!h->named))
         name_ends(h);
-    r->client = c->peer.sa.sa_family == AF_UNIX ? NULL : &h->client;
-    r->server = &h->server;
-    r->https = c->transport->secure;
-    r->started_ns = clock_ns();
-    r->answer_length = -1;
-    r->content_length = -1;
-    r->conn = c;
-    r->listener = c->listener;
+    req_begin(r, h->conn, &h->client, &h->server);
     r->ops = &h1_resp_ops;
     r->proto = h;
-    r->handler = site_of(c)->handler;
     return hr;
 }
 
-/* For the log only: method, target and version of a head that was refused, if they can be told. */
+/* For the log only: method, target and version of a head that was refused, if they can be recognised. */
 static void recognise_line(struct req *r, const char *p, size_t n)
 {
     while (n && (*p == '\r' || *p == '\n'))
@@ -85,7 +76,7 @@ void h1_refuse_clear(struct h1_conn *h, const char *p, size_t n)
         conn_abort(h->conn, false);
         return;
     }
-    log_debug("%s: request in the clear on a port of TLS", h->client.host);
+    log_debug("%s: plain HTTP request on a TLS port", h->client.host);
     hr->req.version = HTTP_1_1;
     recognise_line(&hr->req, p, n);
     hr->req.keep_alive = false;
@@ -159,7 +150,7 @@ static bool parse(struct h1_req *hr, char *head, size_t n)
     case H1_PARSE_BAD:
         break;
     }
-    return refuse(hr, 400, "head-unparsed", "the parser does not take it");
+    return refuse(hr, 400, "head-unparsed", "the parser rejects it");
 }
 
 /* Not an accepted head: answers and returns false. */
@@ -179,7 +170,7 @@ static bool judge(struct h1_req *hr, char *head, size_t n)
     return true;
 }
 
-/* The input that holds the head is reused when we return: a request that goes on needs its own copy. */
+/* The input that holds the head is reused when we return: a request that is still running needs its own copy. */
 static void own_head(struct h1_req *hr)
 {
     struct req *r = &hr->req;
@@ -217,11 +208,11 @@ static void hold(struct h1_req *hr)
                                   r->client ? r->client->host : "", r->started_ns);
 }
 
-/* Before the application begins with what could not be kept if it does not answer at once. */
+/* Whether the head can be kept, should the application not answer at once; asked before it begins. */
 static bool has_room(const struct h1_conn *h, const struct h1_req *hr)
 {
     struct conn *c = h->conn;
-    size_t n = 2 * hr->head_len + hr->req.cap_fields * sizeof *hr->req.fields;
+    size_t n = 2 * hr->head_len + hr->req.cap_fields * sizeof(*hr->req.fields);
     if (likely(memory_may(&c->net->memory, &c->share, n)))
         return true;
     memory_refused(&c->net->memory, &c->share, n);
@@ -232,7 +223,7 @@ static void dispatch(struct h1_conn *h, struct h1_req *hr)
 {
     struct req *r = &hr->req;
     if (unlikely(!has_room(h, hr))) {
-        refuse(hr, 503, "memory", "the worker keeps too much for its clients (http.limit_memory)");
+        refuse(hr, 503, "memory", "the worker uses too much memory for its clients (http.limit_memory)");
         return;
     }
     req_set_state(r, REQ_RUNNING);
@@ -256,7 +247,7 @@ static void wait_for_head(struct h1_conn *h, char *p, size_t n)
     if (h->state == H1_HEAD)
         return;
     h->state = H1_HEAD;
-    if (h->served) /* a new connection has had its time-out since it was opened */
+    if (h->served) /* a new connection has had its timeout since it was opened */
         conn_set_deadline(c, c->net->conf->http.header_timeout);
 }
 

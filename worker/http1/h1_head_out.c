@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h1_head_out.c: see h1_head_out.h. Heads are built in the shared buffer; one that must wait for its body while another
- * answer starts moves to memory of its own. Room is reckoned once, so nothing is checked while bytes are put. */
+/* h1_head_out.c: builds the head of an HTTP/1 answer in the shared buffer; one that must wait for its body while
+ * another answer starts moves to its own memory. Room is computed once, so nothing is checked while bytes are put. */
 #include "worker/http1/h1_head_out.h"
 
 #include <stdio.h>
@@ -24,44 +24,21 @@ static const struct status_line status_lines[] = {
 #include "worker/http/statuses.def"
 };
 
-static char *put(char *to, const void *p, size_t n)
-{
-    memcpy(to, p, n);
-    return to + n;
-}
-
-#define PUT(to, literal) put(to, "" literal, sizeof(literal) - 1)
-
 static char *put_number(char *to, uint64_t n)
 {
     char digits[20];
-    int at = sizeof digits;
+    int at = sizeof(digits);
     do
         digits[--at] = (char)('0' + n % 10);
     while (n /= 10);
-    return put(to, digits + at, sizeof digits - (size_t)at);
+    return h1_put(to, digits + at, sizeof(digits) - (size_t)at);
 }
 
 static char *put_status(char *to, unsigned status)
 {
-    if (likely(status < sizeof status_lines / sizeof status_lines[0] && status_lines[status].p))
-        return put(to, status_lines[status].p, status_lines[status].n);
+    if (likely(status < sizeof(status_lines) / sizeof(status_lines[0]) && status_lines[status].p))
+        return h1_put(to, status_lines[status].p, status_lines[status].n);
     return to + sprintf(to, "HTTP/1.1 %u \r\n", status);
-}
-
-/* Whether "close" is among the options (RFC 9110 7.6.1). */
-static bool says_close(struct span value)
-{
-    while (value.n) {
-        const char *comma = memchr(value.p, ',', value.n);
-        size_t n = comma ? (size_t)(comma - value.p) : value.n;
-        if (span_ieq(span_trim((struct span){ value.p, n }), SPAN("close")))
-            return true;
-        n += comma != NULL;
-        value.p += n;
-        value.n -= n;
-    }
-    return false;
 }
 
 /* False: the field is left out. */
@@ -72,7 +49,7 @@ static bool admit(struct h1_req *hr, const struct resp_field *f)
     case OWN_NONE:
         return true;
     case OWN_CONNECTION:
-        if (says_close(f->value))
+        if (span_list_has(f->value, SPAN("close"))) /* RFC 9110 7.6.1 */
             r->keep_alive = false;
         return false;
     case OWN_CONTENT_LENGTH:
@@ -134,10 +111,10 @@ int h1_head_start(struct h1_req *hr, const struct resp_head *head)
         const struct resp_field *f = &head->fields[i];
         if (!admit(hr, f))
             continue;
-        w = put(w, f->name.p, f->name.n);
-        w = PUT(w, ": ");
-        w = put(w, f->value.p, f->value.n);
-        w = PUT(w, "\r\n");
+        w = h1_put(w, f->name.p, f->name.n);
+        w = H1_PUT(w, ": ");
+        w = h1_put(w, f->value.p, f->value.n);
+        w = H1_PUT(w, "\r\n");
     }
     if (likely(shared))
         sh->head_len = (size_t)(w - start);
@@ -148,12 +125,12 @@ int h1_head_start(struct h1_req *hr, const struct resp_head *head)
 
 static char *put_length(char *w, uint64_t n)
 {
-    w = PUT(w, "content-length: ");
+    w = H1_PUT(w, "content-length: ");
     w = put_number(w, n);
-    return PUT(w, "\r\n");
+    return H1_PUT(w, "\r\n");
 }
 
-/* HEAD announces what GET would, as far as the handler has told it. */
+/* HEAD announces what GET would, as far as the handler has given it. */
 static char *put_framing_of_nothing(struct h1_req *hr, char *w, size_t n, bool whole)
 {
     struct req *r = &hr->req;
@@ -165,7 +142,7 @@ static char *put_framing_of_nothing(struct h1_req *hr, char *w, size_t n, bool w
     if (whole && n && !r->answer_trailers)
         return put_length(w, n);
     if (!whole && r->version == HTTP_1_1)
-        return PUT(w, "transfer-encoding: chunked\r\n");
+        return H1_PUT(w, "transfer-encoding: chunked\r\n");
     return w;
 }
 
@@ -185,7 +162,7 @@ static char *put_framing(struct h1_req *hr, char *w, size_t n, bool whole)
     }
     if (r->version == HTTP_1_1) {
         hr->framing = H1_CHUNKED;
-        return PUT(w, "transfer-encoding: chunked\r\n");
+        return H1_PUT(w, "transfer-encoding: chunked\r\n");
     }
     hr->framing = H1_UNTIL_CLOSE;
     r->keep_alive = false;
@@ -205,16 +182,16 @@ static char *put_own_fields(struct h1_req *hr, char *w)
 {
     const struct conf_http *conf = &hr->req.conn->net->conf->http;
     if (likely(!hr->has_server && conf->server_header))
-        w = PUT(w, "server: tine\r\n");
+        w = H1_PUT(w, "server: tine\r\n");
     if (likely(!hr->has_date && conf->date_header)) {
-        w = PUT(w, "date: ");
-        w = put(w, http_date(&h1_shared(hr->h)->date), HTTP_DATE_LEN);
-        w = PUT(w, "\r\n");
+        w = H1_PUT(w, "date: ");
+        w = h1_put(w, http_date(&h1_shared(hr->h)->date), HTTP_DATE_LEN);
+        w = H1_PUT(w, "\r\n");
     }
     return w;
 }
 
-/* Where the head begins; *ret_end: where it goes on. */
+/* Where the head begins; *ret_end: where it continues. */
 static char *head_place(struct h1_req *hr, char **ret_end)
 {
     struct h1_shared *sh = h1_shared(hr->h);
@@ -240,9 +217,9 @@ struct span h1_head_finish_upgrade(struct h1_req *hr, struct span protocol)
 {
     char *end, *start = head_place(hr, &end);
     char *w = put_own_fields(hr, end);
-    w = PUT(w, "connection: upgrade\r\nupgrade: ");
-    w = put(w, protocol.p, protocol.n);
-    w = PUT(w, "\r\n\r\n");
+    w = H1_PUT(w, "connection: upgrade\r\nupgrade: ");
+    w = h1_put(w, protocol.p, protocol.n);
+    w = H1_PUT(w, "\r\n\r\n");
     return head_ends(hr, start, w);
 }
 
@@ -256,9 +233,9 @@ struct span h1_head_finish(struct h1_req *hr, size_t n, bool whole)
     if (unlikely(r->conn->net->draining || body_forces_close(r, whole)))
         r->keep_alive = false;
     if (unlikely(!r->keep_alive))
-        w = r->status == 426 ? PUT(w, "connection: close, upgrade\r\n") : PUT(w, "connection: close\r\n");
+        w = r->status == 426 ? H1_PUT(w, "connection: close, upgrade\r\n") : H1_PUT(w, "connection: close\r\n");
     else if (unlikely(r->version == HTTP_1_0))
-        w = PUT(w, "connection: keep-alive\r\n");
-    w = PUT(w, "\r\n");
+        w = H1_PUT(w, "connection: keep-alive\r\n");
+    w = H1_PUT(w, "\r\n");
     return head_ends(hr, start, w);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h1_in.c: the body of a request: from the connection's input into req->body, no further than the handler follows. */
+/* h1_in.c: the body of a request: from the connection's input into req->body, no faster than the handler takes it. */
 #include <assert.h>
 
 #include "common/log.h"
@@ -40,7 +40,7 @@ static bool take_data(struct h1_conn *h, struct h1_req *hr, const char *p, size_
 
 static void body_is_bad(struct h1_conn *h, struct h1_req *hr)
 {
-    log_debug("%s: request refused: body framing", h->client.host);
+    log_debug("%s: request refused: invalid body framing", h->client.host);
     if (hr->req.state == REQ_ENDED)
         h1_close(h);
     else
@@ -89,7 +89,7 @@ static void send_continue(struct req *r)
 {
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
     r->expect_continue = false;
-    conn_writev(r->conn, &(struct iovec){ (void *)(uintptr_t)line, sizeof line - 1 }, 1);
+    conn_writev(r->conn, &(struct iovec){ (void *)(uintptr_t)line, sizeof(line) - 1 }, 1);
 }
 
 void h1_want_body(struct req *r)
@@ -102,7 +102,7 @@ void h1_want_body(struct req *r)
         h1_tell_body(hr);
         return;
     }
-    /* A handler that takes nothing of a full queue waits for ever: it has broken its contract. */
+    /* A handler that takes nothing of a full queue waits forever: it has broken its contract. */
     assert(!h1_body_is_full(hr));
     if (r->expect_continue && r->state == REQ_RUNNING)
         send_continue(r);

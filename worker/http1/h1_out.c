@@ -10,14 +10,6 @@
 #include "worker/http1/h1_priv.h"
 #include "worker/http/own_fields.h"
 
-static char *put(char *to, const void *p, size_t n)
-{
-    memcpy(to, p, n);
-    return to + n;
-}
-
-#define PUT(to, literal) put(to, "" literal, sizeof(literal) - 1)
-
 static char *put_chunk_size(char *to, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
@@ -28,27 +20,22 @@ static char *put_chunk_size(char *to, size_t n)
         bits -= 4;
         *to++ = digits[(n >> bits) & 15];
     }
-    return PUT(to, "\r\n");
+    return H1_PUT(to, "\r\n");
 }
 
-static enum resp_result result_of(enum conn_write w)
-{
-    return w == CONN_SENT ? RESP_SENT : w == CONN_LATER ? RESP_LATER : RESP_GONE;
-}
-
-/* The last piece of the answer was given to the connection, which said `result`. */
-static enum resp_result complete(struct h1_req *hr, enum resp_result result)
+/* The last piece of the answer was given to the connection, which took it: SENT or LATER. */
+static enum resp_result complete(struct h1_req *hr, enum sent written)
 {
     struct req *r = &hr->req;
     req_set_state(r, REQ_ANSWERED);
-    if (unlikely(result == RESP_LATER && !r->answer_unbound))
+    if (unlikely(written == LATER && !r->answer_unbound))
         return RESP_LATER; /* h1_drained() ends it */
     h1_answered(hr);
     return RESP_SENT;
 }
 
 /* Answers to pipelined requests leave together; pieces of one answer at the end of the turn. */
-static enum conn_write write_out(struct h1_req *hr, const struct iovec *v, int n, bool last)
+static enum sent write_out(struct h1_req *hr, const struct iovec *v, int n, bool last)
 {
     struct h1_conn *h = hr->h;
     if (likely(last && !(h->in_loop && h->rest)))
@@ -57,8 +44,8 @@ static enum conn_write write_out(struct h1_req *hr, const struct iovec *v, int n
     return conn_writev_deferred(h->conn, v, n);
 }
 
-/* While a file is being sent, what follows waits behind it. */
-static enum resp_result behind_file(struct h1_req *hr, struct span bytes, bool last)
+/* While a file is being sent, what follows waits for its end. */
+static enum resp_result after_file(struct h1_req *hr, struct span bytes, bool last)
 {
     char size[24];
     bool chunked = hr->framing == H1_CHUNKED;
@@ -78,7 +65,7 @@ no_memory:
 }
 
 /* The usual answer: head and a small body, put together where the head is. */
-static enum conn_write write_small(struct h1_req *hr, struct span bytes, bool last)
+static enum sent write_small(struct h1_req *hr, struct span bytes, bool last)
 {
     struct h1_shared *sh = h1_shared(hr->h);
     bool chunked = hr->framing == H1_CHUNKED;
@@ -86,11 +73,11 @@ static enum conn_write write_small(struct h1_req *hr, struct span bytes, bool la
     if (chunked && bytes.n)
         w = put_chunk_size(w, bytes.n);
     if (bytes.n)
-        w = put(w, bytes.p, bytes.n);
+        w = h1_put(w, bytes.p, bytes.n);
     if (chunked && bytes.n)
-        w = PUT(w, "\r\n");
+        w = H1_PUT(w, "\r\n");
     if (chunked && last)
-        w = PUT(w, "0\r\n\r\n");
+        w = H1_PUT(w, "0\r\n\r\n");
     sh->head_owner = NULL;
     return write_out(hr, &(struct iovec){ sh->out, (size_t)(w - sh->out) }, 1, last);
 }
@@ -102,7 +89,7 @@ static int add_iov(struct iovec *v, int n, const void *p, size_t len)
     return n;
 }
 
-static enum conn_write write_pieces(struct h1_req *hr, struct span head, struct span bytes, bool last)
+static enum sent write_pieces(struct h1_req *hr, struct span head, struct span bytes, bool last)
 {
     struct iovec v[4];
     char size[24];
@@ -123,8 +110,8 @@ static enum conn_write write_pieces(struct h1_req *hr, struct span head, struct 
     if (last)
         conn_flush(hr->h->conn);
     if (hr->h->conn->state != CONN_OPEN)
-        return CONN_GONE;
-    return conn_unsent(hr->h->conn) > CONN_HIGH_MARK ? CONN_LATER : CONN_SENT;
+        return GONE;
+    return conn_unsent(hr->h->conn) > CONN_HIGH_MARK ? LATER : SENT;
 }
 
 static enum resp_result h1_body(struct req *r, struct span bytes, bool more)
@@ -133,11 +120,11 @@ static enum resp_result h1_body(struct req *r, struct span bytes, bool more)
     struct h1_shared *sh = h1_shared(hr->h);
     bool last = !more && !r->answer_trailers;
     struct span head = { NULL, 0 };
-    enum conn_write written;
+    enum sent written;
     if (unlikely(r->conn->state != CONN_OPEN))
         return RESP_GONE;
     if (unlikely(hr->file_going))
-        return behind_file(hr, bytes, last);
+        return after_file(hr, bytes, last);
     if (hr->framing == H1_UNDECIDED)
         head = h1_head_finish(hr, bytes.n, !more);
     if (r->answer_empty)
@@ -152,9 +139,9 @@ static enum resp_result h1_body(struct req *r, struct span bytes, bool more)
         if (hr->head.p)
             buf_release(&hr->head);
     }
-    if (unlikely(written == CONN_GONE))
+    if (unlikely(written == GONE))
         return RESP_GONE;
-    return last ? complete(hr, result_of(written)) : result_of(written);
+    return last ? complete(hr, written) : resp_result_of(written);
 }
 
 static enum resp_result h1_start(struct req *r, const struct resp_head *head)
@@ -178,10 +165,10 @@ static void h1_withdraw(struct req *r)
     hr->has_date = hr->has_server = hr->has_length = false;
 }
 
-static enum conn_write write_tail(struct h1_req *hr, bool last)
+static enum sent write_tail(struct h1_req *hr, bool last)
 {
     struct span tail = buf_span(&hr->tail);
-    enum conn_write written = CONN_SENT;
+    enum sent written = SENT;
     if (tail.n)
         written = write_out(hr, &(struct iovec){ (void *)(uintptr_t)tail.p, tail.n }, 1, last);
     buf_release(&hr->tail);
@@ -205,7 +192,7 @@ static enum resp_result h1_file(struct req *r, int fd, off_t offset, size_t coun
     int n = add_iov(v, 0, head.p, head.n);
     if (chunked)
         n = add_iov(v, n, size, (size_t)(put_chunk_size(size, count) - size));
-    if (n && conn_writev_deferred(c, v, n) == CONN_GONE)
+    if (n && conn_writev_deferred(c, v, n) == GONE)
         return RESP_GONE;
     if (h1_shared(hr->h)->head_owner == hr)
         h1_shared(hr->h)->head_owner = NULL;
@@ -214,35 +201,35 @@ static enum resp_result h1_file(struct req *r, int fd, off_t offset, size_t coun
         return RESP_NO_MEMORY;
     }
     r->sent_body += count;
-    enum conn_write written = conn_send_file(c, fd, offset, count);
-    if (written == CONN_LATER) {
+    enum sent written = conn_send_file(c, fd, offset, count);
+    if (written == LATER) {
         hr->file_going = true;
         hr->file_last = last;
         if (last)
             req_set_state(r, REQ_ANSWERED);
         return RESP_LATER;
     }
-    if (written == CONN_SENT)
+    if (written == SENT)
         written = write_tail(hr, last);
-    if (written == CONN_GONE && c->file_short) {
+    if (written == GONE && c->file_short) {
         h1_end(hr, REQ_END_ABORTED);
         return RESP_TOO_SHORT;
     }
-    if (written == CONN_GONE)
+    if (written == GONE)
         return RESP_GONE;
-    return last ? complete(hr, result_of(written)) : result_of(written);
+    return last ? complete(hr, written) : resp_result_of(written);
 }
 
 void h1_file_sent(struct h1_req *hr)
 {
     struct req *r = &hr->req;
     hr->file_going = false;
-    enum conn_write written = write_tail(hr, hr->file_last);
-    if (written == CONN_GONE)
+    enum sent written = write_tail(hr, hr->file_last);
+    if (written == GONE)
         return;
-    if (hr->file_last && written == CONN_SENT)
+    if (hr->file_last && written == SENT)
         h1_answered(hr);
-    else if (!hr->file_last && written == CONN_SENT)
+    else if (!hr->file_last && written == SENT)
         resp_drained(r);
 }
 
@@ -287,8 +274,8 @@ static enum resp_result h1_trailers(struct req *r, const struct resp_field *fiel
         req_set_state(r, REQ_ANSWERED);
         return RESP_LATER;
     }
-    enum conn_write written = write_tail(hr, true);
-    return written == CONN_GONE ? RESP_GONE : complete(hr, result_of(written));
+    enum sent written = write_tail(hr, true);
+    return written == GONE ? RESP_GONE : complete(hr, written);
 no_memory:
     h1_cut(hr, REQ_END_ABORTED);
     return RESP_NO_MEMORY;
@@ -298,15 +285,15 @@ static enum resp_result h1_interim(struct req *r, unsigned status, const struct 
 {
     struct buf b = { 0 };
     char line[80];
-    int m = snprintf(line, sizeof line, "HTTP/1.1 %u %s\r\n", status, resp_reason(status));
+    int m = snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", status, resp_reason(status));
     int failed = buf_add(&b, line, (size_t)m) | add_fields(&b, fields, n) | buf_add(&b, "\r\n", 2);
     struct span all = buf_span(&b);
     /* Interim answers are hints: without memory they are left out. */
-    enum conn_write written = CONN_SENT;
+    enum sent written = SENT;
     if (!failed)
         written = conn_writev(r->conn, &(struct iovec){ (void *)(uintptr_t)all.p, all.n }, 1);
     buf_release(&b);
-    return result_of(written);
+    return resp_result_of(written);
 }
 
 void h1_cut(struct h1_req *hr, enum req_end why)
@@ -320,7 +307,8 @@ void h1_cut(struct h1_req *hr, enum req_end why)
     c->linger = true;
     h->rest = 0;
     if (reset) {
-        conn_flush(c); /* what was given must be seen, or the client takes the request for one that was never answered */
+        /* What was given must be seen, or the client takes the request for one that was never answered. */
+        conn_flush(c);
         h->state = H1_CLOSING;
         conn_abort(c, true);
     } else {

@@ -2,7 +2,7 @@
 /* h1_parse.c: runs http-parser over a guarded head and keeps what it found as offsets.
  *
  * The only file that includes http_parser.h. The parser lives on the stack for the one call and never sees a byte
- * behind the head: bodies are framed by h1_body.c. What it refuses is refused; what it accepts is judged again by
+ * after the head: bodies are framed by h1_body.c. What it refuses is refused; what it accepts is judged again by
  * head_rules.c, so nothing here depends on its leniency.
  */
 #include "worker/http1/h1_parse.h"
@@ -45,17 +45,17 @@ static int grow_fields(struct req *r)
     return 0;
 }
 
-/* Eight bytes at a time: with 0x3f added those from A on reach the high bit, with 0x25 those behind Z. */
+/* Eight bytes at a time: with 0x3f added those from A on reach the high bit, with 0x25 those after Z. */
 static void lower(char *p, size_t n)
 {
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
         uint64_t x;
-        memcpy(&x, p + i, sizeof x);
+        memcpy(&x, p + i, sizeof(x));
         uint64_t low = x & 0x7f7f7f7f7f7f7f7fu;
         uint64_t from_a = low + 0x3f3f3f3f3f3f3f3fu, above_z = low + 0x2525252525252525u;
         uint64_t lowered = x | (from_a & ~above_z & ~x & 0x8080808080808080u) >> 2;
-        memcpy(p + i, &lowered, sizeof lowered);
+        memcpy(p + i, &lowered, sizeof(lowered));
     }
     for (; i < n; i++)
         if ((unsigned char)(p[i] - 'A') < 26)
@@ -106,8 +106,8 @@ static const http_parser_settings settings = {
     .on_headers_complete = on_headers_complete,
 };
 
-/* The request line by the guard's word: two SP, and eight bytes of version. Known before the parser runs, so that a
- * refused request has a name in the log, and so that both have to agree. */
+/* The request line, which has passed the guard: two SP, and eight bytes of version. Known before the parser runs, so
+ * that a refused request has a name in the log, and so that both have to agree. */
 static void take_line(struct req *r, size_t n)
 {
     const char *sp = memchr(r->head, ' ', n);
@@ -118,22 +118,6 @@ static void take_line(struct req *r, size_t n)
     r->is_head = r->method.n == 4 && memcmp(r->head, "HEAD", 4) == 0;
 }
 
-/* Next element of a comma-separated list, without OWS, empty ones skipped (RFC 9110 5.6.1). False at the end. */
-static bool next_element(struct span *list, struct span *ret)
-{
-    while (list->n) {
-        const char *comma = memchr(list->p, ',', list->n);
-        size_t n = comma ? (size_t)(comma - list->p) : list->n;
-        *ret = span_trim((struct span){ list->p, n });
-        size_t used = comma ? n + 1 : n;
-        list->p += used;
-        list->n -= used;
-        if (ret->n)
-            return true;
-    }
-    return false;
-}
-
 struct connection {
     bool close, keep_alive;
 };
@@ -141,22 +125,12 @@ struct connection {
 static void note_connection(struct span list, struct connection *ret)
 {
     struct span option;
-    while (next_element(&list, &option)) {
+    while (span_next_element(&list, &option)) {
         if (span_ieq(option, SPAN("close")))
             ret->close = true;
         else if (span_ieq(option, SPAN("keep-alive")))
             ret->keep_alive = true;
     }
-}
-
-static bool has_trailers(struct span list)
-{
-    struct span coding;
-    while (next_element(&list, &coding)) {
-        if (span_ieq(coding, SPAN("trailers")))
-            return true;
-    }
-    return false;
 }
 
 /* Lowers names, fills known[] with the first of each, and takes what Connection, TE and Expect say. Keep-alive is
@@ -176,14 +150,14 @@ static void take_fields(struct req *r)
         if (known == FIELD_CONNECTION)
             note_connection(value, &connection);
         else if (known == FIELD_TE)
-            r->te_trailers |= has_trailers(value);
+            r->te_trailers |= span_list_has(value, SPAN("trailers"));
         else if (known == FIELD_EXPECT) /* RFC 9110 10.1.1: ignored in an HTTP/1.0 request */
             r->expect_continue |= r->version == HTTP_1_1 && span_ieq(value, SPAN("100-continue"));
     }
     r->keep_alive = !connection.close && (r->version == HTTP_1_1 || connection.keep_alive);
 }
 
-/* http-parser refuses a HTAB behind the values of Content-Length and Transfer-Encoding, where OWS may stand (RFC 9112
+/* http-parser refuses a HTAB after the values of Content-Length and Transfer-Encoding, where OWS may stand (RFC 9112
  * 5.1). OWS is no part of a value: as SP it means the same. */
 static void blank_trailing_tabs(char *head, size_t n)
 {
@@ -202,7 +176,7 @@ static size_t feed(http_parser *hp, const struct req *r, const char *head, size_
 {
     static const char stand_in[] = "GET";
     size_t skip = span_eq(req_span(r, r->method), SPAN("CONNECT")) ? 0 : r->method.n;
-    if (skip && http_parser_execute(hp, &settings, stand_in, sizeof stand_in - 1) != sizeof stand_in - 1)
+    if (skip && http_parser_execute(hp, &settings, stand_in, sizeof(stand_in) - 1) != sizeof(stand_in) - 1)
         return 0;
     return skip + http_parser_execute(hp, &settings, head + skip, n - skip);
 }

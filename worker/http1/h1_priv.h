@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h1_priv.h: what the files of HTTP/1 share (h1_conn.c, h1_head.c, h1_in.c, h1_out.c); nobody else includes it. */
+/* h1_priv.h: what the files of HTTP/1 share; no file outside this folder includes it. */
 #ifndef TINE_HTTP_H1_PRIV_H
 #define TINE_HTTP_H1_PRIV_H
 
+#include <string.h>
 #include <sys/queue.h>
 
 #include "common/clock.h"
@@ -14,7 +15,7 @@
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
 
-/* What is thrown away of a body that nobody read, so that the connection can be kept. */
+/* What is thrown away of a body that was not read, so that the connection can be kept. */
 #define H1_DRAIN_MAX (64u << 10)
 #define H1_DRAIN_MS 1000
 
@@ -41,7 +42,7 @@ struct h1_conn {
     struct conn *conn;
     struct h1_req *cur; /* the request that is running or drained; NULL in IDLE and HEAD */
     struct h1_scan scan; /* of the head that is coming */
-    size_t rest;        /* bytes behind the present request in the input being worked off */
+    size_t rest;        /* bytes after the present request in the input being processed */
     uint32_t drained;
     enum h1_state state;
     bool in_loop;       /* on_data is working: what comes next is started there */
@@ -62,7 +63,7 @@ struct h1_req {
     bool wants_body;
     bool has_date, has_server, has_length; /* the application's own fields are in the head */
     bool file_going;  /* bytes written meanwhile wait in `tail` */
-    bool file_last;   /* the answer is complete behind the file and the tail */
+    bool file_last;   /* the answer is complete after the file and the tail */
     bool last_chunk;  /* "0 CRLF" is written: trailers follow */
     size_t kept; /* what is kept for the client: the head, its body, and the application's copy of the head */
     struct buf head;  /* head of the answer, when it is not in h1_shared */
@@ -70,7 +71,7 @@ struct h1_req {
     SLIST_ENTRY(h1_req) free;
 };
 
-/* Head of an answer and a small body behind it are put together here: no allocation for the usual answer. */
+/* Head of an answer and a small body after it are put together here: no allocation for the usual answer. */
 #define H1_HEAD_ROOM (16u << 10)
 #define H1_COPY_MAX (16u << 10) /* bodies from here on are written from where they are */
 
@@ -79,7 +80,7 @@ struct h1_shared {
     unsigned n_free;
     struct h1_limits limits;
     struct http_date date;
-    struct h1_req *head_owner; /* whose head is in `out`; NULL = nobody's */
+    struct h1_req *head_owner; /* whose head is in `out`; NULL = none */
     size_t head_len;
     char out[H1_HEAD_ROOM + H1_COPY_MAX + 64];
 };
@@ -99,7 +100,7 @@ extern const struct resp_ops h1_resp_ops; /* h1_out.c */
 struct h1_shared *h1_shared_new(const struct conf *conf);
 void h1_shared_free(void *shared);
 struct h1_req *h1_req_new(struct h1_conn *h);
-/* Ends what has not been ended, without a word to the connection. */
+/* Ends what has not been ended; sends nothing and leaves the connection as it is. */
 void h1_end(struct h1_req *hr, enum req_end why);
 /* What is kept for the present request. The second one says false, and counts nothing, where that is too much. */
 void h1_weigh(struct h1_req *hr);
@@ -110,7 +111,7 @@ void h1_release(struct h1_conn *h);
 void h1_answered(struct h1_req *hr);
 /* Forgets the present request and closes when the output is sent. */
 void h1_close(struct h1_conn *h);
-/* The request cannot go on: `status` as the answer if none has started, else the connection is cut. */
+/* The request cannot continue: `status` as the answer if none has started, else the connection is cut. */
 void h1_fail(struct h1_req *hr, unsigned status, enum req_end why);
 /* The same for a request that no handler has seen yet, with the reason in the text. */
 void h1_fail_because(struct h1_req *hr, unsigned status, const char *because);
@@ -124,7 +125,7 @@ void h1_refuse_clear(struct h1_conn *h, const char *p, size_t n);
 
 /* h1_in.c: takes body bytes; stops when the queue is full or the body ends. Returns bytes used. */
 size_t h1_take_body(struct h1_conn *h, const char *p, size_t n);
-/* Tells the handler what it waits for. The request may be dead afterwards. */
+/* Calls the handler if what it waits for is there. The request may be dead afterwards. */
 void h1_tell_body(struct h1_req *hr);
 bool h1_body_is_full(const struct h1_req *hr);
 void h1_want_body(struct req *r);
@@ -138,5 +139,13 @@ enum resp_result h1_upgrade(struct req *r, const struct resp_head *head, struct 
 void h1_cut(struct h1_req *hr, enum req_end why);
 /* The file that was being sent is sent. */
 void h1_file_sent(struct h1_req *hr);
+
+/* Copies n bytes to where there is room for them; returns their end. H1_PUT: those of a literal. */
+static inline char *h1_put(char *to, const void *p, size_t n)
+{
+    memcpy(to, p, n);
+    return to + n;
+}
+#define H1_PUT(to, literal) h1_put(to, "" literal, sizeof(literal) - 1)
 
 #endif

@@ -6,7 +6,7 @@
 #include "worker/http1/h1_head_out.h"
 #include "worker/http1/h1_priv.h"
 
-static enum conn_write write_head(struct h1_req *hr, struct span protocol)
+static enum sent write_head(struct h1_req *hr, struct span protocol)
 {
     struct h1_shared *sh = h1_shared(hr->h);
     struct span head = h1_head_finish_upgrade(hr, protocol);
@@ -15,7 +15,7 @@ static enum conn_write write_head(struct h1_req *hr, struct span protocol)
     return conn_writev(hr->h->conn, &(struct iovec){ (void *)(uintptr_t)head.p, head.n }, 1);
 }
 
-/* The request is over; the input loop, if it is running, frees h. */
+/* The request has ended; the input loop, if it is running, frees h. */
 static void leave(struct h1_conn *h)
 {
     h1_release(h);
@@ -35,8 +35,8 @@ enum resp_result h1_upgrade(struct req *r, const struct resp_head *head, struct 
         return RESP_GONE;
     if (h1_head_start(hr, head) < 0)
         return RESP_NO_MEMORY;
-    enum conn_write written = write_head(hr, protocol);
-    if (written == CONN_GONE)
+    enum sent written = write_head(hr, protocol);
+    if (written == GONE)
         return RESP_GONE;
     *ret_conn = c;
     req_set_state(r, REQ_STARTED);
@@ -47,5 +47,5 @@ enum resp_result h1_upgrade(struct req *r, const struct resp_head *head, struct 
     conn_resume(c);
     if (!in_loop && buf_len(&c->in))
         conn_replay(c);
-    return written == CONN_LATER ? RESP_LATER : RESP_SENT;
+    return resp_result_of(written);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h2_conn.c: the life of an HTTP/2 connection: its time-outs, how it is ended politely (RFC 9113 6.8) or not, and the order
- * of work: bytes to nghttp2, then what came to the handlers; at the end of the turn frames, then what went. */
+/* h2_conn.c: the life of an HTTP/2 connection: its timeouts, how it is ended politely (RFC 9113 6.8) or not, and the
+ * order of work: bytes to nghttp2, then what came to the handlers; at the end of the turn frames, then what went. */
 #include "worker/http2/h2_conn.h"
 
 #include <stdlib.h>
@@ -30,8 +30,8 @@ void h2_wake(struct h2_conn *h)
 
 /* --- the end --- */
 
-/* No stream can go on: requests end, if they have not, and their memory is free, even where the peer still has to take our
- * last word. Nobody asks nghttp2 any more. */
+/* No stream can continue: requests end, if they have not, and their memory is freed, even while the peer still has to
+ * read our GOAWAY. nghttp2 is not called again. */
 static void forget(struct h2_conn *h, enum req_end why)
 {
     struct h2_stream *s;
@@ -72,7 +72,8 @@ static void say_last(struct h2_conn *h)
     h->idle = false;
 }
 
-/* First that it ends, without naming the last stream; then, when the peer must have read that, which was the last. */
+/* The first GOAWAY says that the end is near, without a last stream; the second, when the peer must have read that,
+ * names the last stream. */
 static void leave(struct h2_conn *h)
 {
     if (h->state != H2_OPEN)
@@ -141,7 +142,7 @@ static void work(struct h2_conn *h)
     if (c->state != CONN_OPEN)
         return;
     if (unlikely(is_over(h))) {
-        c->linger = true; /* what came behind the last stream must not cost the peer the answers, nor our last word */
+        c->linger = true; /* what came after the last stream must not cost the peer the answers or our GOAWAY */
         close_now(h);
     } else {
         h2_weigh_library(h);
@@ -168,7 +169,7 @@ static int h2_open(struct conn *c)
         site->h2.p = h2_shared_new();
         site->h2.free = h2_shared_free;
     }
-    struct h2_conn *h = site->h2.p ? calloc(1, sizeof *h) : NULL;
+    struct h2_conn *h = site->h2.p ? calloc(1, sizeof(*h)) : NULL;
     if (!h)
         return -1;
     h->conn = c;
@@ -207,7 +208,7 @@ static void malformed(struct h2_conn *h, int error)
 static void h2_too_much(struct conn *c)
 {
     struct h2_conn *h = c->proto_data;
-    log_info("%s: HTTP/2 connection ended: too much is kept for it (http.limit_memory)", h->client.host);
+    log_info("%s: HTTP/2 connection ended: it uses too much memory (http.limit_memory)", h->client.host);
     h2_terminate(h, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
@@ -239,7 +240,7 @@ static size_t h2_data(struct conn *c, char *p, size_t n)
     return n;
 }
 
-/* Nothing can come any more, windows included; what was asked for whole may still be answered. */
+/* The peer can send nothing more, WINDOW_UPDATE included; requests that are complete may still be answered. */
 static void h2_eof(struct conn *c)
 {
     struct h2_conn *h = c->proto_data;

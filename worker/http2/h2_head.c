@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_head.c: from the fields that nghttp2 has decoded to a running request: limits, rules, forwarded fields, handler. Every
- * refusal of a head leaves from here. What a malformed message is (RFC 9113 8.1.1) nghttp2 has seen to: it resets the
- * stream and tells us nothing. */
+ * refusal of a head leaves from here. Malformed messages (RFC 9113 8.1.1) never get here: nghttp2 resets their
+ * streams itself. */
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -36,7 +36,7 @@ static bool room_for_field(struct req *r)
     if (likely(r->n_fields < r->cap_fields))
         return true;
     uint32_t cap = r->cap_fields ? 2 * r->cap_fields : FIRST_FIELDS;
-    struct field *more = realloc(r->fields, cap * sizeof *more);
+    struct field *more = realloc(r->fields, cap * sizeof(*more));
     if (!more)
         return false;
     r->fields = more;
@@ -55,7 +55,7 @@ static void keep_field(struct h2_stream *s, struct span name, struct span value)
     r->fields[r->n_fields++] = (struct field){ name_at, value_at };
 }
 
-/* nghttp2 lets each through once, and in front of all other fields. */
+/* nghttp2 lets each through once, and before all other fields. */
 static void add_pseudo(struct h2_stream *s, struct span name, struct span value)
 {
     struct req *r = &s->req;
@@ -159,24 +159,15 @@ static void know_fields(struct req *r)
 static void put_together(struct h2_stream *s)
 {
     struct h2_conn *h = s->h;
-    struct conn *c = h->conn;
     struct req *r = &s->req;
+    req_begin(r, h->conn, &h->client, &h->server);
     if (unlikely(s->n_cookies > 1 && !s->fault))
         join_cookies(s);
     r->head = s->head.p; /* starts at 0: nothing was taken from it */
     r->version = HTTP_2;
     r->keep_alive = true;
-    r->client = c->peer.sa.sa_family == AF_UNIX ? NULL : &h->client;
-    r->server = &h->server;
-    r->https = c->transport->secure;
-    r->started_ns = clock_ns();
-    r->answer_length = -1;
-    r->content_length = -1;
-    r->conn = c;
-    r->listener = c->listener;
     r->ops = &h2_resp_ops;
     r->proto = h;
-    r->handler = site_of(c)->handler;
     r->is_head = span_eq(req_span(r, r->method), SPAN("HEAD"));
     r->path = r->target;
     know_fields(r);
@@ -200,7 +191,7 @@ static const struct refusal *judge(struct h2_stream *s)
     const struct conf *conf = r->conn->net->conf;
     const struct refusal *why;
     struct span scheme = req_span(r, s->scheme);
-    if (!s->fault && r->method.n + r->target.n + sizeof " HTTP/2" > conf->http.limit_request_line)
+    if (!s->fault && r->method.n + r->target.n + sizeof(" HTTP/2") > conf->http.limit_request_line)
         s->fault = H2_FAULT_LINE;
     if (!s->fault && r->protocol.n && !span_eq(req_span(r, r->protocol), SPAN("websocket")))
         s->fault = H2_FAULT_PROTOCOL;
@@ -223,8 +214,8 @@ static void hold(struct h2_stream *s)
     char line[SCORE_LINE], *w = line;
     if (method.n > SCORE_LINE / 2)
         return;
-    if (target.n > sizeof line - method.n - 1)
-        target.n = sizeof line - method.n - 1;
+    if (target.n > sizeof(line) - method.n - 1)
+        target.n = sizeof(line) - method.n - 1;
     memcpy(w, method.p, method.n);
     w += method.n;
     *w++ = ' ';
@@ -235,12 +226,13 @@ static void hold(struct h2_stream *s)
 
 /* --- places --- */
 
-/* A peer that takes requests back at once would have any number of them worked on: where the application goes on with one
- * that is lost, its place is not free before that has ended. (With a WebSocket it may be for the rest of a turn.) */
+/* A peer that cancels its requests at once could keep any number of them running: where the application still works for
+ * one that was cancelled, its place is free only when that has ended. (With a WebSocket it may be for the rest of a
+ * turn.) */
 static bool has_place(const struct h2_conn *h)
 {
     const struct conn *c = h->conn;
-    /* Nor are more answers made for one that does not take those that there are. */
+    /* Nor are more answers made for a peer that does not read the ones it has. */
     if (unlikely(c->share.held + c->share.lent > c->net->memory.most))
         return false;
     return likely(h->n_taken + h->conn->n_left < h->conn->net->conf->http.http2_max_concurrent_streams);
@@ -251,7 +243,7 @@ static void wait(struct h2_stream *s)
     struct h2_conn *h = s->h;
     s->waits = true;
     TAILQ_INSERT_TAIL(&h->waiting, s, wait_link);
-    log_debug("%s: stream %d waits: %u requests that were taken back are still worked on", h->client.host, (int)s->id,
+    log_debug("%s: stream %d waits: %u cancelled requests are still running", h->client.host, (int)s->id,
               h->conn->n_left);
 }
 

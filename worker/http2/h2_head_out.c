@@ -105,7 +105,7 @@ static void add_length(struct h2_stream *s, char *room, uint64_t n)
     add(s, SPAN("content-length"), (struct span){ room, (size_t)len });
 }
 
-/* HEAD announces what GET would, as far as the handler has told it. */
+/* HEAD announces what GET would, as far as the handler has given it. */
 static bool says_length(const struct h2_stream *s, size_t n, bool whole)
 {
     const struct req *r = &s->req;

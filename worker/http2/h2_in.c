@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_in.c: the body of a request: from DATA frames into req->body, within the windows. What the handler has taken is given
- * back to them, so a body that nobody reads stops its own stream, and memory has the windows as its bound. */
+ * back to them, so a body that is not read stops its own stream, and the windows bound the memory. */
 #include <assert.h>
 
 #include "common/log.h"
@@ -8,12 +8,12 @@
 #include "conf/conf.h"
 #include "worker/http2/h2_priv.h"
 
-/* How long the rest of a request may still come when the answer is out. */
+/* How long the rest of a request may still come once the answer has been sent. */
 #define LINGER_MS 2000
 
 /* The client need not send the rest (RFC 9113 8.1). But clients that learn this while what they have sent is on its way
- * take the whole answer for lost (curl 7.88), so they get a moment, and no larger window. Behind the end of the
- * connection nothing comes, and nobody but us ends the stream, as a tunnel's that was open then. */
+ * take the whole answer for lost (curl 7.88), so they get a moment, and no larger window. After the peer has
+ * closed its side nothing comes, and only we can end the stream (a tunnel that was open then, for example). */
 void h2_linger(struct h2_stream *s)
 {
     struct h2_conn *h = s->h;
@@ -54,7 +54,7 @@ void h2_take_data(struct h2_stream *s, const uint8_t *p, size_t n)
 {
     struct req *r = &s->req;
     r->body_received += n;
-    if (likely(r->conn != NULL)) /* its head was told */
+    if (likely(r->conn != NULL)) /* its head has been handled */
         req_body_came(r, n);
     if (unlikely(s->lingers)) {
         drop_data(s, n);
@@ -71,7 +71,7 @@ void h2_take_data(struct h2_stream *s, const uint8_t *p, size_t n)
     h2_note_in(s);
 }
 
-static void tell(struct h2_stream *s)
+static void call_on_body(struct h2_stream *s)
 {
     if (!s->wants_body)
         return;
@@ -92,10 +92,10 @@ void h2_tell_body(struct h2_stream *s)
     else if (unlikely(s->fault == H2_FAULT_MEMORY))
         h2_fail(s, 503, REQ_END_BODY_BAD);
     else
-        tell(s);
+        call_on_body(s);
 }
 
-/* Bodies of other streams that nobody takes may keep the window of the connection shut: then it is we who are late. */
+/* Bodies of other streams that are not read may keep the window of the connection shut: then the delay is ours. */
 void h2_body_is_late(struct h2_stream *s)
 {
     struct h2_conn *h = s->h;
@@ -118,7 +118,7 @@ void h2_want_body(struct req *r)
         return;
     s->wants_body = true;
     if (r->body_complete) {
-        tell(s);
+        call_on_body(s);
         return;
     }
     if (r->expect_continue && r->state == REQ_RUNNING) {

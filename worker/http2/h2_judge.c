@@ -47,12 +47,12 @@ static void spend(struct h2_conn *h, struct h2_budget *budget, uint32_t n, const
 
 void h2_judge_reset(struct h2_conn *h)
 {
-    spend(h, &h->resets, 1, "requests taken back");
+    spend(h, &h->resets, 1, "cancelled requests");
 }
 
 void h2_judge_fault(struct h2_conn *h)
 {
-    spend(h, &h->faults, 1, "streams in error");
+    spend(h, &h->faults, 1, "stream errors");
 }
 
 void h2_judge_request(struct h2_conn *h)
@@ -103,14 +103,14 @@ static bool is_skipped(const struct h2_conn *h, int32_t id)
 void h2_judge_order(struct h2_conn *h, int32_t id)
 {
     if (unlikely(h->state == H2_LAST))
-        spend(h, &h->chores, 1, "requests behind GOAWAY");
+        spend(h, &h->chores, 1, "requests after GOAWAY");
     if (id > h->last_id) {
         if (unlikely(id > h->last_id + 2))
             h->skipped[h->n_skipped++ % H2_SKIPPED] = (struct h2_ids){ h->last_id + 1, id - 1 };
         h->last_id = id;
         return;
     }
-    spend(h, &h->chores, 1, "HEADERS of streams that are not new"); /* trailers, at best */
+    spend(h, &h->chores, 1, "HEADERS frames for existing streams"); /* trailers, at best */
     judge_closed(h, id);
     if (is_skipped(h, id) && !h->doom)
         h->doom = NGHTTP2_PROTOCOL_ERROR;
@@ -123,7 +123,7 @@ static void judge_data(struct h2_conn *h, const struct h2_walked *f)
     judge_closed(h, f->stream);
     uint32_t useful = f->length - f->padding;
     if (unlikely(useful * MAX_OVERHEAD_RATIO < DATA_HEAD + f->padding && !(f->flags & NGHTTP2_FLAG_END_STREAM)))
-        spend(h, &h->chores, 1, "DATA frames of next to nothing");
+        spend(h, &h->chores, 1, "tiny DATA frames");
 }
 
 static void judge_priority(struct h2_conn *h, const struct h2_walked *f)
@@ -140,7 +140,7 @@ static void judge_priority_update(struct h2_conn *h, const struct h2_walked *f)
     if (f->length >= 4 && !f->depends)
         h->doom = NGHTTP2_PROTOCOL_ERROR;
     else
-        spend(h, &h->chores, 1, "frames that ask for nothing");
+        spend(h, &h->chores, 1, "useless frames");
 }
 
 static void judge_frame(struct h2_conn *h, const struct h2_walked *f)
@@ -172,8 +172,8 @@ static void judge_frame(struct h2_conn *h, const struct h2_walked *f)
     case NGHTTP2_PRIORITY_UPDATE:
         judge_priority_update(h, f);
         break;
-    default: /* PING, GOAWAY, what nobody knows */
-        spend(h, &h->chores, 1, "frames that ask for nothing");
+    default: /* PING, GOAWAY, unknown types */
+        spend(h, &h->chores, 1, "useless frames");
     }
 }
 

@@ -47,7 +47,7 @@ static void let_go(void *p, void *arg)
     free(p);
 }
 
-/* The buffer of frames does not grow: nghttp2 adds others behind it, and gives them back with the frame. */
+/* The buffer of frames does not grow: nghttp2 chains others to it, and frees them with the frame. */
 static void *resize(void *p, size_t n, void *arg)
 {
     struct h2_conn *h = arg;
@@ -79,7 +79,7 @@ nghttp2_mem h2_memory_of(struct h2_conn *h)
 static size_t weight_in(const struct h2_stream *s)
 {
     const struct req *r = &s->req;
-    return sizeof *s + s->head.cap + buf_len(&s->head) + r->cap_fields * sizeof *r->fields +
+    return sizeof(*s) + s->head.cap + buf_len(&s->head) + r->cap_fields * sizeof(*r->fields) +
            (buf_len(&r->body) ? r->body.cap : 0);
 }
 

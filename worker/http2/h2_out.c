@@ -68,7 +68,7 @@ static enum resp_result given(struct h2_stream *s, bool last)
     return later ? RESP_LATER : RESP_SENT;
 }
 
-/* Behind what is pending. */
+/* After what is pending. */
 static int keep(struct h2_stream *s, struct span bytes)
 {
     struct req *r = &s->req;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h2_priv.h: what the files of HTTP/2 share (h2_*.c); nobody else includes it.
+/* h2_priv.h: what the files of HTTP/2 share; no file outside this folder includes it.
  *
  * nghttp2 keeps the state of frames, streams and windows and decides whose DATA is next. Its callbacks only note what has
- * happened: they call no handler. What was noted is worked off outside of nghttp2, in two queues of streams: what came in
+ * happened: they call no handler. What was noted is handled outside of nghttp2, in two queues of streams: what came in
  * (requests to start, bodies) from on_data alone, and what went out (output drained, streams closed) whenever frames were
  * made. So a handler may call any resp_*() at any time, and frames may be made inside of it.
  */
@@ -27,7 +27,8 @@
 /* What stands around a field in HTTP/1 counts here as well: ": " and CRLF. */
 #define H2_FIELD_AROUND 4
 
-/* Output of a stream that nghttp2 has not taken: above it the handler waits, and below the lower mark it goes on. */
+/* Output of a stream that nghttp2 has not taken: above the high mark the handler waits, below the low mark it
+ * continues. */
 #define H2_STREAM_HIGH CONN_HIGH_MARK
 #define H2_STREAM_LOW CONN_LOW_MARK
 
@@ -37,8 +38,8 @@
 
 enum h2_state {
     H2_OPEN,
-    H2_LEAVING, /* the peer was told that the end is near: what is on its way is still served */
-    H2_LAST,    /* the peer was told the last stream that counts; the end comes with the last stream */
+    H2_LEAVING, /* the first GOAWAY was sent: what is on its way is still served */
+    H2_LAST,    /* GOAWAY with the last stream that counts was sent; the connection ends with that stream */
     H2_CLOSED,  /* conn_close() or conn_abort() was called */
 };
 
@@ -63,16 +64,16 @@ struct h2_conn {
     bool served;             /* at least one request came */
     bool idle;               /* the deadline of an idle connection runs */
     bool head_waits;         /* or that of a head that does not end */
-    bool sending;            /* nghttp2 makes frames */
+    bool sending;            /* nghttp2 is making frames: h2_send() must not be entered again */
     bool has_frame_buffer;   /* h2_memory.c */
     uint32_t doom;           /* the peer has gone too far: to be ended with this error */
     int32_t over[H2_OVER];   /* the latest streams that the peer had ended and that are closed */
     unsigned n_over;
     int32_t last_id;         /* the highest stream that came */
     unsigned n_continuations; /* of the latest HEADERS */
-    struct h2_ids skipped[H2_SKIPPED]; /* the latest streams below it that did not: they never can (RFC 9113 5.1.1) */
+    struct h2_ids skipped[H2_SKIPPED]; /* ids skipped by the peer: they can no longer be opened (RFC 9113 5.1.1) */
     unsigned n_skipped;
-    bool to_last;            /* the PING behind the notice came back: nothing is on its way any more */
+    bool to_last;            /* the PING after the first GOAWAY was answered: no request can still be on its way */
     uint32_t n_requests;
     uint64_t opened_ms;
     struct pace write_pace; /* while the peer keeps the window of the connection shut */
@@ -80,7 +81,7 @@ struct h2_conn {
     size_t library_kept; /* what of it is kept for the client */
     size_t head_kept;    /* likewise for a head that is not whole */
     struct h2_walk walk;
-    struct h2_budget chores; /* frames that bring nothing, in proportion to what else goes on */
+    struct h2_budget chores; /* frames that carry nothing, in proportion to the useful ones */
     struct h2_budget resets; /* requests that the peer takes back */
     struct h2_budget faults; /* streams that the peer makes us reset */
     struct endpoint client, server;
@@ -97,66 +98,73 @@ enum h2_fault {
     H2_FAULT_ENDED
 };
 
+/* Grouped by who sets the fields. */
 struct h2_stream {
     struct req req; /* first */
     struct h2_conn *h;
     int32_t id;
 
-    /* in */
-    struct buf head;         /* decoded names and values; kept for the next request */
-    size_t head_size;        /* decoded bytes, those that were too many included */
-    struct piece scheme;
-    uint16_t n_cookies;
-    uint8_t fault;           /* enum h2_fault */
-    bool has_authority;
-    bool in_ended;           /* the peer's END_STREAM came */
-    bool wants_body;
-    size_t uncredited;       /* bytes in req.body that are not given back to the windows */
+    /* life: h2_stream.c, which frees it once nghttp2 has forgotten it and its request has ended */
+    bool waits;      /* in h->waiting */
+    bool dispatched; /* the handler knows it, or has known it */
+    bool closed;     /* nghttp2 has forgotten it */
+    bool cut;        /* we have reset it: nothing more goes out */
+    int8_t held;     /* score_hold() */
+    TAILQ_ENTRY(h2_stream) all, in_link, out_link, wait_link;
+    SLIST_ENTRY(h2_stream) free;
 
-    size_t in_kept;  /* what is kept for the client: head, body, and the application's copy of the head */
-    size_t out_kept, lent_kept; /* likewise: what was answered and has not gone; what is lent of it */
-
-    /* noted */
+    /* noted inside nghttp2's callbacks, passed to handlers by h2_tell_in() and h2_tell_out() */
     bool to_start, to_read, to_drain, to_close;
     bool in_queued, out_queued;
 
-    /* life */
-    bool waits;              /* in h->waiting */
-    bool dispatched;         /* the handler knows it, or has known it */
-    bool closed;             /* nghttp2 has forgotten it */
-    bool cut;                /* we have reset it: nothing more goes out */
-    int8_t held;             /* score_hold() */
+    /* the head as it comes: h2_session.c, h2_head.c */
+    struct buf head;  /* decoded names and values; its memory is kept for the next request */
+    size_t head_size; /* decoded bytes, those that were too many included */
+    struct piece scheme;
+    uint16_t n_cookies;
+    uint8_t fault; /* enum h2_fault */
+    bool has_authority;
 
-    /* out */
-    char *nv_room;           /* fields of the answer, kept for the next one */
+    /* the body as it comes: h2_in.c */
+    bool in_ended;     /* the peer's END_STREAM came */
+    bool wants_body;   /* on_body is owed; body_deadline runs */
+    bool lingers;      /* the response was sent before the request body ended; until body_deadline resets it */
+    size_t uncredited; /* bytes in req.body that are not given back to the windows */
+    struct deadline body_deadline;
+
+    /* what is kept for the client: h2_memory.c */
+    size_t in_kept;             /* head, body, and the application's copy of the head */
+    size_t out_kept, lent_kept; /* what was answered and has not gone; how much of it is lent */
+
+    /* the head of the answer: h2_head_out.c */
+    char *nv_room; /* its fields; the memory is kept for the next one */
     size_t nv_cap;
     nghttp2_nv *nv;
     size_t n_nv;
     bool has_date, has_server, has_length;
-    bool submitted;          /* nghttp2 has the head */
-    bool end_submitted;      /* the head was the end */
-    bool end_sent;           /* END_STREAM went out */
-    bool out_last;           /* nothing follows behind the pending output (but trailers) */
-    bool deferred;           /* nghttp2 waits for nghttp2_session_resume_data() */
-    bool later;              /* somebody waits for the output to drain */
-    bool broken;             /* the answer cannot go on: its file is shorter than it was, or there is no memory */
-    bool pending;            /* counted in n_pending */
-    bool stalling;           /* write_deadline runs */
-    bool lingers;            /* the answer is out before the request: body_deadline runs until it is cut off */
-    struct buf out;          /* then */
-    struct span lent;        /* then */
-    int file_fd;             /* this file, then */
+    bool submitted;      /* nghttp2 has the head */
+    bool end_submitted;  /* the head was the end */
+    struct buf trailers; /* "name\0value\0", each */
+    size_t n_trailers;
+
+    /* pending output, in this order: `out`, `lent`, the file, `tail`; given by h2_out.c, taken by h2_send.c */
+    struct buf out;
+    struct span lent;
+    int file_fd;
     off_t file_at;
     uint64_t file_left;
-    struct buf tail;         /* this, then */
-    struct buf trailers;     /* "name\0value\0", each */
-    size_t n_trailers;
-    struct deadline body_deadline, write_deadline;
+    struct buf tail;
+    bool out_last; /* nothing follows the pending output (but trailers) */
+    bool later;    /* RESP_LATER was returned: on_drained is owed */
+    bool broken;   /* the answer cannot continue: its file is shorter than it was, or there is no memory */
+    bool pending;  /* counted in n_pending */
+    bool deferred; /* nghttp2 waits for nghttp2_session_resume_data() */
+    bool end_sent; /* END_STREAM was sent */
+    bool stalling; /* write_deadline runs */
+    struct deadline write_deadline;
     struct pace write_pace; /* while `stalling` */
 
-    struct conn *tunnel;     /* RFC 8441: the connection inside */
-    TAILQ_ENTRY(h2_stream) all, in_link, out_link, wait_link;
-    SLIST_ENTRY(h2_stream) free;
+    struct conn *tunnel; /* RFC 8441: the connection inside */
 };
 
 /* Once per worker. */
@@ -198,9 +206,9 @@ static inline bool h2_is_gone(const struct h2_stream *s)
 /* --- h2_conn.c --- */
 
 extern const struct resp_ops h2_resp_ops; /* h2_out.c */
-/* Frames are to be made at the end of this turn. */
+/* Frames will be made at the end of this turn. */
 void h2_wake(struct h2_conn *h);
-/* The peer is told that no more is served and why; the connection closes behind that. */
+/* Sends GOAWAY with this error and closes the connection after it. */
 void h2_terminate(struct h2_conn *h, uint32_t error);
 
 /* --- h2_session.c: nghttp2's callbacks --- */
@@ -249,14 +257,14 @@ void h2_stream_memory_free(struct h2_stream *s);
 /* Notes: for on_data, for the end of the turn. */
 void h2_note_in(struct h2_stream *s);
 void h2_note_out(struct h2_stream *s);
-/* Tells what was noted. Streams may be gone afterwards. */
+/* Call handlers for what was noted. Streams may be freed afterwards. */
 void h2_tell_in(struct h2_conn *h);
 void h2_tell_out(struct h2_conn *h);
-/* Ends the request, if it has not ended, without a word to the peer. */
+/* Ends the request, if it has not ended; sends nothing to the peer. */
 void h2_end(struct h2_stream *s, enum req_end why);
 /* Ends the request and resets the stream. */
 void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error);
-/* The request cannot go on: `status` as the answer if none has started, else the stream is cut. */
+/* The request cannot continue: `status` as the answer if none has started, else the stream is cut. */
 void h2_fail(struct h2_stream *s, unsigned status, enum req_end why);
 /* The same for a request that no handler has seen yet, with the reason in the text; NULL: none. */
 void h2_fail_because(struct h2_stream *s, unsigned status, const char *because);
@@ -319,7 +327,7 @@ void h2_drop_output(struct h2_stream *s);
 
 enum resp_result h2_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
                             const struct proto_ops *proto, void *proto_data, struct conn **ret_conn);
-/* The stream is over: so is the connection inside. */
+/* The stream has ended, and with it the connection inside. */
 void h2_tunnel_lost(struct h2_stream *s);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/least.h"
 #include "common/likely.h"
 #include "conf/conf.h"
 #include "worker/http2/h2_priv.h"
@@ -12,11 +13,6 @@
 #define FRAME_HEAD 9
 
 /* --- what is pending --- */
-
-static size_t least(size_t a, uint64_t b)
-{
-    return a < b ? a : (size_t)b;
-}
 
 void h2_drop_output(struct h2_stream *s)
 {
@@ -90,7 +86,7 @@ static int take(struct h2_stream *s, char *to, size_t n)
 
 static int submit_trailers(struct h2_stream *s)
 {
-    nghttp2_nv *nv = malloc(s->n_trailers * sizeof *nv);
+    nghttp2_nv *nv = malloc(s->n_trailers * sizeof(*nv));
     char *p = s->trailers.p + s->trailers.start;
     if (!nv)
         return -1;
@@ -145,7 +141,7 @@ static void stall_ends(struct h2_stream *s)
     deadline_clear(&s->write_deadline);
 }
 
-/* n bytes of output have gone: whoever waits for that is told soon. */
+/* n bytes of output have gone: a handler that waits for it is called soon. */
 static void went(struct h2_stream *s, size_t n)
 {
     struct h2_conn *h = s->h;
@@ -187,11 +183,11 @@ int h2_on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
     went(s, n);
     h2_judge_sent(h, n, !s->pending);
     switch (conn_commit(c, FRAME_HEAD + n, false)) {
-    case CONN_SENT:
+    case SENT:
         return 0;
-    case CONN_LATER:
+    case LATER:
         return NGHTTP2_ERR_PAUSE;
-    case CONN_GONE:
+    case GONE:
         break;
     }
     return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -217,7 +213,7 @@ static bool send_control(struct h2_conn *h)
     if (!n)
         return false;
     struct iovec v = { (void *)(uintptr_t)p, (size_t)n };
-    return conn_writev_deferred(c, &v, 1) == CONN_SENT;
+    return conn_writev_deferred(c, &v, 1) == SENT;
 }
 
 /* Streams that could not send all they have: the peer keeps its window shut, or others come first. */

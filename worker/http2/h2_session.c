@@ -45,7 +45,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-/* What is told of fields is bounded by what was sent, but a byte that was sent may stand for thousands. */
+/* Decoded fields are bounded by what was sent, but one byte that was sent may decode to thousands. */
 static int too_much(struct h2_conn *h)
 {
     log_info("%s: HTTP/2 connection ended: a head of more than %u times http.limit_request_head", h->client.host,
@@ -68,7 +68,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-/* nghttp2 would pass over some of them. */
+/* nghttp2 would drop some of them silently. */
 static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t n_name,
                              const uint8_t *value, size_t n_value, uint8_t flags, void *arg)
 {
@@ -218,7 +218,7 @@ static nghttp2_option *option_new(void)
 
 struct h2_shared *h2_shared_new(void)
 {
-    struct h2_shared *sh = calloc(1, sizeof *sh);
+    struct h2_shared *sh = calloc(1, sizeof(*sh));
     if (!sh)
         return NULL;
     SLIST_INIT(&sh->free);
@@ -260,9 +260,9 @@ int h2_session_open(struct h2_conn *h)
     if (nghttp2_session_server_new3(&session, sh->callbacks, h, sh->option, &mem) != 0)
         return -1;
     h->session = session;
-    /* All uploads of a connection share its window: one that nobody reads must not stop the others. */
+    /* All uploads of a connection share its window: one that is not read must not stop the others. */
     uint32_t all = window < CONNECTION_WINDOW / 2 ? CONNECTION_WINDOW : window < INT32_MAX / 2 ? 2 * window : INT32_MAX;
-    if (nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings) == 0 &&
+    if (nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(*settings)) == 0 &&
         nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, (int32_t)all) == 0)
         return 0;
     nghttp2_session_del(h->session);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_stream.c: the life of a stream and of the request on it: made when its head begins, freed when nghttp2 has forgotten
- * it and its request has ended. What was noted while nghttp2 was at work is told to handlers from here. */
+ * it and its request has ended. What was noted while nghttp2 was running is passed to handlers from here. */
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -36,8 +36,9 @@ static void on_body_deadline(struct deadline *d)
     }
 }
 
-/* Held up by what? By the socket: the connection has a deadline for that. By other streams: then it is their turn. Only a
- * window that the peer keeps shut counts (RFC 9113 10.5). */
+/* Output has waited for write_timeout. Only a flow-control window that the peer keeps shut counts against the stream
+ * (RFC 9113 10.5): a full socket has the connection's own deadline, and while other streams are being sent, this one
+ * waits its turn. */
 static void on_write_deadline(struct deadline *d)
 {
     struct h2_stream *s = (struct h2_stream *)(void *)((char *)d - offsetof(struct h2_stream, write_deadline));
@@ -59,7 +60,8 @@ static void on_write_deadline(struct deadline *d)
         return;
     }
     s->stalling = false;
-    log_debug("%s: stream %d cut: its window was shut for write_timeout, or opened too slowly", h->client.host, (int)s->id);
+    log_debug("%s: stream %d reset: the client kept its window shut for http.write_timeout, or opened it too slowly",
+              h->client.host, (int)s->id);
     h2_cut(s, REQ_END_CLIENT_GONE, NGHTTP2_CANCEL);
 }
 
@@ -70,7 +72,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *h, int32_t id)
     if (likely(s != NULL)) {
         SLIST_REMOVE_HEAD(&sh->free, free);
         sh->n_free--;
-    } else if (!(s = calloc(1, sizeof *s))) {
+    } else if (!(s = calloc(1, sizeof(*s)))) {
         return NULL;
     }
     s->h = h;
@@ -204,7 +206,7 @@ void h2_fail_because(struct h2_stream *s, unsigned status, const char *because)
 
 void h2_refuse(struct h2_stream *s)
 {
-    log_debug("%s: stream %d refused: too much is kept (http.limit_memory)", s->h->client.host, (int)s->id);
+    log_debug("%s: stream %d refused: it uses too much memory (http.limit_memory)", s->h->client.host, (int)s->id);
     h2_judge_fault(s->h);
     h2_cut(s, REQ_END_BODY_BAD, NGHTTP2_ENHANCE_YOUR_CALM);
 }
@@ -212,7 +214,7 @@ void h2_refuse(struct h2_stream *s)
 void h2_stream_lost(struct h2_stream *s, enum req_end why)
 {
     s->closed = s->cut = true;
-    h2_drop_output(s); /* what is lent would be copied at the end */
+    h2_drop_output(s); /* first, because h2_end() would copy what is lent */
     if (s->tunnel)
         h2_tunnel_lost(s);
     if (s->req.conn)
@@ -276,7 +278,7 @@ static void tell_drained(struct h2_stream *s)
         resp_drained(r);
 }
 
-/* nghttp2 has forgotten it. True: so have we. */
+/* nghttp2 has forgotten the stream. True: it was freed. */
 static bool tell_closed(struct h2_stream *s)
 {
     struct req *r = &s->req;
@@ -284,7 +286,7 @@ static bool tell_closed(struct h2_stream *s)
     if (s->tunnel)
         h2_tunnel_lost(s);
     if (!s->cut && s->end_submitted && r->state > REQ_HEAD && r->state < REQ_ANSWERED)
-        return false; /* an answer without a body is over before its handler knows */
+        return false; /* an answer without a body has ended before its handler knows */
     if (r->state == REQ_ANSWERED && !h2_pending(s))
         why = (enum req_end)r->end;
     h2_drop_output(s);

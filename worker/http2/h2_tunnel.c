@@ -5,7 +5,7 @@
 
 #include "worker/http2/h2_priv.h"
 
-/* The connection inside is over before the stream is: transport_data is NULL then. */
+/* The connection inside ends before the stream does: transport_data is NULL then. */
 static struct h2_stream *of(const struct conn *c)
 {
     return c->transport_data;

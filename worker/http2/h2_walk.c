@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h2_walk.c: see h2_walk.h. Frames are not judged, only told apart (RFC 9113 4.1). */
+/* h2_walk.c: finds the heads of frames in the bytes of a connection (RFC 9113 4.1). Frames are not judged here. */
 #include "worker/http2/h2_walk.h"
 
 #include <string.h>
+
+#include "common/least.h"
 
 #define FRAME_HEAD 9
 #define TYPE_DATA 0
@@ -15,7 +17,7 @@ static uint32_t read_u32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* How many bytes of head a frame has for us: those of PRIORITY, PRIORITY_UPDATE and of padded DATA tell more. */
+/* How many bytes of head a frame has for us: those of PRIORITY, PRIORITY_UPDATE and of padded DATA have more. */
 static size_t wanted(const struct h2_walk *w)
 {
     uint32_t length = read_u32(w->head) >> 8;
@@ -26,12 +28,7 @@ static size_t wanted(const struct h2_walk *w)
     return w->head[3] == TYPE_DATA && w->head[4] & FLAG_PADDED && length ? FRAME_HEAD + 1 : FRAME_HEAD;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static void tell(const struct h2_walk *w, struct h2_walked *ret)
+static void describe(const struct h2_walk *w, struct h2_walked *ret)
 {
     *ret = (struct h2_walked){ .type = w->head[3],
                                .flags = w->head[4],
@@ -57,7 +54,7 @@ int h2_walk_next(struct h2_walk *w, const uint8_t **p, size_t *n, struct h2_walk
         *n -= k;
         if (w->n_head < wanted(w))
             continue; /* it has more of a head, or the input is used up */
-        tell(w, ret);
+        describe(w, ret);
         w->skip = ret->length - (w->n_head - FRAME_HEAD);
         w->n_head = 0;
         return 1;

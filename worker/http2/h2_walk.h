@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h2_walk.h: the heads of frames in a stream of bytes: nghttp2 passes over many a frame without a word. Pure. */
+/* h2_walk.h: the heads of frames in a stream of bytes: nghttp2 drops many frames without a callback. Pure. */
 #ifndef TINE_HTTP_H2_WALK_H
 #define TINE_HTTP_H2_WALK_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* access_line.c: see access_line.h. One function per atom, in a table; the atoms mean what they mean to gunicorn (and
- * R, S, st, Uq to hypercorn). Writes to its buffer only.
+/* access_line.c: writes one line of the access log. One function per atom, in a table; the atoms mean what they mean to
+ * gunicorn (and R, S, st, Uq to hypercorn). Writes to its buffer only.
  */
 #include "worker/log/access_line.h"
 

@@ -3,7 +3,7 @@
  *
  * A file gets one write(2) for all of them, at its end (O_APPEND), so lines of several workers do not mix. A pipe or a
  * terminal gets pieces of whole lines of at most PIPE_BUF bytes, which the kernel keeps together, through a
- * non-blocking open file of its own: O_NONBLOCK on an inherited one would change it for everybody who shares it.
+ * separate non-blocking open file: O_NONBLOCK on an inherited one would change it for every process that shares it.
  * A log daemon gets each line as a datagram (log_daemon.h). What cannot be written is kept up to 1 MB;
  * after that new lines are dropped whole and counted.
  */
@@ -47,17 +47,17 @@ struct access_log {
     struct descriptor noted; /* what fd was when it was opened, if it is ours */
     enum sink sink;
     struct buf out; /* lines; after a short write the first may have lost its beginning */
-    uint64_t dropped, told; /* lines lost: all, and those that the error log has */
-    bool broken; /* that it cannot be written to was told */
+    uint64_t dropped, reported; /* lines lost: all, and those reported in the error log */
+    bool broken; /* the failure to write was reported */
     struct access_time time;
 };
 
-static __attribute__((cold, noinline)) void tell_broken(struct access_log *log, const char *why)
+static __attribute__((cold, noinline)) void report_broken(struct access_log *log, const char *why)
 {
     if (log->broken)
         return;
     log->broken = true;
-    log_error("access log: %s: lines wait, and beyond 1 MB they are lost", why);
+    log_error("access log: %s: keeping up to 1 MB of lines, dropping the rest", why);
 }
 
 static enum sink sink_of(int fd)
@@ -115,8 +115,8 @@ static char *absolute(const char *path, int folder)
     char name[40], where[PATH_MAX], *whole = NULL;
     if (path[0] == '/')
         return strdup(path);
-    snprintf(name, sizeof name, folder == AT_FDCWD ? "/proc/self/cwd" : "/proc/self/fd/%d", folder);
-    ssize_t n = readlink(name, where, sizeof where);
+    snprintf(name, sizeof(name), folder == AT_FDCWD ? "/proc/self/cwd" : "/proc/self/fd/%d", folder);
+    ssize_t n = readlink(name, where, sizeof(where));
     if (n < 0 || asprintf(&whole, "%.*s/%s", (int)n, where, path) < 0)
         return NULL;
     return whole;
@@ -139,7 +139,7 @@ static int attach(struct access_log *log, const struct log_dest *dest, int folde
     if (!(log->daemon = log_daemon_new(dest, name)))
         return -1;
     if (log_daemon_connect(log->daemon) < 0) /* no reason not to serve */
-        tell_broken(log, strerror(errno));
+        report_broken(log, strerror(errno));
     return 0;
 }
 
@@ -172,8 +172,8 @@ void access_log_free(struct access_log *log)
         return;
     access_log_flush(log);
     if (log->broken || buf_len(&log->out))
-        log_error("access log: still not written: %llu lines are lost, and %zu bytes that waited",
-                  (unsigned long long)(log->dropped - log->told), buf_len(&log->out));
+        log_error("access log: still cannot be written: %llu lines and %zu buffered bytes lost",
+                  (unsigned long long)(log->dropped - log->reported), buf_len(&log->out));
     if (log->owned)
         fd_close(&log->fd);
     log_daemon_free(log->daemon);
@@ -212,11 +212,12 @@ static size_t whole_lines(struct span s, size_t max)
     return last ? (size_t)(last - s.p) + 1 : s.n;
 }
 
-static __attribute__((cold, noinline)) void tell_mended(struct access_log *log)
+static __attribute__((cold, noinline)) void report_mended(struct access_log *log)
 {
-    log_warning("access log: it is written again; %llu lines are lost", (unsigned long long)(log->dropped - log->told));
+    log_warning("access log: can be written again; %llu lines were lost",
+                (unsigned long long)(log->dropped - log->reported));
     log->broken = false;
-    log->told = log->dropped;
+    log->reported = log->dropped;
 }
 
 /* One attempt; bytes taken, 0 = not now. */
@@ -225,7 +226,7 @@ static size_t write_some(struct access_log *log, struct span s)
     ssize_t n;
     if (log->sink != SINK_FILE) {
         struct pollfd p = { .fd = log->fd, .events = POLLOUT };
-        if (poll(&p, 1, 0) != 1 || p.revents != POLLOUT) /* full, or nobody reads: no SIGPIPE for a log */
+        if (poll(&p, 1, 0) != 1 || p.revents != POLLOUT) /* full, or without a reader: no SIGPIPE for a log */
             return 0;
         s.n = whole_lines(s, PIPE_BUF);
     }
@@ -233,7 +234,7 @@ static size_t write_some(struct access_log *log, struct span s)
         n = log->sink == SINK_SOCKET ? send(log->fd, s.p, s.n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(log->fd, s.p, s.n);
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN)
-        tell_broken(log, strerror(errno));
+        report_broken(log, strerror(errno));
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -246,7 +247,7 @@ static bool flush_to_daemon(struct access_log *log)
         enum log_sent sent = log_daemon_send(log->daemon, (struct span){ all.p, n });
         if (sent == LOG_LATER) {
             if (errno != EAGAIN)
-                tell_broken(log, strerror(errno));
+                report_broken(log, strerror(errno));
             return false;
         }
         log->dropped += sent == LOG_REFUSED;
@@ -270,7 +271,7 @@ bool access_log_flush(struct access_log *log)
 {
     bool done = log->daemon ? flush_to_daemon(log) : flush_to_fd(log);
     if (done && log->broken)
-        tell_mended(log);
+        report_mended(log);
     return done;
 }
 
@@ -282,7 +283,7 @@ void access_log_finish(struct access_log *log)
 
 /* --- adding --- */
 
-/* Drops what was added behind `n` bytes. */
+/* Drops what was added after the first `n` bytes. */
 static void cut_back(struct access_log *log, size_t n)
 {
     log->out.end = log->out.start + n;
@@ -320,7 +321,7 @@ bool access_log_add(struct access_log *log, const struct req *r, uint64_t durati
         cut_back(log, before);
         log->dropped++;
         if (buf_len(&log->out) > MAX_KEPT / 2) /* else it was this line alone */
-            tell_broken(log, "it takes no more");
+            report_broken(log, "the reader is too slow");
         return false;
     }
     /* Only when the mark is passed: a full pipe is not asked again for every line. */

@@ -18,17 +18,17 @@ struct req;
 struct access_log *access_log_open(const char *dest, int folder, const char *format, const char *name);
 void access_log_free(struct access_log *log);
 int access_log_reopen(struct access_log *log);
-/* False: the file that it writes to was closed by somebody else. */
+/* False: the file that it writes to was closed by other code. */
 bool access_log_is_whole(const struct access_log *log);
 
 /* Whether the format needs fields of the answer ({x}o): the response then fills req->logged_fields. */
 bool access_log_wants_fields(const struct access_log *log);
 
-/* The request is over: duration_ns since req->started_ns. False: there was no room for the line, which is counted. */
+/* The request has ended: duration_ns since req->started_ns. False: there was no room for the line, which is counted. */
 bool access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns);
 /* False: lines are left that cannot be written now. */
 bool access_log_flush(struct access_log *log);
-/* The last time: waits up to half a second for a reader that is behind. */
+/* At the end: waits up to half a second for a slow reader. */
 void access_log_finish(struct access_log *log);
 uint64_t access_log_dropped(const struct access_log *log);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* account.c: see account.h. On the path of every request: what is rare is called out of line. */
+/* account.c: counts a request that has ended, logs it, and warns if it was slow. On the path of every request: what is
+ * rare is called out of line. */
 #include "worker/log/account.h"
 
 #include <stdbool.h>
@@ -17,7 +18,7 @@
 
 #define ROUTE_PARTS 3
 #define ROUTE_PART 32 /* bytes; a longer one is a key */
-#define SHOWN 400     /* bytes of a target */
+#define SHOWN 400 /* bytes of a target */
 
 static enum score_method method_of(struct span s)
 {
@@ -87,7 +88,7 @@ static __attribute__((noinline, cold)) void report_slow(const struct req *r, uin
     uint64_t now = r->started_ns + took_ns;
     double all = (double)took_ns / 1e9, queue = queue_seconds(r, now);
     double sending = r->answered_ns ? (double)(now - r->answered_ns) / 1e9 : 0;
-    size_t n = account_route(route, sizeof route, method, req_span(r, r->path));
+    size_t n = account_route(route, sizeof(route), method, req_span(r, r->path));
     score_add64(&score->slow_requests, 1);
     score_add64(&score_route(score, route, n)->slow, 1);
     log_warning("slow request: %.3f s (in the queue %.3f, in the application %.3f, sending %.3f), status %u, from %s: "

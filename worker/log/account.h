@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* account.h: what is noted of a request that is over, the same for every protocol: the worker's counters, the access
- * log, the warning about a slow one. */
+/* account.h: what is recorded of a request that has ended, the same for every protocol: the worker's counters, the
+ * access log, the warning about a slow one. */
 #ifndef TINE_HTTP_ACCOUNT_H
 #define TINE_HTTP_ACCOUNT_H
 
@@ -10,7 +10,7 @@
 
 struct req;
 
-/* Once per request, when its state is ENDED and its handler does not know yet; the head must still be there. */
+/* Once per request, when its state is ENDED and on_end has not been called yet; the head must still be there. */
 void account_request(struct req *r);
 
 /* A name for the place in the application that a request goes to, for counting: method and path without query, parts of

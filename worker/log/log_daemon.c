@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* log_daemon.c: see log_daemon.h. */
+/* log_daemon.c: sends access log lines to syslog or journald as datagrams, connecting again when the daemon was
+ * restarted. */
 #include "worker/log/log_daemon.h"
 
 #include <ctype.h>
@@ -28,9 +29,9 @@
 struct log_daemon {
     struct sockaddr_un address;
     enum log_dest_kind kind;
-    int fd;             /* connected, or -1 */
-    time_t tried;       /* the last attempt to connect */
-    time_t second;      /* of `head` */
+    int fd; /* connected, or -1 */
+    time_t tried; /* the last attempt to connect */
+    time_t second; /* of `head` */
     char name[64];
     char head[HEAD_MAX]; /* what stands before the line */
     size_t head_n;

@@ -16,7 +16,7 @@ struct log_daemon;
 enum log_sent {
     LOG_SENT,
     LOG_LATER,  /* errno EAGAIN: its queue is full; else why it is not there. The line may be offered again */
-    LOG_REFUSED /* this line will never go */
+    LOG_REFUSED /* this line can never be sent */
 };
 
 /* name: of the program, as the daemon shows it. Copies both. It does not matter whether the daemon is there yet.

@@ -3,7 +3,7 @@
  *
  * Input is read into a buffer shared by all connections of the worker; only what the protocol does not use at once is
  * kept, so an idle connection holds none. Output is written at once; what the socket does not take is kept and written
- * when it can be. Above the high mark (64 KB) writes say CONN_LATER, below the low mark (16 KB) on_drained follows.
+ * when it can be. Above the high mark (64 KB) writes say LATER, below the low mark (16 KB) on_drained follows.
  *
  * Reading is edge-triggered: pausing and resuming cost no system call, and the end of the peer is noticed while reading
  * is paused, without a busy loop. The event base must have EV_FEATURE_ET and EV_FEATURE_EARLY_CLOSE (epoll).
@@ -27,6 +27,7 @@
 #include "worker/net/memory.h"
 #include "worker/net/pace.h"
 #include "worker/net/proto.h"
+#include "worker/net/sent.h"
 #include "worker/net/transport.h"
 
 struct conf;
@@ -47,8 +48,6 @@ enum conn_state {
     CONN_LINGERING, /* sending side ended; input is thrown away for a while so that the peer can read our last answer */
     CONN_DEAD /* queued for the sweep */
 };
-
-enum conn_write { CONN_SENT, CONN_LATER, CONN_GONE };
 
 /* An address without the path of a Unix socket (that is the listener's), so that idle connections stay small. */
 union conn_addr {
@@ -77,7 +76,7 @@ struct conn {
     bool linger; /* set by the protocol: input may be left unread when it closes */
     bool shared; /* set by the protocol: many requests have it at a time, so none of them may close or take it */
     bool writing; /* write_event is added */
-    bool over_high; /* a write said CONN_LATER: on_drained is owed */
+    bool over_high; /* a write said LATER: on_drained is owed */
     bool flush_queued, again_queued;
     uint8_t doubt_age; /* 0: not in doubt; 1, 2: in net->doubts[0], [1] */
     bool sized; /* its send buffer was looked at: conn_writev_lent() */
@@ -175,15 +174,15 @@ void conn_at_turn_end(struct conn *c);
 void conn_count_left(struct conn *c, int change);
 
 /* Writes now (or behind what is waiting); bytes are copied if they must be kept. */
-enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n);
-/* Like conn_writev, but what the socket does not take of v[lent] is not copied if it is much: after CONN_LATER the caller
+enum sent conn_writev(struct conn *c, const struct iovec *v, int n);
+/* Like conn_writev, but what the socket does not take of v[lent] is not copied if it is much: after LATER the caller
  * keeps those bytes as they are until on_drained or on_close, or takes them back by conn_own(). Behind v[lent] there are
  * at most CONN_BEHIND_MAX bytes. Later writes copy what is lent: it costs memory, never order. */
-enum conn_write conn_writev_lent(struct conn *c, const struct iovec *v, int n, int lent);
+enum sent conn_writev_lent(struct conn *c, const struct iovec *v, int n, int lent);
 /* The lent bytes are about to go away: copies what is unsent of them. */
 void conn_own(struct conn *c);
 /* Like conn_writev, but leaves the bytes in `out` until the end of the turn, 64 KB or 5 ms, whichever is first. */
-enum conn_write conn_writev_deferred(struct conn *c, const struct iovec *v, int n);
+enum sent conn_writev_deferred(struct conn *c, const struct iovec *v, int n);
 /* Writes deferred bytes now instead of at the end of the turn. */
 void conn_flush(struct conn *c);
 /* For a handler that cannot return to the loop: waits in place, up to ms, until the socket takes some of what waits to
@@ -191,9 +190,9 @@ void conn_flush(struct conn *c);
 bool conn_push(struct conn *c, uint64_t ms);
 /* Room for direct formatting behind `out` of at least n bytes; then conn_commit() (write = now) or leave deferred. */
 char *conn_reserve(struct conn *c, size_t n);
-enum conn_write conn_commit(struct conn *c, size_t n, bool now);
-/* Sends a file behind what is waiting; CONN_LATER until sent, then on_drained. One at a time (asserted). */
-enum conn_write conn_send_file(struct conn *c, int fd, off_t at, uint64_t n);
+enum sent conn_commit(struct conn *c, size_t n, bool now);
+/* Sends a file behind what is waiting; LATER until sent, then on_drained. One at a time (asserted). */
+enum sent conn_send_file(struct conn *c, int fd, off_t at, uint64_t n);
 /* Bytes not yet given to the kernel, file included. */
 uint64_t conn_unsent(const struct conn *c);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/least.h"
 #include "common/likely.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -48,18 +49,18 @@ static void stop_waiting(struct conn *c)
     conn_progress_end(c);
 }
 
-static enum conn_write verdict(struct conn *c)
+static enum sent verdict(struct conn *c)
 {
     if (c->state == CONN_DEAD)
-        return CONN_GONE;
+        return GONE;
     if (likely(!c->file_left && !c->lent.n && buf_len(&c->out) <= CONN_HIGH_MARK))
-        return CONN_SENT;
+        return SENT;
     c->over_high = true;
-    return CONN_LATER;
+    return LATER;
 }
 
 /* Behind bytes that wait for the socket. */
-static enum conn_write kept(struct conn *c)
+static enum sent kept(struct conn *c)
 {
     conn_weigh(c);
     return verdict(c);
@@ -135,7 +136,7 @@ static int keep_lent(struct conn *c, const struct iovec *v, int n, int lent, siz
 }
 
 /* Bytes of a deferred write and new ones leave together. */
-static enum conn_write write_behind(struct conn *c, const struct iovec *v, int n)
+static enum sent write_behind(struct conn *c, const struct iovec *v, int n)
 {
     struct iovec all[MAX_IOV + 1];
     size_t waiting = buf_len(&c->out);
@@ -144,7 +145,7 @@ static enum conn_write write_behind(struct conn *c, const struct iovec *v, int n
     memcpy(all + 1, v, (size_t)n * sizeof *v);
     ssize_t k = try_write(c, all, n + 1);
     if (k < 0)
-        return CONN_GONE;
+        return GONE;
     size_t sent = (size_t)k;
     c->deferred_since_ns = 0;
     if (sent == waiting + length_of(v, n)) {
@@ -153,29 +154,29 @@ static enum conn_write write_behind(struct conn *c, const struct iovec *v, int n
     }
     buf_take(&c->out, sent < waiting ? sent : waiting);
     if (keep(c, v, n, sent > waiting ? sent - waiting : 0) < 0)
-        return CONN_GONE;
+        return GONE;
     conn_wait_writable(c);
     return verdict(c);
 }
 
-enum conn_write conn_writev(struct conn *c, const struct iovec *v, int n)
+enum sent conn_writev(struct conn *c, const struct iovec *v, int n)
 {
     if (unlikely(c->state != CONN_OPEN))
-        return CONN_GONE;
+        return GONE;
     assert(!c->file_left);
     if (unlikely(c->lent.n))
         conn_own(c);
     if (c->writing)
-        return keep(c, v, n, 0) < 0 ? CONN_GONE : kept(c);
+        return keep(c, v, n, 0) < 0 ? GONE : kept(c);
     if (buf_len(&c->out))
         return write_behind(c, v, n);
     ssize_t k = try_write(c, v, n);
     if (unlikely(k < 0))
-        return CONN_GONE;
+        return GONE;
     if (likely((size_t)k == length_of(v, n)))
-        return CONN_SENT;
+        return SENT;
     if (keep(c, v, n, (size_t)k) < 0)
-        return CONN_GONE;
+        return GONE;
     conn_wait_writable(c);
     return verdict(c);
 }
@@ -197,11 +198,11 @@ static void size_send_buffer(struct conn *c)
         setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &(int){ LOCAL_SEND_BUFFER }, sizeof(int));
 }
 
-enum conn_write conn_writev_lent(struct conn *c, const struct iovec *v, int n, int lent)
+enum sent conn_writev_lent(struct conn *c, const struct iovec *v, int n, int lent)
 {
     ssize_t k = 0;
     if (unlikely(c->state != CONN_OPEN))
-        return CONN_GONE;
+        return GONE;
     assert(!c->file_left);
     if (unlikely(!c->sized))
         size_send_buffer(c);
@@ -212,16 +213,16 @@ enum conn_write conn_writev_lent(struct conn *c, const struct iovec *v, int n, i
     if (likely(!c->writing && c->state == CONN_OPEN))
         k = try_write(c, v, n);
     if (unlikely(k < 0 || c->state != CONN_OPEN))
-        return CONN_GONE;
+        return GONE;
     if ((size_t)k == length_of(v, n))
-        return CONN_SENT;
+        return SENT;
     if (keep_lent(c, v, n, lent, (size_t)k) < 0)
-        return CONN_GONE;
+        return GONE;
     conn_wait_writable(c);
     return verdict(c);
 }
 
-static enum conn_write defer(struct conn *c)
+static enum sent defer(struct conn *c)
 {
     if (c->writing)
         return kept(c);
@@ -233,20 +234,20 @@ static enum conn_write defer(struct conn *c)
         return verdict(c);
     }
     conn_at_turn_end(c);
-    return CONN_SENT;
+    return SENT;
 }
 
-enum conn_write conn_writev_deferred(struct conn *c, const struct iovec *v, int n)
+enum sent conn_writev_deferred(struct conn *c, const struct iovec *v, int n)
 {
     if (unlikely(c->state != CONN_OPEN))
-        return CONN_GONE;
+        return GONE;
     if (!c->writing && buf_len(&c->out) + length_of(v, n) >= CONN_HIGH_MARK)
         return conn_writev(c, v, n);
     assert(!c->file_left);
     if (unlikely(c->lent.n))
         conn_own(c);
     if (keep(c, v, n, 0) < 0)
-        return CONN_GONE;
+        return GONE;
     return defer(c);
 }
 
@@ -257,10 +258,10 @@ char *conn_reserve(struct conn *c, size_t n)
     return buf_room(&c->out, n);
 }
 
-enum conn_write conn_commit(struct conn *c, size_t n, bool now)
+enum sent conn_commit(struct conn *c, size_t n, bool now)
 {
     if (unlikely(c->state != CONN_OPEN))
-        return CONN_GONE;
+        return GONE;
     assert(!c->file_left);
     buf_grew(&c->out, n);
     if (!now && buf_len(&c->out) < CONN_HIGH_MARK)
@@ -310,11 +311,6 @@ static ssize_t send_file(struct conn *c)
     else
         file_is_short(c);
     return -1;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 /* `out`, what is lent, and what stands behind it; as write_out(). */
@@ -385,10 +381,10 @@ void conn_flush(struct conn *c)
         conn_weigh(c);
 }
 
-enum conn_write conn_send_file(struct conn *c, int fd, off_t at, uint64_t n)
+enum sent conn_send_file(struct conn *c, int fd, off_t at, uint64_t n)
 {
     if (unlikely(c->state != CONN_OPEN))
-        return CONN_GONE;
+        return GONE;
     assert(!c->file_left);
     c->file_fd = fd;
     c->file_at = at;

@@ -5,6 +5,7 @@ libtine_net_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 libtine_net_a_SOURCES = \
 	worker/net/conn_io.h \
 	worker/net/proto.h \
+	worker/net/sent.h \
 	worker/net/transport.h \
 	worker/net/deadline.h worker/net/deadline.c \
 	worker/net/pace.h worker/net/pace.c \

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/least.h"
 #include "common/scoreboard.h"
 
 #define CONNECTION_PART 4 /* of the limit may be one connection's */
@@ -14,11 +15,6 @@
 #define ROOM_PART 8 /* of the limit is made free when it was reached */
 #define GROWN_PART 4 /* of the limit: so much more tells that what is lent is not all the same */
 #define TRIM_LEAST (8u << 20) /* less is soon used again */
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 void memory_init(struct memory *m, uint64_t limit, unsigned connections, uint64_t needs, struct score *score)
 {

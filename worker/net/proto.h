@@ -23,7 +23,7 @@ struct proto_ops {
     size_t (*on_data)(struct conn *c, char *p, size_t n);
     /* The peer has closed its sending side; bytes not used before it stay in the connection. */
     void (*on_eof)(struct conn *c);
-    /* Output fell below the low mark after a write returned CONN_LATER; or a file was sent to its end. */
+    /* Output fell below the low mark after a write returned LATER; or a file was sent to its end. */
     void (*on_drained)(struct conn *c);
     /* The time set by conn_set_deadline() is over. */
     void (*on_deadline)(struct conn *c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_answer.c: see static_answer.h. Never looks for a file, and reads of it only what leaves with the head. */
+/* static_answer.c: makes the head of the answer for a file that was found. Never looks for a file, and reads only what
+ * leaves with the head. */
 #include "worker/static/static_answer.h"
 
 #include <errno.h>
@@ -31,8 +32,8 @@ static void add(struct fields *f, struct span name, struct span value)
 static void answer_status(struct req *r, unsigned status, struct fields *f)
 {
     char text[80], length[24];
-    int n = snprintf(text, sizeof text, "%u %s\n", status, resp_reason(status));
-    int m = snprintf(length, sizeof length, "%d", n);
+    int n = snprintf(text, sizeof(text), "%u %s\n", status, resp_reason(status));
+    int m = snprintf(length, sizeof(length), "%d", n);
     add(f, SPAN("content-type"), SPAN("text/plain; charset=utf-8"));
     add(f, SPAN("content-length"), (struct span){ length, (size_t)m });
     struct resp_head head = { .status = status, .fields = f->v, .n_fields = f->n };
@@ -104,14 +105,14 @@ static unsigned long long nanoseconds(const struct timespec *t)
     return (unsigned long long)t->tv_sec * 1000000000u + (unsigned long long)t->tv_nsec;
 }
 
-/* RFC 9110 8.8.1: changes with every write that the file system's clock can tell apart, and with a file of another content
- * that has been given the same time, since the time of the last change to the inode cannot be set. A sibling has its own.
- * The number of the inode is not in it: it is nothing that a client has to know. */
+/* RFC 9110 8.8.1: changes with every write that the file system's clock can distinguish, and with a file of another
+ * content that has been given the same time, since the time of the last change to the inode cannot be set. A sibling
+ * has its own. The number of the inode is not in it: it is nothing that a client has to know. */
 void static_found_describe(struct static_found *f)
 {
     const struct stat *st = &f->st;
     const char *coding = f->coding == CODING_IDENTITY ? "" : coding_name(f->coding);
-    int n = snprintf(f->etag, sizeof f->etag, "\"%llx-%llx-%llx%s%s\"", nanoseconds(&st->st_mtim),
+    int n = snprintf(f->etag, sizeof(f->etag), "\"%llx-%llx-%llx%s%s\"", nanoseconds(&st->st_mtim),
                      (unsigned long long)st->st_size, nanoseconds(&st->st_ctim), *coding ? "-" : "", coding);
     f->v.etag = (struct span){ f->etag, (size_t)n };
     f->v.now = time(NULL);
@@ -156,7 +157,7 @@ static void add_entity(const struct static_found *f, const struct static_range *
     add_common(f, to);
 }
 
-/* The body goes on by itself; NULL as job: out of memory. */
+/* The body is sent by the job from here on; NULL as job: out of memory. */
 static void send_job(struct req *r, struct static_found *f, struct static_job *job, const struct resp_head *head)
 {
     if (!job) {

@@ -33,13 +33,13 @@ struct static_found {
 /* Sets etag, modified and v from the rest. */
 void static_found_describe(struct static_found *f);
 
-/* Answers with the file, or with what its conditions and ranges make of it; takes f->fd. The request may be over
- * afterwards; if not, its user is the static_job that goes on. */
+/* Answers with the file, or with what its conditions and ranges make of it; takes f->fd. The request may have ended
+ * afterwards; if not, its user is the static_job that sends the rest. */
 void static_answer_file(struct req *r, struct static_found *f);
 
 /* A line of text that names the status; unlike resp_error() it keeps the connection, for nothing is wrong with it. */
 void static_answer_status(struct req *r, unsigned status);
-/* The file system said no. What may not be read is not there as far as anybody outside is concerned. */
+/* The file system said no. To clients, what may not be read does not exist. */
 void static_answer_errno(struct req *r, int error);
 /* 301: /docs -> /docs/, so that relative links in the index lead where they should. */
 void static_answer_add_slash(struct req *r);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_cond.c: see static_cond.h. */
+/* static_cond.c: judges conditional requests by entity-tags and dates (RFC 9110 13), and reads the three forms of a
+ * date. */
 #include "worker/static/static_cond.h"
 
 #include <string.h>
@@ -20,7 +21,7 @@ static struct span only(const struct req *r, struct span name, bool *many)
     return found;
 }
 
-/* Takes one entity-tag off the list, with its quotes, without W/. False: the list is over or no list. */
+/* Takes one entity-tag off the list, with its quotes, without W/. False: the list has ended or is malformed. */
 static bool next_tag(struct span *list, struct span *ret, bool *ret_weak)
 {
     while (list->n && (*list->p == ',' || *list->p == ' ' || *list->p == '\t'))
@@ -97,7 +98,7 @@ bool static_cond_range(const struct req *r, const struct static_validators *v)
     if (next_tag(&list, &tag, &weak))
         return !weak && !list.n && span_eq(tag, v->etag);
     time_t date;
-    /* A date is strong only when the second that it names is over (8.8.2.2). */
+    /* A date is strong only once the second that it names has passed (8.8.2.2). */
     return static_cond_date(value, v->now, &date) && date == v->modified && v->now > v->modified;
 }
 

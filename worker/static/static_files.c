@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_files.c: see static_files.h. From a request to a file: which one, and which of its compressed siblings. Never
+/* static_files.c: finds the file for a request, or one of its compressed siblings, below the configured folder. Never
  * waits for anything but the disk; keeps nothing of a file from one request to the next but the folder's descriptor, so
  * what changes in the folder is served at once. */
 #include "worker/static/static_files.h"
@@ -36,7 +36,7 @@ static int open_root(struct static_root *root, const struct conf_static_files *f
 }
 
 /* The folder is the one that was there at the start, whatever has its name now: an application that is being deployed
- * keeps the files that belong to it. One that has been removed is no use to anybody: then its successor is taken. */
+ * keeps the files that belong to it. A folder that has been removed is of no use: then its successor is taken. */
 static bool renew_root(struct static_files *s)
 {
     struct static_root fresh;
@@ -96,7 +96,7 @@ static bool negotiate(struct static_files *s, struct req *r, struct static_found
     unsigned tried = 0;
     for (;;) {
         int best = -1;
-        for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
             unsigned short weight = a.weight[order[i]];
             if (!(tried & 1u << i) && weight && weight >= a.weight[CODING_IDENTITY] &&
                 (best < 0 || weight > a.weight[order[best]]))
@@ -198,7 +198,7 @@ static const struct handler_ops ops = {
 
 struct handler *static_files_new(const struct conf_static *conf, int folder)
 {
-    struct static_files *s = malloc(sizeof *s);
+    struct static_files *s = malloc(sizeof(*s));
     if (!s)
         return NULL;
     s->handler.ops = &ops;
@@ -207,7 +207,7 @@ struct handler *static_files_new(const struct conf_static *conf, int folder)
     s->folder = folder;
     s->cache_control[0] = '\0';
     if (conf->files.expires)
-        snprintf(s->cache_control, sizeof s->cache_control, "max-age=%llu",
+        snprintf(s->cache_control, sizeof(s->cache_control), "max-age=%llu",
                  (unsigned long long)(conf->files.expires / 1000));
     if (open_root(&s->root, &conf->files, folder) < 0) {
         int error = errno;

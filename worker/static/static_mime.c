@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_mime.c: see static_mime.h. The registered types of what web sites are made of, so that nothing depends on the
- * machine's own table. */
+/* static_mime.c: the table of media types by file ending: the registered types of what web sites are made of, so that
+ * nothing depends on the machine's own table. */
 #include "worker/static/static_mime.h"
 
 #include <stdlib.h>
@@ -145,7 +145,7 @@ struct static_mime static_mime_of(struct span path)
             ending[i] = ch >= 'A' && ch <= 'Z' ? (char)(ch | 0x20) : ch;
         }
         ending[n] = '\0';
-        row = bsearch(ending, rows, sizeof rows / sizeof rows[0], sizeof rows[0], compare);
+        row = bsearch(ending, rows, sizeof(rows) / sizeof(rows[0]), sizeof(rows[0]), compare);
     }
     return row ? row->mime : (struct static_mime){ SPAN("application/octet-stream"), false };
 }

@@ -9,7 +9,7 @@
 
 struct static_mime {
     struct span type;
-    bool packed; /* compressed already: nobody lays a .gz beside it */
+    bool packed; /* compressed already: there is no .gz beside it */
 };
 
 /* Upper and lower case are the same; application/octet-stream when the ending says nothing. */

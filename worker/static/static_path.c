@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_path.c: see static_path.h. Two fences: a path that could climb is refused by its text, and the kernel is told
- * not to leave the folder, whatever symbolic links and renames do meanwhile. */
+/* static_path.c: opens the file for the path of a URL below a folder. Two fences: a path that could climb is refused by
+ * its text, and the kernel is asked not to leave the folder, whatever symbolic links and renames do meanwhile. */
 #include "worker/static/static_path.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ bool static_path_decode(struct static_path *to, struct span rest)
 {
     size_t n = 0, name = 0;
     const char *p = rest.p, *end = rest.p + rest.n;
-    if (p < end) /* the slash behind the prefix */
+    if (p < end) /* the slash after the prefix */
         p++;
     while (p < end) {
         int ch = (unsigned char)*p;
@@ -62,7 +62,7 @@ static int open_resolving(int dir, const char *path, unsigned long long resolve)
     long fd = -1;
     /* EAGAIN: something was renamed while ".." of a link was looked up. */
     for (int i = 0; i < RETRIES; i++) {
-        fd = syscall(SYS_openat2, dir, path, &how, sizeof how);
+        fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
         if (fd >= 0 || errno != EAGAIN)
             break;
     }

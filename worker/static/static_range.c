@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_range.c: see static_range.h. */
+/* static_range.c: turns the Range field into the parts of a file that it asks for. */
 #include "worker/static/static_range.h"
 
 #include <stdbool.h>
-#include <string.h>
 
 /* Digits only, at least one; numbers beyond 64 bits are as good as the largest. */
 static bool read_number(struct span *s, uint64_t *ret)
@@ -60,19 +59,12 @@ static bool overlaps(const struct static_range *parts, size_t n, const struct st
 
 enum static_range_result static_range_parse(struct span value, uint64_t size, struct static_range *parts, size_t *ret_n)
 {
-    struct span rest = span_trim(value);
+    struct span rest = span_trim(value), one;
     size_t n = 0, specs = 0;
     if (rest.n < 6 || !span_ieq((struct span){ rest.p, 6 }, SPAN("bytes=")))
         return STATIC_RANGE_WHOLE;
     rest.p += 6, rest.n -= 6;
-    while (rest.n) {
-        const char *comma = memchr(rest.p, ',', rest.n);
-        size_t len = comma ? (size_t)(comma - rest.p) : rest.n;
-        struct span one = span_trim((struct span){ rest.p, len });
-        len += comma != NULL;
-        rest.p += len, rest.n -= len;
-        if (!one.n) /* empty elements: RFC 9110 5.6.1.2 */
-            continue;
+    while (span_next_element(&rest, &one)) {
         struct static_range part;
         enum spec spec = ++specs > STATIC_RANGES_MOST ? BAD : read_spec(one, size, &part);
         if (spec == BAD || (spec == PART && (!part.n || overlaps(parts, n, &part))))

@@ -15,12 +15,12 @@ struct static_range {
 };
 
 enum static_range_result {
-    STATIC_RANGE_WHOLE, /* not understood, or more trouble than it is worth: as if it were not there */
+    STATIC_RANGE_WHOLE, /* not understood, or too costly: as if it were not there */
     STATIC_RANGE_PARTS, /* 206 */
     STATIC_RANGE_NONE,  /* 416: nothing of it is in the file */
 };
 
-/* Parts in the order asked for; those behind the end of the file are left out. Whole when parts overlap, when there are
+/* Parts in the order asked for; those past the end of the file are left out. Whole when parts overlap, when there are
  * more than STATIC_RANGES_MOST, or when the file is empty and its end was asked for. */
 enum static_range_result static_range_parse(struct span value, uint64_t size, struct static_range *parts,
                                             size_t *ret_n);

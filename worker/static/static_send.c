@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_send.c: see static_send.h. The file goes from the kernel's pages to the socket; here are only the heads of
- * parts, one at a time, so that memory does not grow with the file, the number of parts or the patience of the reader. */
+/* static_send.c: sends the body of an answer out of a file. Its bytes go from the page cache to the socket; here are
+ * only the heads of parts, one at a time, so that memory does not grow with the file, the number of parts or the
+ * patience of the reader. */
 #include "worker/static/static_send.h"
 
 #include <stdio.h>
@@ -24,12 +25,12 @@ struct static_job {
     struct static_range parts[STATIC_RANGES_MOST];
     size_t n_parts, next;
     bool head_given; /* of parts[next] */
-    char whole_type[sizeof TYPE_PREFIX + BOUNDARY_ROOM];
+    char whole_type[sizeof(TYPE_PREFIX) + BOUNDARY_ROOM];
 };
 
 struct static_job *static_job_new(int fd, uint64_t size, struct span type)
 {
-    struct static_job *job = malloc(sizeof *job);
+    struct static_job *job = malloc(sizeof(*job));
     if (!job)
         return NULL;
     job->fd = fd;
@@ -54,18 +55,18 @@ void static_job_free(struct static_job *job)
 static void make_boundary(struct static_job *job)
 {
     unsigned char bytes[BOUNDARY_BYTES] = { 0 };
-    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) < 0) {
-        for (size_t i = 0; i < sizeof bytes; i++)
+    if (getrandom(bytes, sizeof(bytes), GRND_NONBLOCK) < 0) {
+        for (size_t i = 0; i < sizeof(bytes); i++)
             bytes[i] = (unsigned char)random();
     }
     char *w = job->whole_type + sprintf(job->whole_type, TYPE_PREFIX);
-    for (size_t i = 0; i < sizeof bytes; i++)
+    for (size_t i = 0; i < sizeof(bytes); i++)
         w += sprintf(w, "%02x", bytes[i]);
 }
 
 void static_job_parts(struct static_job *job, const struct static_range *parts, size_t n)
 {
-    memcpy(job->parts, parts, n * sizeof *parts);
+    memcpy(job->parts, parts, n * sizeof(*parts));
     job->n_parts = n;
     if (n > 1)
         make_boundary(job);
@@ -76,10 +77,10 @@ struct span static_job_type(const struct static_job *job)
     return job->n_parts > 1 ? span_of(job->whole_type) : job->type;
 }
 
-/* What stands before part i, or behind the last (RFC 9110 14.6, RFC 2046 5.1.1). */
+/* What stands before part i, or after the last (RFC 9110 14.6, RFC 2046 5.1.1). */
 static size_t part_head(const struct static_job *job, size_t i, char *to)
 {
-    const char *boundary = job->whole_type + sizeof TYPE_PREFIX - 1;
+    const char *boundary = job->whole_type + sizeof(TYPE_PREFIX) - 1;
     if (i == job->n_parts)
         return (size_t)snprintf(to, PART_ROOM, "\r\n--%s--\r\n", boundary);
     const struct static_range *p = &job->parts[i];

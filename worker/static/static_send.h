@@ -18,8 +18,8 @@ void static_job_parts(struct static_job *job, const struct static_range *parts, 
 struct span static_job_type(const struct static_job *job);
 uint64_t static_job_length(const struct static_job *job);
 
-/* After resp_start(), and again from on_drained: sends until the output is full or all is given. The request may be
- * over afterwards, and the job with it. */
+/* After resp_start(), and again from on_drained: sends until the output is full or all is given. The request may have
+ * ended afterwards, and the job with it. */
 void static_job_send(struct static_job *job, struct req *r);
 
 #endif

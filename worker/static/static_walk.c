@@ -51,7 +51,7 @@ static int go_back(struct way *w)
 static int take_link(struct way *w, int fd)
 {
     char target[PATH_MAX];
-    ssize_t n = readlinkat(fd, "", target, sizeof target);
+    ssize_t n = readlinkat(fd, "", target, sizeof(target));
     size_t rest = strlen(w->rest);
     if (n < 0)
         return -1;
@@ -59,7 +59,7 @@ static int take_link(struct way *w, int fd)
         return fail(EXDEV);
     if (++w->links > LINKS_MOST)
         return fail(ELOOP);
-    if ((size_t)n + rest >= sizeof w->rest)
+    if ((size_t)n + rest >= sizeof(w->rest))
         return fail(ENAMETOOLONG);
     memmove(w->rest + n, w->rest, rest + 1);
     memcpy(w->rest, target, (size_t)n);

@@ -15,8 +15,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/span.h"
+#include "worker/net/sent.h"
 
 struct conn;
 struct net;
@@ -46,7 +48,8 @@ void ws_refuse(struct req *r, const struct ws_verdict *verdict);
 /* The subprotocols that the client offers, in its order, over all its fields: walk with a zeroed cursor until false.
  * Spans are in the head of the request. */
 struct ws_offer {
-    size_t field, at;
+    uint32_t field;   /* the next to look at */
+    struct span rest; /* of the one before it */
 };
 bool ws_next_subprotocol(const struct req *r, struct ws_offer *cursor, struct span *ret_name);
 
@@ -58,9 +61,9 @@ struct ws_user_ops {
     /* A whole message; text is valid UTF-8. The bytes must be copied. It counts as untaken until ws_taken(); with
      * max_queue untaken messages (or max_message_size bytes in them) the session stops reading from the socket. */
     void (*on_message)(struct ws *ws, enum ws_kind kind, struct span bytes);
-    /* After ws_send() said WS_LATER: the peer has read enough. */
+    /* After ws_send() said LATER: the peer has read enough. */
     void (*on_drained)(struct ws *ws);
-    /* Exactly once, last: no message comes any more, ws_send() says WS_GONE, and the session is dead for the user after
+    /* Exactly once, last: no message comes any more, ws_send() says GONE, and the session is dead for the user after
      * the call. code: the peer's; 1005 = its Close frame had none; 1006 = the connection was lost without one; or our
      * own when we ended it (1002, 1007, 1009, 1011, 1012, or what ws_close() was given and the peer has answered). */
     void (*on_close)(struct ws *ws, unsigned code, struct span reason);
@@ -88,15 +91,10 @@ enum ws_accepted ws_accept(struct req *r, const struct ws_accept *a, struct ws *
 
 /* --- an open one --- */
 
-enum ws_sent {
-    WS_SENT, /* taken; go on */
-    WS_LATER, /* taken, but the peer is slow: wait for on_drained or on_close */
-    WS_GONE, /* nothing was taken: the closing has begun or the connection is lost; on_close was or will be called */
-};
-
 /* One message; the bytes are sent or copied before it returns. Text must be valid UTF-8 (the caller's word). Messages
- * of one loop turn leave in one write. */
-enum ws_sent ws_send(struct ws *ws, enum ws_kind kind, struct span bytes) __attribute__((warn_unused_result));
+ * of one loop turn leave in one write. LATER: on_drained or on_close follows; GONE: the closing has begun or the
+ * connection is lost, on_close was or will be called. */
+enum sent ws_send(struct ws *ws, enum ws_kind kind, struct span bytes) __attribute__((warn_unused_result));
 
 /* Begins the closing handshake (RFC 6455 7.1.2): Close frame behind what was sent; on_close follows when the peer has
  * answered, or its time is up. Messages that still come from the peer are dropped. False: code may not be sent in a Close

@@ -66,12 +66,12 @@ struct ws_engine_ops {
      * hold some: take those too). */
     int (*open)(struct ws_link *link, const struct ws_opening *opening);
     /* An unfragmented data frame, RSV1 set if `compressed`; bytes are sent or copied. Frames of one loop turn should leave
-     * in one write. WS_LATER: more waits than CONN_HIGH_MARK; ws_link_drained() follows. WS_GONE: the connection is lost
+     * in one write. LATER: more waits than CONN_HIGH_MARK; ws_link_drained() follows. GONE: the connection is lost
      * (ws_link_gone() follows from the loop, or the conn is dead). */
-    enum ws_sent (*send)(struct ws_link *link, enum ws_opcode opcode, bool compressed, struct span bytes);
+    enum sent (*send)(struct ws_link *link, enum ws_opcode opcode, bool compressed, struct span bytes);
     /* A ping, pong or close frame of at most 125 bytes, behind what was sent before. A Close frame is sent once, and
      * nothing after it. The payload of a Close frame is code (big endian) and reason, or empty. */
-    enum ws_sent (*control)(struct ws_link *link, enum ws_opcode opcode, struct span payload);
+    enum sent (*control)(struct ws_link *link, enum ws_opcode opcode, struct span payload);
     /* Stops and starts reading from the socket: called seldom, both may be called twice. Frames that are in the engine
      * already may still be told after pause (at most one read's worth). */
     void (*pause)(struct ws_link *link);
@@ -115,7 +115,7 @@ bool ws_link_close(struct ws_link *link, struct span payload);
 /* The peer broke the protocol (what the engine checks, see ws_piece; fragmented or long control frames; unknown
  * opcodes): the session sends Close 1002 and ends. `why` is for the debug log. Always false. */
 bool ws_link_failed(struct ws_link *link, const char *why);
-/* Output fell below CONN_LOW_MARK after WS_LATER. */
+/* Output fell below CONN_LOW_MARK after LATER. */
 void ws_link_drained(struct ws_link *link);
 /* Engines that own the socket only: it is closed, nothing of the engine points to it any more. `link` is dead for the
  * engine but for free. Engines over conn need not tell: the session sees the conn end. */

@@ -10,19 +10,6 @@
 
 #define KEY_LENGTH 24 /* base64 of 16 bytes */
 
-/* Takes the next element of a list (RFC 9110 5.6.1), empty ones included. False: no more. */
-static bool next_element(struct span list, size_t *at, struct span *ret)
-{
-    if (*at > list.n || !list.n)
-        return false;
-    const char *from = list.p + *at;
-    const char *comma = memchr(from, ',', list.n - *at);
-    size_t n = comma ? (size_t)(comma - from) : list.n - *at;
-    *at += n + 1;
-    *ret = span_trim((struct span){ from, n });
-    return true;
-}
-
 static bool name_is(const struct req *r, uint32_t i, struct span name)
 {
     return span_eq(req_span(r, r->fields[i].name), name);
@@ -31,16 +18,9 @@ static bool name_is(const struct req *r, uint32_t i, struct span name)
 /* Whether any field of this name lists the option. */
 static bool lists(const struct req *r, struct span name, struct span option)
 {
-    for (uint32_t i = 0; i < r->n_fields; i++) {
-        struct span element;
-        size_t at = 0;
-        if (!name_is(r, i, name))
-            continue;
-        while (next_element(req_span(r, r->fields[i].value), &at, &element)) {
-            if (span_ieq(element, option))
-                return true;
-        }
-    }
+    for (uint32_t i = 0; i < r->n_fields; i++)
+        if (name_is(r, i, name) && span_list_has(req_span(r, r->fields[i].value), option))
+            return true;
     return false;
 }
 
@@ -96,15 +76,14 @@ static bool subprotocols_are_good(const struct req *r)
 
 bool ws_next_subprotocol(const struct req *r, struct ws_offer *cursor, struct span *ret_name)
 {
-    for (; cursor->field < r->n_fields; cursor->field++, cursor->at = 0) {
-        if (!name_is(r, (uint32_t)cursor->field, SPAN("sec-websocket-protocol")))
-            continue;
-        while (next_element(req_span(r, r->fields[cursor->field].value), &cursor->at, ret_name)) {
-            if (ret_name->n)
-                return true;
-        }
+    while (!span_next_element(&cursor->rest, ret_name)) {
+        if (cursor->field >= r->n_fields)
+            return false;
+        uint32_t i = cursor->field++;
+        if (name_is(r, i, SPAN("sec-websocket-protocol")))
+            cursor->rest = req_span(r, r->fields[i].value);
     }
-    return false;
+    return true;
 }
 
 static struct ws_verdict refused(unsigned status, const char *why)
@@ -131,7 +110,7 @@ struct ws_verdict ws_judge(const struct req *r)
     if (r->protocol.n)
         return judge_connect(r);
     /* Upgrade counts only hop by hop (RFC 9110 7.8): without the connection option, or from HTTP/1.0, it is ignored. Other
-     * methods than GET are no handshake, and a server may go on with them as they are. */
+     * methods than GET are no handshake, and a server may answer them as they are. */
     if (!r->known[FIELD_UPGRADE] || r->version != HTTP_1_1 || !span_eq(req_span(r, r->method), SPAN("GET")) ||
         !lists(r, SPAN("upgrade"), SPAN("websocket")) || !lists(r, SPAN("connection"), SPAN("upgrade")))
         return (struct ws_verdict){ WS_NOT_ASKED, 0, NULL };

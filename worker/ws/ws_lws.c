@@ -12,7 +12,7 @@
 /* --- out --- */
 
 /* An unmasked frame with FIN (RFC 6455 5.2). */
-static enum ws_sent put(struct ws_link *link, uint8_t first_byte, struct span bytes)
+static enum sent put(struct ws_link *link, uint8_t first_byte, struct span bytes)
 {
     unsigned char header[10] = { first_byte };
     size_t n = 2;
@@ -25,20 +25,19 @@ static enum ws_sent put(struct ws_link *link, uint8_t first_byte, struct span by
             header[n++] = (unsigned char)((uint64_t)bytes.n >> (8 * i));
     }
     struct iovec v[2] = { { header, n }, { (void *)(uintptr_t)bytes.p, bytes.n } };
-    enum conn_write written = conn_writev_deferred(link->conn, v, bytes.n ? 2 : 1);
-    return written == CONN_SENT ? WS_SENT : written == CONN_LATER ? WS_LATER : WS_GONE;
+    return conn_writev_deferred(link->conn, v, bytes.n ? 2 : 1);
 }
 
-static enum ws_sent lane_send(struct ws_link *link, enum ws_opcode opcode, bool compressed, struct span bytes)
+static enum sent lane_send(struct ws_link *link, enum ws_opcode opcode, bool compressed, struct span bytes)
 {
     return put(link, (uint8_t)(0x80 | (compressed ? 0x40 : 0) | opcode), bytes);
 }
 
-static enum ws_sent lane_control(struct ws_link *link, enum ws_opcode opcode, struct span payload)
+static enum sent lane_control(struct ws_link *link, enum ws_opcode opcode, struct span payload)
 {
     struct wsl_lane *lane = link->data;
     if (lane->state == WSL_CLOSING)
-        return WS_SENT; /* libwebsockets sends its own Close frame */
+        return SENT; /* libwebsockets sends its own Close frame */
     lane->said_close |= opcode == WS_OP_CLOSE;
     return put(link, (uint8_t)(0x80 | opcode), payload);
 }

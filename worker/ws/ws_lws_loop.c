@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/clock.h"
 #include "common/forked.h"
 #include "common/log.h"
 #include "conf/conf.h"
@@ -59,12 +60,14 @@ static void pump(evutil_socket_t fd, short what, void *arg)
     w->in_pump = false;
     if (some_wait && (ms < 0 || ms > WAIT_MS))
         ms = WAIT_MS;
-    if (ms > 0)
-        event_add(&w->timer, &(struct timeval){ ms / 1000, (suseconds_t)ms % 1000 * 1000 });
-    else if (ms < 0)
+    if (ms > 0) {
+        struct timeval after = timeval_of_ms((uint64_t)ms);
+        event_add(&w->timer, &after);
+    } else if (ms < 0) {
         evtimer_del(&w->timer);
-    else
+    } else {
         event_active(&w->again, EV_TIMEOUT, 0);
+    }
 }
 
 void wsl_wake(struct wsl_worker *w)

@@ -108,16 +108,16 @@ bool ws_link_piece(struct ws_link *link, const struct ws_piece *piece)
 
 /* --- out --- */
 
-enum ws_sent ws_send(struct ws *ws, enum ws_kind kind, struct span bytes)
+enum sent ws_send(struct ws *ws, enum ws_kind kind, struct span bytes)
 {
     if (ws->state != WS_STATE_OPEN)
-        return WS_GONE;
+        return GONE;
     struct span small;
     bool compressed =
         ws->deflate && bytes.n >= WS_DEFLATE_LEAST && ws_deflate_compress(ws->deflate, bytes, &small) == 0;
-    enum ws_sent sent = ws->link.engine->send(&ws->link, (enum ws_opcode)kind, compressed, compressed ? small : bytes);
-    score_add64(&ws->link.conn->net->score->ws_out, sent != WS_GONE);
-    if (sent == WS_LATER)
+    enum sent sent = ws->link.engine->send(&ws->link, (enum ws_opcode)kind, compressed, compressed ? small : bytes);
+    score_add64(&ws->link.conn->net->score->ws_out, sent != GONE);
+    if (sent == LATER)
         ws->later = true;
     return sent;
 }

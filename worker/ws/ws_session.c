@@ -183,7 +183,7 @@ bool ws_link_ping(struct ws_link *link, struct span payload)
     struct ws *ws = ws_of(link);
     if (ws->state != WS_STATE_OPEN)
         return ws->state != WS_STATE_ENDED;
-    if (link->engine->control(link, WS_OP_PONG, payload) == WS_LATER)
+    if (link->engine->control(link, WS_OP_PONG, payload) == LATER)
         ws_session_pause(ws, WS_PAUSED_OUTPUT);
     return true;
 }

@@ -38,7 +38,7 @@ struct pool {
     unsigned n_readers;
     wslay_frame_context_ptr writer;
     struct conn *to; /* whose frame is being written */
-    enum conn_write result;
+    enum sent result;
     char header[16];
     size_t n_header;
 };
@@ -124,7 +124,7 @@ static ssize_t put(const uint8_t *p, size_t n, int flags, void *arg)
     return (ssize_t)n; /* a connection that is lost takes everything */
 }
 
-static enum ws_sent write_frame(struct ws_link *link, uint8_t opcode, uint8_t rsv, struct span bytes)
+static enum sent write_frame(struct ws_link *link, uint8_t opcode, uint8_t rsv, struct span bytes)
 {
     struct pool *pool = link->shared;
     struct wslay_frame_iocb frame = { .fin = 1,
@@ -134,17 +134,17 @@ static enum ws_sent write_frame(struct ws_link *link, uint8_t opcode, uint8_t rs
                                       .data = (const uint8_t *)bytes.p,
                                       .data_length = bytes.n };
     pool->to = link->conn;
-    pool->result = CONN_GONE;
+    pool->result = GONE;
     wslay_frame_send(pool->writer, &frame);
-    return pool->result == CONN_SENT ? WS_SENT : pool->result == CONN_LATER ? WS_LATER : WS_GONE;
+    return pool->result;
 }
 
-static enum ws_sent lane_send(struct ws_link *link, enum ws_opcode opcode, bool compressed, struct span bytes)
+static enum sent lane_send(struct ws_link *link, enum ws_opcode opcode, bool compressed, struct span bytes)
 {
     return write_frame(link, (uint8_t)opcode, compressed ? WSLAY_RSV1_BIT : WSLAY_RSV_NONE, bytes);
 }
 
-static enum ws_sent lane_control(struct ws_link *link, enum ws_opcode opcode, struct span payload)
+static enum sent lane_control(struct ws_link *link, enum ws_opcode opcode, struct span payload)
 {
     return write_frame(link, (uint8_t)opcode, WSLAY_RSV_NONE, payload);
 }

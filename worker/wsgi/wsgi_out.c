@@ -29,7 +29,7 @@ static enum resp_result give(struct wsgi_call *c, const struct wsgi_piece *piece
     if (a && c->req) {
         struct resp_head head = { .status = a->status, .fields = a->fields, .n_fields = a->n, .dynamic = true };
         enum resp_result result = resp_start(c->req, &head);
-        if (result != RESP_SENT && result != RESP_LATER)
+        if (resp_failed(result))
             return result;
     }
     if (!c->req)
