@@ -3,8 +3,8 @@
  * does nothing between two orders, so that the memory it shares with its workers stays as it is.
  *
  * A worker is forked twice: the process between them ends at once, so that the worker becomes the child of the master,
- * which is a subreaper, and the master learns of its end as of any other. Only fork() itself tells libraries that have
- * asked to be told (pthread_atfork); clone(CLONE_PARENT) would not. */
+ * which is a subreaper, and the master learns of its end as of any other. Only fork() itself calls the handlers that
+ * libraries have registered (pthread_atfork); clone(CLONE_PARENT) would not. */
 #include <Python.h>
 #include <dirent.h>
 #include <errno.h>
@@ -136,7 +136,7 @@ static _Noreturn void be_worker(struct mold *m, uint32_t slot, const int fds[2])
     _exit(worker_live(&heritage, m->app, m->folder));
 }
 
-static void tell_forked(int fd, uint32_t order, int32_t pid)
+static void report_forked(int fd, uint32_t order, int32_t pid)
 {
     struct ipc_forked forked = { order, pid };
     struct pollfd writable = { .fd = fd, .events = POLLOUT };
@@ -148,17 +148,17 @@ static void tell_forked(int fd, uint32_t order, int32_t pid)
  * recognise it if it ended before. Returns in the worker. */
 static void fork_again(const struct mold *m, const struct ipc_fork *order)
 {
-    int told[2];
+    int reported[2];
     char byte;
-    pid_t pid = pipe(told) < 0 ? -1 : fork();
+    pid_t pid = pipe(reported) < 0 ? -1 : fork();
     if (pid == 0) {
-        close(told[1]);
-        while (read(told[0], &byte, 1) < 0 && errno == EINTR)
+        close(reported[1]);
+        while (read(reported[0], &byte, 1) < 0 && errno == EINTR)
             ;
-        close(told[0]);
+        close(reported[0]);
         return;
     }
-    tell_forked(m->heritage->ipc_fd, order->order, pid < 0 ? -errno : (int32_t)pid);
+    report_forked(m->heritage->ipc_fd, order->order, pid < 0 ? -errno : (int32_t)pid);
     _exit(0);
 }
 
@@ -188,7 +188,7 @@ static void fork_worker(struct mold *m, const struct ipc_fork *order, const int 
     if (pid > 0)
         wait_for(pid);
     else
-        tell_forked(m->heritage->ipc_fd, order->order, -saved);
+        report_forked(m->heritage->ipc_fd, order->order, -saved);
 }
 
 /* --- orders --- */

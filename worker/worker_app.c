@@ -38,7 +38,7 @@ struct worker_app {
     struct step_watch *watch; /* NULL: not yet, not any more, or off */
 };
 
-static void on_turn(void *arg)
+static void on_loop_turn(void *arg)
 {
     struct worker *w = arg;
     w->events->turn(w);
@@ -139,7 +139,7 @@ static int open_apps(struct worker_app *a, struct worker_failure *ret)
     const struct conf_app *failed = NULL;
     if (take_loop(a) == 0) {
         struct app_env env = env_of(a);
-        pyloop_add_turn_hook(a->loop, on_turn, a->worker);
+        pyloop_add_turn_hook(a->loop, on_loop_turn, a->worker);
         if (mounts_open(a->mounts, &env, &failed) == 0)
             return 0;
     }
@@ -220,7 +220,7 @@ struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *
     return mounts_handler(a->mounts, app);
 }
 
-static void on_started(void *arg, enum interface_start result, const char *why)
+static void on_mounts_started(void *arg, enum interface_start result, const char *why)
 {
     struct worker_app *a = arg;
     struct worker *w = a->worker;
@@ -246,7 +246,7 @@ static void on_started(void *arg, enum interface_start result, const char *why)
 void worker_app_start(struct worker_app *a)
 {
     pyloop_enter(a->loop);
-    mounts_start(a->mounts, on_started, a);
+    mounts_start(a->mounts, on_mounts_started, a);
 }
 
 /* --- running --- */
@@ -310,7 +310,7 @@ void worker_app_cancel(struct worker_app *a)
     mounts_cancel(a->mounts);
 }
 
-static void on_stopped(void *arg)
+static void on_mounts_stopped(void *arg)
 {
     struct worker *w = ((struct worker_app *)arg)->worker;
     w->events->stopped(w);
@@ -328,7 +328,7 @@ void worker_app_stop(struct worker_app *a)
 {
     unwatch(a);
     pyloop_enter(a->loop);
-    mounts_stop(a->mounts, on_stopped, a);
+    mounts_stop(a->mounts, on_mounts_stopped, a);
 }
 
 void worker_app_end(struct worker_app *a)

@@ -6,7 +6,7 @@
 
 #include "worker/app/app_report.h"
 
-/* Head bytes and fields lie behind the call. */
+/* Head bytes and fields lie after the call. */
 struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
 {
     size_t n_fields = r->n_fields * sizeof *r->fields, n_head = req_head_size(r);
