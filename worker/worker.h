@@ -42,10 +42,10 @@ struct worker_failure {
     char *why; /* to be freed; NULL: out of memory */
 };
 
-/* Fills `*ret` and returns -1, which its caller returns. */
+/* Fills *ret with a copy of `why`; NULL: out of memory. Returns -1 for its caller to return. */
 static inline int worker_failed(struct worker_failure *ret, int status, const char *why)
 {
-    *ret = (struct worker_failure){ status, strdup(why) };
+    *ret = (struct worker_failure){ status, why ? strdup(why) : NULL };
     return -1;
 }
 

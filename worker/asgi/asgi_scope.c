@@ -161,7 +161,7 @@ static int set_addresses(struct asgi *asgi, PyObject *scope, struct req *r)
     struct conn_names *names = conn_names_of(r);
     if (!names)
         return -1;
-    if (r->own_client) /* told by a proxy, of this request alone */
+    if (r->own_client) /* named by a proxy, for this request alone */
         return set_new(scope, n->client, endpoint_tuple(r->client, false)) < 0
                    ? -1
                    : set_new(scope, n->server, endpoint_tuple(r->server, true));
