@@ -28,7 +28,7 @@ struct mold {
     const struct heritage *heritage;
     const struct proctitle *title;
     const char *name;
-    struct worker worker; /* none: only what loading the application asks for */
+    struct worker worker; /* not a real one: only what loading the application needs */
     struct worker_app *app; /* NULL: nothing is answered by Python */
     int folder; /* of the workers: see worker.h */
     struct ipc_msg msg; /* the order that is obeyed */

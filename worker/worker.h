@@ -90,11 +90,11 @@ struct worker {
     struct event ipc_event, deadline_event, boot_event, beat_event;
     uint64_t log_dropped; /* lines of the error log that are counted, here or in the process that forked this one */
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
-    bool wants_successor; /* it has asked for one */
+    bool wants_successor; /* the master has been asked for one */
     struct descriptors descriptors; /* ours, looked at while it serves */
     struct event signal_events[4];
     struct hearing hearing;
-    bool is_deaf; /* it has said so */
+    bool is_deaf; /* which is logged already */
 };
 
 /* --- worker_base.c --- */

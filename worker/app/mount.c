@@ -313,7 +313,7 @@ void mounts_stop(struct mounts *m, void (*done)(void *arg), void *arg)
     case MOUNTS_STOPPED:
         done(arg);
         return;
-    case MOUNTS_UNDOING: /* one of them may be at it already */
+    case MOUNTS_UNDOING: /* one of them may be stopping already */
         evtimer_del(&m->deadline);
         set_stage(m, MOUNTS_STOPPING);
         return;

@@ -254,7 +254,7 @@ static int set_paths(struct asgi *asgi, PyObject *scope, struct span path, PyObj
                : set_new(scope, n->raw_path, prefixed(root_bytes, bytes_of(path)));
 }
 
-/* The prefix that a proxy has said counts in the place of app.root_path. */
+/* The prefix that a proxy has sent replaces app.root_path. */
 static int set_paths_below(struct asgi *asgi, PyObject *scope, const struct req *r)
 {
     struct span prefix = req_span(r, r->prefix);

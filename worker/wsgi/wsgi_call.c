@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_call.c: see wsgi_call.h. Holds memory only: who may touch what is said there. */
+/* wsgi_call.c: see wsgi_call.h. Holds memory only: which thread may touch what is said there. */
 #include "worker/wsgi/wsgi_call.h"
 
 #include <stdlib.h>

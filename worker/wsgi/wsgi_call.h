@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_call.h: one request on its way through the application: what the loop's thread and the application's thread
- * share. Each member says whose it is; nothing else is shared.
+ * share. Each group of members says which thread or lock owns it; nothing else is shared.
  *
  * WAIT_BODY -> WAIT_TURN -> POOL or INLINE -> OVER; only forward, stages may be skipped.
  */
@@ -46,7 +46,7 @@ struct wsgi_answer {
     char *spare; /* room for a number after the other bytes */
 };
 
-/* What comes of a piece that was given. */
+/* What became of a piece that was given. */
 enum wsgi_sent {
     WSGI_SENT, /* continue */
     WSGI_GONE, /* the client has gone */

@@ -164,7 +164,7 @@ static int set_version(struct wsgi_call *c, PyObject *environ)
     return PyDict_SetItem(environ, n->wsgi_url_scheme, n->https) < 0 ? -1 : PyDict_SetItem(environ, n->HTTPS, n->on);
 }
 
-/* The prefix that a proxy has sent counts in the place of app.root_path. */
+/* The prefix that a proxy has sent replaces app.root_path. */
 static int set_prefix(struct wsgi_call *c, PyObject *environ)
 {
     if (!c->prefix.n)

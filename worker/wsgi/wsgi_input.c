@@ -105,7 +105,7 @@ static Py_ssize_t take_some(struct wsgi_call *c, char *to, size_t most, bool lin
     if (wsgi_spool_left(&c->body) && !buf_len(&c->in) && load_spooled(c) < 0)
         return -1;
     wsgi_pool_lock(pool);
-    /* Once the application has ended, the loop must not be asked any more: it lets go of the call. */
+    /* Once the application has ended, the loop must not be asked any more: it drops its reference to the call. */
     while (!buf_len(&c->in) && !c->in_ended && !c->gone && !c->finished) {
         if (wsgi_pool_is_loop(pool)) { /* a finalizer: the loop's thread would wait for itself */
             wsgi_pool_unlock(pool);
