@@ -1,3 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-worker_sources = worker/worker.h worker/worker.c worker/worker_ipc.c worker/worker_tls.c worker/worker_routes.c worker/worker_app.c worker/worker_steps.c worker/worker_hearing.c worker/worker_beat.c \
-	worker/mold.c worker/protocols.h worker/protocols.c worker/interfaces.h worker/interfaces.c
+# Sources stand in the order of floors: a file calls only what is listed before it.
+worker_sources = \
+	worker/worker.h \
+	worker/protocols.h worker/protocols.c \
+	worker/interfaces.h worker/interfaces.c \
+	worker/worker_base.c \
+	worker/worker_steps.c \
+	worker/worker_hearing.c \
+	worker/worker_beat.c \
+	worker/worker_tls.c \
+	worker/worker_app.c \
+	worker/worker_routes.c \
+	worker/worker_ipc.c \
+	worker/worker.c \
+	worker/mold.c

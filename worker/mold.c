@@ -3,8 +3,8 @@
  * does nothing between two orders, so that the memory it shares with its workers stays as it is.
  *
  * A worker is forked twice: the process between them ends at once, so that the worker becomes the child of the master,
- * which is a subreaper, and the master learns of its end like of any other. Only fork() itself tells libraries that have
- * asked to be told (pthread_atfork); clone(CLONE_PARENT) would not. */
+ * which is a subreaper, and the master learns of its end as of any other. Only fork() itself calls the handlers that
+ * libraries have registered (pthread_atfork); clone(CLONE_PARENT) would not. */
 #include <Python.h>
 #include <dirent.h>
 #include <errno.h>
@@ -28,7 +28,7 @@ struct mold {
     const struct heritage *heritage;
     const struct proctitle *title;
     const char *name;
-    struct worker worker; /* none: only what loading the application asks for */
+    struct worker worker; /* not a real one: only what loading the application needs */
     struct worker_app *app; /* NULL: nothing is answered by Python */
     int folder; /* of the workers: see worker.h */
     struct ipc_msg msg; /* the order that is obeyed */
@@ -48,7 +48,7 @@ static unsigned count_threads(void)
     return n;
 }
 
-/* Names of Python's own threads, ", a, b"; "" if that is not to be had. To be freed. */
+/* Names of Python's threads, ", a, b"; "" if that is not to be had. To be freed. */
 static char *thread_names(void)
 {
     static const char *const code = "', '.join(t.name for t in __import__('threading').enumerate()[1:])";
@@ -89,23 +89,34 @@ static void freeze(void)
     Py_XDECREF(gc);
 }
 
+/* Reports it to the master. Returns the status to end with. */
+static int fail_load(const struct mold *m, struct worker_failure *failure)
+{
+    worker_report_failure(m->heritage, failure);
+    free(failure->why);
+    return failure->status;
+}
+
 /* 0, or the status to end with. */
-static int load(struct mold *m)
+static int load_app(struct mold *m)
 {
     struct worker *w = &m->worker;
+    struct worker_failure failure;
     const struct conf *conf = m->heritage->conf;
     for (size_t i = 0; i < conf->n_env; i++)
         setenv(conf->env[i].name, conf->env[i].value, 1);
     *w = (struct worker){ .heritage = m->heritage, .conf = conf };
     if (worker_guard_forks(m->heritage) < 0) {
-        worker_fail(w, WORKER_EXIT_BOOT, strerror(errno));
-        return WORKER_EXIT_BOOT;
+        worker_failed(&failure, WORKER_EXIT_BOOT, strerror(errno));
+        return fail_load(m, &failure);
     }
     if (!worker_app_is_needed(conf))
         return 0;
-    m->app = worker_app_cast(w);
-    if (!m->app)
-        return w->exit_status;
+    if (worker_app_cast(w, &m->app, &failure) < 0) {
+        int status = fail_load(m, &failure);
+        worker_app_give_up(m->app);
+        return status;
+    }
     warn_of_threads();
     freeze();
     return 0;
@@ -125,7 +136,7 @@ static _Noreturn void be_worker(struct mold *m, uint32_t slot, const int fds[2])
     _exit(worker_live(&heritage, m->app, m->folder));
 }
 
-static void tell_forked(int fd, uint32_t order, int32_t pid)
+static void report_forked(int fd, uint32_t order, int32_t pid)
 {
     struct ipc_forked forked = { order, pid };
     struct pollfd writable = { .fd = fd, .events = POLLOUT };
@@ -133,21 +144,21 @@ static void tell_forked(int fd, uint32_t order, int32_t pid)
         poll(&writable, 1, -1);
 }
 
-/* The process between mold and worker. The worker waits until the master can know its number: nobody would recognise it
- * if it ended before. Returns in the worker. */
+/* The process between mold and worker. The worker waits until the master can know its number: the master would not
+ * recognise it if it ended before. Returns in the worker. */
 static void fork_again(const struct mold *m, const struct ipc_fork *order)
 {
-    int told[2];
+    int reported[2];
     char byte;
-    pid_t pid = pipe(told) < 0 ? -1 : fork();
+    pid_t pid = pipe(reported) < 0 ? -1 : fork();
     if (pid == 0) {
-        close(told[1]);
-        while (read(told[0], &byte, 1) < 0 && errno == EINTR)
+        close(reported[1]);
+        while (read(reported[0], &byte, 1) < 0 && errno == EINTR)
             ;
-        close(told[0]);
+        close(reported[0]);
         return;
     }
-    tell_forked(m->heritage->ipc_fd, order->order, pid < 0 ? -errno : (int32_t)pid);
+    report_forked(m->heritage->ipc_fd, order->order, pid < 0 ? -errno : (int32_t)pid);
     _exit(0);
 }
 
@@ -177,7 +188,7 @@ static void fork_worker(struct mold *m, const struct ipc_fork *order, const int 
     if (pid > 0)
         wait_for(pid);
     else
-        tell_forked(m->heritage->ipc_fd, order->order, -saved);
+        report_forked(m->heritage->ipc_fd, order->order, -saved);
 }
 
 /* --- orders --- */
@@ -216,7 +227,7 @@ int mold_main(const struct heritage *heritage, const struct proctitle *title, co
 {
     static const int signals[] = { SIGTERM, SIGQUIT, SIGINT, SIGHUP };
     struct mold m = { .heritage = heritage, .title = title, .name = name, .folder = worker_folder() };
-    int status = load(&m);
+    int status = load_app(&m);
     if (status)
         return status;
     /* Sent to the whole group by a terminal or a service manager: the master decides. */

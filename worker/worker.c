@@ -24,7 +24,7 @@
 #include "worker/tls/tls.h"
 #include "worker/protocols.h"
 
-/* The master kills 2 s after graceful_timeout: cancelled tasks and lifespan shut-down share that
+/* The master kills 2 s after graceful_timeout: cancelled tasks and lifespan shutdown share that
  * time. */
 #define CANCEL_MS 500
 #define STOP_MS 1300
@@ -49,7 +49,7 @@ static void set_deadline(struct worker *w, uint64_t ms)
     evtimer_add(&w->deadline_event, &t);
 }
 
-static void finish(struct worker *w)
+static void finish_loop(struct worker *w)
 {
     set_state(w, WORKER_DONE);
     evtimer_del(&w->deadline_event);
@@ -61,18 +61,33 @@ static void finish(struct worker *w)
 
 /* --- birth --- */
 
-static void tell_failure(struct worker *w, enum ipc_type type, const char *why)
+static void report_why(const struct heritage *heritage, enum ipc_type type, const char *why)
 {
-    if (ipc_send(w->heritage->ipc_fd, type, why, strlen(why)) < 0)
+    if (ipc_send(heritage->ipc_fd, type, why, strlen(why)) < 0)
         log_error("worker cannot tell the master why it failed: %s", why);
 }
 
-void worker_fail(struct worker *w, int status, const char *why)
+void worker_report_failure(const struct heritage *heritage, const struct worker_failure *failure)
 {
-    tell_failure(w, status == WORKER_EXIT_NEED_MAIN ? IPC_NEED_MAIN : IPC_FAILED, why);
-    w->exit_status = status;
+    enum ipc_type type = failure->status == WORKER_EXIT_NEED_MAIN ? IPC_NEED_MAIN : IPC_FAILED;
+    report_why(heritage, type, failure->why ? failure->why : "out of memory");
+}
+
+/* Startup failed: reports why to the master and ends with the failure's status. Frees `failure->why`. */
+static void fail_start(struct worker *w, struct worker_failure *failure)
+{
+    worker_report_failure(w->heritage, failure);
+    free(failure->why);
+    w->exit_status = failure->status;
     if (w->state == WORKER_BOOTING && (w->app || w->net.base))
-        finish(w);
+        finish_loop(w);
+}
+
+static void on_start_failed(struct worker *w, int status, const char *why)
+{
+    struct worker_failure failure;
+    worker_failed(&failure, status, why);
+    fail_start(w, &failure);
 }
 
 static uint64_t choose_recycle_at(const struct conf_server *conf)
@@ -87,16 +102,17 @@ static uint64_t choose_recycle_at(const struct conf_server *conf)
     return conf->max_requests + random;
 }
 
-void worker_serve(struct worker *w)
+/* Startup has ended: accept and say READY. */
+static void start_serving(struct worker *w)
 {
-    if (w->state != WORKER_BOOTING) /* told to stop meanwhile */
+    if (w->state != WORKER_BOOTING) /* asked to stop meanwhile */
         return;
     w->acceptor = acceptor_new(&w->net, w->heritage->listeners, w->heritage->n_listeners, w->heritage->scoreboard);
     if (!w->acceptor) {
-        worker_fail(w, WORKER_EXIT_BOOT, strerror(errno));
+        on_start_failed(w, WORKER_EXIT_BOOT, strerror(errno));
         return;
     }
-    prctl(PR_SET_PDEATHSIG, 0); /* from here on, EOF tells that the master is gone: see spawn.c */
+    prctl(PR_SET_PDEATHSIG, 0); /* from here on, EOF shows that the master is gone: see spawn.c */
     set_state(w, WORKER_SERVING);
     w->log_dropped = log_dropped();
     hearing_init(&w->hearing, w->base, w->heritage->ipc_fd, w->conf->server.timeout);
@@ -109,6 +125,12 @@ void worker_serve(struct worker *w)
 
 /* --- death --- */
 
+static void on_stopped(struct worker *w)
+{
+    if (w->state == WORKER_STOPPING)
+        finish_loop(w);
+}
+
 static void stop_app(struct worker *w, uint64_t deadline_ms)
 {
     set_state(w, WORKER_STOPPING);
@@ -116,16 +138,10 @@ static void stop_app(struct worker *w, uint64_t deadline_ms)
     if (w->app)
         worker_app_stop(w->app);
     else
-        worker_stopped(w);
+        on_stopped(w);
 }
 
-void worker_stopped(struct worker *w)
-{
-    if (w->state == WORKER_STOPPING)
-        finish(w);
-}
-
-static void cancel(struct worker *w)
+static void cancel_requests(struct worker *w)
 {
     set_state(w, WORKER_CANCELLING);
     set_deadline(w, CANCEL_MS);
@@ -141,7 +157,7 @@ static void stop_accepting(struct worker *w)
         acceptor_stop(w->acceptor);
 }
 
-void worker_drain(struct worker *w)
+static void drain(struct worker *w)
 {
     if (w->state == WORKER_BOOTING) {
         ipc_send(w->heritage->ipc_fd, IPC_DRAINING, NULL, 0); /* it listens: no need to kill it soon */
@@ -155,10 +171,10 @@ void worker_drain(struct worker *w)
     stop_accepting(w);
     net_shutdown(&w->net);
     set_deadline(w, w->conf->server.graceful_timeout);
-    event_active(&w->boot_event, EV_TIMEOUT, 1); /* a turn, to see whether it is over already */
+    event_active(&w->boot_event, EV_TIMEOUT, 1); /* a turn, to see whether nothing is left already */
 }
 
-void worker_wants_successor(struct worker *w, const char *why)
+static void ask_for_successor(struct worker *w, const char *why)
 {
     if (w->state != WORKER_SERVING || w->wants_successor)
         return;
@@ -168,26 +184,26 @@ void worker_wants_successor(struct worker *w, const char *why)
         log_error("worker cannot ask for a successor: %s", strerror(errno));
 }
 
-void worker_loop_left(struct worker *w, const char *why)
+static void on_loop_left(struct worker *w, const char *why)
 {
     if (w->state > WORKER_SERVING) /* it ends already */
         return;
     w->exit_status = WORKER_EXIT_BOOT;
     if (w->state == WORKER_SERVING) {
-        worker_drain(w);
+        drain(w);
         return;
     }
-    tell_failure(w, IPC_FAILED, why);
+    report_why(w->heritage, IPC_FAILED, why);
     stop_app(w, STOP_MS);
 }
 
-void worker_quit(struct worker *w)
+static void quit(struct worker *w)
 {
     if (w->state == WORKER_BOOTING) {
         stop_app(w, CANCEL_MS);
     } else if (w->state < WORKER_CANCELLING) {
         stop_accepting(w);
-        cancel(w);
+        cancel_requests(w);
         event_active(&w->boot_event, EV_TIMEOUT, 1);
     }
 }
@@ -199,14 +215,14 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     case WORKER_DRAINING:
         log_warning("graceful_timeout is over with %u connections and %u requests left: cutting them", w->net.n_conns,
                     w->app ? worker_app_running(w->app) : 0);
-        cancel(w);
+        cancel_requests(w);
         break;
     case WORKER_CANCELLING:
         stop_app(w, STOP_MS);
         break;
     case WORKER_STOPPING:
         log_warning("application's lifespan shut-down took too long: leaving it");
-        finish(w);
+        finish_loop(w);
         break;
     default:
         break;
@@ -221,7 +237,7 @@ static void has_served_enough(struct worker *w)
     snprintf(why, sizeof why, "%llu requests answered (server.max_requests)",
              (unsigned long long)score_of(w)->requests);
     w->recycle_at = 0;
-    worker_wants_successor(w, why);
+    ask_for_successor(w, why);
 }
 
 static void count_dropped(struct worker *w)
@@ -231,7 +247,7 @@ static void count_dropped(struct worker *w)
     w->log_dropped = dropped;
 }
 
-/* Who reads the log may be slow; without requests the next turn would be a heartbeat away. */
+/* The reader of the log may be slow; without requests the next turn would be a heartbeat away. */
 static void look_at_log_again(struct worker *w)
 {
     static const struct timeval soon = { .tv_usec = 20000 };
@@ -239,7 +255,7 @@ static void look_at_log_again(struct worker *w)
         evtimer_add(&w->boot_event, &soon);
 }
 
-void worker_turn(struct worker *w)
+static void on_turn(struct worker *w)
 {
     if (log_dropped() != w->log_dropped)
         count_dropped(w);
@@ -258,7 +274,7 @@ void worker_turn(struct worker *w)
         stop_app(w, STOP_MS);
 }
 
-void worker_reopen_logs(struct worker *w)
+static void reopen_logs(struct worker *w)
 {
     worker_check_descriptors(w); /* what is closed below must be ours */
     if (log_reopen() < 0)
@@ -278,7 +294,7 @@ static void on_boot(evutil_socket_t fd, short what, void *arg)
     if (w->app)
         worker_app_start(w->app);
     else
-        worker_serve(w);
+        start_serving(w);
 }
 
 int worker_guard_forks(const struct heritage *heritage)
@@ -290,18 +306,6 @@ int worker_guard_forks(const struct heritage *heritage)
     forked_own(heritage->ipc_fd);
     forked_own(heritage->stacks_fd);
     return 0;
-}
-
-struct event_base *worker_base_new(void)
-{
-    struct event_config *config = event_config_new();
-    if (!config)
-        return NULL;
-    /* flags as loop.h wants them: one thread touches the base */
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-    struct event_base *base = event_base_new_with_config(config);
-    event_config_free(config);
-    return base;
 }
 
 /* 0, or -1 with errno. */
@@ -344,7 +348,7 @@ static int start_net(struct worker *w)
     return 0;
 }
 
-static int start(struct worker *w)
+static int start_worker(struct worker *w)
 {
     for (size_t i = 0; i < w->conf->n_env; i++)
         setenv(w->conf->env[i].name, w->conf->env[i].value, 1);
@@ -357,18 +361,18 @@ static int start(struct worker *w)
     return start_net(w);
 }
 
-static void run(struct worker *w)
+static void run_loop(struct worker *w)
 {
     event_active(&w->boot_event, EV_TIMEOUT, 1);
-    if (w->app)
-        worker_app_run(w->app);
+    if (w->app && worker_app_run(w->app) < 0)
+        w->exit_status = WORKER_EXIT_BOOT;
     while (!w->app && w->state != WORKER_DONE && event_base_loop(w->base, EVLOOP_ONCE) == 0)
-        worker_turn(w);
+        on_turn(w);
     if (w->state != WORKER_DONE) /* the loop cannot be run any more */
-        finish(w);
+        finish_loop(w);
 }
 
-static void end(struct worker *w)
+static void free_worker(struct worker *w)
 {
     stop_accepting(w);
     net_done(&w->net);
@@ -397,27 +401,66 @@ int worker_folder(void)
     return fd < 0 ? AT_FDCWD : fd;
 }
 
+static const struct worker_events worker_events = {
+    .started = start_serving,
+    .start_failed = on_start_failed,
+    .stopped = on_stopped,
+    .turn = on_turn,
+    .loop_left = on_loop_left,
+    .wants_successor = ask_for_successor,
+    .drain = drain,
+    .quit = quit,
+    .reopen_logs = reopen_logs,
+};
+
+/* `app` as in worker_live(). 0, or -1, reported. */
+static int start_app(struct worker *w, struct worker_app *app)
+{
+    struct worker_failure failure;
+    int r = 0;
+    if (app)
+        r = worker_app_adopt(app, w, &failure);
+    else if (worker_app_is_needed(w->conf))
+        r = worker_app_new(w, &app, &failure);
+    if (r == 0) {
+        w->app = app;
+        return 0;
+    }
+    fail_start(w, &failure);
+    worker_app_give_up(app);
+    return -1;
+}
+
+/* TLS, the applications, who answers what. 0, or -1, reported. */
+static int start_parts(struct worker *w, struct worker_app *app)
+{
+    struct worker_failure failure;
+    if (worker_tls_start(w, &failure) < 0) {
+        fail_start(w, &failure);
+        return -1;
+    }
+    if (start_app(w, app) < 0)
+        return -1;
+    if (worker_routes_new(w, &failure) < 0) {
+        fail_start(w, &failure);
+        return -1;
+    }
+    if (w->app)
+        worker_app_add_descriptors(w->app, &w->descriptors);
+    return 0;
+}
+
 int worker_live(const struct heritage *heritage, struct worker_app *app, int folder)
 {
-    struct worker w = { .heritage = heritage, .conf = heritage->conf, .folder = folder };
-    if (start(&w) < 0) {
-        worker_fail(&w, WORKER_EXIT_BOOT, strerror(errno));
+    struct worker w = { .events = &worker_events, .heritage = heritage, .conf = heritage->conf, .folder = folder };
+    if (start_worker(&w) < 0) {
+        on_start_failed(&w, WORKER_EXIT_BOOT, strerror(errno));
         return WORKER_EXIT_BOOT;
     }
-    if (worker_tls_start(&w) < 0)
+    if (start_parts(&w, app) < 0)
         return w.exit_status;
-    if (app)
-        w.app = worker_app_adopt(app, &w);
-    else if (worker_app_is_needed(w.conf))
-        w.app = worker_app_new(&w);
-    if (w.exit_status)
-        return w.exit_status;
-    if (worker_routes_new(&w) < 0)
-        return w.exit_status;
-    if (w.app)
-        worker_app_add_descriptors(w.app, &w.descriptors);
-    run(&w);
-    end(&w);
+    run_loop(&w);
+    free_worker(&w);
     return w.exit_status;
 }
 

@@ -38,13 +38,15 @@ struct worker_app {
     struct step_watch *watch; /* NULL: not yet, not any more, or off */
 };
 
-static void on_turn(void *arg)
+static void on_loop_turn(void *arg)
 {
-    worker_turn(arg);
+    struct worker *w = arg;
+    w->events->turn(w);
 }
 
-/* Takes the exception that is set, tells the master. `app`: the application that it comes from; NULL: none. */
-static void fail_with_exception(struct worker_app *a, int status, const struct conf_app *app)
+/* Takes the exception that is set: *ret has its traceback. `app`: the application that it comes from; NULL: none.
+ * Returns -1. */
+static int fail_with_exception(struct worker_app *a, struct worker_failure *ret, int status, const struct conf_app *app)
 {
     PyObject *exception = pyerr_take();
     char label[160] = "", *module = NULL, *trace = pyerr_format(exception), *text = NULL;
@@ -55,13 +57,14 @@ static void fail_with_exception(struct worker_app *a, int status, const struct c
     bool retry = a->worker->conf->app.interpreter == CONF_INTERPRETER_AUTO && a->interp.sub &&
                  pyerr_refuses_subinterpreter(exception, &module);
     if (retry)
-        worker_fail(a->worker, WORKER_EXIT_NEED_MAIN, module ? module : trace);
+        worker_failed(ret, WORKER_EXIT_NEED_MAIN, module ? module : trace);
     else
-        worker_fail(a->worker, status, text ? text : trace);
+        worker_failed(ret, status, text ? text : trace);
     free(module);
     free(trace);
     free(text);
     Py_DECREF(exception);
+    return -1;
 }
 
 /* 0, or -1 with an exception set. */
@@ -79,7 +82,8 @@ static int make_loop(struct worker_app *a, struct event_base *base)
 
 static void on_exit_wanted(void *arg, const char *why)
 {
-    worker_wants_successor(((struct worker_app *)arg)->worker, why);
+    struct worker *w = ((struct worker_app *)arg)->worker;
+    w->events->wants_successor(w, why);
 }
 
 static struct app_env env_of(struct worker_app *a)
@@ -100,24 +104,21 @@ static void enable_stacks(struct worker_app *a)
         pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
 }
 
-/* Runs the applications' modules, with the loop that they may run. 0, or -1: worker_fail() was called. */
-static int import(struct worker_app *a)
+/* Runs the applications' modules, with the loop that they may run. 0, or -1 and *ret says why. */
+static int import_apps(struct worker_app *a, struct worker_failure *ret)
 {
     const struct conf_app *failed = NULL;
-    if (!(a->import_base = worker_base_new())) {
-        worker_fail(a->worker, WORKER_EXIT_BOOT, "no event base can be made");
-        return -1;
-    }
+    if (!(a->import_base = worker_base_new()))
+        return worker_failed(ret, WORKER_EXIT_BOOT, "no event base can be made");
     bool made = make_loop(a, a->import_base) == 0;
     if (made)
         a->mounts = mounts_import(interfaces, a->worker->conf, &failed);
     if (a->mounts)
         return 0;
-    fail_with_exception(a, made ? WORKER_EXIT_APP : WORKER_EXIT_BOOT, failed);
-    return -1;
+    return fail_with_exception(a, ret, made ? WORKER_EXIT_APP : WORKER_EXIT_BOOT, failed);
 }
 
-/* The loop goes over to the worker's base, with what the modules have scheduled on it. One that they closed is replaced;
+/* Moves the loop to the worker's base, with what the modules have scheduled on it. One that they closed is replaced;
  * one that a thread of theirs runs is left to them, with its base. 0, or -1 with an exception set. */
 static int take_loop(struct worker_app *a)
 {
@@ -132,18 +133,17 @@ static int take_loop(struct worker_app *a)
     return pyloop_settle(a->loop);
 }
 
-/* The applications are imported: from here on this is the worker. 0, or -1: worker_fail() was called. */
-static int stand(struct worker_app *a)
+/* The applications are imported: from here on they belong to this worker. 0, or -1 and *ret says why. */
+static int open_apps(struct worker_app *a, struct worker_failure *ret)
 {
     const struct conf_app *failed = NULL;
     if (take_loop(a) == 0) {
         struct app_env env = env_of(a);
-        pyloop_add_turn_hook(a->loop, on_turn, a->worker);
+        pyloop_add_turn_hook(a->loop, on_loop_turn, a->worker);
         if (mounts_open(a->mounts, &env, &failed) == 0)
             return 0;
     }
-    fail_with_exception(a, failed ? WORKER_EXIT_APP : WORKER_EXIT_BOOT, failed);
-    return -1;
+    return fail_with_exception(a, ret, failed ? WORKER_EXIT_APP : WORKER_EXIT_BOOT, failed);
 }
 
 bool worker_app_is_needed(const struct conf *conf)
@@ -151,63 +151,60 @@ bool worker_app_is_needed(const struct conf *conf)
     return mounts_any_python(conf);
 }
 
-/* Python is started. NULL: worker_fail() was called. */
-static struct worker_app *start_python(struct worker *w)
+/* 0, or -1 and *ret says why. */
+static int start_python(struct worker *w, struct worker_app **ret_app, struct worker_failure *ret)
 {
     const struct conf_app *conf = &w->conf->app;
     struct worker_app *a = calloc(1, sizeof *a);
-    if (!a) {
-        worker_fail(w, WORKER_EXIT_BOOT, "out of memory");
-        return NULL;
-    }
+    if (!a)
+        return worker_failed(ret, WORKER_EXIT_BOOT, "out of memory");
     a->worker = w;
     bool in_main = conf->interpreter == CONF_INTERPRETER_MAIN ||
                    (conf->interpreter == CONF_INTERPRETER_AUTO && w->heritage->main_interpreter);
     char *why = NULL;
-    if (interp_start(&a->interp, conf, in_main, &why) == 0)
-        return a;
-    worker_fail(w, WORKER_EXIT_BOOT, why ? why : "cannot start Python");
+    if (interp_start(&a->interp, conf, in_main, &why) == 0) {
+        *ret_app = a;
+        return 0;
+    }
+    worker_failed(ret, WORKER_EXIT_BOOT, why ? why : "cannot start Python");
     free(why);
     free(a);
-    return NULL;
+    return -1;
 }
 
-static struct worker_app *give_up(struct worker_app *a)
+void worker_app_give_up(struct worker_app *a)
 {
+    if (!a)
+        return;
     interp_stop(&a->interp);
     free(a);
-    return NULL;
 }
 
-struct worker_app *worker_app_new(struct worker *w)
+int worker_app_new(struct worker *w, struct worker_app **ret_app, struct worker_failure *ret)
 {
-    struct worker_app *a = start_python(w);
-    if (!a)
-        return NULL;
-    enable_stacks(a); /* an import may hang */
-    return import(a) == 0 && stand(a) == 0 ? a : give_up(a);
+    *ret_app = NULL;
+    if (start_python(w, ret_app, ret) < 0)
+        return -1;
+    enable_stacks(*ret_app); /* an import may hang */
+    return import_apps(*ret_app, ret) < 0 ? -1 : open_apps(*ret_app, ret);
 }
 
 /* --- by way of a mold --- */
 
-struct worker_app *worker_app_cast(struct worker *w)
+int worker_app_cast(struct worker *w, struct worker_app **ret_app, struct worker_failure *ret)
 {
-    struct worker_app *a = start_python(w);
-    if (!a || import(a) == 0)
-        return a;
-    return give_up(a);
+    *ret_app = NULL;
+    return start_python(w, ret_app, ret) < 0 ? -1 : import_apps(*ret_app, ret);
 }
 
-struct worker_app *worker_app_adopt(struct worker_app *a, struct worker *w)
+int worker_app_adopt(struct worker_app *a, struct worker *w, struct worker_failure *ret)
 {
     a->worker = w;
     /* It shares its descriptors with the mold until it is initialised again. */
-    if (event_reinit(a->import_base) < 0) {
-        worker_fail(w, WORKER_EXIT_BOOT, "no event loop after the fork");
-        return give_up(a);
-    }
+    if (event_reinit(a->import_base) < 0)
+        return worker_failed(ret, WORKER_EXIT_BOOT, "no event loop after the fork");
     enable_stacks(a);
-    return stand(a) == 0 ? a : give_up(a);
+    return open_apps(a, ret);
 }
 
 void worker_app_add_descriptors(struct worker_app *a, struct descriptors *d)
@@ -223,32 +220,33 @@ struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *
     return mounts_handler(a->mounts, app);
 }
 
-static void on_started(void *arg, enum interface_start result, const char *why)
+static void on_mounts_started(void *arg, enum interface_start result, const char *why)
 {
     struct worker_app *a = arg;
-    if (a->worker->state != WORKER_BOOTING) /* told to stop meanwhile: no failure to report */
+    struct worker *w = a->worker;
+    if (w->state != WORKER_BOOTING) /* asked to stop meanwhile: no failure to report */
         return;
     switch (result) {
     case INTERFACE_STARTED:
-        a->watch = worker_steps_watch(a->worker, a->loop);
-        worker_serve(a->worker);
+        a->watch = worker_steps_watch(w, a->loop);
+        w->events->started(w);
         return;
     case INTERFACE_START_NEEDS_MAIN:
-        if (a->worker->conf->app.interpreter == CONF_INTERPRETER_AUTO) {
-            worker_fail(a->worker, WORKER_EXIT_NEED_MAIN, why);
+        if (w->conf->app.interpreter == CONF_INTERPRETER_AUTO) {
+            w->events->start_failed(w, WORKER_EXIT_NEED_MAIN, why);
             return;
         }
         break;
     case INTERFACE_START_FAILED:
         break;
     }
-    worker_fail(a->worker, WORKER_EXIT_BOOT, why);
+    w->events->start_failed(w, WORKER_EXIT_BOOT, why);
 }
 
 void worker_app_start(struct worker_app *a)
 {
     pyloop_enter(a->loop);
-    mounts_start(a->mounts, on_started, a);
+    mounts_start(a->mounts, on_mounts_started, a);
 }
 
 /* --- running --- */
@@ -269,10 +267,11 @@ static void report_left(struct worker_app *a, PyObject *exception)
 
 static void loop_left(struct worker_app *a, PyObject *exception)
 {
-    if (a->worker->state != WORKER_BOOTING) /* then the master logs it */
+    struct worker *w = a->worker;
+    if (w->state != WORKER_BOOTING) /* then the master logs it */
         report_left(a, exception);
     char *text = exception ? pyerr_format(exception) : NULL;
-    worker_loop_left(a->worker, text ? text : "the application has stopped the event loop while it started");
+    w->events->loop_left(w, text ? text : "the application has stopped the event loop while it started");
     free(text);
 }
 
@@ -282,7 +281,7 @@ static bool is_exit(void)
     return PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
 }
 
-void worker_app_run(struct worker_app *a)
+int worker_app_run(struct worker_app *a)
 {
     struct worker *w = a->worker;
     while (w->state != WORKER_DONE) {
@@ -290,14 +289,14 @@ void worker_app_run(struct worker_app *a)
         fork_child_came_back(NULL, false);
         if (raised && !is_exit()) {
             pyerr_log(LOG_LEVEL_CRITICAL, "The event loop cannot go on");
-            w->exit_status = WORKER_EXIT_BOOT;
-            return;
+            return -1;
         }
         PyObject *exception = raised ? pyerr_take() : NULL;
         if (exception || w->state != WORKER_DONE)
             loop_left(a, exception);
         Py_XDECREF(exception);
     }
+    return 0;
 }
 
 unsigned worker_app_running(struct worker_app *a)
@@ -311,12 +310,13 @@ void worker_app_cancel(struct worker_app *a)
     mounts_cancel(a->mounts);
 }
 
-static void on_stopped(void *arg)
+static void on_mounts_stopped(void *arg)
 {
-    worker_stopped(((struct worker_app *)arg)->worker);
+    struct worker *w = ((struct worker_app *)arg)->worker;
+    w->events->stopped(w);
 }
 
-/* Start-up and shut-down may take their time. */
+/* Startup and shutdown may take their time. */
 static void unwatch(struct worker_app *a)
 {
     if (a->watch)
@@ -328,7 +328,7 @@ void worker_app_stop(struct worker_app *a)
 {
     unwatch(a);
     pyloop_enter(a->loop);
-    mounts_stop(a->mounts, on_stopped, a);
+    mounts_stop(a->mounts, on_mounts_stopped, a);
 }
 
 void worker_app_end(struct worker_app *a)

@@ -37,7 +37,7 @@ void worker_check_descriptors(struct worker *w)
         descriptor_lost(lost);
 }
 
-/* Most are missed in the moment that they are needed; a timer or a log that is gone would not be. */
+/* The loss of most descriptors shows when they are used; that of a timer or a log would not. */
 static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
     worker_check_descriptors(arg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* worker_hearing.c: what a worker does that finds itself deaf (net/hearing.h): it says so in one line, listens anew, so
- * that nobody waits, and asks to be replaced, since it cannot know what else was done to it. */
+/* worker_hearing.c: what a worker does when it finds itself deaf (net/hearing.h): it logs one line, listens anew, so that
+ * no client waits, and asks to be replaced, since it cannot know what else was done to it. */
 #include <event2/event.h>
 
 #include "common/log.h"
@@ -25,5 +25,5 @@ void worker_hear(struct worker *w)
         return;
     w->is_deaf = true;
     log_error("worker is deaf: %s; asking to be replaced", why);
-    worker_wants_successor(w, "it is deaf");
+    w->events->wants_successor(w, "it is deaf");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* worker_ipc.c: what a worker hears: messages from the master, signals, and the silence when the
- * master is gone. */
+/* worker_ipc.c: the orders a worker hears: messages from the master, signals, and the end of the channel when the master is
+ * gone. */
 #include <event2/event.h>
 #include <signal.h>
 
@@ -14,10 +14,10 @@ static void on_message(struct worker *w, const struct ipc_msg *m)
 {
     switch (m->type) {
     case IPC_DRAIN:
-        worker_drain(w);
+        w->events->drain(w);
         break;
     case IPC_QUIT:
-        worker_quit(w);
+        w->events->quit(w);
         break;
     case IPC_CERTS:
         worker_tls_take(w);
@@ -27,7 +27,7 @@ static void on_message(struct worker *w, const struct ipc_msg *m)
             acceptor_look(w->acceptor);
         break;
     case IPC_REOPEN:
-        worker_reopen_logs(w);
+        w->events->reopen_logs(w);
         break;
     default:
         log_error("unexpected message %s from the master", ipc_name(m->type));
@@ -44,7 +44,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     if (r < 0) {
         log_warning("master is gone: finishing requests in flight, then leaving");
         event_del(&w->ipc_event);
-        worker_drain(w);
+        w->events->drain(w);
     }
 }
 
@@ -52,9 +52,9 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
 {
     struct worker *w = arg;
     if (signal_number == SIGTERM)
-        worker_drain(w);
+        w->events->drain(w);
     else if (signal_number == SIGQUIT)
-        worker_quit(w);
+        w->events->quit(w);
     /* INT and HUP: a terminal sends them to the whole group, the master decides */
 }
 

@@ -12,14 +12,13 @@
 #include "worker/static/static_files.h"
 #include "worker/worker.h"
 
-static int no_memory(struct worker *w)
+static int no_memory(struct worker_failure *ret)
 {
-    worker_fail(w, WORKER_EXIT_BOOT, "out of memory");
-    return -1;
+    return worker_failed(ret, WORKER_EXIT_BOOT, "out of memory");
 }
 
-/* What is answered without an application. 0, or -1: worker_fail() was called. */
-static int add_statics(struct worker *w)
+/* What is answered without an application. 0, or -1 and *ret says why. */
+static int add_statics(struct worker *w, struct worker_failure *ret)
 {
     for (size_t i = 0; i < w->conf->n_statics; i++) {
         const struct conf_static *conf = &w->conf->statics[i];
@@ -27,12 +26,11 @@ static int add_statics(struct worker *w)
         if (!h) {
             char why[512];
             snprintf(why, sizeof why, "[static:%s] dir = %s: %s", conf->prefix, conf->files.dir, strerror(errno));
-            worker_fail(w, WORKER_EXIT_BOOT, why);
-            return -1;
+            return worker_failed(ret, WORKER_EXIT_BOOT, why);
         }
         if (router_add(w->router, conf->prefix, h, static_files_free) < 0) {
             static_files_free(h);
-            return no_memory(w);
+            return no_memory(ret);
         }
     }
     return 0;
@@ -47,29 +45,29 @@ static struct handler *application(struct worker *w, const struct conf_app *app)
     return w->admission ? admission_gate(w->admission, h) : h;
 }
 
-static int add_mounts(struct worker *w)
+static int add_mounts(struct worker *w, struct worker_failure *ret)
 {
     for (size_t i = 0; i < w->conf->n_mounts; i++) {
         const struct conf_mount *mount = &w->conf->mounts[i];
         struct handler *h = application(w, &mount->app);
         if (!h || router_add(w->router, mount->prefix, h, NULL) < 0)
-            return no_memory(w);
+            return no_memory(ret);
     }
     return 0;
 }
 
-int worker_routes_new(struct worker *w)
+int worker_routes_new(struct worker *w, struct worker_failure *ret)
 {
     const struct conf *conf = w->conf;
     if (admission_is_needed(&conf->http) && !(w->admission = admission_new(w->base, &conf->http, w->net.score)))
-        return no_memory(w);
+        return no_memory(ret);
     if (!(w->site.handler = application(w, &conf->app)))
-        return no_memory(w);
+        return no_memory(ret);
     if (!conf->n_statics && !conf->n_mounts)
         return 0;
     if (!(w->router = router_new()))
-        return no_memory(w);
-    if (add_statics(w) < 0 || add_mounts(w) < 0)
+        return no_memory(ret);
+    if (add_statics(w, ret) < 0 || add_mounts(w, ret) < 0)
         return -1;
     w->site.handler = router_handler(w->router, w->site.handler, builtin_not_found());
     return 0;

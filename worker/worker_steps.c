@@ -24,7 +24,7 @@ static size_t route_of(char to[SCORE_ROUTE], const char *what)
     return account_route(to, SCORE_ROUTE, (struct span){ what, (size_t)(path - what) }, span_of(path + 1));
 }
 
-static void on_late(void *arg, const char *what, uint64_t ns, bool told)
+static void on_late(void *arg, const char *what, uint64_t ns, bool logged)
 {
     struct worker *w = arg;
     struct score *score = w->net.score;
@@ -34,7 +34,7 @@ static void on_late(void *arg, const char *what, uint64_t ns, bool told)
     score_add64(&score->blocking_steps, 1);
     score_add64(&row->blocked, 1);
     score_add64(&row->blocked_ns, ns);
-    if (told)
+    if (logged)
         log_warning("the event loop was held for %.0f ms by %s%s%s", (double)ns / 1e6, *what ? "\"" : "",
                     *what ? what : "a task or callback of the application", *what ? "\"" : "");
 }

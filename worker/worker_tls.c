@@ -6,17 +6,14 @@
 #include "worker/protocols.h"
 #include "worker/worker.h"
 
-int worker_tls_start(struct worker *w)
+int worker_tls_start(struct worker *w, struct worker_failure *ret)
 {
     char why[TLS_WHY];
     if (!w->heritage->vault)
         return 0;
     w->net.not_tls = &proto_h1_not_tls;
     w->net.tls = tls_new(&w->net, w->heritage->vault, w->heritage->tickets, protocols_speaks, why);
-    if (w->net.tls)
-        return 0;
-    worker_fail(w, WORKER_EXIT_CONF, why);
-    return -1;
+    return w->net.tls ? 0 : worker_failed(ret, WORKER_EXIT_CONF, why);
 }
 
 void worker_tls_take(struct worker *w)

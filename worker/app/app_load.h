@@ -11,7 +11,8 @@ struct interface_ops;
 
 /* Imports what conf->module names: "pkg.mod:attr.attr", "pkg.mod:factory()", "dir/file.py:attr"; without ":attr",
  * "app" then "application" is tried. *ret_interface: the interface of conf->interface, or the one detected.
- * `interfaces`: the list to choose from. New reference, or NULL with an exception set whose text tells a person what to do. GIL held. */
+ * `interfaces`: the list to choose from. New reference, or NULL with an exception set whose text says what to do.
+ * GIL held. */
 PyObject *app_load(const struct interface_choice *interfaces, const struct conf_app *conf,
                    const struct interface_ops **ret_interface);
 

@@ -40,13 +40,13 @@ struct interface_ops {
     const char *name;
     /* A handler that serves `object`; NULL: exception set. */
     struct handler *(*open)(const struct app_env *env, PyObject *object);
-    /* Begins start-up (lifespan); the answer comes through `done`, once, GIL held; `why` is text for the log on failure. */
+    /* Begins startup (lifespan); the result comes through `done`, once, GIL held; `why` is text for the log on failure. */
     void (*start)(struct handler *h, void (*done)(void *arg, enum interface_start result, const char *why), void *arg);
-    /* Begins shut-down after the last request; `done` comes once. */
+    /* Begins shutdown after the last request; `done` comes once. */
     void (*stop)(struct handler *h, void (*done)(void *arg), void *arg);
     /* Requests (tasks, threads) that still run. */
     unsigned (*running)(struct handler *h);
-    /* graceful_timeout is over: cancel them. */
+    /* graceful_timeout has expired: cancel them. */
     void (*cancel)(struct handler *h);
     /* Nothing closes it: objects of the application may hold it until the process ends. */
 };

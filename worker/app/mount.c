@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* mount.c: see mount.h. Each step of start-up and shut-down begins in a turn of its own: what ends one is a call from
+/* mount.c: see mount.h. Each step of startup and shutdown begins in its own turn of the loop: what ends one is a call from
  * inside that application, where the next one must not run. */
 #include "worker/app/mount.h"
 
@@ -16,7 +16,7 @@
 #include "worker/python/loop.h"
 #include "worker/python/task.h"
 
-/* For the shut-down of those that had started when another one failed. */
+/* For the shutdown of those that had started when another one failed. */
 #define UNDO_MS 1300L
 #define LABEL_ROOM 160
 
@@ -31,7 +31,7 @@ enum mounts_stage {
     MOUNTS_LOADED,
     MOUNTS_STARTING, /* v[at] has been asked to start, or will be in the next turn */
     MOUNTS_STARTED,
-    MOUNTS_UNDOING,  /* one has failed: v[at] stops, or will in the next turn */
+    MOUNTS_UNDOING, /* one has failed: v[at] stops, or will in the next turn */
     MOUNTS_STOPPING, /* the same because it was asked for */
     MOUNTS_STOPPED,
 };
@@ -39,7 +39,7 @@ enum mounts_stage {
 struct mounts {
     enum mounts_stage stage;
     size_t at;
-    bool asked; /* v[at] has been told to start or stop */
+    bool asked; /* v[at] has been asked to start or stop */
     struct event next, deadline;
     void (*on_started)(void *arg, enum interface_start result, const char *why);
     void (*on_stopped)(void *arg);
@@ -161,7 +161,7 @@ int mounts_open(struct mounts *m, const struct app_env *env, const struct conf_a
 
 void mounts_close(struct mounts *m)
 {
-    m->stage = MOUNTS_STOPPED; /* a lifespan that ends now has nobody to tell */
+    m->stage = MOUNTS_STOPPED; /* a lifespan that ends now reports to no one */
     evtimer_del(&m->next);
     evtimer_del(&m->deadline);
     for (size_t i = 0; i < m->n; i++)
@@ -253,7 +253,7 @@ static void undo(struct mounts *m, enum interface_start result, const char *why)
 static void on_one_started(void *arg, enum interface_start result, const char *why)
 {
     struct mounts *m = arg;
-    if (m->stage != MOUNTS_STARTING) /* told to stop meanwhile */
+    if (m->stage != MOUNTS_STARTING) /* asked to stop meanwhile */
         return;
     if (result != INTERFACE_STARTED) {
         undo(m, result, why ? why : "start-up failed");
@@ -266,7 +266,7 @@ static void on_one_started(void *arg, enum interface_start result, const char *w
     }
 }
 
-static void step(struct mounts *m)
+static void start_or_stop_one(struct mounts *m)
 {
     struct mount *mount = &m->v[m->at];
     m->asked = true;
@@ -282,10 +282,10 @@ static void on_next(evutil_socket_t fd, short what, void *arg)
     if (m->asked || m->stage == MOUNTS_STOPPED)
         return;
     pyloop_enter(m->v[m->at].env.loop);
-    step(m);
+    start_or_stop_one(m);
 }
 
-/* Its shut-down hangs, and the failure has to be told. */
+/* Its shutdown hangs, and the failure has to be reported. */
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
     struct mounts *m = arg;
@@ -300,7 +300,7 @@ void mounts_start(struct mounts *m, void (*done)(void *arg, enum interface_start
     m->on_started = done;
     m->start_arg = arg;
     set_stage(m, MOUNTS_STARTING);
-    step(m);
+    start_or_stop_one(m);
 }
 
 void mounts_stop(struct mounts *m, void (*done)(void *arg), void *arg)
@@ -313,14 +313,14 @@ void mounts_stop(struct mounts *m, void (*done)(void *arg), void *arg)
     case MOUNTS_STOPPED:
         done(arg);
         return;
-    case MOUNTS_UNDOING: /* one of them may be at it already */
+    case MOUNTS_UNDOING: /* one of them may be stopping already */
         evtimer_del(&m->deadline);
         set_stage(m, MOUNTS_STOPPING);
         return;
     default:
         set_stage(m, MOUNTS_STOPPING);
         if (begun)
-            step(m);
+            start_or_stop_one(m);
         else
             stop_before(m);
     }

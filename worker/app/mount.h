@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* mount.h: the applications of one worker: that of [app] and those of [mount:/prefix], one interpreter and one loop for
- * all of them. Loads them, starts them in order and stops them in reverse. Which request is for which one is
- * http/route.h's. */
+ * all of them. Loads them, starts them in order and stops them in reverse. Which request goes to which one is
+ * decided by http/route.h. */
 #ifndef TINE_APP_MOUNT_H
 #define TINE_APP_MOUNT_H
 

@@ -103,8 +103,7 @@ static struct handler *asgi2_open(const struct app_env *env, PyObject *object)
     return handler;
 }
 
-/* What waits for start-up; the scope's template is made when it is known whether there is a state.
- */
+/* What waits for startup; the scope's template is made when it is known whether there is a state. */
 struct starting {
     struct asgi *asgi;
     void (*done)(void *arg, enum interface_start result, const char *why);
@@ -148,7 +147,7 @@ static unsigned asgi_running(struct handler *h)
 static void asgi_cancel(struct handler *h)
 {
     struct asgi *asgi = (struct asgi *)h;
-    pytasks_cancel_all(asgi->env.tasks, (PyObject *)asgi->lifespan); /* which has its shut-down before it */
+    pytasks_cancel_all(asgi->env.tasks, (PyObject *)asgi->lifespan); /* whose shutdown comes later */
 }
 
 const struct interface_ops interface_asgi = {

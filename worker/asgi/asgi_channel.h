@@ -5,9 +5,9 @@
  * receive() returns an awaitable that does its work when awaited (an event is never lost to a cancelled or forgotten
  * receive()). send() does its work when called; its awaitable only waits for a slow client.
  *
- * All of this is the event loop's thread's. Called in another thread, receive() and send() return a coroutine that does
+ * All of this belongs to the event loop's thread. Called in another thread, receive() and send() return a coroutine that does
  * its work on the server's loop once it is awaited there or by that thread's own loop. An awaitable made on the loop's
- * thread can be awaited only there, but closed and let go of anywhere.
+ * thread can be awaited only there, but closed and released anywhere.
  *
  * Any number of receive() calls may wait at a time: each is woken by every event and looks again.
  */
@@ -41,7 +41,7 @@ struct channel_ops {
 struct channel {
     PyObject_HEAD struct asgi *asgi;
     const struct channel_ops *ops;
-    PyObject *waiter; /* future of the one that waits, or NULL */
+    PyObject *waiter; /* future of a single waiter, or NULL */
     PyObject *waiters; /* list of futures when there are more */
     unsigned wakes; /* channel_wake() calls, to see whether one came in between */
 };
@@ -50,7 +50,7 @@ struct channel {
 void channel_init(struct channel *c, struct asgi *asgi, const struct channel_ops *ops);
 /* For tp_dealloc. */
 void channel_clear(struct channel *c);
-/* Something changed: everybody that waits looks again. Runs no Python code of the application. */
+/* Something changed: wakes all waiters, which look again. Runs no Python code of the application. */
 void channel_wake(struct channel *c);
 
 /* New receive and send callables of a channel; NULL: exception set. */

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "common/fdutil.h"
+#include "worker/asgi/asgi_exchange.h"
 #include "worker/asgi/asgi_fields.h"
-#include "worker/asgi/asgi_http.h"
 #include "worker/asgi/asgi_state.h"
 #include "worker/http/resp.h"
 
-/* Whether a file can be sent now; else *ret is what its send() comes to. Asked once the message has been read. */
+/* Whether a file can be sent now; else *ret is the result of its send(). Asked once the message has been read. */
 static bool can_send_file(struct exchange *x, const char *what, enum channel_result *ret)
 {
     if (exchange_refuses(x, ret))
@@ -117,8 +117,7 @@ static int file_range(PyObject *message, const struct asgi_names *names, int fd,
     }
     if (n == -1)
         n = at < st.st_size ? st.st_size - at : 0;
-    if (moves) /* as os.sendfile() without an offset does: the next message goes on behind this one
-                */
+    if (moves) /* as os.sendfile() without an offset does: the next message continues after this one */
         lseek(fd, (off_t)(at + n), SEEK_SET);
     *ret_at = (off_t)at;
     *ret_n = (size_t)n;

@@ -7,6 +7,7 @@
 
 #include "common/fdutil.h"
 #include "common/likely.h"
+#include "worker/asgi/asgi_exchange.h"
 #include "worker/asgi/asgi_ext.h"
 #include "worker/asgi/asgi_fields.h"
 #include "worker/asgi/asgi_report.h"
@@ -67,7 +68,7 @@ static enum channel_result receive_body(struct exchange *x, PyObject **ret)
     PyObject *bytes = body.n ? PyBytes_FromStringAndSize(body.p, (Py_ssize_t)body.n) : Py_NewRef(asgi->empty_bytes);
     if (!bytes)
         return CHANNEL_ERROR;
-    x->request_told = last;
+    x->request_received = last;
     if (body.n)
         req_body_take(r, body.n);
     *ret = message_request(asgi, bytes, !last);
@@ -79,62 +80,15 @@ static enum channel_result exchange_receive(struct channel *c, PyObject **ret)
     struct exchange *x = (struct exchange *)c;
     if (!x->req)
         return receive_disconnect(x, ret);
-    if (!x->request_told)
+    if (!x->request_received)
         return receive_body(x, ret);
     if (!x->peer_eof)
         return CHANNEL_WAIT;
-    req_abandon(x->req); /* told of the disconnect, the application gets errors from send() */
+    req_abandon(x->req); /* the application has received the disconnect: send() raises from here on */
     return receive_disconnect(x, ret);
 }
 
 /* --- send --- */
-
-enum channel_result exchange_result(struct exchange *x, enum resp_result result)
-{
-    switch (result) {
-    case RESP_SENT:
-        return CHANNEL_DONE;
-    case RESP_LATER:
-        x->late = false;
-        return CHANNEL_WAIT;
-    case RESP_GONE:
-        x->gone = true;
-        PyErr_SetString(x->channel.asgi->gone_error, "the client has disconnected");
-        return CHANNEL_ERROR;
-    case RESP_BAD_FIELD:
-    case RESP_BAD_LENGTH:
-    case RESP_TWO_LENGTHS:
-    case RESP_BAD_TRAILER:
-    case RESP_BAD_STATUS:
-        PyErr_SetString(PyExc_ValueError, resp_fault(result));
-        return CHANNEL_ERROR;
-    case RESP_TOO_LONG:
-        PyErr_SetString(PyExc_RuntimeError, "response body is longer than its Content-Length");
-        return CHANNEL_ERROR;
-    case RESP_TOO_SHORT:
-        PyErr_SetString(PyExc_RuntimeError, "response body is shorter than its Content-Length");
-        return CHANNEL_ERROR;
-    case RESP_NO_MEMORY:
-        break;
-    }
-    PyErr_NoMemory();
-    return CHANNEL_ERROR;
-}
-
-bool exchange_refuses(struct exchange *x, enum channel_result *ret)
-{
-    if (x->gone) {
-        *ret = exchange_result(x, RESP_GONE);
-    } else if (x->stage == EXCHANGE_COMPLETE || !x->req) {
-        *ret = CHANNEL_DONE; /* "any further messages will be ignored" */
-    } else if (x->file || x->file_fd >= 0) {
-        PyErr_SetString(PyExc_RuntimeError, "the send() of a file must be awaited before the next message");
-        *ret = CHANNEL_ERROR;
-    } else {
-        return false;
-    }
-    return true;
-}
 
 static enum channel_result start_answer(struct exchange *x, const struct resp_head *head)
 {
@@ -254,7 +208,7 @@ static enum channel_result send_other(struct exchange *x, PyObject *type, PyObje
 
 enum message_kind { MESSAGE_START, MESSAGE_BODY, MESSAGE_OTHER };
 
-/* A literal with dots is not interned: every place in the code of an application has a str of its own, the same at
+/* A literal with dots is not interned: every place in the code of an application has its own str, the same at
  * every call. The latest of each of the two usual types is known by its address. */
 static enum message_kind kind_of(struct asgi *asgi, PyObject *type)
 {
@@ -342,7 +296,7 @@ int asgi_http_init(struct asgi *asgi)
 }
 
 /* The application's coroutine has ended: makes an answer of what it left open. */
-static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
+static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exception)
 {
     struct exchange *x = (struct exchange *)arg;
     if (exception)
@@ -364,7 +318,7 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
         resp_abort(x->req);
 }
 
-static int call_app(struct asgi *asgi, struct exchange *x)
+static int call_http_app(struct asgi *asgi, struct exchange *x)
 {
     PyObject *receive = channel_receive_new(&x->channel), *send = channel_send_new(&x->channel);
     x->scope = asgi_scope_http(asgi, x->req);
@@ -374,7 +328,7 @@ static int call_app(struct asgi *asgi, struct exchange *x)
     } else if (receive && send && x->scope) {
         PyObject *args[] = { x->scope, receive, send };
         x->names = conn_names_ref(x->req->conn->user);
-        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)x);
+        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_exchange_done, (PyObject *)x);
     }
     Py_XDECREF(receive);
     Py_XDECREF(send);
@@ -394,9 +348,9 @@ static void on_request(struct handler *h, struct req *r)
         return;
     }
     r->user = Py_NewRef((PyObject *)x);
-    if (call_app(asgi, x) < 0) {
+    if (call_http_app(asgi, x) < 0) {
         PyObject *exception = pyerr_take();
-        on_app_done((PyObject *)x, NULL, exception);
+        on_exchange_done((PyObject *)x, NULL, exception);
         Py_DECREF(exception);
     }
     Py_DECREF((PyObject *)x);
@@ -435,8 +389,8 @@ static void on_peer_eof(struct req *r)
     channel_wake(&x->channel);
 }
 
-/* The application goes on, with what it has of the request. */
-static void leave(struct exchange *x, const struct req *r)
+/* The application continues, with what it has of the request. */
+static void leave_request(struct exchange *x, const struct req *r)
 {
     x->left = true;
     conn_names_left(x->names, 1);
@@ -459,7 +413,7 @@ static void on_end(struct req *r, enum req_end why)
     x->late = true;
     x->gone = why != REQ_END_COMPLETE;
     if (unlikely(x->gone && x->scope))
-        leave(x, r);
+        leave_request(x, r);
     asgi_ext_file_done(x);
     Py_CLEAR(x->lent);
     channel_wake(&x->channel);

@@ -1,57 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* asgi_http.h: one HTTP request and its answer as the application sees them (ASGI HTTP 2.5). */
+/* asgi_http.h: HTTP requests for the application, and its messages for the client (ASGI HTTP 2.5). */
 #ifndef TINE_ASGI_ASGI_HTTP_H
 #define TINE_ASGI_ASGI_HTTP_H
 
-#include <Python.h>
-#include <stdbool.h>
-
-#include "worker/asgi/asgi_channel.h"
 #include "worker/http/handler.h"
-#include "worker/http/resp.h"
 
 struct asgi;
-struct conn_names;
-struct memory;
-struct req;
-
-/* Where the application's answer is; only forward. */
-enum exchange_stage {
-    EXCHANGE_HEAD,     /* no http.response.start yet */
-    EXCHANGE_BODY,
-    EXCHANGE_TRAILERS, /* body complete, http.response.trailers are to follow */
-    EXCHANGE_COMPLETE, /* all of it was given: further messages are ignored */
-};
-
-struct exchange {
-    struct channel channel; /* first */
-    struct req *req;        /* NULL after on_end */
-    struct conn_names *names; /* of the connection */
-    PyObject *scope;        /* for the log; dropped when the application has ended */
-    enum exchange_stage stage;
-    bool gone;              /* the client went away, or the answer broke: send() raises */
-    bool peer_eof;          /* the client has closed its sending side */
-    bool request_told;      /* the last http.request was given out */
-    bool left;              /* the application works on though the request was lost */
-    bool late;              /* the send() that waits has been taken by the socket */
-    bool trailers;          /* announced in http.response.start */
-    struct memory *memory; /* of the worker, once `left`: what the application still has of the request counts there */
-    size_t kept;
-    int file_fd; /* opened for pathsend: closed when sent; else -1 */
-    PyObject *file; /* of zerocopysend: kept until sent */
-    PyObject *lent; /* the body that the connection is sending from */
-};
 
 /* Makes the exchange type. 0 or -1 with an exception set. */
 int asgi_http_init(struct asgi *asgi);
 
 extern const struct handler_ops asgi_handler_ops;
-
-/* Translates a resp_*() result for the application: CHANNEL_ERROR with an exception set where it should know. */
-enum channel_result exchange_result(struct exchange *x, enum resp_result result);
-
-/* Whether no message is taken now, and what its send() comes to then. Asked again once a message has been read: that was
- * the application's code, which may have sent others. */
-bool exchange_refuses(struct exchange *x, enum channel_result *ret);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* asgi_lifespan.c: start-up before the first request, shut-down after the last one. An application
+/* asgi_lifespan.c: startup before the first request, shutdown after the last one. An application
  * that does not know the protocol goes without it (lifespan = auto): it raises an Exception at the
  * scope, before it has received lifespan.startup, or returns. One that says startup.failed, raises
  * when it has received lifespan.startup, or raises what is no Exception (SystemExit) at any time of
- * its start-up, fails to start in any case. */
+ * its startup, fails to start in any case. */
 #include "worker/asgi/asgi_lifespan.h"
 
 #include <stdio.h>
@@ -30,14 +30,14 @@ enum lifespan_stage {
 struct lifespan {
     struct channel channel; /* first */
     enum lifespan_stage stage;
-    bool startup_told, shutdown_told, running;
+    bool startup_received, shutdown_received, running;
     void (*on_started)(void *arg, enum interface_start result, const char *why);
     void (*on_stopped)(void *arg);
     void *start_arg, *stop_arg;
 };
 
-/* Tells start-up's result, once. */
-static void started(struct lifespan *l, enum interface_start result, const char *why)
+/* Reports startup's result, once. */
+static void report_started(struct lifespan *l, enum interface_start result, const char *why)
 {
     void (*done)(void *, enum interface_start, const char *) = l->on_started;
     l->on_started = NULL;
@@ -45,7 +45,7 @@ static void started(struct lifespan *l, enum interface_start result, const char 
         done(l->start_arg, result, why);
 }
 
-static void stopped(struct lifespan *l)
+static void report_stopped(struct lifespan *l)
 {
     void (*done)(void *) = l->on_stopped;
     l->on_stopped = NULL;
@@ -56,7 +56,8 @@ static void stopped(struct lifespan *l)
 
 /* --- channel --- */
 
-static enum channel_result tell(struct asgi *asgi, PyObject *type, PyObject **ret)
+/* {"type": type} */
+static enum channel_result message_of(struct asgi *asgi, PyObject *type, PyObject **ret)
 {
     PyObject *m = PyDict_New();
     if (m && PyDict_SetItem(m, asgi->names.type, type) < 0)
@@ -69,15 +70,15 @@ static enum channel_result lifespan_receive(struct channel *c, PyObject **ret)
 {
     struct lifespan *l = (struct lifespan *)c;
     const struct asgi_names *n = &c->asgi->names;
-    if (!l->startup_told) {
-        l->startup_told = true;
+    if (!l->startup_received) {
+        l->startup_received = true;
         l->stage = LIFESPAN_STARTING;
-        return tell(c->asgi, n->lifespan_startup, ret);
+        return message_of(c->asgi, n->lifespan_startup, ret);
     }
-    if (l->stage != LIFESPAN_STOPPING || l->shutdown_told)
+    if (l->stage != LIFESPAN_STOPPING || l->shutdown_received)
         return CHANNEL_WAIT;
-    l->shutdown_told = true;
-    return tell(c->asgi, n->lifespan_shutdown, ret);
+    l->shutdown_received = true;
+    return message_of(c->asgi, n->lifespan_shutdown, ret);
 }
 
 /* "message" of a failed event; malloc'ed, "" if there is none. */
@@ -94,7 +95,7 @@ static void startup_failed(struct channel *c, PyObject *message)
     struct lifespan *l = (struct lifespan *)c;
     char *text = failure_text(c, message);
     l->stage = LIFESPAN_OVER;
-    started(l, INTERFACE_START_FAILED, text && *text ? text : "the application sent lifespan.startup.failed");
+    report_started(l, INTERFACE_START_FAILED, text && *text ? text : "the application sent lifespan.startup.failed");
     free(text);
 }
 
@@ -103,7 +104,7 @@ static void shutdown_failed(struct channel *c, PyObject *message)
     char *text = failure_text(c, message);
     log_block(LOG_LEVEL_ERROR, "Application shutdown failed", text ? text : "", text ? strlen(text) : 0);
     free(text);
-    stopped((struct lifespan *)c);
+    report_stopped((struct lifespan *)c);
 }
 
 static enum channel_result lifespan_send(struct channel *c, PyObject *type, PyObject *message)
@@ -113,11 +114,11 @@ static enum channel_result lifespan_send(struct channel *c, PyObject *type, PyOb
     bool starting = l->stage == LIFESPAN_NEW || l->stage == LIFESPAN_STARTING;
     if (channel_is(type, n->lifespan_startup_complete) && starting) {
         l->stage = l->on_stopped ? LIFESPAN_STOPPING : LIFESPAN_STARTED;
-        started(l, INTERFACE_STARTED, NULL);
+        report_started(l, INTERFACE_STARTED, NULL);
     } else if (channel_is(type, n->lifespan_startup_failed) && starting) {
         startup_failed(c, message);
     } else if (channel_is(type, n->lifespan_shutdown_complete) && l->stage == LIFESPAN_STOPPING) {
-        stopped(l);
+        report_stopped(l);
     } else if (channel_is(type, n->lifespan_shutdown_failed) && l->stage == LIFESPAN_STOPPING) {
         shutdown_failed(c, message);
     } else {
@@ -141,10 +142,10 @@ static const struct channel_ops lifespan_ops = {
 
 /* --- the coroutine's end --- */
 
-/* Whether it knows the protocol, and start-up went wrong. */
+/* Whether it knows the protocol, and startup went wrong. */
 static bool is_failure(const struct lifespan *l, PyObject *exception)
 {
-    return l->startup_told || !PyErr_GivenExceptionMatches(exception, PyExc_Exception);
+    return l->startup_received || !PyErr_GivenExceptionMatches(exception, PyExc_Exception);
 }
 
 /* It ended before startup.complete: not supported, or broken. */
@@ -153,24 +154,25 @@ static void ended_early(struct lifespan *l, PyObject *exception)
     struct asgi *asgi = l->channel.asgi;
     char *module = NULL;
     if (exception && asgi->env.interp->sub && pyerr_refuses_subinterpreter(exception, &module)) {
-        started(l, INTERFACE_START_NEEDS_MAIN, module ? module : "its lifespan start-up");
+        report_started(l, INTERFACE_START_NEEDS_MAIN, module ? module : "its lifespan start-up");
         free(module);
         return;
     }
     if (asgi->env.app->lifespan == CONF_LIFESPAN_ON || (exception && is_failure(l, exception))) {
         char *text = exception ? pyerr_format(exception) : NULL;
-        started(l, INTERFACE_START_FAILED, text ? text : "the application returned before lifespan.startup.complete");
+        report_started(l, INTERFACE_START_FAILED,
+                       text ? text : "the application returned before lifespan.startup.complete");
         free(text);
         return;
     }
     if (exception)
         log_info("Application does not support the lifespan protocol: goes on without");
     Py_CLEAR(asgi->state);
-    started(l, INTERFACE_STARTED, NULL);
+    report_started(l, INTERFACE_STARTED, NULL);
 }
 
 /* While it serves. */
-static void report_exit(struct asgi *asgi, PyObject *exception)
+static void report_lifespan_exit(struct asgi *asgi, PyObject *exception)
 {
     const char *name = app_exit_name(exception);
     char why[80];
@@ -180,7 +182,7 @@ static void report_exit(struct asgi *asgi, PyObject *exception)
     asgi->env.on_exit(asgi->env.exit_arg, why);
 }
 
-static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
+static void on_lifespan_done(PyObject *arg, PyObject *result, PyObject *exception)
 {
     struct lifespan *l = (struct lifespan *)arg;
     enum lifespan_stage was = l->stage;
@@ -191,14 +193,14 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
             ended_early(l, exception);
             return;
         }
-        started(l, INTERFACE_START_FAILED, "stopped while it started");
+        report_started(l, INTERFACE_START_FAILED, "stopped while it started");
     }
     bool left = exception && PyErr_GivenExceptionMatches(exception, l->channel.asgi->cancelled_error);
     if (exception && !left && was != LIFESPAN_OVER)
         pyerr_log_exception(LOG_LEVEL_ERROR, "Exception in the application's lifespan", exception);
     if (exception && was == LIFESPAN_STARTED)
-        report_exit(l->channel.asgi, exception);
-    stopped(l);
+        report_lifespan_exit(l->channel.asgi, exception);
+    report_stopped(l);
 }
 
 /* --- life --- */
@@ -236,7 +238,7 @@ static struct lifespan *lifespan_new(struct asgi *asgi)
     return l;
 }
 
-static int call_app(struct asgi *asgi, struct lifespan *l)
+static int call_lifespan_app(struct asgi *asgi, struct lifespan *l)
 {
     PyObject *scope = Py_BuildValue("{sOs{ssss}sO}", "type", asgi->names.lifespan, "asgi", "version", asgi->version,
                                     "spec_version", "2.0", "state", asgi->state);
@@ -245,7 +247,7 @@ static int call_app(struct asgi *asgi, struct lifespan *l)
     if (scope && receive && send) {
         PyObject *args[] = { scope, receive, send };
         l->running = true;
-        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)l);
+        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_lifespan_done, (PyObject *)l);
     }
     Py_XDECREF(scope);
     Py_XDECREF(receive);
@@ -265,12 +267,12 @@ void asgi_lifespan_start(struct asgi *asgi, void (*done)(void *, enum interface_
     asgi->lifespan = &l->channel;
     l->on_started = done;
     l->start_arg = arg;
-    if (call_app(asgi, l) == 0)
+    if (call_lifespan_app(asgi, l) == 0)
         return;
 fail:;
     PyObject *exception = pyerr_take();
     if (l) {
-        on_app_done((PyObject *)l, NULL, exception);
+        on_lifespan_done((PyObject *)l, NULL, exception);
     } else {
         char *text = pyerr_format(exception);
         done(arg, INTERFACE_START_FAILED, text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_pairs.h: the (name, value) tuples of request fields. Clients send most of them again with every request: what was
- * made lately is given out again, which costs a comparison in place of three objects. A pair is kept when it comes for the
+ * made recently is reused, which costs a comparison in place of three objects. A pair is kept when it comes for the
  * second time, so values that are never the same cost nothing more. */
 #ifndef TINE_ASGI_ASGI_PAIRS_H
 #define TINE_ASGI_ASGI_PAIRS_H

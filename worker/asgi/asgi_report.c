@@ -7,7 +7,7 @@
 
 #include "common/log.h"
 #include "worker/app/app_report.h"
-#include "worker/asgi/asgi_http.h"
+#include "worker/asgi/asgi_exchange.h"
 #include "worker/asgi/asgi_scope.h"
 #include "worker/asgi/asgi_state.h"
 #include "worker/asgi/asgi_ws_priv.h"
@@ -86,7 +86,7 @@ static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
 }
 
 /* The application wants the process to end. */
-static void report_exit(struct asgi *asgi, const char *name, const char *line)
+static void report_request_exit(struct asgi *asgi, const char *name, const char *line)
 {
     char why[APP_DESCRIPTION + 40];
     snprintf(why, sizeof why, "%s in %s", name, line);
@@ -109,7 +109,7 @@ void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *excepti
     snprintf(first, sizeof first, "Exception in ASGI application: %s", line);
     pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
     if (exit)
-        report_exit(asgi, exit, line);
+        report_request_exit(asgi, exit, line);
 }
 
 static void report_value(struct asgi *asgi, PyObject *scope, PyObject *value)

@@ -161,7 +161,7 @@ static int set_addresses(struct asgi *asgi, PyObject *scope, struct req *r)
     struct conn_names *names = conn_names_of(r);
     if (!names)
         return -1;
-    if (r->own_client) /* told by a proxy, of this request alone */
+    if (r->own_client) /* named by a proxy, for this request alone */
         return set_new(scope, n->client, endpoint_tuple(r->client, false)) < 0
                    ? -1
                    : set_new(scope, n->server, endpoint_tuple(r->server, true));
@@ -254,7 +254,7 @@ static int set_paths(struct asgi *asgi, PyObject *scope, struct span path, PyObj
                : set_new(scope, n->raw_path, prefixed(root_bytes, bytes_of(path)));
 }
 
-/* The prefix that a proxy has said counts in the place of app.root_path. */
+/* The prefix that a proxy has sent replaces app.root_path. */
 static int set_paths_below(struct asgi *asgi, PyObject *scope, const struct req *r)
 {
     struct span prefix = req_span(r, r->prefix);

@@ -29,7 +29,8 @@ PyObject *asgi_scope_websocket(struct asgi *asgi, struct req *r);
 
 struct conn_names *conn_names_ref(struct conn_names *names);
 void conn_names_unref(struct conn_names *names);
-/* An application's request has ended before it, and now it has ended itself: conn_count_left(). NULL is fine. */
+/* Counts the applications that still run though their request has ended: +1 or -1 for conn_count_left(). `names` may be
+ * NULL. */
 void conn_names_left(struct conn_names *names, int change);
 
 #endif

@@ -65,7 +65,7 @@ struct asgi {
     PyObject *gone_error; /* exception class raised by send() after a disconnect, an OSError */
 };
 
-/* Object of `type` from the list or the heap, refcount 1, fields behind the header not touched. NULL: exception set. */
+/* Object of `type` from the list or the heap, refcount 1, fields after the header not touched. NULL: exception set. */
 PyObject *free_list_new(struct free_list *list, PyTypeObject *type);
 /* The end of tp_dealloc. */
 void free_list_put(struct free_list *list, PyObject *object);

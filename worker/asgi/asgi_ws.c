@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* asgi_ws.c: the life of a WebSocket and what the application receives; what it sends is
- * asgi_ws_send.c. Frames, pings and the closing handshake are the session's (ws.h). */
+/* asgi_ws.c: the life of a WebSocket and what the application receives; what it sends is asgi_ws_send.c, what waits to
+ * be received asgi_ws_queue.c. Frames, pings and the closing handshake are the session's (ws.h). */
 #include "worker/asgi/asgi_ws.h"
 
 #include <stddef.h>
@@ -19,44 +19,9 @@
 
 /* --- receive --- */
 
-static int queue_put(struct websocket *w, PyObject *payload, size_t n, size_t memory)
-{
-    if (w->n == w->room) {
-        size_t room = w->room ? 2 * w->room : 4;
-        struct entry *larger = PyMem_New(struct entry, room);
-        if (!larger)
-            return -1;
-        for (size_t i = 0; i < w->n; i++)
-            larger[i] = w->queue[(w->head + i) % w->room];
-        PyMem_Free(w->queue);
-        w->queue = larger;
-        w->room = room;
-        w->head = 0;
-    }
-    w->queue[(w->head + w->n++) % w->room] = (struct entry){ payload, n, memory };
-    return 0;
-}
-
-static struct entry queue_take(struct websocket *w)
-{
-    struct entry e = w->queue[w->head];
-    w->head = (w->head + 1) % w->room;
-    w->n--;
-    memory_keep(w->memory, w->share, &w->kept, w->kept - e.memory);
-    return e;
-}
-
-void websocket_drop_queue(struct websocket *w)
-{
-    while (w->n)
-        Py_DECREF(queue_take(w).payload);
-    PyMem_Free(w->queue);
-    w->queue = NULL;
-    w->room = w->head = 0;
-}
-
 /* {"type": type, key: value}; key may be NULL, value is stolen and may be NULL (exception set). */
-static enum channel_result tell(struct websocket *w, PyObject *type, PyObject *key, PyObject *value, PyObject **ret)
+static enum channel_result message_with(struct websocket *w, PyObject *type, PyObject *key, PyObject *value,
+                                        PyObject **ret)
 {
     PyObject *m = key && !value ? NULL : PyDict_New();
     if (m && (PyDict_SetItem(m, w->channel.asgi->names.type, type) < 0 || (key && PyDict_SetItem(m, key, value) < 0)))
@@ -66,23 +31,23 @@ static enum channel_result tell(struct websocket *w, PyObject *type, PyObject *k
     return m ? CHANNEL_DONE : CHANNEL_ERROR;
 }
 
-static enum channel_result tell_message(struct websocket *w, PyObject **ret)
+static enum channel_result receive_message(struct websocket *w, PyObject **ret)
 {
     const struct asgi_names *n = &w->channel.asgi->names;
-    struct entry e = queue_take(w);
+    struct entry e = websocket_take_entry(w);
     if (w->ws)
         ws_taken(w->ws, e.n);
-    return tell(w, n->websocket_receive, PyUnicode_Check(e.payload) ? n->text : n->bytes, e.payload, ret);
+    return message_with(w, n->websocket_receive, PyUnicode_Check(e.payload) ? n->text : n->bytes, e.payload, ret);
 }
 
-static enum channel_result tell_disconnect(struct websocket *w, PyObject **ret)
+static enum channel_result receive_disconnect_message(struct websocket *w, PyObject **ret)
 {
     const struct asgi_names *n = &w->channel.asgi->names;
     PyObject *reason = w->reason ? Py_NewRef(w->reason) : PyUnicode_New(0, 0);
     PyObject *code = PyLong_FromUnsignedLong(w->code);
     enum channel_result r = CHANNEL_ERROR;
     if (reason && code)
-        r = tell(w, n->websocket_disconnect, n->code, Py_NewRef(code), ret);
+        r = message_with(w, n->websocket_disconnect, n->code, Py_NewRef(code), ret);
     if (r == CHANNEL_DONE && PyDict_SetItem(*ret, n->reason, reason) < 0) {
         Py_CLEAR(*ret);
         r = CHANNEL_ERROR;
@@ -95,13 +60,13 @@ static enum channel_result tell_disconnect(struct websocket *w, PyObject **ret)
 static enum channel_result websocket_receive(struct channel *c, PyObject **ret)
 {
     struct websocket *w = (struct websocket *)c;
-    if (!w->connect_told) {
-        w->connect_told = true;
-        return tell(w, c->asgi->names.websocket_connect, NULL, NULL, ret);
+    if (!w->connect_received) {
+        w->connect_received = true;
+        return message_with(w, c->asgi->names.websocket_connect, NULL, NULL, ret);
     }
     if (w->n)
-        return tell_message(w, ret);
-    return w->gone ? tell_disconnect(w, ret) : CHANNEL_WAIT;
+        return receive_message(w, ret);
+    return w->gone ? receive_disconnect_message(w, ret) : CHANNEL_WAIT;
 }
 
 static enum channel_result websocket_sent(struct channel *c)
@@ -117,91 +82,6 @@ const struct channel_ops websocket_channel_ops = {
     .receive = websocket_receive,
     .send = websocket_send,
     .sent = websocket_sent,
-};
-
-/* --- the session's calls --- */
-
-static void enter(struct websocket *w)
-{
-    pyloop_enter(w->channel.asgi->env.loop);
-}
-
-static size_t memory_of(PyObject *payload)
-{
-    if (PyBytes_Check(payload))
-        return (size_t)PyBytes_GET_SIZE(payload);
-    return (size_t)PyUnicode_GET_LENGTH(payload) * (size_t)PyUnicode_KIND(payload);
-}
-
-static bool may_keep(struct websocket *w, struct ws *ws, size_t n)
-{
-    struct conn *c = ws_conn(ws);
-    w->share = &c->share;
-    return memory_hold(w->memory, w->share, &w->kept, w->kept + n);
-}
-
-static void refuse(struct ws *ws, PyObject *payload, size_t n, unsigned code, struct span why)
-{
-    PyErr_Clear();
-    Py_XDECREF(payload);
-    ws_taken(ws, n);
-    ws_close(ws, code, why);
-}
-
-static void on_message(struct ws *ws, enum ws_kind kind, struct span bytes)
-{
-    struct websocket *w = ws_user(ws);
-    enter(w);
-    PyObject *payload = kind == WS_TEXT ? PyUnicode_DecodeUTF8(bytes.p, (Py_ssize_t)bytes.n, NULL)
-                                        : PyBytes_FromStringAndSize(bytes.p, (Py_ssize_t)bytes.n);
-    size_t memory = payload ? memory_of(payload) : 0;
-    if (payload && !may_keep(w, ws, memory)) {
-        refuse(ws, payload, bytes.n, 1009, SPAN("too much is kept"));
-    } else if (!payload || queue_put(w, payload, bytes.n, memory) < 0) {
-        memory_keep(w->memory, w->share, &w->kept, w->kept - memory);
-        refuse(ws, payload, bytes.n, 1011, SPAN("out of memory"));
-    } else {
-        channel_wake(&w->channel);
-    }
-}
-
-static void on_ws_drained(struct ws *ws)
-{
-    struct websocket *w = ws_user(ws);
-    enter(w);
-    w->late = true;
-    channel_wake(&w->channel);
-}
-
-static void go(struct websocket *w, unsigned code)
-{
-    if (!w->gone && w->scope) {
-        w->left = true;
-        conn_names_left(w->names, 1);
-    }
-    w->gone = true;
-    w->code = code;
-    channel_wake(&w->channel);
-}
-
-static void on_ws_close(struct ws *ws, unsigned code, struct span reason)
-{
-    struct websocket *w = ws_user(ws);
-    enter(w);
-    w->ws = NULL;
-    if (w->share)
-        memory_leave(w->share, w->kept);
-    w->share = NULL;
-    if (reason.n && !(w->reason = PyUnicode_DecodeUTF8(reason.p, (Py_ssize_t)reason.n, NULL)))
-        PyErr_Clear();
-    go(w, code);
-    Py_DECREF((PyObject *)w);
-}
-
-const struct ws_user_ops websocket_user_ops = {
-    .on_message = on_message,
-    .on_drained = on_ws_drained,
-    .on_close = on_ws_close,
 };
 
 /* --- life --- */
@@ -252,7 +132,7 @@ static const char *left_undone(const struct websocket *w)
 }
 
 /* The application's coroutine has ended: ends what it left open. */
-static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
+static void on_websocket_done(PyObject *arg, PyObject *result, PyObject *exception)
 {
     struct websocket *w = (struct websocket *)arg;
     struct asgi *asgi = w->channel.asgi;
@@ -274,7 +154,7 @@ static void on_app_done(PyObject *arg, PyObject *result, PyObject *exception)
     w->stage = WEBSOCKET_CLOSED;
 }
 
-static int call_app(struct asgi *asgi, struct websocket *w)
+static int call_websocket_app(struct asgi *asgi, struct websocket *w)
 {
     PyObject *receive = channel_receive_new(&w->channel), *send = channel_send_new(&w->channel);
     w->scope = asgi_scope_websocket(asgi, w->req);
@@ -284,14 +164,14 @@ static int call_app(struct asgi *asgi, struct websocket *w)
     } else if (receive && send && w->scope) {
         PyObject *args[] = { w->scope, receive, send };
         w->names = w->req->conn->user ? conn_names_ref(w->req->conn->user) : NULL;
-        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_app_done, (PyObject *)w);
+        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_websocket_done, (PyObject *)w);
     }
     Py_XDECREF(receive);
     Py_XDECREF(send);
     return r;
 }
 
-static void start(struct asgi *asgi, struct req *r)
+static void start_websocket(struct asgi *asgi, struct req *r)
 {
     pyloop_enter(asgi->env.loop);
     struct websocket *w = websocket_new(asgi, r);
@@ -301,9 +181,9 @@ static void start(struct asgi *asgi, struct req *r)
         return;
     }
     r->user = Py_NewRef((PyObject *)w);
-    if (call_app(asgi, w) < 0) {
+    if (call_websocket_app(asgi, w) < 0) {
         PyObject *exception = pyerr_take();
-        on_app_done((PyObject *)w, NULL, exception);
+        on_websocket_done((PyObject *)w, NULL, exception);
         Py_XDECREF(exception);
     }
     Py_DECREF((PyObject *)w);
@@ -321,44 +201,44 @@ bool asgi_ws_takes(struct asgi *asgi, struct req *r)
     case WS_ASKED:
         break;
     }
-    start(asgi, r);
+    start_websocket(asgi, r);
     return true;
 }
 
 /* --- the held request's calls --- */
 
-static void on_drained(struct req *r)
+static void on_handshake_drained(struct req *r)
 {
     struct websocket *w = r->user;
-    enter(w);
+    websocket_enter(w);
     w->late = true;
     channel_wake(&w->channel);
 }
 
-/* Nobody waits for the answer to a handshake with one half of a connection. */
-static void on_peer_eof(struct req *r)
+/* A client does not wait for the answer to a handshake with one half of a connection. */
+static void on_handshake_peer_eof(struct req *r)
 {
     req_abandon(r);
 }
 
-static void on_end(struct req *r, enum req_end why)
+static void on_handshake_end(struct req *r, enum req_end why)
 {
     struct websocket *w = r->user;
-    enter(w);
+    websocket_enter(w);
     r->user = NULL;
     w->req = NULL;
     if (why != REQ_END_COMPLETE || w->stage == WEBSOCKET_CLOSED) {
         w->late |= why == REQ_END_COMPLETE;
-        go(w, 1006);
+        websocket_disconnect(w, 1006);
     }
     Py_DECREF((PyObject *)w);
 }
 
 const struct handler_ops websocket_handler_ops = {
     .name = "asgi websocket",
-    .on_drained = on_drained,
-    .on_peer_eof = on_peer_eof,
-    .on_end = on_end,
+    .on_drained = on_handshake_drained,
+    .on_peer_eof = on_handshake_peer_eof,
+    .on_end = on_handshake_end,
 };
 
 int asgi_ws_init(struct asgi *asgi)

@@ -32,8 +32,8 @@ static enum channel_result sent_or_wait(struct websocket *w, bool later)
     return later ? CHANNEL_WAIT : CHANNEL_DONE;
 }
 
-/* Whether no message is taken now, and what its send() comes to then. Asked again once a message has been read: that was
- * the application's code, which may have sent others. */
+/* Whether no message is taken now; then *ret is the result of its send(). Asked again once a message has been read: that
+ * was the application's code, which may have sent others. */
 static bool refuses(struct websocket *w, enum channel_result *ret)
 {
     if (w->stage == WEBSOCKET_CLOSED)
@@ -46,7 +46,7 @@ static bool refuses(struct websocket *w, enum channel_result *ret)
 }
 
 /* message[key] if it is there and not None, a new reference; else NULL, maybe with an exception set. */
-static PyObject *item(PyObject *message, PyObject *key)
+static PyObject *message_item(PyObject *message, PyObject *key)
 {
     PyObject *value = PyDict_GetItemWithError(message, key);
     return value == Py_None ? NULL : Py_XNewRef(value);
@@ -62,7 +62,7 @@ struct text {
 static int text_get(struct text *t, PyObject *message, PyObject *key)
 {
     Py_ssize_t n = 0;
-    *t = (struct text){ item(message, key), SPAN("") };
+    *t = (struct text){ message_item(message, key), SPAN("") };
     if (!t->held)
         return PyErr_Occurred() ? -1 : 0;
     if (!PyUnicode_Check(t->held)) {
@@ -81,7 +81,7 @@ static void text_done(struct text *t)
     Py_XDECREF(t->held);
 }
 
-static enum channel_result accepted(struct websocket *w, enum ws_accepted result)
+static enum channel_result accept_result(struct websocket *w, enum ws_accepted result)
 {
     switch (result) {
     case WS_OPENED:
@@ -100,7 +100,7 @@ static enum channel_result accepted(struct websocket *w, enum ws_accepted result
     return CHANNEL_ERROR;
 }
 
-static enum channel_result accept(struct websocket *w, const struct ws_accept *a)
+static enum channel_result accept_websocket(struct websocket *w, const struct ws_accept *a)
 {
     enum channel_result r;
     if (refuses(w, &r))
@@ -110,7 +110,7 @@ static enum channel_result accept(struct websocket *w, const struct ws_accept *a
     if (!w->req)
         return websocket_say_gone(w);
     Py_INCREF((PyObject *)w); /* for the session */
-    r = accepted(w, ws_accept(w->req, a, &w->ws));
+    r = accept_result(w, ws_accept(w->req, a, &w->ws));
     if (r == CHANNEL_DONE)
         w->stage = WEBSOCKET_ACCEPTED;
     else
@@ -128,12 +128,12 @@ static enum channel_result send_accept(struct websocket *w, PyObject *message)
     PyObject *keep, *headers = NULL;
     enum channel_result r = CHANNEL_ERROR;
     if (text_get(&subprotocol, message, n->subprotocol) < 0 ||
-        (!(headers = item(message, n->headers)) && PyErr_Occurred()) ||
+        (!(headers = message_item(message, n->headers)) && PyErr_Occurred()) ||
         asgi_fields(headers, small, 16, &fields, &a.n_fields, &keep) < 0)
         goto out;
     a.subprotocol = subprotocol.span;
     a.fields = fields;
-    r = accept(w, &a);
+    r = accept_websocket(w, &a);
     if (fields != small)
         PyMem_Free(fields);
     Py_XDECREF(keep);
@@ -161,7 +161,7 @@ static enum channel_result send_span(struct websocket *w, enum ws_kind kind, str
     return websocket_say_gone(w);
 }
 
-static enum channel_result send_buffer(struct websocket *w, PyObject *bytes)
+static enum channel_result send_binary(struct websocket *w, PyObject *bytes)
 {
     Py_buffer view;
     if (PyBytes_Check(bytes))
@@ -185,10 +185,10 @@ static enum channel_result send_text(struct websocket *w, PyObject *message)
 
 static enum channel_result send_message(struct websocket *w, PyObject *message)
 {
-    PyObject *bytes = item(message, w->channel.asgi->names.bytes);
+    PyObject *bytes = message_item(message, w->channel.asgi->names.bytes);
     if (!bytes)
         return PyErr_Occurred() ? CHANNEL_ERROR : send_text(w, message);
-    enum channel_result r = send_buffer(w, bytes);
+    enum channel_result r = send_binary(w, bytes);
     Py_DECREF(bytes);
     return r;
 }
@@ -196,7 +196,7 @@ static enum channel_result send_message(struct websocket *w, PyObject *message)
 /* The code of a close; -1 with an exception set. */
 static int close_code(struct websocket *w, PyObject *message, long *ret)
 {
-    PyObject *code = item(message, w->channel.asgi->names.code);
+    PyObject *code = message_item(message, w->channel.asgi->names.code);
     *ret = 1000;
     if (code)
         *ret = PyLong_AsLong(code);
@@ -238,7 +238,7 @@ static enum channel_result send_close(struct websocket *w, PyObject *message)
 
 /* --- denial (extension websocket.http.response) --- */
 
-static enum channel_result denied(struct websocket *w, enum resp_result result)
+static enum channel_result denial_result(struct websocket *w, enum resp_result result)
 {
     switch (result) {
     case RESP_SENT:
@@ -273,13 +273,13 @@ static enum channel_result deny(struct websocket *w, const struct resp_head *hea
     enum resp_result result = w->req ? resp_start(w->req, head) : RESP_GONE;
     if (result == RESP_SENT || result == RESP_LATER)
         w->stage = WEBSOCKET_DENYING;
-    return denied(w, result);
+    return denial_result(w, result);
 }
 
 /* The status of a denial, 0 if there is none such; -1 with an exception set. */
 static int denial_status(PyObject *message, PyObject *key)
 {
-    PyObject *status = item(message, key);
+    PyObject *status = message_item(message, key);
     long code = status && PyLong_Check(status) ? PyLong_AsLong(status) : -1;
     if (!PyErr_Occurred() && (!status || !PyLong_Check(status)))
         PyErr_SetString(PyExc_TypeError, "websocket.http.response.start needs \"status\", an int");
@@ -293,7 +293,7 @@ static enum channel_result send_denial_start(struct websocket *w, PyObject *mess
     struct resp_field small[16], *fields;
     struct resp_head head = { 0 };
     int status = denial_status(message, n->status);
-    PyObject *keep, *headers = status < 0 ? NULL : item(message, n->headers);
+    PyObject *keep, *headers = status < 0 ? NULL : message_item(message, n->headers);
     if ((!headers && PyErr_Occurred()) || asgi_fields(headers, small, 16, &fields, &head.n_fields, &keep) < 0) {
         Py_XDECREF(headers);
         return CHANNEL_ERROR;
@@ -319,14 +319,14 @@ static enum channel_result deny_with(struct websocket *w, struct span body, bool
         return websocket_say_gone(w);
     if (!more)
         w->stage = WEBSOCKET_CLOSED;
-    return denied(w, resp_body(w->req, body, more));
+    return denial_result(w, resp_body(w->req, body, more));
 }
 
 static enum channel_result send_denial_body(struct websocket *w, PyObject *message)
 {
     const struct asgi_names *n = &w->channel.asgi->names;
     int more = asgi_flag(message, n->more_body);
-    PyObject *body = more < 0 ? NULL : item(message, n->body);
+    PyObject *body = more < 0 ? NULL : message_item(message, n->body);
     if (!body)
         return PyErr_Occurred() ? CHANNEL_ERROR : deny_with(w, SPAN(""), more);
     Py_buffer view;

@@ -305,7 +305,7 @@ static PyObject *loop_open(PyObject *self, PyObject *base)
 
 static PyObject *loop_release(PyObject *self, PyObject *unused)
 {
-    if (loop_of(self)->thread) {
+    if (loop_of(self)->thread && !loop_is_dead(loop_of(self))) {
         PyErr_SetString(PyExc_RuntimeError, "Cannot close a running event loop");
         return NULL;
     }

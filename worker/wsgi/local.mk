@@ -5,15 +5,16 @@ libtine_wsgi_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS) $(f
 libtine_wsgi_a_SOURCES = \
 	worker/wsgi/wsgi_names.def \
 	worker/wsgi/wsgi_state.h \
+	worker/wsgi/wsgi_spool.h worker/wsgi/wsgi_spool.c \
 	worker/wsgi/wsgi_call.h worker/wsgi/wsgi_call.c \
 	worker/wsgi/wsgi_errors.h worker/wsgi/wsgi_errors.c \
 	worker/wsgi/wsgi_file.h worker/wsgi/wsgi_file.c \
-	worker/wsgi/wsgi_out.h worker/wsgi/wsgi_out.c \
-	worker/wsgi/wsgi_spool.h worker/wsgi/wsgi_spool.c \
-	worker/wsgi/wsgi_start.h worker/wsgi/wsgi_start.c \
-	worker/wsgi/wsgi_run.h worker/wsgi/wsgi_run.c \
 	worker/wsgi/wsgi_pool.h worker/wsgi/wsgi_pool_priv.h worker/wsgi/wsgi_pool.c \
 	worker/wsgi/wsgi_send.c \
+	worker/wsgi/wsgi_out.h worker/wsgi/wsgi_out.c \
 	worker/wsgi/wsgi_input.h worker/wsgi/wsgi_input.c \
 	worker/wsgi/wsgi_environ.h worker/wsgi/wsgi_environ.c \
+	worker/wsgi/wsgi_body.h worker/wsgi/wsgi_body.c \
+	worker/wsgi/wsgi_start.h worker/wsgi/wsgi_start.c \
+	worker/wsgi/wsgi_run.h worker/wsgi/wsgi_run.c \
 	worker/wsgi/wsgi.h worker/wsgi/wsgi.c

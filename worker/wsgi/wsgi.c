@@ -9,9 +9,9 @@
  * waited for; else the pool's only thread. Then the application never has two requests at a time: the next one starts
  * when the last one has ended.
  *
- * What the client has no room for lies in a file as well, and the application goes on. When there is no room for more, a
- * thread of the pool waits; an iterable on the loop's thread is left alone meanwhile. write(), which cannot be, goes on
- * filling the file there, and an application that does this is run by the pool's thread from then on.
+ * What the client has no room for lies in a file as well, and the application continues. When there is no room for more, a
+ * thread of the pool waits; an iterable on the loop's thread is left alone meanwhile. write(), which cannot be, continues
+ * to fill the file there, and an application that does this is run by the pool's thread from then on.
  */
 #include "worker/wsgi/wsgi.h"
 
@@ -50,7 +50,7 @@ static void report_exit(const struct wsgi_call *c)
 }
 
 /* The application has ended, or will not be called. */
-static void on_over(struct wsgi_call *c)
+static void on_ended(struct wsgi_call *c)
 {
     struct wsgi *wsgi = c->wsgi;
     if (c->exit)
@@ -67,7 +67,7 @@ static void on_over(struct wsgi_call *c)
     wsgi_call_unref(c);
 }
 
-/* The application runs on the loop's thread: for those who watch the loop's steps. NULL: nobody does. */
+/* The application runs on the loop's thread: for the watch on the loop's steps. NULL: there is none. */
 static struct step_watch *step_begins(const struct wsgi_call *c)
 {
     struct step_watch *watch = pyloop_step_watch(c->wsgi->env.loop);
@@ -97,18 +97,18 @@ static void run_inline(struct wsgi_call *c)
     c->suspended = !wsgi_run(c);
     step_ends(watch);
     if (!c->suspended)
-        on_over(c);
+        on_ended(c);
 }
 
 static void refuse(struct wsgi_call *c, const char *why)
 {
     struct req *r = c->req;
     log_error("a WSGI request is refused: %s", why);
-    on_over(c);
+    on_ended(c);
     resp_error(r, 503);
 }
 
-/* What is in memory goes along, unless it stands behind what is in the file: then the application asks for it. 0, or
+/* What is in memory goes along, unless it comes after what is in the file: then the application asks for it. 0, or
  * -1: out of memory. */
 static int give_body(struct wsgi_call *c)
 {
@@ -123,7 +123,7 @@ static int give_body(struct wsgi_call *c)
     return 0;
 }
 
-static void start(struct wsgi_call *c)
+static void start_application(struct wsgi_call *c)
 {
     struct wsgi *wsgi = c->wsgi;
     if (give_body(c) < 0) {
@@ -156,7 +156,7 @@ static void take_turn(struct wsgi_call *c)
 {
     struct wsgi *wsgi = c->wsgi;
     if (may_start(c)) {
-        start(c);
+        start_application(c);
         return;
     }
     c->stage = CALL_WAIT_TURN;
@@ -169,7 +169,7 @@ static void on_turn(struct wsgi *wsgi)
     struct wsgi_call *c;
     while ((c = TAILQ_FIRST(&wsgi->waiting)) && may_start(c)) {
         TAILQ_REMOVE(&wsgi->waiting, c, turn);
-        start(c);
+        start_application(c);
     }
 }
 
@@ -181,7 +181,7 @@ static void resume(struct wsgi_call *c)
     c->suspended = !wsgi_run_resume(c);
     step_ends(watch);
     if (!c->suspended)
-        on_over(c);
+        on_ended(c);
 }
 
 /* --- the request's events --- */
@@ -261,7 +261,7 @@ static void on_drained(struct req *r)
 
 static void on_peer_eof(struct req *r)
 {
-    /* It may still wait for the answer; if it has gone, writing tells. */
+    /* It may still wait for the answer; if it has gone, writing to it fails. */
 }
 
 static void on_end(struct req *r, enum req_end why)
@@ -274,7 +274,7 @@ static void on_end(struct req *r, enum req_end why)
     if (c->stage == CALL_WAIT_TURN)
         TAILQ_REMOVE(&c->wsgi->waiting, c, turn);
     if (c->stage < CALL_POOL || (c->stage == CALL_POOL && wsgi_pool_take_back(c)))
-        on_over(c);
+        on_ended(c);
     else if (c->suspended)
         resume(c);
     wsgi_call_unref(c);
@@ -289,7 +289,15 @@ static const struct handler_ops wsgi_handler_ops = {
     .on_end = on_end,
 };
 
-static const struct wsgi_pool_ops pool_ops = { .on_over = on_over, .on_turn = on_turn };
+static const struct wsgi_pool_ops pool_ops = {
+    .run = wsgi_run,
+    .give = wsgi_out_give,
+    .pump = wsgi_out_pump,
+    .fail = wsgi_out_fail,
+    .feed = wsgi_input_feed,
+    .on_ended = on_ended,
+    .on_turn = on_turn,
+};
 
 /* --- life --- */
 

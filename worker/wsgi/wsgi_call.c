@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_call.c: see wsgi_call.h. Holds memory only: who may touch what is said there. */
+/* wsgi_call.c: see wsgi_call.h. Holds memory only: which thread may touch what is said there. */
 #include "worker/wsgi/wsgi_call.h"
 
 #include <stdlib.h>
 
 #include "worker/app/app_report.h"
 
-/* Head bytes and fields lie behind the call. */
+/* Head bytes and fields lie after the call. */
 struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
 {
     size_t n_fields = r->n_fields * sizeof *r->fields, n_head = req_head_size(r);

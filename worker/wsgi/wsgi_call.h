@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_call.h: one request on its way through the application: what the loop's thread and the application's thread
- * share. Each member says whose it is; nothing else is shared.
+ * share. Each group of members says which thread or lock owns it; nothing else is shared.
  *
  * WAIT_BODY -> WAIT_TURN -> POOL or INLINE -> OVER; only forward, stages may be skipped.
  */
@@ -29,12 +29,12 @@ struct wsgi_parcel;
 enum wsgi_stage {
     CALL_WAIT_BODY, /* its body is still coming */
     CALL_WAIT_TURN, /* threads = 1: another request is in the application; else: its body has not come, and others read theirs */
-    CALL_POOL,      /* given to the pool */
-    CALL_INLINE,    /* runs on the loop's thread, or waits there for the client to read */
-    CALL_OVER,      /* the application has nothing more to do with it */
+    CALL_POOL, /* given to the pool */
+    CALL_INLINE, /* runs on the loop's thread, or waits there for the client to read */
+    CALL_OVER, /* the application has nothing more to do with it */
 };
 
-/* What the application's thread has to say to the loop's. */
+/* What the application's thread reports to the loop's. */
 enum wsgi_note { NOTE_WANTS_BODY = 1, NOTE_FAILED = 2, NOTE_OVER = 4 };
 
 /* The head of an answer as start_response() got it; one block of memory. */
@@ -43,11 +43,29 @@ struct wsgi_answer {
     int64_t length; /* Content-Length; -1: none */
     size_t n;
     struct resp_field *fields; /* room for one more */
-    char *spare;               /* room for a number behind the other bytes */
+    char *spare; /* room for a number after the other bytes */
+};
+
+/* What became of a piece that was given. */
+enum wsgi_sent {
+    WSGI_SENT, /* continue */
+    WSGI_GONE, /* the client has gone */
+    WSGI_ERROR, /* exception set */
+};
+
+/* A piece of an answer: bytes, or a part of a file. */
+struct wsgi_piece {
+    struct wsgi_answer *answer; /* the head goes first; NULL: it was given */
+    struct span bytes;
+    int fd; /* a file; else -1 */
+    off_t at;
+    size_t n;
+    bool spooled; /* the file is a spool's, of n bytes: wsgi_spool.h */
+    bool last;
 };
 
 struct wsgi_call {
-    atomic_uint refs; /* one of the request, one of whoever runs it, one of each Python object */
+    atomic_uint refs; /* one held by the request, one by the thread running it, one per Python object */
     struct wsgi *wsgi;
 
     /* the head; constant */
@@ -62,52 +80,52 @@ struct wsgi_call {
     /* the loop's thread */
     struct req *req; /* NULL after on_end */
     enum wsgi_stage stage;
-    bool wants_body;   /* the application waits for more of it */
-    bool suspended;    /* inline: waits for on_drained */
-    bool streams;      /* counted in wsgi->streams */
-    struct wsgi_spool file; /* being sent; n = 0: it is the application's own */
-    size_t late;       /* bytes that wait for on_drained, the file's left out */
-    size_t kept;       /* of what is kept for the client (net/memory.h): `in` */
+    bool wants_body; /* the application waits for more of it */
+    bool suspended; /* inline: waits for on_drained */
+    bool streams; /* counted in wsgi->streams */
+    struct wsgi_spool file; /* being sent; n = 0: it belongs to the application */
+    size_t late; /* bytes that wait for on_drained, the file's left out */
+    size_t kept; /* of what is kept for the client (net/memory.h): `in` */
     TAILQ_ENTRY(wsgi_call) all, turn;
 
     /* the loop's thread until it starts, then the one that runs it */
     struct wsgi_spool body; /* of the request, before what is in `in` */
 
     /* the pool's lock; inline the loop's thread */
-    struct wsgi_spool spool; /* of the answer, behind everything that was given to the loop */
-    bool spooling;     /* the application's thread writes to it, without the lock */
-    size_t spooled;    /* bytes in it and in the one that is being sent */
-    bool last_owed;    /* the answer ends behind it */
+    struct wsgi_spool spool; /* of the answer, after everything that was given to the loop */
+    bool spooling; /* the application's thread writes to it, without the lock */
+    size_t spooled; /* bytes in it and in the one that is being sent */
+    bool last_owed; /* the answer ends after it */
 
     /* the pool's lock */
-    bool queued;       /* in the pool's queue: no thread has it yet */
-    struct buf in;     /* body bytes for the application */
-    bool in_ended;     /* no more will come behind them (and `body`) */
-    bool in_asked;     /* the loop was told that the application waits */
-    bool gone;         /* the request is over: nothing can be read or sent any more */
-    bool broken;       /* ... before its answer was complete */
-    unsigned lent;     /* pieces whose bytes, which belong to Python objects, the loop still reads */
-    size_t out;        /* bytes given to the loop that the client's side has no room for yet */
+    bool queued; /* in the pool's queue: no thread has it yet */
+    struct buf in; /* body bytes for the application */
+    bool in_ended; /* no more will come after them (and `body`) */
+    bool in_asked; /* the loop knows that the application waits */
+    bool gone; /* the request has ended: nothing can be read or sent any more */
+    bool broken; /* ... before its answer was complete */
+    unsigned lent; /* pieces whose bytes, which belong to Python objects, the loop still reads */
+    size_t out; /* bytes given to the loop that the client's side has no room for yet */
     pthread_cond_t changed;
-    bool posted;       /* in the pool's outbox, with ... */
-    unsigned notes;    /* enum wsgi_note, for the loop */
+    bool posted; /* in the pool's outbox, with ... */
+    unsigned notes; /* enum wsgi_note, for the loop */
     struct wsgi_parcel *parcels, **parcels_end; /* pieces of the answer */
     TAILQ_ENTRY(wsgi_call) queue, outbox;
 
     /* the thread that runs it, GIL held */
     struct wsgi_answer *answer; /* not sent yet */
-    bool answered;              /* start_response() was called */
+    bool answered; /* start_response() was called */
     bool head_sent;
-    bool complete;              /* the last piece was given */
-    bool finished;              /* the application has ended */
-    const char *exit;           /* "SystemExit": it wants the process to end; else NULL */
+    bool complete; /* the last piece was given */
+    bool finished; /* the application has ended */
+    const char *exit; /* "SystemExit": it wants the process to end; else NULL */
     bool is_inline;
-    bool ends_at_once;          /* nothing of the application's runs behind the last piece */
-    bool wake_owed;             /* the loop was not woken yet for what was posted */
+    bool ends_at_once; /* nothing of the application's runs after the last piece */
+    bool wake_owed; /* the loop was not woken yet for what was posted */
     PyObject *context, *environ, *result, *iterator;
 };
 
-/* A copy of the request's head. Two references: of the request and of whoever runs it. NULL: out of memory. */
+/* A copy of the request's head. Two references: one of the request, one of the thread that runs it. NULL: out of memory. */
 struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r);
 struct wsgi_call *wsgi_call_ref(struct wsgi_call *c);
 void wsgi_call_unref(struct wsgi_call *c);

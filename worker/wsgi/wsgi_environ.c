@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_environ.c: fills a copy of the dictionary that all requests have in common. Fields whose name has an underscore
- * are left out: as HTTP_X_FORWARDED_FOR nobody could tell them from those that a proxy checks. */
+ * are left out: as HTTP_X_FORWARDED_FOR they could not be told from those that a proxy checks. */
 #include "worker/wsgi/wsgi_environ.h"
 
 #include <stdint.h>
@@ -164,7 +164,7 @@ static int set_version(struct wsgi_call *c, PyObject *environ)
     return PyDict_SetItem(environ, n->wsgi_url_scheme, n->https) < 0 ? -1 : PyDict_SetItem(environ, n->HTTPS, n->on);
 }
 
-/* The prefix that a proxy has said counts in the place of app.root_path. */
+/* The prefix that a proxy has sent replaces app.root_path. */
 static int set_prefix(struct wsgi_call *c, PyObject *environ)
 {
     if (!c->prefix.n)
@@ -204,7 +204,7 @@ static int set_text(PyObject *dict, PyObject *key, struct wsgi_text *kept, struc
 /* `room` has PORT_ROOM bytes. */
 static struct span port_text(char *room, unsigned port)
 {
-    // cppcheck-suppress ctuPointerArith ; one behind the last is where it ends
+    // cppcheck-suppress ctuPointerArith ; one past the last is where it ends
     char *end = room + PORT_ROOM, *p = end;
     do
         *--p = (char)('0' + port % 10);

@@ -26,7 +26,7 @@ static void end_line(struct errors *e)
     buf_release(&e->line);
 }
 
-static int add(struct errors *e, struct span text)
+static int add_text(struct errors *e, struct span text)
 {
     if (buf_len(&e->line) && !pthread_equal(e->of, pthread_self()))
         end_line(e);
@@ -58,7 +58,7 @@ static int add_object(PyObject *self, PyObject *text)
     PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
     if (!bytes)
         return -1;
-    int r = add((struct errors *)self, (struct span){ PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes) });
+    int r = add_text((struct errors *)self, (struct span){ PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes) });
     Py_DECREF(bytes);
     return r;
 }

@@ -169,7 +169,7 @@ static int open_real(struct wsgi *wsgi, PyObject *file, int *ret_fd, off_t *ret_
     Py_XDECREF(tell);
     int own, fd = at < 0 ? -1 : PyObject_AsFileDescriptor(file);
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        PyErr_Clear(); /* a pipe cannot tell; a closed file says so when it is read */
+        PyErr_Clear(); /* a pipe has no position; a closed file raises when it is read */
         return 0;
     }
     /* A descriptor of our own: the application's close() need not wait for the client. */

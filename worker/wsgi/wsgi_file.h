@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_file.h: wsgi.file_wrapper: an iterator over a file's blocks, which the server sends by sendfile(2) instead when
- * it wraps a real file that nobody has read from through it. */
+ * it wraps a real file that has not been read from through it. */
 #ifndef TINE_WSGI_WSGI_FILE_H
 #define TINE_WSGI_WSGI_FILE_H
 

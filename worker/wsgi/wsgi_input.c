@@ -58,7 +58,7 @@ void wsgi_input_feed(struct wsgi_call *c)
 
 /* --- the application's side --- */
 
-/* Waits until there are bytes or the end. Lock held; it and the GIL are given up meanwhile. */
+/* Waits until there are bytes or the end. Lock held; it and the GIL are released meanwhile. */
 static void wait_for_bytes(struct wsgi_call *c)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
@@ -78,7 +78,7 @@ static void wait_for_bytes(struct wsgi_call *c)
 
 /* The body's first part lies in a file, before `in`, of which the loop knows nothing until it is asked for more. 0, or -1
  * with an exception set. */
-static int load(struct wsgi_call *c)
+static int load_spooled(struct wsgi_call *c)
 {
     size_t left = wsgi_spool_left(&c->body), n = left < SPOOL_PIECE ? left : SPOOL_PIECE;
     char *to = buf_room(&c->in, n);
@@ -97,15 +97,15 @@ static int load(struct wsgi_call *c)
     return 0;
 }
 
-/* Up to `most` bytes, at least one if there are any, of a line none behind its end. 0 at the end of the body; -1 with
+/* Up to `most` bytes, at least one if there are any, of a line none after its end. 0 at the end of the body; -1 with
  * an exception set. */
-static Py_ssize_t take(struct wsgi_call *c, char *to, size_t most, bool line)
+static Py_ssize_t take_some(struct wsgi_call *c, char *to, size_t most, bool line)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
-    if (wsgi_spool_left(&c->body) && !buf_len(&c->in) && load(c) < 0)
+    if (wsgi_spool_left(&c->body) && !buf_len(&c->in) && load_spooled(c) < 0)
         return -1;
     wsgi_pool_lock(pool);
-    /* Once the application has ended, the loop must not be asked any more: it lets go of the call. */
+    /* Once the application has ended, the loop must not be asked any more: it drops its reference to the call. */
     while (!buf_len(&c->in) && !c->in_ended && !c->gone && !c->finished) {
         if (wsgi_pool_is_loop(pool)) { /* a finalizer: the loop's thread would wait for itself */
             wsgi_pool_unlock(pool);
@@ -168,7 +168,7 @@ static PyObject *take_all(struct wsgi_call *c, Py_ssize_t most, bool line)
                 return NULL;
         }
         char *to = PyBytes_AS_STRING(bytes) + n;
-        Py_ssize_t got = take(c, to, (size_t)(size - n), line);
+        Py_ssize_t got = take_some(c, to, (size_t)(size - n), line);
         if (got < 0) {
             Py_DECREF(bytes);
             return NULL;

@@ -13,7 +13,7 @@ struct wsgi_call;
 int wsgi_input_init(struct wsgi *wsgi);
 PyObject *wsgi_input_new(struct wsgi_call *c);
 
-/* The loop's thread: gives the application what has come, or asks the connection for more. `wanted`: somebody waits. */
+/* The loop's thread: gives the application what has come, and asks the connection for more. */
 void wsgi_input_feed(struct wsgi_call *c);
 
 /* The loop's thread: counts what of the body waits for the application (net/memory.h). Not after on_end. */

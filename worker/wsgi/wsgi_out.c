@@ -9,7 +9,6 @@
 #include "common/log.h"
 #include "worker/app/app_report.h"
 #include "worker/net/conn.h"
-#include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_state.h"
 
@@ -23,7 +22,7 @@ static void complain(struct wsgi_call *c, enum resp_result result)
     log_error("the response of a WSGI application %s: %s", what, line);
 }
 
-static enum resp_result give(struct wsgi_call *c, const struct wsgi_piece *piece)
+static enum resp_result give_piece(struct wsgi_call *c, const struct wsgi_piece *piece)
 {
     const struct wsgi_answer *a = piece->answer;
     if (a && c->req) {
@@ -53,7 +52,7 @@ enum resp_result wsgi_out_give(struct wsgi_call *c, const struct wsgi_piece *pie
 {
     if (piece->fd >= 0)
         c->file = (struct wsgi_spool){ .fd = piece->fd, .n = piece->spooled ? piece->n : 0 };
-    enum resp_result result = give(c, piece);
+    enum resp_result result = give_piece(c, piece);
     if (result == RESP_LATER)
         c->late += piece->bytes.n;
     else
@@ -71,7 +70,7 @@ size_t wsgi_out_drained(struct wsgi_call *c)
     return late;
 }
 
-/* What is next behind that which was given. False: nothing now. */
+/* What comes after that which was given. False: nothing now. */
 static bool take_next(struct wsgi_call *c, struct wsgi_piece *piece)
 {
     bool some = false;
@@ -110,28 +109,29 @@ void wsgi_out_fail(struct wsgi_call *c)
         resp_abort(c->req);
 }
 
-static bool is_behind(const struct wsgi_call *c)
+/* The client has not taken all that it was given. */
+static bool client_lags(const struct wsgi_call *c)
 {
     return c->late || c->file.fd >= 0 || c->spool.n;
 }
 
 /* The loop does not turn while the application runs: gives the socket what it takes now, without waiting. Not of HTTP/2,
- * where other requests would be told things inside of this one. */
-static void push(struct wsgi_call *c)
+ * where other requests' callbacks would come inside of this one. */
+static void push_out(struct wsgi_call *c)
 {
     struct conn *conn = c->req ? c->req->conn : NULL;
-    if (conn && is_behind(c) && !conn->shared && conn_unsent(conn))
+    if (conn && client_lags(c) && !conn->shared && conn_unsent(conn))
         (void)conn_push(conn, 0); /* on_drained comes inside of it, if it does */
 }
 
 bool wsgi_out_must_wait(const struct wsgi_call *c)
 {
-    return is_behind(c) && !wsgi_spool_has_room(c->wsgi, c->spooled, 1);
+    return client_lags(c) && !wsgi_spool_has_room(c->wsgi, c->spooled, 1);
 }
 
 /* 0: in the spool; 1: it has to be given at once; -1: exception set. What an iterable gives, and the last piece, may lie in
  * memory for once, since nothing follows until that was sent; what write() gives would have no bound. */
-static int put_behind(struct wsgi_call *c, const struct wsgi_piece *piece)
+static int spool_inline(struct wsgi_call *c, const struct wsgi_piece *piece)
 {
     if (piece->bytes.n && wsgi_spool_add(c->wsgi, &c->spool, piece->bytes) < 0) {
         if ((c->iterator || piece->last) && !c->spool.n) {
@@ -153,9 +153,9 @@ static bool is_gone(const struct wsgi_call *c)
 
 enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece)
 {
-    push(c);
-    if (piece->fd < 0 && is_behind(c)) {
-        int put = is_gone(c) ? 1 : put_behind(c, piece);
+    push_out(c);
+    if (piece->fd < 0 && client_lags(c)) {
+        int put = is_gone(c) ? 1 : spool_inline(c, piece);
         if (put <= 0)
             return put ? WSGI_ERROR : WSGI_SENT;
     }

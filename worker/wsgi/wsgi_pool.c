@@ -14,9 +14,8 @@
 #include "common/fdutil.h"
 #include "common/forked.h"
 #include "worker/wsgi/wsgi_call.h"
-#include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_pool_priv.h"
-#include "worker/wsgi/wsgi_run.h"
+#include "worker/wsgi/wsgi_spool.h"
 #include "worker/wsgi/wsgi_state.h"
 
 void wsgi_pool_lock(struct wsgi_pool *pool)
@@ -58,7 +57,7 @@ bool wsgi_pool_post(struct wsgi_call *c)
 static void post_note(struct wsgi_call *c, enum wsgi_note note)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
-    bool owed = c->wake_owed; /* not to be asked behind the lock: NOTE_OVER is the end of it */
+    bool owed = c->wake_owed; /* do not touch c after unlocking: NOTE_OVER drops the last reference */
     c->wake_owed = false;
     wsgi_pool_lock(pool);
     c->notes |= note;
@@ -117,7 +116,7 @@ static void give_parcels(struct wsgi_call *c, struct wsgi_parcel *p)
     unsigned lent = 0;
     for (struct wsgi_parcel *next; p; p = next) {
         next = p->next;
-        if (wsgi_out_give(c, &p->piece) != RESP_LATER)
+        if (pool->ops->give(c, &p->piece) != RESP_LATER)
             sent += p->piece.bytes.n;
         lent += p->lent;
         free_parcel(p);
@@ -131,19 +130,19 @@ static void give_parcels(struct wsgi_call *c, struct wsgi_parcel *p)
 
 static void read_notes(struct wsgi_call *c, struct wsgi_parcel *parcels, unsigned notes)
 {
-    struct wsgi_pool *pool = c->wsgi->pool;
+    const struct wsgi_pool_ops *ops = c->wsgi->pool->ops;
     if (parcels)
         give_parcels(c, parcels);
-    wsgi_out_pump(c);
+    ops->pump(c);
     if (notes & NOTE_FAILED)
-        wsgi_out_fail(c);
+        ops->fail(c);
     if (notes & NOTE_WANTS_BODY)
-        wsgi_input_feed(c);
+        ops->feed(c);
     if (notes & NOTE_OVER)
-        pool->ops->on_over(c);
+        ops->on_ended(c);
 }
 
-static void tell_changed(struct wsgi_call *c)
+static void broadcast_changed(struct wsgi_call *c)
 {
     wsgi_pool_lock(c->wsgi->pool);
     pthread_cond_broadcast(&c->changed);
@@ -155,7 +154,7 @@ void wsgi_pool_wake_reader(struct wsgi_call *c)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
     if (pool->owed && pool->owed != c) {
-        tell_changed(c);
+        broadcast_changed(c);
     } else if (!pool->owed) {
         pool->owed = c;
         event_active(pool->event, EV_READ, 1);
@@ -167,7 +166,7 @@ static void wake_owed(struct wsgi_pool *pool)
     struct wsgi_call *c = pool->owed;
     pool->owed = NULL;
     if (c)
-        tell_changed(c);
+        broadcast_changed(c);
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
@@ -277,8 +276,8 @@ static void *thread_main(void *arg)
     bool has_gil = false;
     while (state) {
         struct wsgi_call *c = next_call(pool, state, &has_gil);
-        fatal_unless(wsgi_run(c));
-        post_note(c, NOTE_OVER); /* the reference goes with it */
+        fatal_unless(pool->ops->run(c));
+        post_note(c, NOTE_OVER); /* and hands over the reference */
     }
     wsgi_pool_lock(pool);
     pool->n_threads--; /* out of memory */
@@ -286,7 +285,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* It blocks no signal: processes that the application starts here inherit the mask and must hear SIGTERM. The kernel
+/* It blocks no signal: processes that the application starts here inherit the mask and must receive SIGTERM. The kernel
  * gives a signal of the process to its first thread, the loop's, as long as that one takes it. Lock held. */
 static int add_thread(struct wsgi_pool *pool)
 {

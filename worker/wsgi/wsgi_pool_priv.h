@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_pool_priv.h: the pool as its own files know it (wsgi_pool.c, wsgi_send.c). */
+/* wsgi_pool_priv.h: the pool as its two files know it. */
 #ifndef TINE_WSGI_WSGI_POOL_PRIV_H
 #define TINE_WSGI_WSGI_POOL_PRIV_H
 
@@ -9,7 +9,7 @@
 
 struct event;
 
-/* A piece on its way to the loop; bytes that are not lent lie behind it. */
+/* A piece on its way to the loop; bytes that are not lent lie after it. */
 struct wsgi_parcel {
     struct wsgi_parcel *next;
     struct wsgi_piece piece;
@@ -23,7 +23,7 @@ struct wsgi_pool {
     PyInterpreterState *interp;
     struct event *event;
     int fd; /* eventfd: the loop has notes to read */
-    struct wsgi_call *owed; /* the loop's: has bytes that its thread was not told of */
+    struct wsgi_call *owed; /* the loop's: has bytes that its thread was not woken for */
 
     pthread_mutex_t lock;
     pthread_cond_t work;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_run.c: see wsgi_run.h. Knows PEP 3333's order of things; how bytes get to the client is wsgi_out.c's on the
- * loop's thread and wsgi_pool.c's on another. */
+/* wsgi_run.c: see wsgi_run.h. Knows PEP 3333's order of things; how bytes get to the client is wsgi_body.c's. */
 #include "worker/wsgi/wsgi_run.h"
 
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include "worker/app/app_report.h"
 #include "worker/python/fork_child.h"
 #include "worker/python/pyerr.h"
+#include "worker/wsgi/wsgi_body.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_environ.h"
 #include "worker/wsgi/wsgi_file.h"
@@ -21,65 +21,9 @@
 /* Pieces of a list that are put together: one write, and no chunks. */
 #define JOIN_MAX (16u << 10)
 
-/* --- to the client --- */
-
-/* Takes piece->fd. */
-static enum wsgi_sent give(struct wsgi_call *c, struct wsgi_piece *piece)
-{
-    if (!c->answered) {
-        PyErr_SetString(PyExc_RuntimeError, "start_response() was not called before the body");
-        return WSGI_ERROR;
-    }
-    piece->answer = c->answer;
-    c->answer = NULL;
-    c->head_sent = true;
-    c->complete = piece->last;
-    return c->is_inline ? wsgi_out_now(c, piece) : wsgi_pool_send(c, piece);
-}
-
-static enum wsgi_sent send_bytes(struct wsgi_call *c, struct span bytes, bool last)
-{
-    return give(c, &(struct wsgi_piece){ .bytes = bytes, .fd = -1, .last = last });
-}
-
-static struct span bytes_span(PyObject *bytes)
-{
-    return (struct span){ PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes) };
-}
-
-static bool is_bytes(PyObject *item)
-{
-    if (PyBytes_Check(item))
-        return true;
-    PyErr_Format(PyExc_TypeError, "the body must be bytes, not %s", Py_TYPE(item)->tp_name);
-    return false;
-}
-
-int wsgi_run_write(struct wsgi_call *c, PyObject *data)
-{
-    if (!is_bytes(data))
-        return -1;
-    if (c->complete) { /* close() of the iterable, or another thread */
-        PyErr_SetString(PyExc_RuntimeError, "write() was called after the end of the response");
-        return -1;
-    }
-    if (!PyBytes_GET_SIZE(data))
-        return 0;
-    if (c->is_inline && !wsgi_pool_is_loop(c->wsgi->pool)) {
-        PyErr_SetString(PyExc_RuntimeError, "write() was called in another thread than the application");
-        return -1;
-    }
-    enum wsgi_sent sent = send_bytes(c, bytes_span(data), false);
-    if (c->is_inline && c->spool.n)
-        c->wsgi->hands_over = true;
-    if (sent == WSGI_GONE)
-        PyErr_SetString(c->wsgi->gone_error, "the client has disconnected");
-    return sent == WSGI_SENT ? 0 : -1;
-}
-
 /* --- failures --- */
 
-static void report(struct wsgi_call *c)
+static void report_exception(struct wsgi_call *c)
 {
     char line[APP_DESCRIPTION], first[APP_DESCRIPTION + 64];
     PyObject *exception = pyerr_take();
@@ -97,9 +41,9 @@ static void report(struct wsgi_call *c)
 }
 
 /* Takes the exception that is set: 500, or the answer is cut. */
-static void fail(struct wsgi_call *c)
+static void fail_response(struct wsgi_call *c)
 {
-    report(c);
+    report_exception(c);
     if (c->complete)
         return;
     c->complete = true;
@@ -111,17 +55,8 @@ static void fail(struct wsgi_call *c)
 
 /* --- what the application returned --- */
 
-static enum wsgi_sent send_item(struct wsgi_call *c, PyObject *item)
-{
-    if (!is_bytes(item))
-        return WSGI_ERROR;
-    if (!PyBytes_GET_SIZE(item)) /* nothing to send, and no reason yet for the head */
-        return WSGI_SENT;
-    return send_bytes(c, bytes_span(item), false);
-}
-
 /* True: at the end, one way or another. */
-static bool iterate(struct wsgi_call *c)
+static bool iterate_on(struct wsgi_call *c)
 {
     enum wsgi_sent sent = WSGI_SENT;
     while (sent == WSGI_SENT && !wsgi_pool_is_gone(c)) {
@@ -131,13 +66,13 @@ static bool iterate(struct wsgi_call *c)
         fork_child_came_back(NULL, false);
         if (!item)
             break;
-        sent = send_item(c, item);
+        sent = wsgi_body_send_item(c, item);
         Py_DECREF(item);
     }
     if (!PyErr_Occurred() && sent == WSGI_SENT && !wsgi_pool_is_gone(c))
-        send_bytes(c, SPAN(""), true);
+        wsgi_body_send(c, SPAN(""), true);
     if (PyErr_Occurred())
-        fail(c);
+        fail_response(c);
     return true;
 }
 
@@ -146,8 +81,8 @@ static bool begin_iteration(struct wsgi_call *c)
     c->iterator = PyObject_GetIter(c->result);
     fork_child_came_back(NULL, false);
     if (c->iterator)
-        return iterate(c);
-    fail(c);
+        return iterate_on(c);
+    fail_response(c);
     return true;
 }
 
@@ -170,7 +105,7 @@ static enum wsgi_sent send_joined(struct wsgi_call *c, PyObject *const *items, P
         memcpy(to, PyBytes_AS_STRING(items[i]), (size_t)PyBytes_GET_SIZE(items[i]));
         to += PyBytes_GET_SIZE(items[i]);
     }
-    return send_bytes(c, (struct span){ joined, (size_t)(to - joined) }, true);
+    return wsgi_body_send(c, (struct span){ joined, (size_t)(to - joined) }, true);
 }
 
 /* A list or tuple: all of it is here, so its length is known. */
@@ -187,13 +122,13 @@ static bool send_sequence(struct wsgi_call *c)
     c->ends_at_once = true;
     if (n == 1) {
         PyObject *item = Py_NewRef(items[0]); /* other threads may have the list */
-        sent = send_bytes(c, bytes_span(item), true);
+        sent = wsgi_body_send(c, wsgi_bytes_span(item), true);
         Py_DECREF(item);
     } else {
         sent = send_joined(c, items, n);
     }
     if (sent == WSGI_ERROR)
-        fail(c);
+        fail_response(c);
     return true;
 }
 
@@ -206,12 +141,12 @@ static bool send_file(struct wsgi_call *c)
         return false;
     if (real > 0 && c->answer && c->answer->length >= 0 && (uint64_t)c->answer->length < piece.n)
         piece.n = (size_t)c->answer->length;
-    if (real < 0 || give(c, &piece) == WSGI_ERROR)
-        fail(c);
+    if (real < 0 || wsgi_body_give(c, &piece) == WSGI_ERROR)
+        fail_response(c);
     return true;
 }
 
-static bool deliver(struct wsgi_call *c)
+static bool deliver_first(struct wsgi_call *c)
 {
     PyObject *result = c->result;
     if (PyList_CheckExact(result) || PyTuple_CheckExact(result))
@@ -222,9 +157,9 @@ static bool deliver(struct wsgi_call *c)
 }
 
 /* After the application has returned, and again when the client has read. True: at the end. */
-static bool go_on(struct wsgi_call *c)
+static bool deliver_result(struct wsgi_call *c)
 {
-    return c->iterator ? iterate(c) : deliver(c);
+    return c->iterator ? iterate_on(c) : deliver_first(c);
 }
 
 /* --- the whole of it --- */
@@ -240,12 +175,12 @@ static void call_close(struct wsgi_call *c)
     if (!close && PyErr_ExceptionMatches(PyExc_AttributeError))
         PyErr_Clear();
     else if (!r)
-        fail(c);
+        fail_response(c);
     Py_XDECREF(r);
     Py_XDECREF(close);
 }
 
-static void end(struct wsgi_call *c)
+static void end_call(struct wsgi_call *c)
 {
     call_close(c);
     c->finished = true;
@@ -254,7 +189,7 @@ static void end(struct wsgi_call *c)
     Py_CLEAR(c->environ);
 }
 
-static bool call_app(struct wsgi_call *c)
+static bool call_wsgi_app(struct wsgi_call *c)
 {
     PyObject *start = wsgi_start_new(c);
     c->environ = start ? wsgi_environ_new(c) : NULL;
@@ -265,8 +200,8 @@ static bool call_app(struct wsgi_call *c)
     }
     Py_XDECREF(start);
     if (c->result)
-        return go_on(c);
-    fail(c);
+        return deliver_result(c);
+    fail_response(c);
     return true;
 }
 
@@ -274,11 +209,11 @@ static bool run_in_context(struct wsgi_call *c, bool (*step)(struct wsgi_call *)
 {
     bool ended = true;
     if (!c->context || PyContext_Enter(c->context) < 0) {
-        fail(c);
-        end(c);
+        fail_response(c);
+        end_call(c);
     } else {
         if ((ended = step(c)))
-            end(c);
+            end_call(c);
         PyContext_Exit(c->context);
     }
     if (ended)
@@ -289,10 +224,10 @@ static bool run_in_context(struct wsgi_call *c, bool (*step)(struct wsgi_call *)
 bool wsgi_run(struct wsgi_call *c)
 {
     c->context = PyContext_Copy(c->wsgi->context);
-    return run_in_context(c, call_app);
+    return run_in_context(c, call_wsgi_app);
 }
 
 bool wsgi_run_resume(struct wsgi_call *c)
 {
-    return run_in_context(c, go_on);
+    return run_in_context(c, deliver_result);
 }

@@ -9,12 +9,9 @@
 
 struct wsgi_call;
 
-/* True: the application has ended, close() included. False, only inline: it goes on with wsgi_run_resume() when the
- * client has taken some of the answer, or is gone. */
+/* True: the application has ended, close() included. False, only inline: it continues with wsgi_run_resume() when the
+ * client has taken some of the answer, or has gone. */
 bool wsgi_run(struct wsgi_call *c) __attribute__((warn_unused_result));
 bool wsgi_run_resume(struct wsgi_call *c) __attribute__((warn_unused_result));
-
-/* write(data): 0, or -1 with an exception set. */
-int wsgi_run_write(struct wsgi_call *c, PyObject *data);
 
 #endif

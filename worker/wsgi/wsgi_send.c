@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_send.c: pieces of an answer on their way from a thread of the pool to the loop (wsgi_pool_send()): given at once
- * while the client keeps up, put behind each other in a file when it does not. The thread waits only where there is no room
+ * while the client keeps up, appended to a file when it does not. The thread waits only where there is no room
  * for more, and for bytes that are too many to be copied until the loop has taken them. */
 #include <errno.h>
 #include <stdlib.h>
@@ -36,8 +36,7 @@ static struct wsgi_parcel *parcel_new(const struct wsgi_piece *piece, bool may_w
 
 static void wait_for_loan(struct wsgi_pool *pool, struct wsgi_call *c)
 {
-    Py_BEGIN_ALLOW_THREADS
-    wsgi_pool_lock(pool);
+    Py_BEGIN_ALLOW_THREADS wsgi_pool_lock(pool);
     while (c->lent)
         wsgi_pool_wait(pool, &c->changed);
     wsgi_pool_unlock(pool);
@@ -47,7 +46,7 @@ static void wait_for_loan(struct wsgi_pool *pool, struct wsgi_call *c)
 enum place {
     PLACE_NONE,
     PLACE_LOOP, /* the loop takes it now */
-    PLACE_SPOOL, /* behind others that wait for the client; c->spooling is set */
+    PLACE_SPOOL, /* after others that wait for the client; c->spooling is set */
 };
 
 /* Where n bytes go. Lock held. */
@@ -76,13 +75,11 @@ static enum place wait_for_place(struct wsgi_call *c, size_t n, bool may_spool)
         return place;
     if (wsgi_pool_is_loop(pool)) /* a finalizer of the application: it must not wait */
         return PLACE_LOOP;
-    Py_BEGIN_ALLOW_THREADS
-    wsgi_pool_lock(pool);
+    Py_BEGIN_ALLOW_THREADS wsgi_pool_lock(pool);
     while (!(place = find_place(c, n, may_spool)))
         wsgi_pool_wait(pool, &c->changed);
     wsgi_pool_unlock(pool);
-    Py_END_ALLOW_THREADS
-    return place;
+    Py_END_ALLOW_THREADS return place;
 }
 
 /* Nothing is on its way of which the end would make the loop look at the spool. Lock held. */
@@ -92,12 +89,11 @@ static bool must_be_woken(const struct wsgi_call *c)
 }
 
 /* After PLACE_SPOOL. False: the file cannot have them. */
-static bool spool(struct wsgi_call *c, struct span bytes)
+static bool spool_bytes(struct wsgi_call *c, struct span bytes)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
     bool first = false, added;
-    Py_BEGIN_ALLOW_THREADS
-    added = wsgi_spool_add(c->wsgi, &c->spool, bytes) == 0;
+    Py_BEGIN_ALLOW_THREADS added = wsgi_spool_add(c->wsgi, &c->spool, bytes) == 0;
     if (!added)
         wsgi_spool_complain(c->wsgi, errno);
     wsgi_pool_lock(pool);
@@ -110,25 +106,23 @@ static bool spool(struct wsgi_call *c, struct span bytes)
     }
     pthread_cond_broadcast(&c->changed);
     wsgi_pool_unlock(pool);
-    Py_END_ALLOW_THREADS
-    if (first)
-        wsgi_pool_wake(pool);
+    Py_END_ALLOW_THREADS if (first) wsgi_pool_wake(pool);
     return added;
 }
 
-/* The answer ends; true: behind what is in the spool. */
-static bool end_behind(struct wsgi_call *c)
+/* The answer ends; true: after what is in the spool. */
+static bool end_after_spool(struct wsgi_call *c)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
     wsgi_pool_lock(pool);
-    bool behind = c->spooled && !c->gone, first = false;
-    c->last_owed |= behind;
-    if (behind && must_be_woken(c))
+    bool spooled = c->spooled && !c->gone, first = false;
+    c->last_owed |= spooled;
+    if (spooled && must_be_woken(c))
         first = wsgi_pool_post(c);
     wsgi_pool_unlock(pool);
     if (first)
         wsgi_pool_wake(pool);
-    return behind;
+    return spooled;
 }
 
 static enum wsgi_sent result_of(struct wsgi_call *c, bool last)
@@ -137,11 +131,11 @@ static enum wsgi_sent result_of(struct wsgi_call *c, bool last)
 }
 
 /* True: it is in the spool. */
-static bool put_behind(struct wsgi_call *c, const struct wsgi_piece *piece)
+static bool spool_from_thread(struct wsgi_call *c, const struct wsgi_piece *piece)
 {
     bool may_spool = true;
     while (wait_for_place(c, piece->bytes.n, may_spool) == PLACE_SPOOL) {
-        if (spool(c, piece->bytes))
+        if (spool_bytes(c, piece->bytes))
             return true;
         may_spool = false; /* then it waits */
     }
@@ -152,12 +146,12 @@ enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
     bool last = piece->last, may_wait = !wsgi_pool_is_loop(pool);
-    if (piece->bytes.n && !piece->answer && put_behind(c, piece)) {
+    if (piece->bytes.n && !piece->answer && spool_from_thread(c, piece)) {
         if (!last)
             return result_of(c, false);
         piece->bytes.n = 0;
     }
-    if (last && !piece->answer && !piece->bytes.n && piece->fd < 0 && end_behind(c))
+    if (last && !piece->answer && !piece->bytes.n && piece->fd < 0 && end_after_spool(c))
         return WSGI_SENT;
     struct wsgi_parcel *p = parcel_new(piece, may_wait);
     if (!p)

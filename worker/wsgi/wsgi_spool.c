@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_spool.c: see wsgi_spool.h. The file is the kernel's to forget: it never has a name that could be left behind. */
+/* wsgi_spool.c: see wsgi_spool.h. The file never has a name that could be left over: closing it frees it. */
 #include "worker/wsgi/wsgi_spool.h"
 
 #include <Python.h>
@@ -70,7 +70,7 @@ ssize_t wsgi_spool_read(struct wsgi_spool *s, char *to, size_t most)
     ssize_t k = 0;
     while (n && (k = pread(s->fd, to, n, (off_t)s->at)) < 0 && errno == EINTR)
         ;
-    if (n && !k) { /* somebody has cut it off */
+    if (n && !k) { /* the file was truncated */
         errno = EIO;
         return -1;
     }

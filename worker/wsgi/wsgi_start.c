@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_start.c: see wsgi_start.h. Judges the head as PEP 3333 wants it, while the application can still be told; sends
- * nothing: the head leaves with the first bytes of the body. */
+/* wsgi_start.c: see wsgi_start.h. Judges the head as PEP 3333 wants it, while the application can still be given an
+ * exception; sends nothing: the head leaves with the first bytes of the body. */
 #include "worker/wsgi/wsgi_start.h"
 
 #include <stddef.h>
@@ -10,8 +10,8 @@
 
 #include "worker/http/resp.h"
 #include "worker/python/fork_child.h"
+#include "worker/wsgi/wsgi_body.h"
 #include "worker/wsgi/wsgi_call.h"
-#include "worker/wsgi/wsgi_run.h"
 #include "worker/wsgi/wsgi_state.h"
 
 #define NUMBER_ROOM 24
@@ -256,7 +256,7 @@ static PyObject *start_write(PyObject *self, PyObject *data)
         PyErr_SetString(PyExc_RuntimeError, "write() was called after the end of the request");
         return NULL;
     }
-    if (wsgi_run_write(c, data) < 0)
+    if (wsgi_body_write(c, data) < 0)
         return NULL;
     Py_RETURN_NONE;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_state.h: everything that WSGI keeps per worker: the application, types, interned names, the pool. No statics:
- * each interpreter has its own. Python objects are the GIL's; the rest says whose it is. */
+ * each interpreter has its own. Python objects are the GIL's; the rest says which thread it belongs to. */
 #ifndef TINE_WSGI_WSGI_STATE_H
 #define TINE_WSGI_WSGI_STATE_H
 
