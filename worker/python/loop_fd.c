@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "worker/python/loop_handle.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 
 /* The descriptor of an int or of an object with fileno(), as the selectors module takes it. */
 static int descriptor(struct pyloop *loop, PyObject *file)

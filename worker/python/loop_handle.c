@@ -10,7 +10,7 @@
 #include "worker/python/fork_child.h"
 #include "common/likely.h"
 #include "worker/python/coro.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 #include "worker/python/pyerr.h"
 
 /* Where instances of `type` hold slot `name`; -1 with an exception set if it is no slot. */

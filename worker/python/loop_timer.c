@@ -16,7 +16,7 @@
 #include "common/fdutil.h"
 #include "common/forked.h"
 #include "worker/python/loop_handle.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 
 enum { FIRST_CAP = 64 };
 

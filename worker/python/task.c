@@ -2,7 +2,7 @@
 /* task.c: the life of the task runner of a loop, and the choice of how a coroutine is run: its first step now and a
  * Task only on demand (task_lazy.c), or, where somebody watches how tasks are made (debug mode, a task factory) or a
  * Task is being stepped already, loop.create_task() as everyone does. */
-#include "worker/python/task_internal.h"
+#include "worker/python/task_priv.h"
 
 #include <assert.h>
 #include <string.h>

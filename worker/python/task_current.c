@@ -3,7 +3,7 @@
  * Task: both make it one. They stand in asyncio's modules before the application is imported, so that
  * `from asyncio import current_task` gets them too. A reader of asyncio.tasks._current_tasks, which is private, sees
  * no Task in a first step until somebody has called one of the functions. */
-#include "worker/python/task_internal.h"
+#include "worker/python/task_priv.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * asks for the current Task during that step gets a real one, made then (lazy_task). When the step is over, a Task that
  * exists, or that must exist because the coroutine waits for something, runs its own first step, in which the proxy
  * plays back what happened (task_proxy.c). It must never leave a Task entered or a context behind. */
-#include "worker/python/task_internal.h"
+#include "worker/python/task_priv.h"
 
 #include "worker/python/coro.h"
 #include "worker/python/fork_child.h"
