@@ -18,7 +18,7 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "worker/net/conn_io.h"
+#include "worker/net/conn_priv.h"
 
 #define SCRATCH_SIZE (64u << 10)
 #define LINGER_MS 2000

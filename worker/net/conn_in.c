@@ -7,7 +7,7 @@
 
 #include "common/scoreboard.h"
 #include "common/likely.h"
-#include "worker/net/conn_io.h"
+#include "worker/net/conn_priv.h"
 
 /* Full buffers read from one connection before others get their turn. */
 #define READ_ROUNDS 4

@@ -13,7 +13,7 @@
 #include "common/likely.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "worker/net/conn_io.h"
+#include "worker/net/conn_priv.h"
 
 /* By the coarse clock, which is read for every piece: 5 ms, or up to the tick behind them. */
 #define DEFER_NS (5ul * 1000 * 1000)

@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* tls.h: TLS under a connection: a transport, the protocol that stands in until the handshake is over, and the
- * certificates of the worker. OpenSSL's types do not leave tls_*.c.
- *
- *   tls_set.c      the worker's TLS: from the master's vault to the certificates in use, and their change
- *   tls_ctx.c      what all contexts have in common: versions, ciphers, client certificates
- *   tls_cert.c     one certificate with its key and its OCSP response
- *   tls_sni.c      which certificate: by the name that the client asks for
- *   tls_tickets.c  seals and opens session tickets
- *   tls_bio.c      between OpenSSL and the socket: records of a turn leave together
- *   tls_conn.c     the transport
- *   tls_hello.c    the handshake
- *   tls_info.c     what an application is told
+ * certificates of the worker. OpenSSL's types do not leave this folder.
  *
  * Python's ssl module uses the same library in this process: nothing here may change OpenSSL's global state, and nothing
  * may trust that its error queue is empty.

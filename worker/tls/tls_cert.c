@@ -191,8 +191,3 @@ void tls_cert_free(struct tls_cert *cert)
     free(cert->ocsp);
     free(cert);
 }
-
-struct tls_cert *tls_cert_of(const SSL *ssl)
-{
-    return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-}
