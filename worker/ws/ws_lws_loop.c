@@ -11,7 +11,7 @@
 #include "common/forked.h"
 #include "common/log.h"
 #include "conf/conf.h"
-#include "worker/ws/ws_lws.h"
+#include "worker/ws/ws_lws_priv.h"
 
 #define ROUNDS 3 /* of libuv in one pump */
 #define LEAST_FDS 65536u /* libwebsockets clears 16 bytes for every possible descriptor */
@@ -68,22 +68,6 @@ static void pump(evutil_socket_t fd, short what, void *arg)
     } else {
         event_active(&w->again, EV_TIMEOUT, 0);
     }
-}
-
-void wsl_wake(struct wsl_worker *w)
-{
-    w->dirty = true;
-    if (!w->in_pump)
-        event_active(&w->again, EV_TIMEOUT, 0);
-}
-
-void wsl_doom(struct wsl_lane *lane)
-{
-    if (lane->is_doomed || !lane->wsi || lane->state != WSL_OPEN)
-        return;
-    lane->is_doomed = true;
-    TAILQ_INSERT_TAIL(&lane->worker->doomed, lane, entry);
-    wsl_wake(lane->worker);
 }
 
 /* --- start and stop --- */

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "worker/net/transport.h"
-#include "worker/ws/ws_lws.h"
+#include "worker/ws/ws_lws_priv.h"
 
 static ssize_t lws_out_read(struct conn *c, void *p, size_t n)
 {

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "common/forked.h"
-#include "worker/ws/ws_lws.h"
+#include "worker/ws/ws_lws_priv.h"
 
 #define RSV1 0x40
 #define ROOM_BEFORE_ANSWER 384 /* bytes in front of its answer that belong to the same buffer */
@@ -32,7 +32,7 @@ static int take_answer_back(struct lws_process_html_args *args)
 
 static int on_established(struct wsl_lane *lane)
 {
-    lane->state = WSL_OPEN;
+    wsl_set_state(lane, WSL_OPEN);
     if (lane->paused)
         lws_rx_flow_control(lane->wsi, 0);
     return 0;
@@ -141,7 +141,7 @@ static int on_closing(struct wsl_lane *lane)
     if (has_word && (lane->deaf || lane->said_close))
         silence(lane);
     if (has_word)
-        lane->state = WSL_CLOSING;
+        wsl_set_state(lane, WSL_CLOSING);
     if (!lane->deaf && (has_word || !peer_has_gone(lane)))
         failed(lane, "frame that libwebsockets refuses");
     return 0;
@@ -151,7 +151,7 @@ static int on_gone(struct wsl_lane *lane)
 {
     if (lane->state == WSL_CLOSED)
         return 0;
-    lane->state = WSL_CLOSED;
+    wsl_set_state(lane, WSL_CLOSED);
     lane->deaf = true;
     if (lane->link && lane->link->conn->state != CONN_DEAD)
         ws_link_gone(lane->link);

@@ -5,7 +5,7 @@
 #include "conf/conf.h"
 #include "worker/net/conn.h"
 #include "worker/ws/ws_deflate.h"
-#include "worker/ws/ws_session.h"
+#include "worker/ws/ws_session_priv.h"
 
 static const struct conf_websocket *conf_of(const struct ws *ws)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_session.c: the life of an open WebSocket: pings, closing, back-pressure; the same over every engine. Messages are
  * ws_message.c's. The user is told of the end once, from the loop. */
-#include "worker/ws/ws_session.h"
+#include "worker/ws/ws_session_priv.h"
 
 #include <stdlib.h>
 

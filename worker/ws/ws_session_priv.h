@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ws_session.h: what the files of a session share (ws_accept.c, ws_session.c, ws_message.c); nobody else includes it. */
-#ifndef TINE_WS_WS_SESSION_H
-#define TINE_WS_WS_SESSION_H
+/* ws_session_priv.h: what the files of a session share. */
+#ifndef TINE_WS_WS_SESSION_PRIV_H
+#define TINE_WS_WS_SESSION_PRIV_H
 
 #include <stdint.h>
 
