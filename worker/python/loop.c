@@ -132,7 +132,7 @@ bool pyloop_future_done(PyObject *future)
     return is_done != 0;
 }
 
-/* Somebody may have cancelled the future while what it stands for was on its way: no error. */
+/* The future may have been cancelled while what it stands for was on its way: no error. */
 static void settle(PyObject *future, const char *method, PyObject *value)
 {
     if (pyloop_future_done(future))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* loop_hide.c: tells asyncio whether the loop runs in this thread. Costs a call, on CPython 3.11 a getpid(2) too: done
- * only when it changes, so not for one synchronous request after the other. */
+/* loop_hide.c: sets what asyncio knows of whether the loop runs in this thread. Costs a call, on CPython 3.11 a getpid(2)
+ * too: done only when it changes, so not for one synchronous request after the other. */
 #include "worker/python/loop_priv.h"
 
 #include "common/log.h"

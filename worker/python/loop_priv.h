@@ -85,12 +85,12 @@ struct pyloop {
     struct signal_watch *signals[LOOP_SIGNALS];
     struct wake wake;
 
-    struct step_watch *step_watch; /* NULL: nobody watches */
+    struct step_watch *step_watch; /* NULL: steps are not watched */
     PyThreadState *tstate; /* of the thread inside event_base_loop() */
     bool turning; /* inside a turn */
     bool polling; /* inside event_base_loop() */
     bool released; /* by the loop: the GIL is not held */
-    bool hidden; /* asyncio was told that no loop runs in this thread */
+    bool hidden; /* asyncio sees no loop running in this thread */
     PyObject *set_running_loop; /* asyncio's; NULL: not needed yet */
     unsigned entered; /* pyloop_enter() calls since it was set to 0 */
     PyObject *capture_context; /* between pyloop_capture_begin() and _end(); borrowed */

@@ -6,7 +6,7 @@
  * first look at libevent happens with the GIL held (under load something is always there) and it is
  * released only to block: native code in threads that Python does not know may still ask for it.
  * Callbacks that need it take it with pyloop_enter(), and then it stays held for the rest of that
- * round. As long as none does, the loop goes on without it: what the connections do must not wait
+ * round. As long as none does, the loop continues without it: what the connections do must not wait
  * for threads that compute.
  */
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tls.h: TLS under a connection: a transport, the protocol that stands in until the handshake is over, and the
+/* tls.h: TLS under a connection: a transport, the protocol that stands in until the handshake has ended, and the
  * certificates of the worker. OpenSSL's types do not leave this folder.
  *
  * Python's ssl module uses the same library in this process: nothing here may change OpenSSL's global state, and nothing
@@ -24,13 +24,13 @@ struct vault;
 
 extern const struct transport_ops transport_tls;
 /* The first protocol of a connection that begins with a handshake: makes it a TLS connection, then asks
- * net->choose_proto() again, which finds the transport changed and tls_alpn() told. */
+ * net->choose_proto() again, which finds the transport changed and tls_alpn() answered. */
 extern const struct proto_ops proto_tls;
 
 /* Room for why certificates are refused. */
 #define TLS_WHY 512
 
-/* `speaks` tells whether this worker has an ALPN protocol of tls.alpn to offer. NULL: `why` says what is wrong with the
+/* `speaks` says whether this worker has an ALPN protocol of tls.alpn to offer. NULL: `why` says what is wrong with the
  * configuration or its files. */
 struct tls *tls_new(struct net *net, const struct vault *vault, const struct tickets *tickets,
                     bool (*speaks)(const struct conf *conf, const char *alpn), char why[TLS_WHY]);

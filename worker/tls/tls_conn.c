@@ -56,7 +56,7 @@ static ssize_t tls_read(struct conn *c, void *p, size_t n)
     if (!got)
         return end;
     if (end == 0 || errno != EAGAIN)
-        c->peer_hup = true; /* it is told at the next read */
+        c->peer_hup = true; /* the next read reports it */
     return (ssize_t)got;
 }
 
@@ -132,7 +132,7 @@ static ssize_t write_ktls(struct conn *c, const struct iovec *v, int n)
     }
 }
 
-/* Seals at most TLS_GATHER bytes behind *at. 0 or -1. */
+/* Seals at most TLS_GATHER bytes from *at on. 0 or -1. */
 static int seal(struct conn *c, const struct iovec *v, int n, size_t *at)
 {
     struct tls_conn *t = c->transport_data;
@@ -165,7 +165,7 @@ static ssize_t write_gathered(struct conn *c, const struct iovec *v, int n, bool
 {
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
-    size_t all = 0, told = t->owed, at = t->owed;
+    size_t all = 0, reported = t->owed, at = t->owed;
     for (int i = 0; i < n; i++)
         all += v[i].iov_len;
     tls_begin(tls, c);
@@ -182,12 +182,12 @@ static ssize_t write_gathered(struct conn *c, const struct iovec *v, int n, bool
         if (unlikely(done < 0))
             return -1;
         if (!done) {
-            t->owed = at - told;
-            return full(told);
+            t->owed = at - reported;
+            return full(reported);
         }
-        told = at;
+        reported = at;
     }
-    return (ssize_t)told;
+    return (ssize_t)reported;
 }
 
 static ssize_t tls_writev(struct conn *c, const struct iovec *v, int n)

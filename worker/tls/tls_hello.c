@@ -21,7 +21,7 @@
 
 static const struct transport_ops transport_handshake;
 
-static int start(struct conn *c)
+static int handshake_start(struct conn *c)
 {
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
@@ -41,7 +41,8 @@ static int start(struct conn *c)
     return 0;
 }
 
-/* Whoever begins with a letter speaks HTTP in the clear, and is told so. Not TLS at all is left to OpenSSL's alert. */
+/* A peer that begins with a letter speaks HTTP in the clear, and gets an answer that says so. What is no TLS is left to
+ * OpenSSL's alert. */
 static bool speaks_clear(unsigned char first)
 {
     return (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z');
@@ -60,7 +61,7 @@ static int answer_clear(struct conn *c)
     return -1;
 }
 
-static int look(struct conn *c)
+static int look_at_first_byte(struct conn *c)
 {
     unsigned char first;
     ssize_t n = recv(c->fd, &first, 1, MSG_PEEK);
@@ -68,10 +69,10 @@ static int look(struct conn *c)
         return (int)n;
     if (speaks_clear(first) && c->net->not_tls)
         return answer_clear(c);
-    return start(c) < 0 ? -1 : 1;
+    return handshake_start(c) < 0 ? -1 : 1;
 }
 
-static int finish(struct conn *c)
+static int handshake_finish(struct conn *c)
 {
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
@@ -114,7 +115,7 @@ void tls_turn(struct tls *tls)
     }
 }
 
-static int step(struct conn *c)
+static int handshake_step(struct conn *c)
 {
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
@@ -130,7 +131,7 @@ static int step(struct conn *c)
         int pushed = tls_push(tls, c, false);
         if (pushed == 0)
             conn_wait_writable(c);
-        return pushed < 0 ? -1 : finish(c);
+        return pushed < 0 ? -1 : handshake_finish(c);
     }
     r = (int)tls_judge(c, r);
     if (t->state == TLS_BROKEN)
@@ -147,11 +148,11 @@ static int shake_hands(struct conn *c)
         return -1;
     }
     if (t->state == TLS_NEW) {
-        int r = look(c);
+        int r = look_at_first_byte(c);
         if (r <= 0 || c->transport != &transport_handshake)
             return r;
     }
-    return step(c);
+    return handshake_step(c);
 }
 
 /* --- the transport meanwhile --- */
@@ -205,7 +206,7 @@ static int hello_open(struct conn *c)
     return 0;
 }
 
-/* Bytes are only there when the handshake is over, and then another protocol has the connection. */
+/* There are no bytes before the handshake has ended, and then another protocol has the connection. */
 static size_t hello_data(struct conn *c, char *p, size_t n)
 {
     return 0;

@@ -84,12 +84,12 @@ struct tls_conn {
     enum tls_state state;
     bool ktls; /* the kernel seals what is sent, and OpenSSL writes to the socket itself */
     bool waits; /* in tls->waiting */
-    bool wants_write; /* reading goes on when the socket takes something (ktls, handshake) */
+    bool wants_write; /* reading continues when the socket takes something (ktls, handshake) */
     SSL *ssl;
     struct tls_set *set;
     struct buf out; /* sealed bytes that the socket did not take */
     size_t kept, record_kept; /* of what is kept for the client: `out`; a record that has not come whole */
-    size_t owed; /* plain bytes in `out` that the connection was not told of as written: it offers them again */
+    size_t owed; /* plain bytes in `out` that were not reported to the connection as written: it offers them again */
     size_t retry; /* ktls: length of a write that has to be tried again */
     uint32_t since_idle; /* plain bytes sent in a row */
     uint64_t sent_ms;

@@ -7,7 +7,7 @@
 #include "common/forked.h"
 #include "worker/ws/ws_lws_priv.h"
 
-static char *add(char *to, const char *from, size_t n)
+static char *append(char *to, const char *from, size_t n)
 {
     memcpy(to, from, n);
     return to + n;
@@ -24,19 +24,19 @@ static char *opening_bytes(struct wsl_lane *lane, size_t *ret_n)
     char *p = malloc(sizeof head + sizeof deflate + 2 + rest.n), *end = p;
     if (!p)
         return NULL;
-    end = add(end, head, sizeof head - 1);
+    end = append(end, head, sizeof head - 1);
     if (lane->link->deflate)
-        end = add(end, deflate, sizeof deflate - 1);
-    end = add(end, "\r\n", 2);
+        end = append(end, deflate, sizeof deflate - 1);
+    end = append(end, "\r\n", 2);
     if (rest.n)
-        end = add(end, rest.p, rest.n);
+        end = append(end, rest.p, rest.n);
     buf_release(&c->in);
     *ret_n = (size_t)(end - p);
     return p;
 }
 
 /* libwebsockets owns the descriptor from here on, even when it fails. */
-static void adopt(struct wsl_lane *lane)
+static void adopt_lane(struct wsl_lane *lane)
 {
     struct wsl_worker *w = lane->worker;
     struct conn *c = lane->link->conn;
@@ -80,7 +80,7 @@ bool wsl_adopt_waiting(struct wsl_worker *w)
             continue;
         }
         TAILQ_REMOVE(&w->waiting, lane, entry);
-        adopt(lane);
+        adopt_lane(lane);
     }
     return some_wait;
 }

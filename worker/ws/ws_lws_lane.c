@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ws_lws_lane.c: the lane of one connection: when libwebsockets must be called for it, or close it, and when it is freed. */
+/* ws_lws_lane.c: the lane of one connection: when libwebsockets is called for it, when it has to close it, when it is
+ * freed. */
 #include <event2/event.h>
 #include <stdlib.h>
 

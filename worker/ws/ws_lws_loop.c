@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ws_lws_loop.c: libwebsockets' context on our event loop. It knows libuv but not libevent, so a libuv loop that nobody
+/* ws_lws_loop.c: libwebsockets' context on our event loop. It knows libuv but not libevent, so a libuv loop that no thread
  * ever waits in is pumped when its descriptor is readable, its time has come, or we have called libwebsockets. What a
  * pump costs depends on how many sockets are ready, never on how many there are. */
 #include <event2/event.h>
@@ -162,7 +162,7 @@ void wsl_stop(void *shared)
     event_del(&w->uv_ready);
     event_del(&w->again);
     event_del(&w->timer);
-    w->in_pump = true; /* nobody wakes it any more */
+    w->in_pump = true; /* wsl_wake() does nothing any more */
     if (w->context) {
         close_doomed(w);
         lws_context_destroy(w->context);

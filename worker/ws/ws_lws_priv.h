@@ -34,7 +34,7 @@ struct wsl_worker {
     uv_loop_t uv;
     struct event uv_ready, again, timer; /* all of them pump */
     bool in_pump;
-    bool dirty;                /* libwebsockets changed what it waits for: libuv has not told the kernel yet */
+    bool dirty;                /* libwebsockets changed what it waits for: the kernel does not know yet */
     int max_fds;               /* descriptors from here on cannot be adopted */
     struct wsl_lane *adopting; /* whose handshake libwebsockets is reading */
     struct wsl_lanes waiting;  /* to be adopted in the next turn */
@@ -45,7 +45,7 @@ struct wsl_worker {
 enum wsl_state {
     WSL_WAITING, /* the socket is still the connection's */
     WSL_OPEN,    /* libwebsockets has it */
-    WSL_CLOSING, /* libwebsockets closes it by itself, with a Close frame of its own */
+    WSL_CLOSING, /* libwebsockets closes it by itself, with its own Close frame */
     WSL_CLOSED   /* libwebsockets is done with it */
 };
 

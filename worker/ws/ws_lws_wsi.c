@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ws_lws_wsi.c: what libwebsockets tells of its connections. Nothing is closed here but by the value that is returned,
- * since it goes on with what it has in hand. What it does not check itself is checked here as far as it can be seen from
+/* ws_lws_wsi.c: what libwebsockets reports of its connections. Nothing is closed here but by the value that is returned,
+ * since it continues with what it has in hand. What it does not check itself is checked here as far as it can be seen from
  * outside; man/tine.ini.5 lists what cannot. */
 #include <errno.h>
 #include <event2/event.h>
@@ -16,7 +16,7 @@
 /* --- handshake --- */
 
 /* The client has its 101 from us: the answer of libwebsockets is taken back to nothing. It begins where its status line
- * does, and ends with the CRLF that is put behind `p` after this. */
+ * does, and ends with the CRLF that is put after `p` next. */
 static int take_answer_back(struct lws_process_html_args *args)
 {
     static const char status_line[] = "HTTP/1.1 101 ";
