@@ -63,7 +63,7 @@ FENCES = [
     (r"ini\.h", [r"conf/conf_load\.c"]),
     (r"Python\.h|structmember\.h|frameobject\.h|datetime\.h|internal/.*|pythread\.h",
      [r"worker/(python|app|asgi|wsgi)/\w+\.[ch]", r"worker/(worker\w*|mold)\.c"]),
-    (r"event2/.*|event\.h", [r"worker/(net|tls|python)/\w+\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/(\w+\.c|ws_lws\.h)",
+    (r"event2/.*|event\.h", [r"worker/(net|tls|python)/\w+\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/(\w+\.c|ws_lws_priv\.h)",
                              r"master/(\w+/)?\w+\.[ch]", r"worker/(http|http1|http2|static|log)/\w+\.c",
                              r"worker/coding/(\w+\.c|compress_priv\.h)", r"worker/wsgi/wsgi_pool\.c", r"worker/app/mount\.c"]),
 ]

@@ -45,11 +45,6 @@ EXCUSED = {
     "worker/python/task_drive.c": 6,
     "worker/python/task_lazy.c": 3,
     "worker/python/task_proxy.c": 1,
-    "worker/tls/tls_bio.c": 1,
-    "worker/tls/tls_conn.c": 2,
-    "worker/tls/tls_hello.c": 2,
-    "worker/ws/ws_lws.c": 2,
-    "worker/ws/ws_lws_wsi.c": 3,
     "worker/ws/ws_session.c": 2,
     "worker/wsgi/wsgi.c": 4,
 }

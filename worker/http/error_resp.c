@@ -28,9 +28,9 @@ static void send_text(struct req *r, unsigned status, unsigned retry_after, cons
     r->answer_unbound = true;
     if (status == 413)
         score_add64(&r->conn->net->score->too_large, 1);
-    /* Neither can fail for a bad field; if the client is gone, on_end reports it. */
+    /* The fields are good, and the text is as long as they say. A client that has gone is reported by on_end. */
     if (resp_start(r, &head) == RESP_SENT)
-        (void)!resp_body(r, (struct span){ text, (size_t)n }, false);
+        (void)!r->ops->body(r, (struct span){ text, (size_t)n }, false);
 }
 
 void resp_error(struct req *r, unsigned status)

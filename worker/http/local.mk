@@ -12,8 +12,9 @@ libtine_http_a_SOURCES = \
 	worker/http/site.h worker/http/site.c \
 	worker/http/req.h worker/http/req.c \
 	worker/http/route.h worker/http/route.c \
-	worker/http/resp.h worker/http/resp.c \
+	worker/http/resp_head.c \
 	worker/http/error_resp.c \
+	worker/http/resp.h worker/http/resp.c \
 	worker/http/builtin.h worker/http/builtin.c \
 	worker/http/field_list.h worker/http/field_list.c \
 	worker/http/forwarded.h worker/http/forwarded.c \

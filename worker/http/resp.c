@@ -1,144 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* resp.c: the rules of an answer that hold for every handler and every protocol: fields are checked, Content-Length is
- * held to, HEAD, 204, 205 and 304 have no body. How bytes are framed and sent is the protocol's (resp_ops). */
+/* resp.c: the body of an answer, by the rules that hold for every handler and every protocol: Content-Length is held to,
+ * HEAD, 204, 205 and 304 have no body. How bytes are framed and sent is the protocol's (resp_ops). */
 #include "worker/http/resp.h"
 
 #include <assert.h>
 
-#include "common/clock.h"
 #include "common/likely.h"
-#include "worker/http/chars.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
-#include "worker/http/site.h"
-#include "worker/net/conn.h"
-
-/* RFC 9110 5.1, 5.5: what a recipient need not take, and might take for something else, is not sent. */
-bool resp_field_is_good(const struct resp_field *f)
-{
-    if (!f->name.n)
-        return false;
-    for (size_t i = 0; i < f->name.n; i++) {
-        if (!h1_is_token((unsigned char)f->name.p[i]))
-            return false;
-    }
-    for (size_t i = 0; i < f->value.n; i++) {
-        if (!h1_is_value((unsigned char)f->value.p[i]))
-            return false;
-    }
-    return true;
-}
-
-int64_t resp_read_length(struct span value)
-{
-    value = span_trim(value);
-    if (!value.n || value.n > 18)
-        return -1;
-    int64_t n = 0;
-    for (size_t i = 0; i < value.n; i++) {
-        if (value.p[i] < '0' || value.p[i] > '9')
-            return -1;
-        n = n * 10 + (value.p[i] - '0');
-    }
-    return n;
-}
-
-/* Into *length; a second one must be the same. */
-static enum resp_result read_length(struct span value, int64_t *length)
-{
-    int64_t n = resp_read_length(value);
-    if (n < 0)
-        return RESP_BAD_LENGTH;
-    if (*length >= 0 && *length != n)
-        return RESP_TWO_LENGTHS;
-    *length = n;
-    return RESP_SENT;
-}
-
-/* RESP_SENT: they are good. */
-static enum resp_result check_fields(const struct resp_field *fields, size_t n, int64_t *ret_length)
-{
-    int64_t length = -1;
-    enum resp_result result = RESP_SENT;
-    for (size_t i = 0; i < n && result == RESP_SENT; i++) {
-        if (unlikely(!resp_field_is_good(&fields[i])))
-            result = RESP_BAD_FIELD;
-        else if (fields[i].name.n == 14 && span_ieq(fields[i].name, SPAN("content-length")))
-            result = read_length(fields[i].value, &length);
-    }
-    *ret_length = length;
-    return result;
-}
-
-static void keep_for_log(struct req *r, const struct resp_head *head)
-{
-    for (size_t i = 0; i < head->n_fields; i++) {
-        const struct resp_field *f = &head->fields[i];
-        char *to = buf_room(&r->logged_fields, f->name.n + f->value.n + 2);
-        if (!to)
-            return;
-        memcpy(to, f->name.p, f->name.n);
-        to[f->name.n] = 0;
-        memcpy(to + f->name.n + 1, f->value.p, f->value.n);
-        to[f->name.n + 1 + f->value.n] = 0;
-        buf_grew(&r->logged_fields, f->name.n + f->value.n + 2);
-    }
-}
-
-enum resp_result resp_begin(struct req *r, const struct resp_head *head)
-{
-    if (unlikely(site_of(r->conn)->keeps_fields))
-        keep_for_log(r, head);
-    return r->ops->start(r, head);
-}
-
-enum resp_result resp_start(struct req *r, const struct resp_head *head)
-{
-    int64_t length;
-    assert(r->state <= REQ_RUNNING || (r->state == REQ_HELD && !r->status));
-    if (head->status < 200 || head->status > 999)
-        return RESP_BAD_STATUS;
-    enum resp_result checked = check_fields(head->fields, head->n_fields, &length);
-    if (unlikely(checked != RESP_SENT))
-        return checked;
-    r->status = (uint16_t)head->status;
-    r->answer_length = length;
-    r->answer_empty = r->is_head || head->status == 204 || head->status == 205 || head->status == 304;
-    r->answer_trailers = head->trailers;
-    if (likely(r->state < REQ_HELD))
-        req_set_state(r, REQ_HELD);
-    const struct site *site = site_of(r->conn);
-    if (unlikely(site->slow_ns != UINT64_MAX))
-        r->answered_ns = clock_ns();
-    if (unlikely(site->filter && head->dynamic))
-        return site->filter->ops->start(site->filter, r, head);
-    return resp_begin(r, head);
-}
-
-void resp_withdraw(struct req *r)
-{
-    assert(r->state == REQ_HELD);
-    if (r->filtered)
-        r->filtered->ops->withdraw(r);
-    r->ops->withdraw(r);
-    buf_take(&r->logged_fields, buf_len(&r->logged_fields));
-    r->status = 0;
-}
-
-enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struct span protocol,
-                              const struct proto_ops *proto, void *proto_data, struct conn **ret_conn)
-{
-    int64_t length;
-    assert(r->state <= REQ_RUNNING && r->body_complete && head->status == 101);
-    enum resp_result checked = check_fields(head->fields, head->n_fields, &length);
-    if (checked != RESP_SENT)
-        return checked;
-    r->status = 101;
-    r->answer_empty = true;
-    if (unlikely(site_of(r->conn)->keeps_fields))
-        keep_for_log(r, head);
-    return r->ops->upgrade(r, head, protocol, proto, proto_data, ret_conn);
-}
 
 enum length_fit { FITS, TOO_LONG, TOO_SHORT };
 
@@ -215,31 +84,6 @@ enum resp_result resp_file(struct req *r, int fd, off_t offset, size_t count, bo
     return RESP_TOO_SHORT;
 }
 
-enum resp_result resp_trailers(struct req *r, const struct resp_field *fields, size_t n, bool more)
-{
-    assert((r->state == REQ_HELD || r->state == REQ_STARTED) && r->answer_trailers);
-    int64_t length;
-    enum resp_result checked = check_fields(fields, n, &length);
-    if (checked == RESP_BAD_FIELD)
-        return checked;
-    if (checked != RESP_SENT || length >= 0) /* framing in trailers: RFC 9110 6.5.1 */
-        return RESP_BAD_TRAILER;
-    return r->ops->trailers(r, fields, n, more);
-}
-
-enum resp_result resp_interim(struct req *r, unsigned status, const struct resp_field *fields, size_t n)
-{
-    int64_t length;
-    if (status < 102 || status > 199)
-        return RESP_BAD_STATUS;
-    enum resp_result checked = check_fields(fields, n, &length);
-    if (checked != RESP_SENT)
-        return checked;
-    if (r->state != REQ_RUNNING || r->version == HTTP_1_0)
-        return RESP_SENT;
-    return r->ops->interim(r, status, fields, n);
-}
-
 bool resp_is_given(const struct req *r)
 {
     return r->state >= REQ_ANSWERED || (r->filtered && r->filtered->ops->is_given(r));
@@ -274,34 +118,4 @@ void resp_abort(struct req *r)
     }
     r->end = REQ_END_ABORTED;
     resp_error(r, 500);
-}
-
-const char *resp_fault(enum resp_result result)
-{
-    switch (result) {
-    case RESP_BAD_FIELD:
-        return "header name is not a token, or its value has a control character";
-    case RESP_BAD_LENGTH:
-        return "Content-Length is not a number of at most 18 digits";
-    case RESP_TWO_LENGTHS:
-        return "two different Content-Length headers";
-    case RESP_BAD_TRAILER:
-        return "Content-Length cannot be a trailer";
-    case RESP_BAD_STATUS:
-        return "\"status\" must be from 200 to 999";
-    default:
-        return NULL;
-    }
-}
-
-const char *resp_reason(unsigned status)
-{
-    switch (status) {
-#define STATUS(code, reason) \
-    case code:               \
-        return reason;
-#include "worker/http/statuses.def"
-    default:
-        return "";
-    }
 }

@@ -4,7 +4,7 @@
  *
  * On shared sockets the kernel wakes one sleeping worker for a new connection, the one that has waited longest
  * (exclusive.h). A worker that has more than its share stands aside, so that the others catch up; but a connection
- * that nobody takes meanwhile, because they are busy, hang or have died, is taken all the same.
+ * that no worker takes meanwhile, because they are busy, hang or have died, is taken all the same.
  */
 #include "worker/net/accept.h"
 
@@ -50,7 +50,7 @@ struct door {
     struct acceptor *acceptor;
     const struct listener *listener;
     int fd; /* -1 once closed */
-    bool own; /* else it is the seat of another worker, and ours when somebody waits there for long */
+    bool own; /* else it is the seat of another worker, and ours when a connection waits there for long */
     struct event event;
     struct exclusive exclusive;
 };
@@ -62,7 +62,7 @@ struct acceptor {
     uint64_t complained_ns; /* when a shortage was last logged; 0: never */
     struct share share;
     unsigned looks; /* since it stands aside */
-    unsigned batch; /* aside: to be taken when nobody else does */
+    unsigned batch; /* aside: to be taken when no other worker does */
     unsigned long events;
     unsigned untold; /* looks that found connections since the last event */
     struct event timer;
@@ -96,7 +96,7 @@ static void unwatch(struct acceptor *a)
             event_del(&a->doors[i].event);
 }
 
-static void arm(struct acceptor *a, unsigned us)
+static void arm_accept_timer(struct acceptor *a, unsigned us)
 {
     struct timeval pause = { .tv_usec = (suseconds_t)us };
     event_add(&a->timer, &pause);
@@ -129,7 +129,7 @@ static void starve(struct acceptor *a, const struct door *d, int error)
         return;
     if (a->state != ACCEPT_STARVED)
         set_state(a, ACCEPT_STARVED);
-    arm(a, STARVED_US);
+    arm_accept_timer(a, STARVED_US);
 }
 
 /* Last in the queue of those to be woken. */
@@ -151,7 +151,7 @@ static void stand_aside(struct acceptor *a)
     set_state(a, ACCEPT_ASIDE);
     a->looks = 0;
     a->batch = 1;
-    arm(a, ASIDE_US);
+    arm_accept_timer(a, ASIDE_US);
 }
 
 /* --- taking --- */
@@ -202,12 +202,12 @@ static bool is_full(const struct acceptor *a)
 
 /* At most `most` connections; those that it `must` take come first, the others only up to its share. How many; the state
  * may have changed to FULL or STARVED. */
-static unsigned take(struct acceptor *a, struct door *d, unsigned most, unsigned must)
+static unsigned take_from_door(struct acceptor *a, struct door *d, unsigned most, unsigned must)
 {
     unsigned n = 0;
     while (n < most && (n < must || !share_is_passed(&a->share)) && take_one(a, d)) {
         n++;
-        /* At once, and not when the next one comes: it might be told to nobody else. */
+        /* At once, and not when the next one comes: no other worker might get its event. */
         if (is_full(a)) {
             set_state(a, ACCEPT_FULL);
             break;
@@ -226,11 +226,11 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
         return;
     share_look(&a->share);
     if (a->share.workers < 2) {
-        take(a, d, BATCH_ALONE, BATCH_ALONE);
+        take_from_door(a, d, BATCH_ALONE, BATCH_ALONE);
         return;
     }
     /* In the state OPEN it was perhaps the only one that was woken: it does not leave without one. */
-    if (!take(a, d, BATCH_SHARED, a->state == ACCEPT_OPEN) && a->state == ACCEPT_OPEN)
+    if (!take_from_door(a, d, BATCH_SHARED, a->state == ACCEPT_OPEN) && a->state == ACCEPT_OPEN)
         score_add64(&a->net->score->woken_in_vain, 1);
     if (!is_watching(a->state))
         return;
@@ -247,7 +247,7 @@ static void take_what_waits(struct acceptor *a)
 {
     unsigned n = 0;
     for (size_t i = 0; i < a->n && a->state == ACCEPT_ASIDE; i++)
-        n += take(a, &a->doors[i], a->batch, a->batch);
+        n += take_from_door(a, &a->doors[i], a->batch, a->batch);
     if (a->state != ACCEPT_ASIDE)
         return;
     if (!n) {
@@ -255,7 +255,7 @@ static void take_what_waits(struct acceptor *a)
         return;
     }
     a->batch = a->batch < BATCH_ALONE ? 2 * a->batch : BATCH_ALONE;
-    arm(a, ASIDE_US);
+    arm_accept_timer(a, ASIDE_US);
 }
 
 static void look_again(struct acceptor *a)
@@ -266,10 +266,10 @@ static void look_again(struct acceptor *a)
     else if (++a->looks >= ASIDE_LOOKS)
         take_what_waits(a);
     else
-        arm(a, ASIDE_US);
+        arm_accept_timer(a, ASIDE_US);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_accept_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct acceptor *a = arg;
     if (a->state == ACCEPT_ASIDE)
@@ -360,7 +360,7 @@ void acceptor_look(struct acceptor *a)
     take_seats(a);
     unsigned n = 0;
     for (size_t i = 0; i < a->n && a->state < ACCEPT_FULL; i++)
-        n += take(a, &a->doors[i], BATCH_SHARED, BATCH_SHARED);
+        n += take_from_door(a, &a->doors[i], BATCH_SHARED, BATCH_SHARED);
     a->untold += n && is_watching(a->state);
 }
 
@@ -381,7 +381,7 @@ static void set_option(int fd, int level, int option, int value)
 
 /* Of the listening socket: its connections inherit them (Linux), which saves the calls for each.
  * Keep-alive probes find peers that went without a word (no FIN, no RST) while a request waits for its application, when
- * no time-out of ours runs. */
+ * no timeout of ours runs. */
 static void set_options(int fd, unsigned keepalive_ms)
 {
     int idle = keepalive_ms < 1000 ? 1 : (int)(keepalive_ms / 1000);
@@ -405,7 +405,7 @@ struct acceptor *acceptor_new(struct net *net, const struct listener *listeners,
     a->state = ACCEPT_OPEN;
     a->board = board;
     share_init(&a->share, has_seats(listeners, n) ? NULL : board, net->score); /* the kernel spreads them otherwise */
-    event_assign(&a->timer, net->base, -1, 0, on_timer, a);
+    event_assign(&a->timer, net->base, -1, 0, on_accept_timer, a);
     for (size_t i = 0; i < n; i++) {
         struct door *d = &a->doors[i];
         d->acceptor = a;

@@ -18,11 +18,11 @@ struct acceptor *acceptor_new(struct net *net, const struct listener *listeners,
                               const struct scoreboard *board);
 /* Takes connections that wait, whatever its share. */
 void acceptor_look(struct acceptor *a);
-/* Events that told of connections so far. */
+/* Events that reported connections so far. */
 unsigned long acceptor_events(const struct acceptor *a);
 /* How often acceptor_look() found some since the last event. */
 unsigned acceptor_untold(const struct acceptor *a);
-/* Whether a connection waits, now, that an event should tell of. */
+/* Whether a connection waits, now, that an event should report. */
 bool acceptor_is_awaited(const struct acceptor *a);
 /* Gives epoll its listening sockets again, if they are watched at the moment. */
 void acceptor_watch_anew(struct acceptor *a);

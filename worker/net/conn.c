@@ -18,7 +18,7 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "worker/net/conn_io.h"
+#include "worker/net/conn_priv.h"
 
 #define SCRATCH_SIZE (64u << 10)
 #define LINGER_MS 2000
@@ -295,7 +295,7 @@ static void set_addresses(struct conn *c, const struct sockaddr *peer)
         copy_addr(&c->local, (struct sockaddr *)&local);
 }
 
-static void begin(struct conn *c, struct net *net, int fd)
+static void conn_begin(struct conn *c, struct net *net, int fd)
 {
     c->fd = fd;
     c->file_fd = -1;
@@ -319,7 +319,7 @@ struct conn *conn_open_inner(struct conn *outer, const struct transport_ops *tra
     struct conn *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
-    begin(c, outer->net, -1);
+    conn_begin(c, outer->net, -1);
     c->listener = outer->listener;
     c->transport = transport;
     c->transport_data = transport_data;
@@ -340,7 +340,7 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
         fd_close(&fd);
         return NULL;
     }
-    begin(c, net, fd);
+    conn_begin(c, net, fd);
     c->listener = listener;
     c->transport = &transport_tcp;
     set_addresses(c, peer);
@@ -397,11 +397,11 @@ int conn_lend(struct conn *c)
     int fd = c->fd;
     assert(c->state == CONN_OPEN && !conn_unsent(c) && c->transport == &transport_tcp);
     event_del(&c->read_event);
-    /* What still waits for writability is told by hand (event_active), never by the descriptor, which may be another's
+    /* What still waits for writability is signalled by hand (event_active), never by the descriptor, which may be another's
      * before we know. */
     event_assign(&c->write_event, c->net->base, -1, EV_WRITE | EV_PERSIST, conn_on_writable, c);
     c->fd = -1;
-    c->paused = true; /* nobody reads here any more */
+    c->paused = true; /* nothing is read here any more */
     return fd;
 }
 

@@ -86,10 +86,10 @@ struct conn {
 
     struct buf in; /* bytes not used by the protocol yet */
     struct buf out; /* bytes not taken by the socket yet */
-    struct span lent; /* the caller's bytes, to be sent behind `out`; n = 0: none */
-    char behind[CONN_BEHIND_MAX]; /* to be sent behind `lent` */
+    struct span lent; /* the caller's bytes, to be sent after `out`; n = 0: none */
+    char behind[CONN_BEHIND_MAX]; /* to be sent after `lent` */
     uint8_t n_behind;
-    int file_fd; /* -1, or a file to be sent behind `out` */
+    int file_fd; /* -1, or a file to be sent after `out` */
     off_t file_at;
     uint64_t file_left;
     uint64_t deferred_since_ns; /* when the oldest byte of a deferred write came; 0 = none */
@@ -132,11 +132,11 @@ struct net {
     SLIST_HEAD(conn_flush, conn) flush;
     SLIST_HEAD(conn_again, conn) again; /* to be looked at in the next turn: replay, reading on, writing on */
     SLIST_HEAD(conn_doubts, conn)
-    doubts[2]; /* read from, maybe with an error behind the bytes: since this call of
+    doubts[2]; /* read from, maybe with an error after the bytes: since this call of
                                               * net_turn(), since the one before */
     bool doubt_waits; /* again_event is active for the sake of doubts[1] */
     struct event again_event; /* active while `again` is not empty */
-    void (*on_conn_gone)(void *arg); /* by accept.c: there is room for another connection; NULL: nobody listens */
+    void (*on_conn_gone)(void *arg); /* by accept.c: there is room for another connection; may be NULL */
     void *on_conn_gone_arg;
     void (*on_empty)(void *arg);
     void *on_empty_arg;
@@ -161,7 +161,7 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
 
 /* A connection inside another one: no socket, its bytes go where the transport puts them. It has the addresses of
  * `outer` and is of protocol `proto`, whose open is not called. The transport says conn_can_read() and conn_can_write();
- * its done() is told when the connection is over. NULL: out of memory. */
+ * its done() is called when the connection has ended. NULL: out of memory. */
 struct conn *conn_open_inner(struct conn *outer, const struct transport_ops *transport, void *transport_data,
                              const struct proto_ops *proto, void *proto_data);
 /* For such a transport, from the loop: there is something to read, or the end; what did not go before can be written. */
@@ -173,7 +173,7 @@ void conn_at_turn_end(struct conn *c);
  * may start what waited for that. */
 void conn_count_left(struct conn *c, int change);
 
-/* Writes now (or behind what is waiting); bytes are copied if they must be kept. */
+/* Writes now (or after what is waiting); bytes are copied if they must be kept. */
 enum sent conn_writev(struct conn *c, const struct iovec *v, int n);
 /* Like conn_writev, but what the socket does not take of v[lent] is not copied if it is much: after LATER the caller
  * keeps those bytes as they are until on_drained or on_close, or takes them back by conn_own(). Behind v[lent] there are
@@ -188,10 +188,10 @@ void conn_flush(struct conn *c);
 /* For a handler that cannot return to the loop: waits in place, up to ms, until the socket takes some of what waits to
  * be written; on_drained may come. False: it did not, or the connection is dead. */
 bool conn_push(struct conn *c, uint64_t ms);
-/* Room for direct formatting behind `out` of at least n bytes; then conn_commit() (write = now) or leave deferred. */
+/* Room for direct formatting after `out` of at least n bytes; then conn_commit() (write = now) or leave deferred. */
 char *conn_reserve(struct conn *c, size_t n);
 enum sent conn_commit(struct conn *c, size_t n, bool now);
-/* Sends a file behind what is waiting; LATER until sent, then on_drained. One at a time (asserted). */
+/* Sends a file after what is waiting; LATER until sent, then on_drained. One at a time (asserted). */
 enum sent conn_send_file(struct conn *c, int fd, off_t at, uint64_t n);
 /* Bytes not yet given to the kernel, file included. */
 uint64_t conn_unsent(const struct conn *c);

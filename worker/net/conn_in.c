@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* conn_in.c: the reading half of a connection: bytes from the socket to the protocol. Edge-triggered: whoever stops
- * before the socket is empty must set conn->readable and see to it that somebody comes back. */
+ * before the socket is empty must set conn->readable and make sure that it is looked at again. */
 #include <errno.h>
 #include <event2/event.h>
 #include <poll.h>
 
 #include "common/scoreboard.h"
 #include "common/likely.h"
-#include "worker/net/conn_io.h"
+#include "worker/net/conn_priv.h"
 
 /* Full buffers read from one connection before others get their turn. */
 #define READ_ROUNDS 4
@@ -73,7 +73,7 @@ static void read_ended(struct conn *c, ssize_t n)
     c->proto->on_eof(c);
 }
 
-/* Libevent does not tell a reset that came together with bytes (it shows EPOLLERR as readable), and there is no second
+/* Libevent does not report a reset that came together with bytes (it shows EPOLLERR as readable), and there is no second
  * edge. A write shows it, and most often the answer is written in the same turn of the loop; otherwise the error has to be
  * fetched by reading to the end. */
 static void doubt(struct conn *c)
@@ -84,7 +84,7 @@ static void doubt(struct conn *c)
     SLIST_INSERT_HEAD(&c->net->doubts[0], c, doubt);
 }
 
-/* net_turn() comes between input and Python, and behind Python: only the second time it is certain that no answer was
+/* net_turn() runs twice in a turn, before and after Python: only the second time it is certain that no answer was
  * written. Should nothing else happen meanwhile, the loop must not wait. */
 void conn_settle_doubts(struct net *net)
 {
@@ -161,8 +161,8 @@ static void read_on(struct conn *c)
     conn_again(c);
 }
 
-/* Something happened while nobody reads: if the peer has gone for good, so has the connection. A peer that only ended
- * its sending side keeps its place behind the bytes that it sent before. */
+/* Something happened while nothing is read: if the peer has gone for good, so has the connection. A peer that only ended
+ * its sending side keeps its place after the bytes that it sent before. */
 static void check_gone(struct conn *c)
 {
     struct pollfd p = { .fd = c->fd };

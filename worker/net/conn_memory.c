@@ -3,7 +3,7 @@
 #include <stddef.h>
 
 #include "conf/conf.h"
-#include "worker/net/conn_io.h"
+#include "worker/net/conn_priv.h"
 
 #define TRIM_MS 1000
 

@@ -13,9 +13,9 @@
 #include "common/likely.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
-#include "worker/net/conn_io.h"
+#include "worker/net/conn_priv.h"
 
-/* By the coarse clock, which is read for every piece: 5 ms, or up to the tick behind them. */
+/* By the coarse clock, which is read for every piece: 5 ms, or up to the tick after them. */
 #define DEFER_NS (5ul * 1000 * 1000)
 #define FILE_PIECE (512u << 10)
 #define LOCAL_SEND_BUFFER (256 << 10)
@@ -59,15 +59,15 @@ static enum sent verdict(struct conn *c)
     return LATER;
 }
 
-/* Behind bytes that wait for the socket. */
-static enum sent kept(struct conn *c)
+/* The bytes wait for the socket: counts them. */
+static enum sent weigh_unsent(struct conn *c)
 {
     conn_weigh(c);
     return verdict(c);
 }
 
-/* Keeps what is behind the first `skip` bytes of v. 0, or -1: out of memory, the connection is dead. */
-static int keep(struct conn *c, const struct iovec *v, int n, size_t skip)
+/* Keeps what follows the first `skip` bytes of v. 0, or -1: out of memory, the connection is dead. */
+static int keep_unsent(struct conn *c, const struct iovec *v, int n, size_t skip)
 {
     for (int i = 0; i < n; i++) {
         if (skip >= v[i].iov_len) {
@@ -90,7 +90,7 @@ void conn_own(struct conn *c)
     c->n_behind = 0;
     if (c->state == CONN_DEAD)
         return;
-    (void)!keep(c, v, 2, 0);
+    (void)!keep_unsent(c, v, 2, 0);
     conn_weigh(c);
 }
 
@@ -117,14 +117,14 @@ static ssize_t try_write(struct conn *c, const struct iovec *v, int n)
     return -1;
 }
 
-/* Like keep(), but v[lent] is only noted, unless little of it is left. */
+/* Like keep_unsent(), but v[lent] is only noted, unless little of it is left. */
 static int keep_lent(struct conn *c, const struct iovec *v, int n, int lent, size_t skip)
 {
     size_t before = length_of(v, lent), whole = v[lent].iov_len;
     size_t sent = skip > before ? skip - before : 0;
     if (sent + CONN_LOW_MARK >= whole)
-        return keep(c, v, n, skip);
-    if (keep(c, v, lent, skip) < 0)
+        return keep_unsent(c, v, n, skip);
+    if (keep_unsent(c, v, lent, skip) < 0)
         return -1;
     c->lent = (struct span){ (const char *)v[lent].iov_base + sent, whole - sent };
     for (int i = lent + 1; i < n; i++) {
@@ -150,10 +150,10 @@ static enum sent write_behind(struct conn *c, const struct iovec *v, int n)
     c->deferred_since_ns = 0;
     if (sent == waiting + length_of(v, n)) {
         buf_release(&c->out);
-        return unlikely(c->buffers) ? kept(c) : verdict(c);
+        return unlikely(c->buffers) ? weigh_unsent(c) : verdict(c);
     }
     buf_take(&c->out, sent < waiting ? sent : waiting);
-    if (keep(c, v, n, sent > waiting ? sent - waiting : 0) < 0)
+    if (keep_unsent(c, v, n, sent > waiting ? sent - waiting : 0) < 0)
         return GONE;
     conn_wait_writable(c);
     return verdict(c);
@@ -167,7 +167,7 @@ enum sent conn_writev(struct conn *c, const struct iovec *v, int n)
     if (unlikely(c->lent.n))
         conn_own(c);
     if (c->writing)
-        return keep(c, v, n, 0) < 0 ? GONE : kept(c);
+        return keep_unsent(c, v, n, 0) < 0 ? GONE : weigh_unsent(c);
     if (buf_len(&c->out))
         return write_behind(c, v, n);
     ssize_t k = try_write(c, v, n);
@@ -175,7 +175,7 @@ enum sent conn_writev(struct conn *c, const struct iovec *v, int n)
         return GONE;
     if (likely((size_t)k == length_of(v, n)))
         return SENT;
-    if (keep(c, v, n, (size_t)k) < 0)
+    if (keep_unsent(c, v, n, (size_t)k) < 0)
         return GONE;
     conn_wait_writable(c);
     return verdict(c);
@@ -225,7 +225,7 @@ enum sent conn_writev_lent(struct conn *c, const struct iovec *v, int n, int len
 static enum sent defer(struct conn *c)
 {
     if (c->writing)
-        return kept(c);
+        return weigh_unsent(c);
     uint64_t now = clock_coarse_ns();
     if (!c->deferred_since_ns)
         c->deferred_since_ns = now;
@@ -246,7 +246,7 @@ enum sent conn_writev_deferred(struct conn *c, const struct iovec *v, int n)
     assert(!c->file_left);
     if (unlikely(c->lent.n))
         conn_own(c);
-    if (keep(c, v, n, 0) < 0)
+    if (keep_unsent(c, v, n, 0) < 0)
         return GONE;
     return defer(c);
 }
@@ -313,7 +313,7 @@ static ssize_t send_file(struct conn *c)
     return -1;
 }
 
-/* `out`, what is lent, and what stands behind it; as write_out(). */
+/* `out`, what is lent, and what follows it; as write_out(). */
 static int write_lent(struct conn *c)
 {
     struct iovec v[] = { { c->out.p + c->out.start, buf_len(&c->out) },

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 
 #include "conf/conf.h"
-#include "worker/net/conn_io.h"
+#include "worker/net/conn_priv.h"
 
 /* Bytes that the kernel keeps for the peer; of a connection without a socket none. */
 static uint64_t kernel_has(const struct conn *c)

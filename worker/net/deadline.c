@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* deadline.c: see deadline.h. Entries that were cleared or put off stay where they are until their slot comes up, so
- * that the usual case, a time-out that never happens, costs a store. The timer stops when no entry is left. */
+ * that the usual case, a timeout that never happens, costs a store. The timer stops when no entry is left. */
 #include "worker/net/deadline.h"
 
 #include <event2/event.h>

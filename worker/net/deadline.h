@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* deadline.h: many coarse time-outs under one libevent timer: a wheel of 256 ms slots. Setting a later time than before
+/* deadline.h: many coarse timeouts under one libevent timer: a wheel of 256 ms slots. Setting a later time than before
  * costs a store; the entry moves when its slot comes up. */
 #ifndef TINE_NET_DEADLINE_H
 #define TINE_NET_DEADLINE_H
@@ -26,7 +26,8 @@ struct wheel {
     struct event tick;
     uint64_t now_ms; /* of the last tick */
     uint64_t tick_no; /* the last one that was worked off */
-    uint64_t ready_ms; /* time, as long as entries are armed, but for what held the loop up: of a tick that comes late, two
+    uint64_t
+        ready_ms; /* time, as long as entries are armed, but for what held the loop up: of a tick that comes late, two
                         * ticks at most count */
     unsigned armed; /* entries in slots */
     TAILQ_HEAD(wheel_slot, deadline) slots[WHEEL_SLOTS];

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-/* Whether this file of fdinfo tells of an epoll descriptor that watches `fd`. */
+/* Whether this file of fdinfo is of an epoll descriptor that watches `fd`. */
 static bool watches(int dir_fd_number, int fd, uint64_t *ret_data)
 {
     char path[64], line[256];

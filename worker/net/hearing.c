@@ -15,8 +15,8 @@
 
 /* Looked at each time, the lowest descriptors: those of the server itself, and the first connections. */
 #define MOST 256
-/* So often in a row connections may be found by a look and not by an event: now and then the kernel has told a worker
- * that hangs, and nobody else. */
+/* So often in a row connections may be found by a look and not by an event: now and then the kernel has woken a worker
+ * that hangs, and no other. */
 #define UNTOLD_MOST 3
 
 void hearing_init(struct hearing *hearing, struct event_base *base, int fd, uint64_t patience_ms)

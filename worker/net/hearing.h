@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* hearing.h: the worker's half of the watchdog. The master sees a loop that does not turn; this finds one that turns and
- * serves nobody, because the kernel tells it nothing: its registrations with epoll were taken away by the application, or
+ * serves no one, because the kernel reports nothing to it: its registrations with epoll were taken away by the application, or
  * by a process that shares the descriptor and came by no fork(3) (common/forked.h), or connections wait for long and no
  * event comes of it. Asks the kernel; believes nothing about libevent. */
 #ifndef TINE_NET_HEARING_H
@@ -18,7 +18,7 @@ struct hearing {
     struct event_base *base;
     int epoll; /* -1: it cannot be found (no /proc): registrations are not looked at */
     uint64_t patience_ns;
-    uint64_t waits_since_ns; /* connections wait of which no event tells; 0: none do */
+    uint64_t waits_since_ns; /* connections wait that no event reports; 0: none do */
     unsigned long events; /* of the acceptor, when that was last looked at */
 };
 

@@ -3,10 +3,11 @@
 noinst_LIBRARIES += libtine_net.a
 libtine_net_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 libtine_net_a_SOURCES = \
-	worker/net/conn_io.h \
+	worker/net/conn_priv.h \
 	worker/net/proto.h \
 	worker/net/sent.h \
 	worker/net/transport.h \
+	worker/net/transport_io.h \
 	worker/net/deadline.h worker/net/deadline.c \
 	worker/net/pace.h worker/net/pace.c \
 	worker/net/memory.h worker/net/memory.c \

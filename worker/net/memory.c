@@ -13,7 +13,7 @@
 #define CONNECTION_PART 4 /* of the limit may be one connection's */
 #define SMALL (16u << 10) /* at most; a usual head with its request */
 #define ROOM_PART 8 /* of the limit is made free when it was reached */
-#define GROWN_PART 4 /* of the limit: so much more tells that what is lent is not all the same */
+#define GROWN_PART 4 /* of the limit: so much more shows that what is lent is not all the same */
 #define TRIM_LEAST (8u << 20) /* less is soon used again */
 
 void memory_init(struct memory *m, uint64_t limit, unsigned connections, uint64_t needs, struct score *score)

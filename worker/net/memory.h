@@ -6,11 +6,11 @@
  * Three bounds. One connection keeps at most a quarter of the limit, or what the configuration allows it. All together keep
  * at most the limit, but a connection with little (`small`) is served however full the worker is: those shares add up to no
  * more than half of the limit, so a client that takes all there is cannot lock out the others. Answers are the
- * application's, and are never refused here; when they pass the limit, or when somebody was refused because others hold so
+ * application's, and are never refused here; when they pass the limit, or when a request was refused because others hold so
  * much, those who hold the most are to be ended: memory_wants_room().
  *
  * What the application lends, to be sent from where it is, may be the same bytes for a thousand clients. It is counted
- * apart, refuses nobody, and ends connections only where the process has really grown.
+ * apart, refuses nothing, and ends connections only where the process has really grown.
  */
 #ifndef TINE_NET_MEMORY_H
 #define TINE_NET_MEMORY_H
@@ -33,7 +33,7 @@ struct memory {
     size_t looked; /* of both, when the process had not grown; at least the limit */
     size_t turn; /* of both, when no more should come in this turn: what can be done about it is done between turns */
     size_t base; /* of the process, before much was kept; 0: little is kept */
-    bool wanted; /* somebody was refused because others hold so much */
+    bool wanted; /* something was refused because others hold so much */
     struct score *score; /* counts refusals */
 };
 
@@ -83,7 +83,7 @@ static inline bool memory_is_busy(const struct memory *m)
 }
 /* Whether large connections must end. */
 bool memory_wants_room(struct memory *m);
-/* Whether others can go on, once `going` bytes of what is held or lent are let go of. */
+/* Whether others can continue, once `going` bytes of what is held or lent are let go of. */
 bool memory_has_room(const struct memory *m, size_t going);
 /* Connections were ended, and `going` bytes go with them. */
 void memory_made_room(struct memory *m, size_t going);

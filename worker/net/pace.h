@@ -14,7 +14,7 @@
 
 struct wheel;
 
-/* All zero: nothing owed, nobody waits. */
+/* All zero: nothing owed, no one waits. */
 struct pace {
     uint64_t owed; /* until since_ms: bytes * 1000; without a rate ms */
     uint64_t since_ms; /* wheel->ready_ms when the waiting began, or was last reckoned */
@@ -28,7 +28,7 @@ void pace_rest(struct pace *p, const struct wheel *w, uint64_t rate);
 void pace_paid(struct pace *p, const struct wheel *w, uint64_t rate, uint64_t n);
 /* It was not the peer's fault: nothing is owed, and the waiting begins anew. */
 void pace_forgive(struct pace *p, const struct wheel *w);
-/* How many ms we wait before the peer is behind by `grace_ms` at this rate; 0: it is. */
+/* How many ms we wait before the peer is late by `grace_ms` at this rate; 0: it is. */
 uint64_t pace_left(const struct pace *p, const struct wheel *w, uint64_t rate, uint64_t grace_ms);
 
 #endif

@@ -25,16 +25,16 @@ struct proto_ops {
     void (*on_eof)(struct conn *c);
     /* Output fell below the low mark after a write returned LATER; or a file was sent to its end. */
     void (*on_drained)(struct conn *c);
-    /* The time set by conn_set_deadline() is over. */
+    /* The time set by conn_set_deadline() has passed. */
     void (*on_deadline)(struct conn *c);
     /* The worker drains: close soon when idle, say so in the next answer. */
     void (*on_shutdown)(struct conn *c);
-    /* The worker's time is over: answers what has no answer yet, cuts the rest, and closes. May be NULL: the connection is
+    /* The worker's time has ended: answers what has no answer yet, cuts the rest, and closes. May be NULL: the connection is
      * aborted. Not from inside another call. */
     void (*on_cut)(struct conn *c);
     /* The turn of the loop ends, after conn_at_turn_end(): writes what it has kept back. May be NULL. */
     void (*on_turn_end)(struct conn *c);
-    /* More is kept for this connection than may be (memory.h), and nobody else is to suffer for it: it ends here, in the
+    /* More is kept for this connection than may be (memory.h), and no other is to suffer for it: it ends here, in the
      * protocol's own word. What it keeps is let go of in this call. NULL: it is cut. */
     void (*on_too_much)(struct conn *c);
     /* Last call: the connection is gone, free conn->proto_data. */

@@ -113,7 +113,7 @@ static void take_inet6(const unsigned char *p, struct proxy_header *ret)
 }
 
 /* Both paths are NUL-padded to 108 bytes, the size of sun_path; a full one is not terminated, but the storage is
- * longer and zero behind it. */
+ * longer and zero after it. */
 static void take_unix(const unsigned char *p, struct proxy_header *ret)
 {
     ret->src.ss_family = ret->dst.ss_family = AF_UNIX;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* proxy_step.c: see proxy_step.h. Takes the header, sets the connection's addresses, makes way for the real protocol.
- * A listener flagged "proxy" takes no connection without a header: otherwise clients could forge one behind it. */
+ * A listener flagged "proxy" takes no connection without a header: otherwise clients could forge one after it. */
 #include "worker/net/proxy_step.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 
 #define PEEK_MOST 4112 /* the longest header */
 
-/* Takes the header alone: what is behind it is for OpenSSL, which reads the socket itself. */
+/* Takes the header alone: what follows it is for OpenSSL, which reads the socket itself. */
 static ssize_t head_read(struct conn *c, void *p, size_t n)
 {
     struct proxy_header header;

@@ -25,7 +25,7 @@ static ssize_t tcp_read(struct conn *c, void *p, size_t n)
 
 static ssize_t tcp_writev(struct conn *c, const struct iovec *v, int n)
 {
-    /* A head goes out in one packet with the start of the file behind it. */
+    /* A head goes out in one packet with the start of the file after it. */
     int flags = MSG_NOSIGNAL | (c->file_left ? MSG_MORE : 0);
     if (n == 1)
         return checked(send(c->fd, v->iov_base, v->iov_len, flags));

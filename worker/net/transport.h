@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* transport.h: the seam under a connection: where its bytes go (tcp; later tls and the tunnel over HTTP/2). */
+/* transport.h: the seam under a connection: where its bytes go: TCP, TLS, a stream of HTTP/2. */
 #ifndef TINE_NET_TRANSPORT_H
 #define TINE_NET_TRANSPORT_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* coro.c: the parts of the coroutine protocol that CPython keeps to itself: turning throw()'s arguments into an
- * exception, StopIteration with any value, the iterator behind an awaitable. It holds no state. */
+ * exception, StopIteration with any value, the iterator of an awaitable. It holds no state. */
 #include "worker/python/coro.h"
 
 int coro_register(PyTypeObject *type)

@@ -70,7 +70,7 @@ static int end(PyObject *exception, PyObject *callback, bool waits)
     return status;
 }
 
-/* Threads of its own may still be at work, and output may be waiting. */
+/* Its own threads may still be at work, and output may be waiting. */
 static void finish(void)
 {
     PyObject *module = PyImport_ImportModule(FORK_CHILD_MODULE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* fork_child.h: Python in a process that the application has forked (common/forked.h). It may do what it likes, with an
- * event loop of its own if it wants one, but not answer its parent's requests; and when it comes back to us, as by
- * sys.exit() or an exception that nobody caught, it ends. GIL held throughout. */
+ * own event loop if it wants one, but not answer its parent's requests; and when it comes back to us, as by
+ * sys.exit() or an exception that was not caught, it ends. GIL held throughout. */
 #ifndef TINE_PYTHON_FORK_CHILD_H
 #define TINE_PYTHON_FORK_CHILD_H
 
@@ -20,7 +20,7 @@ _Noreturn void fork_child_end(PyObject *callback, bool waits);
 
 /* To be called wherever control comes back from the application, before anything of ours is touched: in a child it does
  * not return. The exception that is set is the application's: SystemExit gives the exit status, another one goes to the
- * error log and gives 1, none gives 0. Neither atexit functions nor lifespan shut-down run.
+ * error log and gives 1, none gives 0. Neither atexit functions nor lifespan shutdown run.
  * callback: what the event loop has called, or its handle, NULL: something else; waits: a coroutine that is not done, which is an error. */
 static inline void fork_child_came_back(PyObject *callback, bool waits)
 {

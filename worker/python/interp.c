@@ -158,7 +158,7 @@ static void on_interrupt(int signo)
 }
 
 /* The signal module must be there before the first use of _thread.interrupt_main(), which crashes
- * without it, and only the main interpreter can make it ready. It takes over SIGINT if nobody has:
+ * without it, and only the main interpreter can make it ready. It takes over SIGINT if that has no handler:
  * here that signal is the worker's, and interrupt_main() interrupts nothing, also in workers that a
  * mold has forked. */
 static int prepare_signals(void)

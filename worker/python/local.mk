@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# Sources stand in the order of floors: a file calls only what is listed before it.
 noinst_LIBRARIES += libtine_python.a
 libtine_python_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS) \
 	-DTINE_PYTHON_PREFIX='"$(PYTHON_EXEC_PREFIX)"'
 libtine_python_a_SOURCES = \
-	worker/python/loop_internal.h \
-	worker/python/task_internal.h \
+	worker/python/loop_priv.h \
+	worker/python/task_priv.h \
 	worker/python/step_watch.h worker/python/step_watch.c \
 	worker/python/pyerr.h worker/python/pyerr.c \
 	worker/python/fork_child.h worker/python/fork_child.c \
 	worker/python/coro.h worker/python/coro.c \
 	worker/python/loop_hide.c \
-	worker/python/loop_turn.c \
-	worker/python/loop_handle.h worker/python/loop_handle.c \
+	worker/python/loop_gil.c \
+	worker/python/loop_ready.c \
+	worker/python/loop_check.c \
 	worker/python/loop_timer.c \
+	worker/python/loop_handle.h worker/python/loop_handle.c \
+	worker/python/loop_turn.c \
 	worker/python/loop_wake.c \
+	worker/python/loop_fd.c \
+	worker/python/loop_base.c \
+	worker/python/loop_type.c \
 	worker/python/pystate.h worker/python/pystate.c \
 	worker/python/loop.h worker/python/loop.c \
-	worker/python/loop_type.c \
-	worker/python/loop_fd.c \
 	worker/python/interp.h worker/python/interp.c \
 	worker/python/stacks.h worker/python/stacks.c \
 	worker/python/awaitable.h worker/python/awaitable.c \

@@ -1,67 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* loop.c: the loop as the rest of the worker sees it (loop.h), and its life: attached to an event
- * base, closed. */
+/* loop.c: the loop as the rest of the worker sees it (loop.h). */
 #include "worker/python/loop.h"
-
-#include <errno.h>
 
 #include "common/fatal.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop_handle.h"
-#include "worker/python/loop_internal.h"
-
-#define BASE_CAPSULE "tine.event_base"
-
-static struct event_base *private_base(void)
-{
-    struct event_config *config = event_config_new();
-    if (!config)
-        return NULL;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-    struct event_base *base = event_base_new_with_config(config);
-    event_config_free(config);
-    return base;
-}
-
-int loop_open_base(struct pyloop *loop, PyObject *capsule)
-{
-    if (loop->opened) {
-        PyErr_SetString(PyExc_RuntimeError, "the event loop is open already");
-        return -1;
-    }
-    loop->owns_base = capsule == Py_None;
-    loop->reserves_signals = !loop->owns_base;
-    loop->base = loop->owns_base ? private_base() : PyCapsule_GetPointer(capsule, BASE_CAPSULE);
-    if (!loop->base) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_OSError, "no event base can be made");
-        return -1;
-    }
-    loop->edge = event_base_get_features(loop->base) & EV_FEATURE_ET;
-    loop->opened = true;
-    loop->depth = forked_depth;
-    if (!timers_open(loop) && !wake_open(loop))
-        return 0;
-    loop_release_base(loop);
-    return -1;
-}
-
-void loop_release_base(struct pyloop *loop)
-{
-    fatal_unless(!loop->polling || loop_is_dead(loop));
-    if (!loop->opened)
-        return;
-    loop->opened = false;
-    ready_clear(loop);
-    if (loop_is_dead(loop))
-        return;
-    timers_close(loop);
-    wake_close(loop);
-    watches_close(loop);
-    if (loop->owns_base)
-        event_base_free(loop->base);
-    loop->base = NULL;
-}
+#include "worker/python/loop_priv.h"
 
 static int set_event_loop(PyObject *loop)
 {
@@ -70,16 +14,6 @@ static int set_event_loop(PyObject *loop)
     Py_XDECREF(events);
     Py_XDECREF(r);
     return r ? 0 : -1;
-}
-
-bool pyloop_is_whole(const struct pyloop *loop)
-{
-    return loop->opened && !loop->closed && !loop->thread && !loop->polling;
-}
-
-bool pyloop_is_open(const struct pyloop *loop)
-{
-    return loop->opened;
 }
 
 int pyloop_settle(struct pyloop *loop)
@@ -101,25 +35,13 @@ struct pyloop *pyloop_new(struct interp *interp, struct event_base *base)
     struct pystate *st = pystate_import(&module);
     if (!st)
         return NULL;
-    PyObject *capsule = PyCapsule_New(base, BASE_CAPSULE, NULL);
+    PyObject *capsule = PyCapsule_New(base, LOOP_BASE_CAPSULE, NULL);
     PyObject *loop = capsule ? PyObject_CallOneArg(st->loop_class, capsule) : NULL;
     Py_XDECREF(capsule);
     Py_DECREF(module);
     if (loop && set_event_loop(loop))
         Py_CLEAR(loop);
     return (struct pyloop *)loop;
-}
-
-int pyloop_move(struct pyloop *loop, struct event_base *base)
-{
-    fatal_unless(pyloop_is_whole(loop) && !loop->owns_base);
-    timers_detach(loop);
-    wake_close(loop);
-    loop->base = base;
-    if (timers_open(loop) || wake_open(loop) || watches_move(loop))
-        return -1;
-    timers_arm(loop);
-    return 0;
 }
 
 void pyloop_free(struct pyloop *loop)
@@ -210,7 +132,7 @@ bool pyloop_future_done(PyObject *future)
     return is_done != 0;
 }
 
-/* Somebody may have cancelled the future while what it stands for was on its way: no error. */
+/* The future may have been cancelled while what it stands for was on its way: no error. */
 static void settle(PyObject *future, const char *method, PyObject *value)
 {
     if (pyloop_future_done(future))

@@ -22,14 +22,14 @@ struct step_watch;
 
 /* Makes the loop and sets it as the thread's event loop. GIL held. `base` stays the caller's; it
  * needs the flag EVENT_BASE_FLAG_NOLOCK, neither PRECISE_TIMER (a system call in every turn; the
- * loop's timers have a timerfd of their own) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed
+ * loop's timers have their own timerfd) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed
  * descriptors that applications have). NULL: exception set. */
 struct pyloop *pyloop_new(struct interp *interp, struct event_base *base);
 /* The loop goes over to another base, with what is scheduled and watched; only while pyloop_is_whole(). The old base can
  * be freed afterwards. In a forked process it must have been reinitialised, so that the process it was forked from notices
  * nothing. GIL held. 0, or -1 with an exception set. */
 int pyloop_move(struct pyloop *loop, struct event_base *base);
-/* False: while the application was imported it has closed the loop, or runs it in a thread of its own: then it and its base
+/* False: while the application was imported it has closed the loop, or runs it in its own thread: then it and its base
  * are the application's, and another one has to be made. GIL held. */
 bool pyloop_is_whole(const struct pyloop *loop);
 /* It still uses its base. */
@@ -47,13 +47,13 @@ PyObject *pyloop_object(struct pyloop *loop);
 /* Takes the GIL for the rest of this libevent callback (and of the poll) if the loop released it;
  * free if held. */
 void pyloop_enter(struct pyloop *loop);
-/* The same for synchronous code, which may start a loop of its own and which Django keeps from its database where one
+/* The same for synchronous code, which may start its own loop and which Django keeps from its database where one
  * runs: asyncio.get_running_loop() finds none until the next pyloop_enter() or the next callback. */
 void pyloop_enter_hidden(struct pyloop *loop);
 
 /* Has every step noted in `watch`, which stays the caller's; NULL: no more. */
 void pyloop_watch_steps(struct pyloop *loop, struct step_watch *watch);
-/* NULL: nobody watches. */
+/* NULL: steps are not watched. */
 struct step_watch *pyloop_step_watch(const struct pyloop *loop);
 
 /* Calls hook(arg) once a turn after the ready handles have run and before waiting, and after
@@ -68,7 +68,7 @@ void pyloop_stop(struct pyloop *loop);
  * GIL held. */
 void pyloop_forgive(struct pyloop *loop, PyObject *exception);
 
-/* The loop's own descriptors, which nobody else may close; constant from pyloop_settle() on. */
+/* The loop's own descriptors, which nothing else may close; constant from pyloop_settle() on. */
 #define PYLOOP_FDS 2
 void pyloop_descriptors(const struct pyloop *loop, int fds[PYLOOP_FDS]);
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "worker/python/loop_handle.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 
 /* The descriptor of an int or of an object with fileno(), as the selectors module takes it. */
 static int descriptor(struct pyloop *loop, PyObject *file)
@@ -103,8 +103,8 @@ static void set_add_error(int fd)
     PyErr_SetFromErrno(PyExc_OSError);
 }
 
-/* A descriptor may have been closed behind our back and its number be another file's now: libevent
- * is told anew even if the event is pending. */
+/* A descriptor may have been closed without our knowledge and its number be another file's now: it is
+ * added to libevent again even if the event is pending. */
 static int watch_start(struct watch *w, int kind, int fd)
 {
     struct event *event = &w->event[kind];
@@ -203,7 +203,7 @@ static int signal_number(struct pyloop *loop, PyObject *arg)
     return (int)number;
 }
 
-static void on_signal(evutil_socket_t number, short what, void *arg)
+static void on_loop_signal(evutil_socket_t number, short what, void *arg)
 {
     struct signal_watch *w = arg;
     on_ready(w->loop, w->handle);
@@ -218,7 +218,7 @@ static struct signal_watch *signal_make(struct pyloop *loop, int number)
     if (!w)
         return (struct signal_watch *)PyErr_NoMemory();
     w->loop = loop;
-    evsignal_assign(&w->event, loop->base, number, on_signal, w);
+    evsignal_assign(&w->event, loop->base, number, on_loop_signal, w);
     return loop->signals[number] = w;
 }
 

@@ -10,7 +10,7 @@
 #include "worker/python/fork_child.h"
 #include "common/likely.h"
 #include "worker/python/coro.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 #include "worker/python/pyerr.h"
 
 /* Where instances of `type` hold slot `name`; -1 with an exception set if it is no slot. */
@@ -173,7 +173,7 @@ static PyObject *call_in(PyObject *context, PyObject *callback, PyObject *args)
     return r;
 }
 
-/* A context that is not contextvars.Context, or arguments that somebody replaced: as asyncio's
+/* A context that is not contextvars.Context, or arguments that were replaced: as asyncio's
  * Python does it. */
 static PyObject *call_loosely(struct pystate *st, PyObject *context, PyObject *callback, PyObject *args)
 {
@@ -192,7 +192,7 @@ static PyObject *call_loosely(struct pystate *st, PyObject *context, PyObject *c
 }
 
 /* Takes the exception that is set. 0, or -1 with one that must leave the loop. */
-static int report(struct pyloop *loop, PyObject *handle)
+static int report_failure(struct pyloop *loop, PyObject *handle)
 {
     if (PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt))
         return -1;
@@ -210,7 +210,7 @@ static int report(struct pyloop *loop, PyObject *handle)
     return r ? 0 : -1;
 }
 
-static int run(struct pyloop *loop, PyObject *handle)
+static int run_handle(struct pyloop *loop, PyObject *handle)
 {
     struct pystate *st = loop->st;
     if (loop->debug || (!Py_IS_TYPE(handle, st->handle_type) && !Py_IS_TYPE(handle, st->timer_type))) {
@@ -231,7 +231,7 @@ static int run(struct pyloop *loop, PyObject *handle)
     PyObject *r = PyContext_CheckExact(context) && PyTuple_CheckExact(args) ? call_in(context, callback, args)
                                                                             : call_loosely(st, context, callback, args);
     fork_child_came_back(callback, false);
-    int result = r ? 0 : report(loop, handle);
+    int result = r ? 0 : report_failure(loop, handle);
     Py_XDECREF(r);
     Py_DECREF(callback);
     Py_DECREF(args);
@@ -259,7 +259,7 @@ static int settle_forgiven(struct pyloop *loop, int result)
 
 int loop_handle_run(struct pyloop *loop, PyObject *handle)
 {
-    int result = run(loop, handle);
+    int result = run_handle(loop, handle);
     return unlikely(loop->forgiven) ? settle_forgiven(loop, result) : result;
 }
 

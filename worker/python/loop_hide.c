@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* loop_hide.c: tells asyncio whether the loop runs in this thread. Costs a call, on CPython 3.11 a getpid(2) too: done
- * only when it changes, so not for one synchronous request after the other. */
-#include "worker/python/loop_internal.h"
+/* loop_hide.c: sets what asyncio knows of whether the loop runs in this thread. Costs a call, on CPython 3.11 a getpid(2)
+ * too: done only when it changes, so not for one synchronous request after the other. */
+#include "worker/python/loop_priv.h"
 
 #include "common/log.h"
 #include "worker/python/pyerr.h"

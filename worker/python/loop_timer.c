@@ -3,7 +3,7 @@
  *
  * A timerfd and not an evtimer: libevent's clock is the coarse one (4 ms, and it fires early), and
  * its precise one costs a system call in every turn. The descriptor is set only when the first
- * timer comes before what it is set to, so the usual time-out that is made and cancelled costs no
+ * timer comes before what it is set to, so the usual timeout that is made and cancelled costs no
  * system call at all. Nothing runs before its time.
  */
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "common/fdutil.h"
 #include "common/forked.h"
 #include "worker/python/loop_handle.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 
 enum { FIRST_CAP = 64 };
 
@@ -25,7 +25,7 @@ static bool before(const struct timer *a, const struct timer *b)
     return a->when < b->when || (a->when == b->when && a->seq < b->seq);
 }
 
-static void put(struct pyloop *loop, size_t i, struct timer t)
+static void heap_put(struct pyloop *loop, size_t i, struct timer t)
 {
     loop->timers.v[i] = t;
     handle_place(loop->st, t.handle)->index_plus_one = i + 1;
@@ -35,8 +35,8 @@ static void sift_up(struct pyloop *loop, size_t i, struct timer t)
 {
     struct timer *v = loop->timers.v;
     for (size_t parent; i > 0 && before(&t, &v[parent = (i - 1) / 2]); i = parent)
-        put(loop, i, v[parent]);
-    put(loop, i, t);
+        heap_put(loop, i, v[parent]);
+    heap_put(loop, i, t);
 }
 
 static void sift_down(struct pyloop *loop, size_t i, struct timer t)
@@ -47,13 +47,13 @@ static void sift_down(struct pyloop *loop, size_t i, struct timer t)
             child++;
         if (before(&t, &ts->v[child]))
             break;
-        put(loop, i, ts->v[child]);
+        heap_put(loop, i, ts->v[child]);
     }
-    put(loop, i, t);
+    heap_put(loop, i, t);
 }
 
 /* Takes out place i; the reference becomes the caller's. */
-static PyObject *take(struct pyloop *loop, size_t i)
+static PyObject *heap_take(struct pyloop *loop, size_t i)
 {
     struct timers *ts = &loop->timers;
     PyObject *handle = ts->v[i].handle;
@@ -100,7 +100,7 @@ void timers_remove(struct pyloop *loop, PyObject *handle)
 {
     size_t i = handle_place(loop->st, handle)->index_plus_one;
     if (i > 0 && i <= loop->timers.n && loop->timers.v[i - 1].handle == handle) /* or its _loop was changed */
-        Py_DECREF(take(loop, i - 1));
+        Py_DECREF(heap_take(loop, i - 1));
 }
 
 bool timers_due(const struct pyloop *loop)
@@ -130,12 +130,12 @@ int timers_expire(struct pyloop *loop)
         return 0;
     int64_t now = (int64_t)clock_ns();
     while (ts->n > 0 && ts->v[0].when <= now)
-        if (ready_push(loop, take(loop, 0)))
+        if (ready_push(loop, heap_take(loop, 0)))
             return -1;
     return 0;
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timerfd(evutil_socket_t fd, short what, void *arg)
 {
     struct pyloop *loop = arg;
     uint64_t expirations;
@@ -152,7 +152,7 @@ int timers_open(struct pyloop *loop)
     ts->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     forked_own(ts->fd);
     short what = (short)(EV_READ | EV_PERSIST | (loop->edge ? EV_ET : 0));
-    if (ts->fd < 0 || event_assign(&ts->event, loop->base, ts->fd, what, on_timer, loop) ||
+    if (ts->fd < 0 || event_assign(&ts->event, loop->base, ts->fd, what, on_timerfd, loop) ||
         event_add(&ts->event, NULL)) {
         fd_close(&ts->fd);
         PyErr_SetFromErrno(PyExc_OSError);
@@ -173,7 +173,7 @@ void timers_close(struct pyloop *loop)
 {
     struct timers *ts = &loop->timers;
     while (ts->n > 0)
-        Py_DECREF(take(loop, ts->n - 1));
+        Py_DECREF(heap_take(loop, ts->n - 1));
     PyMem_RawFree(ts->v);
     ts->v = NULL;
     ts->cap = 0;

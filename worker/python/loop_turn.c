@@ -6,7 +6,7 @@
  * first look at libevent happens with the GIL held (under load something is always there) and it is
  * released only to block: native code in threads that Python does not know may still ask for it.
  * Callbacks that need it take it with pyloop_enter(), and then it stays held for the rest of that
- * round. As long as none does, the loop goes on without it: what the connections do must not wait
+ * round. As long as none does, the loop continues without it: what the connections do must not wait
  * for threads that compute.
  */
 #include <errno.h>
@@ -14,96 +14,8 @@
 #include "common/descriptors.h"
 #include "common/likely.h"
 #include "worker/python/loop_handle.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 #include "worker/python/step_watch.h"
-
-enum { FIRST_CAP = 256 };
-
-static int ready_grow(struct ready *r)
-{
-    size_t cap = r->cap ? r->cap * 2 : FIRST_CAP;
-    PyObject **ring = PyMem_RawMalloc(cap * sizeof *ring);
-    if (!ring) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (size_t i = 0; i < r->n; i++)
-        ring[i] = r->ring[(r->head + i) & (r->cap - 1)];
-    PyMem_RawFree(r->ring);
-    r->ring = ring;
-    r->cap = cap;
-    r->head = 0;
-    return 0;
-}
-
-int ready_push(struct pyloop *loop, PyObject *handle)
-{
-    struct ready *r = &loop->ready;
-    if (r->n == r->cap && ready_grow(r)) {
-        Py_DECREF(handle);
-        return -1;
-    }
-    r->ring[(r->head + r->n++) & (r->cap - 1)] = handle;
-    return 0;
-}
-
-PyObject *ready_pop(struct pyloop *loop)
-{
-    struct ready *r = &loop->ready;
-    PyObject *handle = r->ring[r->head];
-    r->head = (r->head + 1) & (r->cap - 1);
-    r->n--;
-    return handle;
-}
-
-void ready_clear(struct pyloop *loop)
-{
-    while (loop->ready.n > 0)
-        Py_DECREF(ready_pop(loop));
-    PyMem_RawFree(loop->ready.ring);
-    loop->ready = (struct ready){ 0 };
-}
-
-static void take_gil(struct pyloop *loop)
-{
-    loop->entered++;
-    if (unlikely(loop->step_watch) && loop->polling)
-        step_watch_begin(loop->step_watch);
-    if (!loop->released)
-        return;
-    loop->released = false;
-    PyEval_RestoreThread(loop->tstate);
-}
-
-void pyloop_enter(struct pyloop *loop)
-{
-    take_gil(loop);
-    if (unlikely(loop->hidden))
-        loop_show(loop);
-}
-
-void pyloop_enter_hidden(struct pyloop *loop)
-{
-    take_gil(loop);
-    if (!loop->hidden)
-        loop_hide(loop);
-}
-
-void pyloop_watch_steps(struct pyloop *loop, struct step_watch *watch)
-{
-    loop->step_watch = watch;
-}
-
-struct step_watch *pyloop_step_watch(const struct pyloop *loop)
-{
-    return loop->step_watch;
-}
-
-static void leave(struct pyloop *loop)
-{
-    loop->released = true;
-    PyEval_SaveThread();
-}
 
 /* Threads of other interpreters share the GIL. In the main interpreter a sub-interpreter's worker
  * keeps one spare state that no thread uses (interp.c). */
@@ -158,18 +70,18 @@ static void wait_for_events(struct pyloop *loop)
     loop->polling = true;
     loop->entered = 0;
     if (others_want_the_gil(loop->tstate)) {
-        leave(loop);
+        loop_leave_gil(loop);
         do
             poll_events(loop, block ? 0 : EVLOOP_NONBLOCK);
         while (block && loop->entered == 0 && !loop->stopping && !loop->broken);
     } else {
         poll_events(loop, EVLOOP_NONBLOCK);
         if (block && loop->entered == 0 && !must_not_block(loop) && !loop->broken) {
-            leave(loop);
+            loop_leave_gil(loop);
             poll_events(loop, 0);
         }
     }
-    take_gil(loop);
+    loop_take_gil(loop);
     loop->polling = false;
 }
 

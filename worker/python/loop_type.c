@@ -7,41 +7,11 @@
 #include "common/clock.h"
 #include "common/likely.h"
 #include "worker/python/loop_handle.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 
 static struct pyloop *loop_of(PyObject *self)
 {
     return (struct pyloop *)self;
-}
-
-int loop_check_closed(struct pyloop *loop)
-{
-    if (!loop->closed && loop->opened && !loop_is_dead(loop))
-        return 0;
-    PyErr_SetString(PyExc_RuntimeError,
-                    loop_is_dead(loop)
-                        ? "this process was forked by the application, and the event loop is its parent's: "
-                          "asyncio.run() makes one that works here"
-                        : "Event loop is closed");
-    return -1;
-}
-
-int loop_check_thread(struct pyloop *loop)
-{
-    if (!loop->thread || loop->thread == PyThread_get_thread_ident())
-        return 0;
-    PyErr_SetString(PyExc_RuntimeError,
-                    "Non-thread-safe operation invoked on an event loop other than the current one: "
-                    "use loop.call_soon_threadsafe()");
-    return -1;
-}
-
-int loop_check_home(struct pyloop *loop)
-{
-    if (!loop->home || loop->home == PyThread_get_thread_ident())
-        return 0;
-    PyErr_SetString(PyExc_RuntimeError, "this event loop is the server's, which runs it in a thread of its own");
-    return -1;
 }
 
 static int check_debug(struct pyloop *loop, PyObject *callback, PyObject *method, bool threadsafe)
@@ -389,14 +359,23 @@ static const PyGetSetDef loop_getset[] = {
     { 0 },
 };
 
+static void loop_dealloc(PyObject *self);
+
+/* LoopBase itself, of which `type` is a subclass: the only class in a chain of bases that is deallocated here. */
+static PyTypeObject *base_of(PyTypeObject *type)
+{
+    while (type->tp_dealloc != loop_dealloc)
+        type = type->tp_base;
+    return type;
+}
+
 static PyObject *loop_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    struct pystate *st = pystate_of(type);
-    PyObject *module = st ? PyType_GetModule(st->base_type) : NULL;
+    PyObject *module = PyType_GetModule(base_of(type));
     struct pyloop *loop = module ? (struct pyloop *)type->tp_alloc(type, 0) : NULL;
     if (!loop)
         return NULL;
-    loop->st = st;
+    loop->st = PyModule_GetState(module);
     loop->module = Py_NewRef(module);
     loop->timers.fd = loop->wake.fd = -1;
     return (PyObject *)loop;

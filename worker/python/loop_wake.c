@@ -9,7 +9,7 @@
 #include "common/descriptors.h"
 #include "common/fdutil.h"
 #include "common/forked.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {

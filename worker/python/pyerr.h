@@ -14,7 +14,7 @@ PyObject *pyerr_take(void);
 /* The full traceback as Python prints it, chained exceptions included; malloc'ed, NUL-terminated,
  * never NULL. */
 char *pyerr_format(PyObject *exception);
-/* Takes the exception that is set and logs it behind `first` (a line without end). */
+/* Takes the exception that is set and logs it after `first` (a line without end). */
 void pyerr_log(enum log_level level, const char *first);
 /* Same for an exception object. */
 void pyerr_log_exception(enum log_level level, const char *first, PyObject *exception);

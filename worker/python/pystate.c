@@ -4,7 +4,7 @@
 #include "worker/python/pystate.h"
 
 #include "worker/python/loop_handle.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 #include "worker/python/loop_py.h"
 
 static int state_visit(PyObject *module, visitproc visit, void *arg)
@@ -145,12 +145,6 @@ struct pystate *pystate_import(PyObject **ret_module)
     }
     *ret_module = module;
     return st;
-}
-
-struct pystate *pystate_of(PyTypeObject *type)
-{
-    PyObject *module = PyType_GetModuleByDef(type, &module_def);
-    return module ? PyModule_GetState(module) : NULL;
 }
 
 PyObject *pystate_run(const char *name, const char *source)

@@ -50,8 +50,6 @@ int pystate_register(void) __attribute__((warn_unused_result));
 /* The state of `_tine` in this interpreter, imported if need be; NULL: exception set. *ret_module:
  * new reference. */
 struct pystate *pystate_import(PyObject **ret_module);
-/* The state behind an instance of a type made by `_tine` or of a subclass of one. */
-struct pystate *pystate_of(PyTypeObject *type);
 
 /* Runs Python source as module `name`; new reference, or NULL with an exception set. */
 PyObject *pystate_run(const char *name, const char *source);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* stacks.c: asks faulthandler to write stacks; its handler needs no GIL and allocates nothing. But it leaves another errno
- * than it found, and what it interrupts may take that for the error of its own call: so it is wrapped. */
+ * than it found, and what it interrupts may take that for the error of the call it made: so it is wrapped. */
 #include "worker/python/stacks.h"
 
 #include <Python.h>
@@ -12,7 +12,7 @@
 /* Set once, before the signal can come. A handler of a signal that another process sends is handed nothing. */
 static void (*faulthandler_dump)(int signo);
 
-static void on_signal(int signo)
+static void on_stacks_signal(int signo)
 {
     int saved = errno;
     faulthandler_dump(signo);
@@ -24,10 +24,10 @@ static int wrap(void)
     struct sigaction action;
     if (sigaction(SIGUSR2, NULL, &action) < 0)
         return -1;
-    if (action.sa_handler == on_signal)
+    if (action.sa_handler == on_stacks_signal)
         return 0;
     faulthandler_dump = action.sa_handler;
-    action.sa_handler = on_signal;
+    action.sa_handler = on_stacks_signal;
     return sigaction(SIGUSR2, &action, NULL);
 }
 

@@ -96,7 +96,7 @@ char *step_watch_name(struct step_watch *watch)
     return watch->what;
 }
 
-static void on_signal(int signo, siginfo_t *info, void *context)
+static void on_stack_wanted(int signo, siginfo_t *info, void *context)
 {
     if (info->si_code != SI_QUEUE || info->si_pid != getpid())
         return;
@@ -113,7 +113,7 @@ static void on_signal(int signo, siginfo_t *info, void *context)
 
 /* --- the watching thread --- */
 
-/* The part of a dump that is about the loop's thread; all of it if that cannot be told. Sections are divided by empty
+/* The part of a dump that is about the loop's thread; all of it if that cannot be seen. Sections are divided by empty
  * lines and begin "Thread 0x00007f..." or "Current thread 0x00007f...". */
 static struct span section_of(const struct step_watch *watch, struct span dump)
 {
@@ -163,7 +163,7 @@ static void take_stack(struct step_watch *watch, struct buf *taken)
     }
 }
 
-/* The name, which is copied, and the stack behind it. */
+/* The name, which is copied, and the stack after it. */
 static struct span divide(const struct buf *taken, char what[STEP_WHAT])
 {
     struct span all = buf_span(taken);
@@ -191,7 +191,7 @@ static bool may_report(struct step_watch *watch)
     return true;
 }
 
-static void report(struct step_watch *watch, unsigned number)
+static void report_step(struct step_watch *watch, unsigned number)
 {
     char first[STEP_WHAT + 200], what[STEP_WHAT], before[60] = "";
     struct buf taken = { 0 };
@@ -200,7 +200,7 @@ static void report(struct step_watch *watch, unsigned number)
     take_stack(watch, &taken);
     struct span dump = divide(&taken, what);
     uint64_t started = atomic_load_explicit(&watch->started_ns, memory_order_acquire);
-    /* The stack is of the step that we mean if that one goes on. */
+    /* The stack is of the step that we mean if that one is still running. */
     if (!started || atomic_load_explicit(&watch->number, memory_order_relaxed) != number) {
         watch->reports++;
         buf_release(&taken);
@@ -232,11 +232,11 @@ static int look(struct step_watch *watch)
     if (now < started + limit)
         return (int)((started + limit - now) / NS_PER_MS) + 1;
     watch->seen = number;
-    report(watch, number);
+    report_step(watch, number);
     return half ? half : 1;
 }
 
-static void *run(void *arg)
+static void *watch_thread(void *arg)
 {
     struct step_watch *watch = arg;
     struct pollfd stop = { .fd = watch->stop_fd, .events = POLLIN };
@@ -265,7 +265,7 @@ static int take_signal(struct step_watch *watch)
     Py_DECREF(r);
     sigaction(watch->signo, NULL, &action);
     watch->dump = action.sa_handler;
-    action.sa_sigaction = on_signal;
+    action.sa_sigaction = on_stack_wanted;
     action.sa_flags |= SA_SIGINFO | SA_RESTART;
     sigaction(watch->signo, &action, NULL);
     forked_own_signal(watch->signo);
@@ -278,7 +278,7 @@ static int start_thread(struct step_watch *watch)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&watch->thread, NULL, run, watch);
+    int error = pthread_create(&watch->thread, NULL, watch_thread, watch);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!error)
         pthread_setname_np(watch->thread, "step watch");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* step_watch.h: notices steps of the event loop that hold it too long, while they do: a thread of its own looks at what the
+/* step_watch.h: notices steps of the event loop that hold it too long, while they do: its own thread looks at what the
  * loop's thread notes here, and has that thread write its Python stack. Without a watch the loop tests one pointer.
  *
  * A step: one callback of libevent that enters Python, or one handle (a step of a Task, a callback) of the loop. */
@@ -16,7 +16,7 @@ struct step_watch;
 #define STEP_WHAT 200 /* bytes kept of what a step works for */
 
 struct step_watch_ops {
-    /* On the loop's thread: a step has held the loop for this long; `what` as step_watch_name() had it, "": nobody said;
+    /* On the loop's thread: a step has held the loop for this long; `what` as set by step_watch_name(), "" if unset;
      * `told`: the log has its stack. */
     void (*on_late)(void *arg, const char *what, uint64_t ns, bool told);
 };
@@ -29,7 +29,7 @@ void step_watch_free(struct step_watch *watch);
 
 /* --- on the loop's thread --- */
 
-/* A step begins, the one before is over. Nothing inside step_watch_enter(). */
+/* A step begins, the one before has ended. Nothing inside step_watch_enter(). */
 void step_watch_begin(struct step_watch *watch);
 /* The loop is going to wait. */
 void step_watch_end(struct step_watch *watch);

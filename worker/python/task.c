@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* task.c: the life of the task runner of a loop, and the choice of how a coroutine is run: its first step now and a
- * Task only on demand (task_lazy.c), or, where somebody watches how tasks are made (debug mode, a task factory) or a
+ * Task only on demand (task_lazy.c), or, where the application sees how tasks are made (debug mode, a task factory) or a
  * Task is being stepped already, loop.create_task() as everyone does. */
-#include "worker/python/task_internal.h"
+#include "worker/python/task_priv.h"
 
 #include <assert.h>
 #include <string.h>
@@ -210,7 +210,7 @@ static int plain_start(struct pytasks *tasks, const struct job *job)
     return task || ended ? 0 : -1;
 }
 
-static int start(struct pytasks *tasks, const struct job *job)
+static int start_job(struct pytasks *tasks, const struct job *job)
 {
     if (!tasks->loop) {
         PyErr_SetString(PyExc_RuntimeError, "the event loop is closed");
@@ -221,7 +221,7 @@ static int start(struct pytasks *tasks, const struct job *job)
     return lazy_start(tasks, job);
 }
 
-/* Says on failure that nobody will await it, so that Python does not warn. */
+/* Marks it on failure as never awaited, so that Python does not warn. */
 static void discard(PyObject *coro)
 {
     PyObject *exception = pyerr_take();
@@ -237,7 +237,7 @@ int pytask_start(struct pytasks *tasks, PyObject *coro, pytask_done_fn *done, Py
     assert(coro);
     struct job job = { .coro = coro, .done = done, .arg = arg };
     Py_XINCREF(arg);
-    int r = start(tasks, &job);
+    int r = start_job(tasks, &job);
     if (r < 0)
         discard(coro);
     Py_XDECREF(arg);
@@ -250,7 +250,7 @@ int pytask_call(struct pytasks *tasks, PyObject *callable, PyObject *const *args
 {
     struct job job = { .callable = callable, .args = args, .n = n, .done = done, .arg = arg };
     Py_XINCREF(arg);
-    int r = start(tasks, &job);
+    int r = start_job(tasks, &job);
     Py_XDECREF(arg);
     return r;
 }

@@ -55,7 +55,7 @@ bool pytasks_idle(struct pytasks *tasks);
 unsigned pytasks_running(const struct pytasks *tasks);
 /* Cancels the one started with this arg, if it still runs. Not from inside its first step. */
 void pytasks_cancel(struct pytasks *tasks, const PyObject *arg);
-/* Cancels all that are running (graceful_timeout is over), but those started with `spared` as their arg. */
+/* Cancels all that are running (graceful_timeout has passed), but those started with `spared` as their arg. */
 void pytasks_cancel_all(struct pytasks *tasks, const PyObject *spared);
 
 #endif

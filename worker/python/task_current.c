@@ -2,8 +2,8 @@
 /* task_current.c: asyncio.current_task() and asyncio.all_tasks() that know the request whose first step runs without a
  * Task: both make it one. They stand in asyncio's modules before the application is imported, so that
  * `from asyncio import current_task` gets them too. A reader of asyncio.tasks._current_tasks, which is private, sees
- * no Task in a first step until somebody has called one of the functions. */
-#include "worker/python/task_internal.h"
+ * no Task in a first step until the application has called one of the functions. */
+#include "worker/python/task_priv.h"
 
 #include <string.h>
 
@@ -189,7 +189,7 @@ static int install(struct current *c)
     return replace_everywhere(c->all_tasks, c->our_all_tasks);
 }
 
-/* Functions of ours that an application keeps go on working: they hand on to asyncio's. */
+/* Functions of ours that an application keeps continue to work: they call asyncio's. */
 static void uninstall(struct current *c)
 {
     if ((c->our_current_task && replace_everywhere(c->our_current_task, c->current_task) < 0) ||

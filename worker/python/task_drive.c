@@ -3,7 +3,7 @@
  * and the end is reported. What ran before there was a Task (task_lazy.c) is played back as the Task's first step. It
  * must never report an end twice, nor take a misuse ("already executing") for one. */
 #include "common/likely.h"
-#include "worker/python/task_internal.h"
+#include "worker/python/task_priv.h"
 
 #include "worker/python/coro.h"
 #include "worker/python/fork_child.h"

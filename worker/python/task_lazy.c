@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* task_lazy.c: runs the first step of a coroutine before, and mostly instead of, making an asyncio.Task of it. Whoever
- * asks for the current Task during that step gets a real one, made then (lazy_task). When the step is over, a Task that
+ * asks for the current Task during that step gets a real one, made then (lazy_task). When the step has ended, a Task that
  * exists, or that must exist because the coroutine waits for something, runs its own first step, in which the proxy
- * plays back what happened (task_proxy.c). It must never leave a Task entered or a context behind. */
-#include "worker/python/task_internal.h"
+ * plays back what happened (task_proxy.c). It must never leave a Task or a context entered. */
+#include "worker/python/task_priv.h"
 
 #include "worker/python/coro.h"
 #include "worker/python/fork_child.h"
@@ -56,7 +56,7 @@ PyObject *lazy_task(struct first_step *step)
     return step->task;
 }
 
-static void leave(struct first_step *step)
+static void leave_task(struct first_step *step)
 {
     if (step->entered && current_leave(step->tasks->current, step->task) < 0)
         PyErr_WriteUnraisable(step->task);
@@ -79,7 +79,7 @@ static int open_iterator(struct first_step *step)
 }
 
 /* *ret_value: what it yielded, returned or raised; new reference. Context entered and left. */
-static PySendResult run(struct first_step *step, PyObject **ret_value)
+static PySendResult run_first_step(struct first_step *step, PyObject **ret_value)
 {
     struct current *current = step->tasks->current;
     PySendResult how = PYGEN_ERROR;
@@ -92,7 +92,7 @@ static PySendResult run(struct first_step *step, PyObject **ret_value)
     task_step_ends(watch);
     if (how == PYGEN_ERROR)
         *ret_value = pyerr_take();
-    leave(step);
+    leave_task(step);
     return how;
 }
 
@@ -100,7 +100,7 @@ static PySendResult run(struct first_step *step, PyObject **ret_value)
 static void run_task_step(struct first_step *step)
 {
     if (!step->task_step)
-        return; /* went to the loop after all: somebody has replaced call_soon */
+        return; /* went to the loop after all: call_soon was replaced */
     if (PyContext_Enter(step->context) < 0) {
         PyErr_WriteUnraisable(step->task);
         return;
@@ -114,12 +114,12 @@ static void run_task_step(struct first_step *step)
         coro_restore(exception);
         PyErr_WriteUnraisable(step->task);
     } else {
-        Py_XDECREF(exception); /* the caller has it too, and tells `done` */
+        Py_XDECREF(exception); /* the caller has it too, and gives it to `done` */
     }
 }
 
 /* The end, known without a Task or after the Task that was asked for has played it back. */
-static void finish(struct pytasks *tasks, const struct job *job, PySendResult how, PyObject *value)
+static void end_job(struct pytasks *tasks, const struct job *job, PySendResult how, PyObject *value)
 {
     tasks->running--;
     job->done(job->arg, how == PYGEN_RETURN ? value : NULL, how == PYGEN_RETURN ? NULL : value);
@@ -137,7 +137,7 @@ static void end_in_first_step(struct first_step *step, PySendResult how, PyObjec
     }
     if (step->proxy)
         proxy_retire(step->proxy);
-    finish(step->tasks, step->job, how, value);
+    end_job(step->tasks, step->job, how, value);
 }
 
 /* `value` stolen. */
@@ -148,7 +148,7 @@ static void suspend(struct first_step *step, PyObject *value)
         Py_DECREF(value);
         if (step->proxy)
             proxy_retire(step->proxy);
-        finish(step->tasks, step->job, PYGEN_ERROR, exception);
+        end_job(step->tasks, step->job, PYGEN_ERROR, exception);
         Py_DECREF(exception);
         return;
     }
@@ -169,7 +169,7 @@ int lazy_start(struct pytasks *tasks, const struct job *job)
         return -1;
     }
     tasks->running++;
-    PySendResult how = run(&step, &value);
+    PySendResult how = run_first_step(&step, &value);
     if (PyContext_Exit(step.context) < 0)
         PyErr_WriteUnraisable(step.context);
     if (how == PYGEN_NEXT) {

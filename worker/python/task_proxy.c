@@ -2,7 +2,7 @@
 /* task_proxy.c: RequestCoroutine, the coroutine that asyncio.Task drives in place of the application's own: its life,
  * its free list, and how it looks to Task.print_stack(), repr() and inspect, which must see the application's coroutine.
  * How it is driven is in task_drive.c. */
-#include "worker/python/task_internal.h"
+#include "worker/python/task_priv.h"
 
 #include <stddef.h>
 #include <structmember.h>

@@ -12,5 +12,6 @@ libtine_tls_a_SOURCES = \
 	worker/tls/tls_cert.c \
 	worker/tls/tls_info.c \
 	worker/tls/tls_set.c \
+	worker/tls/tls_step.c \
 	worker/tls/tls_conn.c \
 	worker/tls/tls_hello.c

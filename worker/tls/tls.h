@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tls.h: TLS under a connection: a transport, the protocol that stands in until the handshake is over, and the
- * certificates of the worker. OpenSSL's types do not leave tls_*.c.
- *
- *   tls_set.c      the worker's TLS: from the master's vault to the certificates in use, and their change
- *   tls_ctx.c      what all contexts have in common: versions, ciphers, client certificates
- *   tls_cert.c     one certificate with its key and its OCSP response
- *   tls_sni.c      which certificate: by the name that the client asks for
- *   tls_tickets.c  seals and opens session tickets
- *   tls_bio.c      between OpenSSL and the socket: records of a turn leave together
- *   tls_conn.c     the transport
- *   tls_hello.c    the handshake
- *   tls_info.c     what an application is told
+/* tls.h: TLS under a connection: a transport, the protocol that stands in until the handshake has ended, and the
+ * certificates of the worker. OpenSSL's types do not leave this folder.
  *
  * Python's ssl module uses the same library in this process: nothing here may change OpenSSL's global state, and nothing
  * may trust that its error queue is empty.
@@ -34,13 +24,13 @@ struct vault;
 
 extern const struct transport_ops transport_tls;
 /* The first protocol of a connection that begins with a handshake: makes it a TLS connection, then asks
- * net->choose_proto() again, which finds the transport changed and tls_alpn() told. */
+ * net->choose_proto() again, which finds the transport changed and tls_alpn() answered. */
 extern const struct proto_ops proto_tls;
 
 /* Room for why certificates are refused. */
 #define TLS_WHY 512
 
-/* `speaks` tells whether this worker has an ALPN protocol of tls.alpn to offer. NULL: `why` says what is wrong with the
+/* `speaks` says whether this worker has an ALPN protocol of tls.alpn to offer. NULL: `why` says what is wrong with the
  * configuration or its files. */
 struct tls *tls_new(struct net *net, const struct vault *vault, const struct tickets *tickets,
                     bool (*speaks)(const struct conf *conf, const char *alpn), char why[TLS_WHY]);

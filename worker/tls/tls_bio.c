@@ -119,7 +119,7 @@ int tls_push(struct tls *tls, struct conn *c, bool more)
     }
     buf_take(&tls->out, buf_len(&tls->out));
     if (done < 0) {
-        t->state = TLS_BROKEN;
+        tls_set_state(t, TLS_BROKEN);
         return -1;
     }
     return buf_len(&t->out) ? write_kept(t, c, more) : 1;

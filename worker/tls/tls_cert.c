@@ -14,14 +14,14 @@
 #include "common/log.h"
 #include "worker/tls/tls_priv.h"
 
-static int fail(char why[TLS_WHY], const char *path, const char *what)
+static int fail_cert(char why[TLS_WHY], const char *path, const char *what)
 {
     char reason[200];
     snprintf(why, TLS_WHY, "%s: %s (%s)", path, what, tls_reason(reason, sizeof reason));
     return -1;
 }
 
-/* Nobody is there to type a password. */
+/* No one is there to type a password. */
 static int no_password(char *to, int n, int writing, void *arg)
 {
     return -1;
@@ -75,13 +75,13 @@ static int use_certificate(struct tls_cert *cert, const struct vault_entry *e, c
     X509 *x = bio ? PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL) : NULL;
     int r = 0;
     if (!x)
-        r = fail(why, e->path, "no certificate in PEM");
+        r = fail_cert(why, e->path, "no certificate in PEM");
     else if (SSL_CTX_use_certificate(cert->ctx, x) != 1)
-        r = fail(why, e->path, "the certificate cannot be used");
+        r = fail_cert(why, e->path, "the certificate cannot be used");
     else if (use_chain(cert, bio) < 0)
-        r = fail(why, e->path, "a certificate behind the first one is damaged");
+        r = fail_cert(why, e->path, "a certificate behind the first one is damaged");
     else if (keep_pem(cert, x) < 0)
-        r = fail(why, e->path, "out of memory");
+        r = fail_cert(why, e->path, "out of memory");
     else
         cert->expires = seconds_of(X509_get0_notAfter(x));
     X509_free(x);
@@ -97,11 +97,11 @@ static int use_key(struct tls_cert *cert, const struct vault_entry *e, const cha
     int r = 0;
     snprintf(what, sizeof what, "the key does not match the certificate in %s", cert_path);
     if (!key)
-        r = fail(why, e->path, "no private key in PEM without a password");
+        r = fail_cert(why, e->path, "no private key in PEM without a password");
     else if (!X509_check_private_key(SSL_CTX_get0_certificate(cert->ctx), key))
-        r = fail(why, e->path, what);
+        r = fail_cert(why, e->path, what);
     else if (SSL_CTX_use_PrivateKey(cert->ctx, key) != 1)
-        r = fail(why, e->path, "the key cannot be used");
+        r = fail_cert(why, e->path, "the key cannot be used");
     EVP_PKEY_free(key);
     BIO_free(bio);
     return r;
@@ -190,9 +190,4 @@ void tls_cert_free(struct tls_cert *cert)
     free(cert->pem);
     free(cert->ocsp);
     free(cert);
-}
-
-struct tls_cert *tls_cert_of(const SSL *ssl)
-{
-    return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 }

@@ -1,56 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tls_conn.c: TLS as a transport. Records are small at first, so that the peer can use what it has got before a whole
- * round trip is over, and large when much is sent; they leave together. What the socket does not take of them is kept, and
- * its plain bytes count as not written: the connection offers them again, and they are skipped. */
+/* tls_conn.c: TLS as a transport, once the handshake has ended. Records are small at first, so that the peer can use what
+ * it has got before a whole round trip has ended, and large when much is sent; they leave together. What the socket does
+ * not take of them is kept, and its plain bytes count as not written: the connection offers them again, and they are
+ * skipped. */
 #include <errno.h>
 #include <openssl/err.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/heritage.h"
 #include "common/likely.h"
-#include "common/log.h"
 #include "worker/tls/tls_priv.h"
 
 /* What fits one packet, whatever its options (IPv6, TCP timestamps, and 29 bytes of TLS 1.2). */
 #define SMALL_RECORD 1369u
 #define SMALL_UNTIL (1u << 20)
 #define IDLE_MS 1000
-
-ssize_t tls_judge(struct conn *c, int result)
-{
-    struct tls_conn *t = c->transport_data;
-    int saved = errno, error = SSL_get_error(t->ssl, result), pushed;
-    char reason[128];
-    switch (error) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE:
-        pushed = tls_push(c->net->tls, c, false);
-        if (pushed < 0)
-            return -1;
-        t->wants_write = error == SSL_ERROR_WANT_WRITE;
-        if (t->wants_write || !pushed)
-            conn_wait_writable(c);
-        errno = EAGAIN;
-        return -1;
-    case SSL_ERROR_ZERO_RETURN:
-        return 0;
-    case SSL_ERROR_SYSCALL:
-        t->state = TLS_BROKEN;
-        ERR_clear_error();
-        errno = saved ? saved : ECONNRESET;
-        return saved ? -1 : 0;
-    default:
-        t->state = TLS_BROKEN;
-        log_debug("%s: tls: %s", c->listener->text, tls_reason(reason, sizeof reason));
-        (void)!tls_push(c->net->tls, c, false); /* the alert, if it goes */
-        errno = EPROTO;
-        return -1;
-    }
-}
 
 /* --- in --- */
 
@@ -66,11 +32,8 @@ static ssize_t tls_read(struct conn *c, void *p, size_t n)
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
     if (unlikely(t->state != TLS_OPEN)) {
-        int r = tls_shake_hands(c);
-        if (r <= 0)
-            return r;
-        if (c->transport != &transport_tls)
-            return c->transport->read(c, p, n);
+        errno = EPROTO;
+        return -1;
     }
     if (unlikely(c->state == CONN_LINGERING))
         return recv(c->fd, p, n, 0);
@@ -93,7 +56,7 @@ static ssize_t tls_read(struct conn *c, void *p, size_t n)
     if (!got)
         return end;
     if (end == 0 || errno != EAGAIN)
-        c->peer_hup = true; /* it is told at the next read */
+        c->peer_hup = true; /* the next read reports it */
     return (ssize_t)got;
 }
 
@@ -169,7 +132,7 @@ static ssize_t write_ktls(struct conn *c, const struct iovec *v, int n)
     }
 }
 
-/* Seals at most TLS_GATHER bytes behind *at. 0 or -1. */
+/* Seals at most TLS_GATHER bytes from *at on. 0 or -1. */
 static int seal(struct conn *c, const struct iovec *v, int n, size_t *at)
 {
     struct tls_conn *t = c->transport_data;
@@ -202,7 +165,7 @@ static ssize_t write_gathered(struct conn *c, const struct iovec *v, int n, bool
 {
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
-    size_t all = 0, told = t->owed, at = t->owed;
+    size_t all = 0, reported = t->owed, at = t->owed;
     for (int i = 0; i < n; i++)
         all += v[i].iov_len;
     tls_begin(tls, c);
@@ -219,12 +182,12 @@ static ssize_t write_gathered(struct conn *c, const struct iovec *v, int n, bool
         if (unlikely(done < 0))
             return -1;
         if (!done) {
-            t->owed = at - told;
-            return full(told);
+            t->owed = at - reported;
+            return full(reported);
         }
-        told = at;
+        reported = at;
     }
-    return (ssize_t)told;
+    return (ssize_t)reported;
 }
 
 static ssize_t tls_writev(struct conn *c, const struct iovec *v, int n)
@@ -276,20 +239,6 @@ static ssize_t tls_sendfile(struct conn *c, int fd, off_t *offset, size_t n)
     return k;
 }
 
-static int tls_flush(struct conn *c)
-{
-    struct tls_conn *t = c->transport_data;
-    if (t->wants_write) {
-        t->wants_write = false;
-        c->readable = true;
-        conn_again(c);
-    }
-    if (!buf_len(&t->out))
-        return 1;
-    tls_begin(c->net->tls, c);
-    return tls_push(c->net->tls, c, false);
-}
-
 /* --- the end --- */
 
 static void say_goodbye(struct conn *c)
@@ -307,19 +256,6 @@ static void tls_shutdown(struct conn *c)
 {
     say_goodbye(c);
     shutdown(c->fd, SHUT_WR);
-}
-
-void tls_conn_free(struct conn *c)
-{
-    struct tls_conn *t = c->transport_data;
-    tls_stop_waiting(c->net->tls, t);
-    SSL_free(t->ssl);
-    tls_set_unref(t->set);
-    buf_release(&t->out);
-    conn_keep(c, &t->kept, 0);
-    conn_keep(c, &t->record_kept, 0);
-    free(t);
-    c->transport_data = NULL;
 }
 
 /* A connection that is cut gets no close_notify: the peer must be able to tell that something is missing. */

@@ -31,12 +31,12 @@ const char *tls_reason(char *to, size_t n)
     return to;
 }
 
-static const struct conf_tls *conf_of(const struct tls_set *set)
+static const struct conf_tls *tls_conf_of(const struct tls_set *set)
 {
     return &set->tls->net->conf->tls;
 }
 
-static int fail(char why[TLS_WHY], const char *what)
+static int fail_ctx(char why[TLS_WHY], const char *what)
 {
     char reason[256];
     snprintf(why, TLS_WHY, "%s: %s", what, tls_reason(reason, sizeof reason));
@@ -70,15 +70,15 @@ static int set_ciphers(SSL_CTX *ctx, const struct conf_tls *conf, char why[TLS_W
 {
     int least = conf->min_version == CONF_TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
     if (!SSL_CTX_set_min_proto_version(ctx, least) || !SSL_CTX_set_max_proto_version(ctx, 0))
-        return fail(why, "tls.min_version");
+        return fail_ctx(why, "tls.min_version");
     if (!SSL_CTX_set_cipher_list(ctx, conf->ciphers ? conf->ciphers : CIPHERS))
-        return fail(why, "tls.ciphers");
+        return fail_ctx(why, "tls.ciphers");
     if (conf->ciphersuites && !SSL_CTX_set_ciphersuites(ctx, conf->ciphersuites))
-        return fail(why, "tls.ciphersuites");
+        return fail_ctx(why, "tls.ciphersuites");
     /* The hybrid with ML-KEM where the library has it (3.5). */
     if (!SSL_CTX_set1_groups_list(ctx, "X25519MLKEM768:X25519:P-256:P-384") &&
         !SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384"))
-        return fail(why, "the groups for key exchange");
+        return fail_ctx(why, "the groups for key exchange");
     ERR_clear_error();
     return 0;
 }
@@ -88,23 +88,23 @@ static int set_sessions(SSL_CTX *ctx, const struct tls_set *set, char why[TLS_WH
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* of one worker alone it would be worth little */
     SSL_CTX_set_timeout(ctx, TICKETS_ROTATE_S);
     if (!SSL_CTX_set_session_id_context(ctx, set->session_context, sizeof set->session_context))
-        return fail(why, "the session id context");
-    if (!conf_of(set)->session_tickets) {
+        return fail_ctx(why, "the session id context");
+    if (!tls_conf_of(set)->session_tickets) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
         SSL_CTX_set_num_tickets(ctx, 0);
         return 0;
     }
-    return tls_tickets_enable(ctx) < 0 ? fail(why, "session tickets") : 0;
+    return tls_tickets_enable(ctx) < 0 ? fail_ctx(why, "session tickets") : 0;
 }
 
 static int ask_clients(SSL_CTX *ctx, const struct tls_set *set, char why[TLS_WHY])
 {
-    bool required = conf_of(set)->cert_reqs == CONF_CERT_REQS_REQUIRED;
+    bool required = tls_conf_of(set)->cert_reqs == CONF_CERT_REQS_REQUIRED;
     if (!set->client_store)
         return 0;
     STACK_OF(X509_NAME) *names = SSL_dup_CA_list(set->client_names);
     if (!names)
-        return fail(why, "tls.ca_certs");
+        return fail_ctx(why, "tls.ca_certs");
     SSL_CTX_set_client_CA_list(ctx, names);
     SSL_CTX_set1_cert_store(ctx, set->client_store);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
@@ -131,11 +131,12 @@ SSL_CTX *tls_ctx_new(struct tls_set *set, char why[TLS_WHY])
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (!ctx) {
-        fail(why, "no context for TLS");
+        fail_ctx(why, "no context for TLS");
         return NULL;
     }
     set_options(ctx, set->tls);
-    if (set_ciphers(ctx, conf_of(set), why) == 0 && set_sessions(ctx, set, why) == 0 && ask_clients(ctx, set, why) == 0)
+    if (set_ciphers(ctx, tls_conf_of(set), why) == 0 && set_sessions(ctx, set, why) == 0 &&
+        ask_clients(ctx, set, why) == 0)
         return ctx;
     SSL_CTX_free(ctx);
     return NULL;
@@ -146,7 +147,7 @@ SSL_CTX *tls_ctx_new(struct tls_set *set, char why[TLS_WHY])
 /* A session is only good under the rules that it was made under. */
 static int make_session_context(struct tls_set *set, const struct vault_entry *ca)
 {
-    const struct conf_tls *conf = conf_of(set);
+    const struct conf_tls *conf = tls_conf_of(set);
     unsigned char rules[2] = { (unsigned char)conf->cert_reqs, (unsigned char)conf->min_version };
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, rules, sizeof rules) &&
@@ -180,21 +181,21 @@ static int add_authorities(struct tls_set *set, BIO *bio, const char *path, char
     }
     char what[300];
     snprintf(what, sizeof what, "tls.ca_certs %s", path);
-    return fail(why, what);
+    return fail_ctx(why, what);
 }
 
 int tls_ctx_clients(struct tls_set *set, const struct vault_entry *ca, char why[TLS_WHY])
 {
-    bool asked = ca && conf_of(set)->cert_reqs != CONF_CERT_REQS_NONE;
+    bool asked = ca && tls_conf_of(set)->cert_reqs != CONF_CERT_REQS_NONE;
     if (make_session_context(set, asked ? ca : NULL) < 0)
-        return fail(why, "the session id context");
+        return fail_ctx(why, "the session id context");
     if (!asked)
         return 0;
     set->client_store = X509_STORE_new();
     set->client_names = sk_X509_NAME_new_null();
     BIO *bio = BIO_new_mem_buf(ca->data, (int)ca->n);
     int r = bio && set->client_store && set->client_names ? add_authorities(set, bio, ca->path, why)
-                                                          : fail(why, "tls.ca_certs");
+                                                          : fail_ctx(why, "tls.ca_certs");
     BIO_free(bio);
     return r;
 }

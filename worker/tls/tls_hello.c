@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tls_hello.c: the handshake, and what stands in as the protocol until it is over. It is made inside reads: nothing is
- * kept for a peer that has not said anything. Its time is http.header_timeout; in one turn of the loop only a few steps
- * are made. */
+/* tls_hello.c: the handshake, and what stands in as transport and protocol until it has ended. It is made inside reads:
+ * nothing is kept for a peer that has not sent anything. Its time is http.header_timeout; in one turn of the loop only a
+ * few steps are made. */
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/tls/tls_priv.h"
@@ -20,7 +19,9 @@
 
 /* --- steps --- */
 
-static int start(struct conn *c)
+static const struct transport_ops transport_handshake;
+
+static int handshake_start(struct conn *c)
 {
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
@@ -31,7 +32,7 @@ static int start(struct conn *c)
         return -1;
     }
     t->set = tls_set_ref(tls->set);
-    t->state = TLS_HELLO;
+    tls_set_state(t, TLS_HELLO);
     SSL_set_accept_state(t->ssl);
     if (tls->ktls)
         return SSL_set_fd(t->ssl, c->fd) ? 0 : -1;
@@ -40,7 +41,8 @@ static int start(struct conn *c)
     return 0;
 }
 
-/* Whoever begins with a letter speaks HTTP in the clear, and is told so. Not TLS at all is left to OpenSSL's alert. */
+/* A peer that begins with a letter speaks HTTP in the clear, and gets an answer that says so. What is no TLS is left to
+ * OpenSSL's alert. */
 static bool speaks_clear(unsigned char first)
 {
     return (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z');
@@ -59,7 +61,7 @@ static int answer_clear(struct conn *c)
     return -1;
 }
 
-static int look(struct conn *c)
+static int look_at_first_byte(struct conn *c)
 {
     unsigned char first;
     ssize_t n = recv(c->fd, &first, 1, MSG_PEEK);
@@ -67,14 +69,15 @@ static int look(struct conn *c)
         return (int)n;
     if (speaks_clear(first) && c->net->not_tls)
         return answer_clear(c);
-    return start(c) < 0 ? -1 : 1;
+    return handshake_start(c) < 0 ? -1 : 1;
 }
 
-static int finish(struct conn *c)
+static int handshake_finish(struct conn *c)
 {
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
-    t->state = TLS_OPEN;
+    tls_set_state(t, TLS_OPEN);
+    c->transport = &transport_tls;
     score_add64(&c->net->score->tls_handshakes, 1);
     if (SSL_session_reused(t->ssl))
         score_add64(&c->net->score->tls_resumed, 1);
@@ -101,13 +104,6 @@ static void wait_for_turn(struct tls *tls, struct tls_conn *t)
     TAILQ_INSERT_TAIL(&tls->waiting, t, link);
 }
 
-void tls_stop_waiting(struct tls *tls, struct tls_conn *t)
-{
-    if (t->waits)
-        TAILQ_REMOVE(&tls->waiting, t, link);
-    t->waits = false;
-}
-
 void tls_turn(struct tls *tls)
 {
     struct tls_conn *t;
@@ -119,7 +115,7 @@ void tls_turn(struct tls *tls)
     }
 }
 
-static int step(struct conn *c)
+static int handshake_step(struct conn *c)
 {
     struct tls_conn *t = c->transport_data;
     struct tls *tls = c->net->tls;
@@ -135,7 +131,7 @@ static int step(struct conn *c)
         int pushed = tls_push(tls, c, false);
         if (pushed == 0)
             conn_wait_writable(c);
-        return pushed < 0 ? -1 : finish(c);
+        return pushed < 0 ? -1 : handshake_finish(c);
     }
     r = (int)tls_judge(c, r);
     if (t->state == TLS_BROKEN)
@@ -143,7 +139,8 @@ static int step(struct conn *c)
     return r;
 }
 
-int tls_shake_hands(struct conn *c)
+/* 1: the handshake has ended and the protocol is chosen; 0: the peer has gone; -1 with errno. */
+static int shake_hands(struct conn *c)
 {
     const struct tls_conn *t = c->transport_data;
     if (t->state == TLS_BROKEN) {
@@ -151,12 +148,49 @@ int tls_shake_hands(struct conn *c)
         return -1;
     }
     if (t->state == TLS_NEW) {
-        int r = look(c);
-        if (r <= 0 || c->transport != &transport_tls)
+        int r = look_at_first_byte(c);
+        if (r <= 0 || c->transport != &transport_handshake)
             return r;
     }
-    return step(c);
+    return handshake_step(c);
 }
+
+/* --- the transport meanwhile --- */
+
+static ssize_t handshake_read(struct conn *c, void *p, size_t n)
+{
+    int r = shake_hands(c);
+    return r > 0 ? c->transport->read(c, p, n) : r;
+}
+
+static ssize_t handshake_writev(struct conn *c, const struct iovec *v, int n)
+{
+    errno = EPIPE;
+    return -1;
+}
+
+static ssize_t handshake_sendfile(struct conn *c, int fd, off_t *offset, size_t n)
+{
+    errno = EPIPE;
+    return -1;
+}
+
+static void handshake_shutdown(struct conn *c)
+{
+    shutdown(c->fd, SHUT_WR);
+}
+
+static const struct transport_ops transport_handshake = {
+    .name = "tls",
+    .secure = true,
+    .short_read_drains = true,
+    .read = handshake_read,
+    .writev = handshake_writev,
+    .sendfile = handshake_sendfile,
+    .flush = tls_flush,
+    .shutdown = handshake_shutdown,
+    .done = tls_conn_free,
+};
 
 /* --- the protocol meanwhile --- */
 
@@ -166,13 +200,13 @@ static int hello_open(struct conn *c)
     if (!t)
         return -1;
     t->conn = c;
-    c->transport = &transport_tls;
+    c->transport = &transport_handshake;
     c->transport_data = t;
     conn_set_deadline(c, c->net->draining ? SHUTDOWN_GRACE_MS : c->net->conf->http.header_timeout);
     return 0;
 }
 
-/* Bytes are only there when the handshake is over, and then another protocol has the connection. */
+/* There are no bytes before the handshake has ended, and then another protocol has the connection. */
 static size_t hello_data(struct conn *c, char *p, size_t n)
 {
     return 0;

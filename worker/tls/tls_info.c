@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tls_info.c: what an application is told of its connection (ASGI's tls extension). */
+/* tls_info.c: what an application may know of its connection (ASGI's tls extension). */
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>

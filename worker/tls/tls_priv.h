@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tls_priv.h: what the files of TLS share; nobody else includes it. */
+/* tls_priv.h: what the files of TLS share. */
 #ifndef TINE_NET_TLS_PRIV_H
 #define TINE_NET_TLS_PRIV_H
 
+#include <assert.h>
 #include <openssl/ssl.h>
 
 #include "common/vault.h"
-#include "worker/net/conn_io.h"
+#include "worker/net/conn.h"
+#include "worker/net/transport.h"
+#include "worker/net/transport_io.h"
 #include "worker/tls/tls.h"
 
 /* A record holds at most this much. */
@@ -81,18 +84,31 @@ struct tls_conn {
     enum tls_state state;
     bool ktls; /* the kernel seals what is sent, and OpenSSL writes to the socket itself */
     bool waits; /* in tls->waiting */
-    bool wants_write; /* reading goes on when the socket takes something (ktls, handshake) */
+    bool wants_write; /* reading continues when the socket takes something (ktls, handshake) */
     SSL *ssl;
     struct tls_set *set;
     struct buf out; /* sealed bytes that the socket did not take */
     size_t kept, record_kept; /* of what is kept for the client: `out`; a record that has not come whole */
-    size_t owed; /* plain bytes in `out` that the connection was not told of as written: it offers them again */
+    size_t owed; /* plain bytes in `out` that were not reported to the connection as written: it offers them again */
     size_t retry; /* ktls: length of a write that has to be tried again */
     uint32_t since_idle; /* plain bytes sent in a row */
     uint64_t sent_ms;
     struct conn *conn;
     TAILQ_ENTRY(tls_conn) link;
 };
+
+/* Only forward. */
+static inline void tls_set_state(struct tls_conn *t, enum tls_state state)
+{
+    assert(state >= t->state);
+    t->state = state;
+}
+
+/* The certificate that a connection shows. */
+static inline struct tls_cert *tls_cert_of(const SSL *ssl)
+{
+    return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+}
 
 /* tls_ctx.c. A context with everything but a certificate. NULL: `why` is filled. */
 SSL_CTX *tls_ctx_new(struct tls_set *set, char why[TLS_WHY]);
@@ -105,8 +121,6 @@ const char *tls_reason(char *to, size_t n);
 struct tls_cert *tls_cert_new(struct tls_set *set, const struct vault_entry *cert, const struct vault_entry *key,
                               const struct vault_entry *ocsp, char why[TLS_WHY]);
 void tls_cert_free(struct tls_cert *cert);
-/* The certificate that a connection shows. */
-struct tls_cert *tls_cert_of(const SSL *ssl);
 
 /* tls_sni.c */
 void tls_sni_sort(struct tls_set *set);
@@ -130,13 +144,12 @@ void tls_begin(struct tls *tls, struct conn *c);
  * errno. */
 int tls_push(struct tls *tls, struct conn *c, bool more);
 
-/* tls_conn.c. Why a call failed: 0 at the end, or -1 with errno. */
+/* tls_step.c. Why a call of OpenSSL failed: 0 at the end, or -1 with errno. */
 ssize_t tls_judge(struct conn *c, int result);
-void tls_conn_free(struct conn *c);
-
-/* tls_hello.c. It waits no more. */
+/* transport_ops.flush */
+int tls_flush(struct conn *c);
+/* Takes the connection out of tls->waiting. */
 void tls_stop_waiting(struct tls *tls, struct tls_conn *t);
-/* 1: the handshake is over and the protocol chosen; 0: the peer has gone; -1 with errno. */
-int tls_shake_hands(struct conn *c);
+void tls_conn_free(struct conn *c);
 
 #endif

@@ -21,7 +21,7 @@ void tls_sni_sort(struct tls_set *set)
         qsort(set->hosts, set->n_hosts, sizeof *set->hosts, compare);
 }
 
-static struct tls_cert *find(const struct tls_set *set, char *host)
+static struct tls_cert *find_host(const struct tls_set *set, char *host)
 {
     struct tls_cert key = { .host = host }, *p = &key, **found = NULL;
     if (set->n_hosts)
@@ -48,11 +48,11 @@ static struct tls_cert *choose(const struct tls_set *set, const char *name)
     char host[NAME_MAX_LENGTH + 2];
     if (!name || !normalise(host, name) || host[1] == '*')
         return NULL;
-    struct tls_cert *cert = find(set, host + 1);
+    struct tls_cert *cert = find_host(set, host + 1);
     char *dot = cert ? NULL : strchr(host + 1, '.');
     if (dot && dot > host + 1 && dot[1]) { /* there is a label for the "*" to stand for */
         dot[-1] = '*';
-        cert = find(set, dot - 1);
+        cert = find_host(set, dot - 1);
     }
     return cert;
 }

@@ -4,11 +4,11 @@
  *
  * Way of one: a handler gets a request (handler.h) and asks ws_judge(). WS_ASKED: it is a sound opening handshake; it
  * stays an ordinary request until the handler answers it: ws_accept() for 101, or resp_start()... for a denial, as for
- * any request. WS_REFUSE: ws_refuse(). After ws_accept() said WS_OPENED the request is over (on_end was called) and
+ * any request. WS_REFUSE: ws_refuse(). After ws_accept() returned WS_OPENED the request has ended (on_end was called) and
  * the connection belongs to a struct ws.
  *
  * What a user need not care for, because the session does it for every engine: assembly of messages, limits, UTF-8,
- * compression, pings and their time-out, the closing handshake and its deadline, back-pressure to the socket.
+ * compression, pings and their timeout, the closing handshake and its deadline, back-pressure to the socket.
  */
 #ifndef TINE_WS_WS_H
 #define TINE_WS_WS_H
@@ -96,7 +96,7 @@ enum ws_accepted ws_accept(struct req *r, const struct ws_accept *a, struct ws *
  * connection is lost, on_close was or will be called. */
 enum sent ws_send(struct ws *ws, enum ws_kind kind, struct span bytes) __attribute__((warn_unused_result));
 
-/* Begins the closing handshake (RFC 6455 7.1.2): Close frame behind what was sent; on_close follows when the peer has
+/* Begins the closing handshake (RFC 6455 7.1.2): Close frame after what was sent; on_close follows when the peer has
  * answered, or its time is up. Messages that still come from the peer are dropped. False: code may not be sent in a Close
  * frame (7.4), or reason is longer than 123 bytes or no UTF-8; nothing was done. Without effect once closing. */
 bool ws_close(struct ws *ws, unsigned code, struct span reason);

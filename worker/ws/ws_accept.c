@@ -10,7 +10,7 @@
 #include "worker/net/conn.h"
 #include "worker/ws/ws_deflate.h"
 #include "worker/ws/ws_key.h"
-#include "worker/ws/ws_session.h"
+#include "worker/ws/ws_session_priv.h"
 #include "worker/ws/ws_worker.h"
 
 #define OWN_FIELDS 3 /* Sec-WebSocket-Accept, -Protocol, -Extensions */

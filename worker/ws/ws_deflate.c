@@ -12,7 +12,7 @@
  * A larger memory level saves nothing with a window of 12 bits. */
 #define LEVEL 1
 #define MEMORY_LEVEL 4
-#define IDLE_MOST 8 /* streams that are nobody's are kept for the next one */
+#define IDLE_MOST 8 /* streams without an owner that are kept for the next one */
 #define SCRATCH_MOST (64u << 10) /* a larger one is given back at the next message */
 #define INFLATE_STATE (10u << 10) /* beside the window */
 #define PIECE_LEAST 1024
@@ -23,11 +23,11 @@ enum direction { IN, OUT };
 struct stream {
     TAILQ_ENTRY(stream) link;
     z_stream z;
-    struct ws_deflate *owner; /* whose context it holds; NULL: nobody's */
+    struct ws_deflate *owner; /* whose context it holds; NULL: it has no owner */
     uint8_t bits;
 };
 
-/* Those that can be had: nobody's first, then by the time of their last use. One that is in use is in no list. */
+/* Available: first those without an owner, then by the time of their last use. One that is in use is in no list. */
 TAILQ_HEAD(stream_list, stream);
 
 struct streams {
@@ -48,7 +48,7 @@ struct ws_deflate {
     unsigned window_n;
     struct ws_deflate_params params;
     bool reading; /* in the middle of a message: stream[IN] is in use */
-    bool at_end; /* behind a final block */
+    bool at_end; /* after a final block */
 };
 
 /* --- one stream --- */
@@ -66,7 +66,7 @@ static unsigned bits_of(const struct ws_deflate *d, enum direction dir)
     return d->params.client_max_window_bits < 9 ? 9 : d->params.client_max_window_bits;
 }
 
-static int start(struct stream *s, enum direction dir, unsigned bits)
+static int start_stream(struct stream *s, enum direction dir, unsigned bits)
 {
     s->bits = (uint8_t)bits;
     if (dir == IN)
@@ -74,7 +74,7 @@ static int start(struct stream *s, enum direction dir, unsigned bits)
     return deflateInit2(&s->z, LEVEL, Z_DEFLATED, -(int)bits, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK ? 0 : -1;
 }
 
-static void finish(struct streams *of, struct stream *s, enum direction dir)
+static void free_stream(struct streams *of, struct stream *s, enum direction dir)
 {
     if (dir == IN)
         inflateEnd(&s->z);
@@ -96,10 +96,10 @@ static int renew(struct streams *of, struct stream *s, enum direction dir, unsig
     if (dir == OUT) {
         deflateEnd(&s->z);
         s->z = (z_stream){ 0 };
-        if (start(s, dir, bits) == 0)
+        if (start_stream(s, dir, bits) == 0)
             return 0;
     }
-    finish(of, s, dir);
+    free_stream(of, s, dir);
     return -1;
 }
 
@@ -108,7 +108,7 @@ static struct stream *make(struct streams *of, enum direction dir, unsigned bits
     struct stream *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    if (start(s, dir, bits) < 0) {
+    if (start_stream(s, dir, bits) < 0) {
         free(s);
         return NULL;
     }
@@ -116,7 +116,7 @@ static struct stream *make(struct streams *of, enum direction dir, unsigned bits
     return s;
 }
 
-/* Takes the context from its owner, who can go on without. -1: out of memory, nothing was done. */
+/* Takes the context from its owner, which can continue without it. -1: out of memory, nothing was done. */
 static int part(struct stream *s, enum direction dir)
 {
     struct ws_deflate *owner = s->owner;
@@ -168,7 +168,7 @@ static void give_back_idle(struct streams *of, struct stream *s, enum direction 
 {
     s->owner = NULL;
     if (of->n_idle >= IDLE_MOST || of->n > WS_DEFLATE_STREAMS) {
-        finish(of, s, dir);
+        free_stream(of, s, dir);
         return;
     }
     TAILQ_INSERT_HEAD(&of->list, s, link);
@@ -176,7 +176,7 @@ static void give_back_idle(struct streams *of, struct stream *s, enum direction 
 }
 
 /* After use. */
-static void put(struct ws_deflate *d, enum direction dir)
+static void put_stream(struct ws_deflate *d, enum direction dir)
 {
     struct streams *of = &d->pool->of[dir];
     struct stream *s = d->stream[dir];
@@ -189,7 +189,7 @@ static void put(struct ws_deflate *d, enum direction dir)
 }
 
 /* For use: out of the list, with our context in it. -1: out of memory. */
-static int get(struct ws_deflate *d, enum direction dir)
+static int get_stream(struct ws_deflate *d, enum direction dir)
 {
     struct streams *of = &d->pool->of[dir];
     if (d->stream[dir]) {
@@ -243,7 +243,7 @@ void ws_deflate_pool_free(struct ws_deflate_pool *pool)
     for (enum direction dir = IN; dir <= OUT; dir++) {
         for (struct stream *s; (s = TAILQ_FIRST(&pool->of[dir].list));) {
             take_from_list(&pool->of[dir], s); // NOLINT(clang-analyzer-unix.Malloc): the last one has left the list
-            finish(&pool->of[dir], s, dir);
+            free_stream(&pool->of[dir], s, dir);
         }
     }
     buf_release(&pool->scratch);
@@ -319,21 +319,21 @@ int ws_deflate_compress(struct ws_deflate *d, struct span message, struct span *
     if (scratch->cap > SCRATCH_MOST)
         buf_release(scratch);
     scratch->start = scratch->end = 0;
-    if (get(d, OUT) < 0)
+    if (get_stream(d, OUT) < 0)
         return -1;
     if (deflate_into(&d->stream[OUT]->z, message, scratch) < 0) {
         discard(d, OUT, true);
         return -1;
     }
-    put(d, OUT);
+    put_stream(d, OUT);
     *ret = (struct span){ scratch->p, buf_len(scratch) - 4 };
     return 0;
 }
 
 /* --- in --- */
 
-/* A fresh state behind a final block, with what the peer may still refer to. */
-static int go_on_behind_end(struct stream *s)
+/* A fresh state after a final block, with what the peer may still refer to. */
+static int continue_after_end(struct stream *s)
 {
     Bytef window[1u << 15];
     uInt n = sizeof window;
@@ -343,7 +343,7 @@ static int go_on_behind_end(struct stream *s)
 }
 
 /* One call of zlib into as much room as the limit leaves, and one byte more to see that it is broken. */
-static enum ws_inflated step(struct ws_deflate *d, struct buf *to, size_t limit)
+static enum ws_inflated inflate_step(struct ws_deflate *d, struct buf *to, size_t limit)
 {
     z_stream *z = &d->stream[IN]->z;
     size_t left = limit > buf_len(to) ? limit - buf_len(to) : 0, room = (size_t)z->avail_in * 4;
@@ -381,9 +381,9 @@ static enum ws_inflated inflate_all(struct ws_deflate *d, struct span piece, str
             z->avail_in = piece.n > UINT_MAX / 8 ? UINT_MAX / 8 : (uInt)piece.n;
             piece.n -= z->avail_in;
         }
-        if (d->at_end && go_on_behind_end(d->stream[IN]) < 0)
+        if (d->at_end && continue_after_end(d->stream[IN]) < 0)
             return WS_INFLATE_NO_MEMORY;
-        done = step(d, to, limit);
+        done = inflate_step(d, to, limit);
     }
     return done;
 }
@@ -393,7 +393,8 @@ size_t ws_deflate_kept(const struct ws_deflate *d)
     return d->reading ? ((size_t)1 << bits_of(d, IN)) + INFLATE_STATE : 0;
 }
 
-/* A whole message waits for the lengths of its last, empty block, which were taken away: then they are put behind. */
+/* A whole message stops before the lengths of its last, empty block, which RFC 7692 7.2.1 takes off: they are
+ * appended here. */
 static enum ws_inflated end_message(struct ws_deflate *d, struct buf *to, size_t limit)
 {
     enum ws_inflated done = WS_INFLATED;
@@ -402,7 +403,7 @@ static enum ws_inflated end_message(struct ws_deflate *d, struct buf *to, size_t
             return WS_INFLATE_BAD;
         done = inflate_all(d, (struct span){ "\0\0\xff\xff", 4 }, to, limit);
     }
-    if (done == WS_INFLATED && d->at_end && go_on_behind_end(d->stream[IN]) < 0)
+    if (done == WS_INFLATED && d->at_end && continue_after_end(d->stream[IN]) < 0)
         return WS_INFLATE_NO_MEMORY;
     return done;
 }
@@ -410,7 +411,7 @@ static enum ws_inflated end_message(struct ws_deflate *d, struct buf *to, size_t
 enum ws_inflated ws_deflate_inflate(struct ws_deflate *d, struct span piece, bool last, struct buf *to, size_t limit)
 {
     if (!d->reading) {
-        if (get(d, IN) < 0)
+        if (get_stream(d, IN) < 0)
             return WS_INFLATE_NO_MEMORY;
         d->reading = true;
         d->at_end = false;
@@ -420,7 +421,7 @@ enum ws_inflated ws_deflate_inflate(struct ws_deflate *d, struct span piece, boo
         done = end_message(d, to, limit);
         if (done == WS_INFLATED) {
             d->reading = false;
-            put(d, IN);
+            put_stream(d, IN);
         }
     }
     return done;

@@ -8,7 +8,7 @@
  * asked for; then the one used longest ago is taken from it. Out, its context is forgotten: its next message refers to
  * nothing before it, which is always legal and costs some bytes. In, the client may refer to what it sent, so the last
  * bytes of it, no more than its window, are kept. These windows are granted out of a budget per pool; when that is spent,
- * further clients are told client_no_context_takeover, which a server may always ask for (RFC 7692 7.1.1.2). An idle
+ * further clients get client_no_context_takeover, which a server may always ask for (RFC 7692 7.1.1.2). An idle
  * connection holds 64 bytes and at most its window (4 KB, or 32 KB for a client that cannot limit it).
  */
 #ifndef TINE_WS_WS_DEFLATE_H
@@ -72,10 +72,10 @@ enum ws_inflated {
     WS_INFLATE_NO_MEMORY
 };
 
-/* Inflates a piece of a message behind what is in *to. `last`: the message ends with it: what was compressed must then
+/* Inflates a piece of a message after what is in *to. `last`: the message ends with it: what was compressed must then
  * end where 00 00 ff ff was taken away (7.2.1), or with a final block. Never puts more than limit bytes into *to, nor asks
  * for much more memory than is used: the limit holds before memory is spent. A block with the final bit set inside a
- * message is legal (7.2.3.4): inflation goes on behind it with the same window. After anything but WS_INFLATED the
+ * message is legal (7.2.3.4): inflation continues after it with the same window. After anything but WS_INFLATED the
  * connection is failed: d is only to be freed. */
 enum ws_inflated ws_deflate_inflate(struct ws_deflate *d, struct span piece, bool last, struct buf *to, size_t limit)
     __attribute__((warn_unused_result));

@@ -4,7 +4,7 @@
  * An engine knows frames: headers, masks, lengths, opcodes, reserved bits, the order of fragments, and how bytes reach
  * the peer. The session knows everything else and is the same for all: it puts messages together and limits them,
  * checks UTF-8, deflates and inflates, answers pings, sends its own, decides on every close code, keeps deadlines and
- * tells the user. An engine never tells the user anything and keeps no timers per connection.
+ * reports to the user. An engine never calls the user and keeps no timers per connection.
  *
  * Two kinds: an engine over conn.h (wslay) gets the connection's bytes from on_data and writes with conn_writev*(); it
  * works over every transport. An engine that owns the socket (libwebsockets) takes the descriptor by conn_lend() in
@@ -13,7 +13,7 @@
  *
  * Life: open once; events; `end` or `drop` at most once each; free once, always, from the sweep of the connections,
  * never inside a call of the engine's own. After an event function has returned false, `end` or `drop` was called (or the
- * connection is dead): the engine tells nothing more and throws away what still comes.
+ * connection is dead): the engine reports nothing more and throws away what still comes.
  */
 #ifndef TINE_WS_WS_ENGINE_H
 #define TINE_WS_WS_ENGINE_H
@@ -60,7 +60,7 @@ struct ws_engine_ops {
     /* After the last free. */
     void (*stop)(void *shared);
 
-    /* Takes a connection; sets link->data. 0, or -1: no memory; then free is not called. Bytes that the client sent behind
+    /* Takes a connection; sets link->data. 0, or -1: no memory; then free is not called. Bytes that the client sent after
      * its head come by on_data: those that are here already, before anything else happens in the loop. An engine that owns
      * the socket must take them there and adopt the socket then, or in the next turn if none come (conn->in may still
      * hold some: take those too). */
@@ -69,11 +69,11 @@ struct ws_engine_ops {
      * in one write. LATER: more waits than CONN_HIGH_MARK; ws_link_drained() follows. GONE: the connection is lost
      * (ws_link_gone() follows from the loop, or the conn is dead). */
     enum sent (*send)(struct ws_link *link, enum ws_opcode opcode, bool compressed, struct span bytes);
-    /* A ping, pong or close frame of at most 125 bytes, behind what was sent before. A Close frame is sent once, and
+    /* A ping, pong or close frame of at most 125 bytes, after what was sent before. A Close frame is sent once, and
      * nothing after it. The payload of a Close frame is code (big endian) and reason, or empty. */
     enum sent (*control)(struct ws_link *link, enum ws_opcode opcode, struct span payload);
     /* Stops and starts reading from the socket: called seldom, both may be called twice. Frames that are in the engine
-     * already may still be told after pause (at most one read's worth). */
+     * already may still be reported after pause (at most one read's worth). */
     void (*pause)(struct ws_link *link);
     void (*resume)(struct ws_link *link);
     /* Both Close frames have passed, or ours is the last word: close the connection when all is written (conn_close()),
@@ -103,10 +103,10 @@ struct ws_piece {
     size_t n;
 };
 
-/* All of these: true = go on; false = see above ("Life"). */
+/* All of these: true = continue; false = see above ("Life"). */
 bool ws_link_piece(struct ws_link *link, const struct ws_piece *piece);
 /* Whole payloads of control frames, at most 125 bytes. The session answers a ping with control(PONG), in the event; an
- * engine whose library answers pings itself does not tell them (pings must then be answered all the same). */
+ * engine whose library answers pings itself does not report them (pings must then be answered all the same). */
 bool ws_link_ping(struct ws_link *link, struct span payload);
 bool ws_link_pong(struct ws_link *link, struct span payload);
 /* The peer's Close frame, as it came: the session judges code and reason (a payload of 1 byte, codes, UTF-8), answers
@@ -118,7 +118,7 @@ bool ws_link_failed(struct ws_link *link, const char *why);
 /* Output fell below CONN_LOW_MARK after LATER. */
 void ws_link_drained(struct ws_link *link);
 /* Engines that own the socket only: it is closed, nothing of the engine points to it any more. `link` is dead for the
- * engine but for free. Engines over conn need not tell: the session sees the conn end. */
+ * engine but for free. Engines over conn need not report it: the session sees the conn end. */
 void ws_link_gone(struct ws_link *link);
 
 extern const struct ws_engine_ops ws_engine_wslay;

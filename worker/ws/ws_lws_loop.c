@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ws_lws_loop.c: libwebsockets' context on our event loop. It knows libuv but not libevent, so a libuv loop that nobody
+/* ws_lws_loop.c: libwebsockets' context on our event loop. It knows libuv but not libevent, so a libuv loop that no thread
  * ever waits in is pumped when its descriptor is readable, its time has come, or we have called libwebsockets. What a
  * pump costs depends on how many sockets are ready, never on how many there are. */
 #include <event2/event.h>
@@ -11,7 +11,7 @@
 #include "common/forked.h"
 #include "common/log.h"
 #include "conf/conf.h"
-#include "worker/ws/ws_lws.h"
+#include "worker/ws/ws_lws_priv.h"
 
 #define ROUNDS 3 /* of libuv in one pump */
 #define LEAST_FDS 65536u /* libwebsockets clears 16 bytes for every possible descriptor */
@@ -68,22 +68,6 @@ static void pump(evutil_socket_t fd, short what, void *arg)
     } else {
         event_active(&w->again, EV_TIMEOUT, 0);
     }
-}
-
-void wsl_wake(struct wsl_worker *w)
-{
-    w->dirty = true;
-    if (!w->in_pump)
-        event_active(&w->again, EV_TIMEOUT, 0);
-}
-
-void wsl_doom(struct wsl_lane *lane)
-{
-    if (lane->is_doomed || !lane->wsi || lane->state != WSL_OPEN)
-        return;
-    lane->is_doomed = true;
-    TAILQ_INSERT_TAIL(&lane->worker->doomed, lane, entry);
-    wsl_wake(lane->worker);
 }
 
 /* --- start and stop --- */
@@ -178,7 +162,7 @@ void wsl_stop(void *shared)
     event_del(&w->uv_ready);
     event_del(&w->again);
     event_del(&w->timer);
-    w->in_pump = true; /* nobody wakes it any more */
+    w->in_pump = true; /* wsl_wake() does nothing any more */
     if (w->context) {
         close_doomed(w);
         lws_context_destroy(w->context);

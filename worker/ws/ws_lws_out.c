@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_lws_out.c: the transport under a lent connection: what conn.h writes leaves through libwebsockets, which may have
- * bytes of its own (pongs) to put between frames. Never gives it more while it holds bytes that the socket did not take,
+ * its own bytes (pongs) to put between frames. Never gives it more while it holds bytes that the socket did not take,
  * so it holds at most one piece. Reading is libwebsockets' business. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "worker/net/transport.h"
-#include "worker/ws/ws_lws.h"
+#include "worker/ws/ws_lws_priv.h"
 
 static ssize_t lws_out_read(struct conn *c, void *p, size_t n)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ws_lws_wsi.c: what libwebsockets tells of its connections. Nothing is closed here but by the value that is returned,
- * since it goes on with what it has in hand. What it does not check itself is checked here as far as it can be seen from
+/* ws_lws_wsi.c: what libwebsockets reports of its connections. Nothing is closed here but by the value that is returned,
+ * since it continues with what it has in hand. What it does not check itself is checked here as far as it can be seen from
  * outside; man/tine.ini.5 lists what cannot. */
 #include <errno.h>
 #include <event2/event.h>
@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "common/forked.h"
-#include "worker/ws/ws_lws.h"
+#include "worker/ws/ws_lws_priv.h"
 
 #define RSV1 0x40
 #define ROOM_BEFORE_ANSWER 384 /* bytes in front of its answer that belong to the same buffer */
@@ -16,7 +16,7 @@
 /* --- handshake --- */
 
 /* The client has its 101 from us: the answer of libwebsockets is taken back to nothing. It begins where its status line
- * does, and ends with the CRLF that is put behind `p` after this. */
+ * does, and ends with the CRLF that is put after `p` next. */
 static int take_answer_back(struct lws_process_html_args *args)
 {
     static const char status_line[] = "HTTP/1.1 101 ";
@@ -32,7 +32,7 @@ static int take_answer_back(struct lws_process_html_args *args)
 
 static int on_established(struct wsl_lane *lane)
 {
-    lane->state = WSL_OPEN;
+    wsl_set_state(lane, WSL_OPEN);
     if (lane->paused)
         lws_rx_flow_control(lane->wsi, 0);
     return 0;
@@ -141,7 +141,7 @@ static int on_closing(struct wsl_lane *lane)
     if (has_word && (lane->deaf || lane->said_close))
         silence(lane);
     if (has_word)
-        lane->state = WSL_CLOSING;
+        wsl_set_state(lane, WSL_CLOSING);
     if (!lane->deaf && (has_word || !peer_has_gone(lane)))
         failed(lane, "frame that libwebsockets refuses");
     return 0;
@@ -151,7 +151,7 @@ static int on_gone(struct wsl_lane *lane)
 {
     if (lane->state == WSL_CLOSED)
         return 0;
-    lane->state = WSL_CLOSED;
+    wsl_set_state(lane, WSL_CLOSED);
     lane->deaf = true;
     if (lane->link && lane->link->conn->state != CONN_DEAD)
         ws_link_gone(lane->link);

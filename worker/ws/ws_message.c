@@ -5,18 +5,13 @@
 #include "conf/conf.h"
 #include "worker/net/conn.h"
 #include "worker/ws/ws_deflate.h"
-#include "worker/ws/ws_session.h"
-
-static const struct conf_websocket *conf_of(const struct ws *ws)
-{
-    return &ws->link.conn->net->conf->websocket;
-}
+#include "worker/ws/ws_session_priv.h"
 
 /* --- in --- */
 
-static void tell(struct ws *ws, enum ws_kind kind, struct span bytes)
+static void deliver_message(struct ws *ws, enum ws_kind kind, struct span bytes)
 {
-    const struct conf_websocket *conf = conf_of(ws);
+    const struct conf_websocket *conf = ws_conf_of(ws);
     score_add64(&ws->link.conn->net->score->ws_in, 1);
     ws->untaken++;
     ws->untaken_bytes += bytes.n;
@@ -27,7 +22,7 @@ static void tell(struct ws *ws, enum ws_kind kind, struct span bytes)
 
 void ws_taken(struct ws *ws, size_t n)
 {
-    const struct conf_websocket *conf = conf_of(ws);
+    const struct conf_websocket *conf = ws_conf_of(ws);
     ws->untaken--;
     ws->untaken_bytes -= n;
     if (ws->paused && ws->untaken < conf->max_queue && ws->untaken_bytes < conf->max_message_size)
@@ -41,13 +36,13 @@ static bool text_is_good(struct ws *ws, const struct ws_piece *piece, struct spa
     return ws_utf8_feed(&ws->utf8, added) && (!piece->last || ws_utf8_is_whole(&ws->utf8));
 }
 
-/* A message that came in one piece is told from where it is. */
+/* A message that came in one piece is delivered without a copy. */
 static bool take_whole(struct ws *ws, const struct ws_piece *piece)
 {
     struct span bytes = { piece->p, piece->n };
     if (!text_is_good(ws, piece, bytes))
         return ws_session_fail(ws, 1007, "text is not UTF-8");
-    tell(ws, piece->kind, bytes);
+    deliver_message(ws, piece->kind, bytes);
     return ws->state != WS_STATE_ENDED;
 }
 
@@ -55,7 +50,7 @@ static bool tell_collected(struct ws *ws, enum ws_kind kind)
 {
     struct buf whole = ws->message;
     ws->message = (struct buf){ 0 };
-    tell(ws, kind, buf_span(&whole));
+    deliver_message(ws, kind, buf_span(&whole));
     buf_release(&whole);
     if (ws->kept)
         ws_session_weigh(ws);
@@ -66,7 +61,7 @@ static bool tell_collected(struct ws *ws, enum ws_kind kind)
 static bool inflate_piece(struct ws *ws, const struct ws_piece *piece)
 {
     switch (ws_deflate_inflate(ws->deflate, (struct span){ piece->p, piece->n }, piece->last, &ws->message,
-                               (size_t)conf_of(ws)->max_message_size)) {
+                               (size_t)ws_conf_of(ws)->max_message_size)) {
     case WS_INFLATED:
         return true;
     case WS_INFLATE_TOO_BIG:
@@ -96,10 +91,10 @@ bool ws_link_piece(struct ws_link *link, const struct ws_piece *piece)
 {
     struct ws *ws = ws_of(link);
     if (ws->state != WS_STATE_OPEN)
-        return ws->state != WS_STATE_ENDED; /* a Close frame may still be behind it */
+        return ws->state != WS_STATE_ENDED; /* a Close frame may still follow it */
     if (piece->first)
         ws->utf8 = (struct ws_utf8){ 0 };
-    if (!piece->compressed && piece->n > conf_of(ws)->max_message_size - buf_len(&ws->message))
+    if (!piece->compressed && piece->n > ws_conf_of(ws)->max_message_size - buf_len(&ws->message))
         return ws_session_fail(ws, 1009, "message too big");
     if (piece->first && piece->last && !piece->compressed)
         return take_whole(ws, piece);

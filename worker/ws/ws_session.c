@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ws_session.c: the life of an open WebSocket: pings, closing, back-pressure; the same over every engine. Messages are
- * ws_message.c's. The user is told of the end once, from the loop. */
-#include "worker/ws/ws_session.h"
+ * ws_message.c's. The end is reported to the user once, from the loop. */
+#include "worker/ws/ws_session_priv.h"
 
 #include <stdlib.h>
 
@@ -12,11 +12,6 @@
 #include "worker/http/site.h"
 #include "worker/net/conn.h"
 #include "worker/ws/ws_deflate.h"
-
-static const struct conf_websocket *conf_of(const struct ws *ws)
-{
-    return &ws->link.conn->net->conf->websocket;
-}
 
 struct conn *ws_conn(const struct ws *ws)
 {
@@ -52,7 +47,7 @@ bool ws_session_hold(struct ws *ws)
 
 /* --- the end --- */
 
-static void finish(struct ws *ws, unsigned code, struct span reason)
+static void session_finish(struct ws *ws, unsigned code, struct span reason)
 {
     if (ws->state == WS_STATE_ENDED)
         return;
@@ -84,7 +79,7 @@ bool ws_session_fail(struct ws *ws, unsigned code, const char *reason)
         code = ws->code;
     ws->link.conn->linger = true;
     ws->link.engine->end(&ws->link);
-    finish(ws, code, span_of(reason));
+    session_finish(ws, code, span_of(reason));
     return false;
 }
 
@@ -97,7 +92,7 @@ static void begin_close(struct ws *ws, unsigned code, struct span reason)
     buf_release(&ws->message);
     ws_session_weigh(ws);
     conn_set_deadline(ws->link.conn, WS_CLOSE_MS);
-    /* The answer is behind whatever was not read. */
+    /* The answer comes after whatever was not read. */
     if (ws->paused) {
         ws->paused = 0;
         ws->link.engine->resume(&ws->link);
@@ -134,7 +129,7 @@ bool ws_link_close(struct ws_link *link, struct span payload)
     else
         code = ws->code, reason.n = 0;
     link->engine->end(link);
-    finish(ws, code, reason);
+    session_finish(ws, code, reason);
     return false;
 }
 
@@ -145,7 +140,7 @@ bool ws_link_failed(struct ws_link *link, const char *why)
 
 void ws_link_gone(struct ws_link *link)
 {
-    finish(ws_of(link), 1006, SPAN(""));
+    session_finish(ws_of(link), 1006, SPAN(""));
     conn_abort(link->conn, false);
 }
 
@@ -153,7 +148,7 @@ void ws_link_gone(struct ws_link *link)
 
 static void await_ping_time(struct ws *ws)
 {
-    uint64_t interval = conf_of(ws)->ping_interval;
+    uint64_t interval = ws_conf_of(ws)->ping_interval;
     if (interval)
         conn_set_deadline(ws->link.conn, interval);
 }
@@ -167,7 +162,7 @@ void ws_session_begin(struct ws *ws)
 
 static void send_ping(struct ws *ws)
 {
-    uint64_t timeout = conf_of(ws)->ping_timeout;
+    uint64_t timeout = ws_conf_of(ws)->ping_timeout;
     ws->ping++;
     (void)!ws->link.engine->control(&ws->link, WS_OP_PING, (struct span){ (char *)&ws->ping, sizeof ws->ping });
     if (!timeout) {
@@ -230,37 +225,37 @@ void ws_link_drained(struct ws_link *link)
 
 /* --- as a protocol on a connection --- */
 
-static size_t on_data(struct conn *c, char *p, size_t n)
+static size_t session_on_data(struct conn *c, char *p, size_t n)
 {
     struct ws *ws = c->proto_data;
     return ws->link.engine->on_data(&ws->link, p, n);
 }
 
 /* Without a Close frame (RFC 6455 7.1.5). */
-static void on_eof(struct conn *c)
+static void session_on_eof(struct conn *c)
 {
     struct ws *ws = c->proto_data;
     ws->link.engine->end(&ws->link);
-    finish(ws, 1006, SPAN(""));
+    session_finish(ws, 1006, SPAN(""));
 }
 
-static void on_drained(struct conn *c)
+static void session_on_drained(struct conn *c)
 {
     struct ws *ws = c->proto_data;
     ws->link.engine->on_drained(&ws->link);
 }
 
-static void on_deadline(struct conn *c)
+static void session_on_deadline(struct conn *c)
 {
     struct ws *ws = c->proto_data;
     if (ws->state == WS_STATE_CLOSING) {
         ws->link.engine->drop(&ws->link);
-        finish(ws, 1006, SPAN(""));
+        session_finish(ws, 1006, SPAN(""));
     } else if (!ws->pong_due) {
         send_ping(ws);
     } else if (ws->paused) {
         /* The pong may be among what is not read: that is the application's delay, not the peer's. */
-        conn_set_deadline(c, conf_of(ws)->ping_timeout);
+        conn_set_deadline(c, ws_conf_of(ws)->ping_timeout);
     } else {
         ws_session_fail(ws, 1011, "keepalive ping timeout");
     }
@@ -280,7 +275,7 @@ static void on_close(struct conn *c, enum conn_end why)
 {
     struct ws *ws = c->proto_data;
     struct handler *handler = site_of(c)->handler;
-    finish(ws, why == CONN_END_SHUTDOWN ? 1012 : 1006, SPAN(""));
+    session_finish(ws, why == CONN_END_SHUTDOWN ? 1012 : 1006, SPAN(""));
     if (ws->link.data)
         ws->link.engine->free(&ws->link);
     if (c->user && handler->ops->on_conn_close)
@@ -293,10 +288,10 @@ static void on_close(struct conn *c, enum conn_end why)
 
 const struct proto_ops proto_ws = {
     .name = "websocket",
-    .on_data = on_data,
-    .on_eof = on_eof,
-    .on_drained = on_drained,
-    .on_deadline = on_deadline,
+    .on_data = session_on_data,
+    .on_eof = session_on_eof,
+    .on_drained = session_on_drained,
+    .on_deadline = session_on_deadline,
     .on_shutdown = on_shutdown,
     .on_too_much = on_too_much,
     .on_close = on_close,

@@ -7,12 +7,12 @@ static uint32_t rotate(uint32_t x, int n)
     return x << n | x >> (32 - n);
 }
 
-static uint32_t load(const uint8_t *p)
+static uint32_t load_be32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static void store(uint8_t *p, uint32_t x)
+static void store_be32(uint8_t *p, uint32_t x)
 {
     p[0] = (uint8_t)(x >> 24);
     p[1] = (uint8_t)(x >> 16);
@@ -35,7 +35,7 @@ static void add_block(uint32_t h[5], const uint8_t *block)
 {
     uint32_t w[80], v[5];
     for (size_t t = 0; t < 16; t++)
-        w[t] = load(block + 4 * t);
+        w[t] = load_be32(block + 4 * t);
     for (int t = 16; t < 80; t++)
         w[t] = rotate(w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16], 1);
     memcpy(v, h, sizeof v);
@@ -62,10 +62,10 @@ void ws_sha1(struct span text, uint8_t ret[WS_SHA1_SIZE])
         memcpy(end, text.p, text.n);
     end[text.n] = 0x80;
     size_t size = text.n + 9 > 64 ? 128 : 64;
-    store(end + size - 8, (uint32_t)(bits >> 32));
-    store(end + size - 4, (uint32_t)bits);
+    store_be32(end + size - 8, (uint32_t)(bits >> 32));
+    store_be32(end + size - 4, (uint32_t)bits);
     for (size_t at = 0; at < size; at += 64)
         add_block(h, end + at);
     for (size_t i = 0; i < 5; i++)
-        store(ret + 4 * i, h[i]);
+        store_be32(ret + 4 * i, h[i]);
 }

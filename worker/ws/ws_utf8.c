@@ -4,7 +4,7 @@
 #include "worker/ws/ws_utf8.h"
 
 /* The first byte of a character that is not ASCII. */
-static bool begin(struct ws_utf8 *u, uint8_t c)
+static bool begin_character(struct ws_utf8 *u, uint8_t c)
 {
     u->low = 0x80;
     u->high = 0xbf;
@@ -28,7 +28,7 @@ static bool begin(struct ws_utf8 *u, uint8_t c)
     return true;
 }
 
-static bool go_on(struct ws_utf8 *u, uint8_t c)
+static bool continue_character(struct ws_utf8 *u, uint8_t c)
 {
     if (c < u->low || c > u->high)
         return false;
@@ -57,7 +57,7 @@ bool ws_utf8_feed(struct ws_utf8 *u, struct span bytes)
     while (p < end) {
         if (!u->left && (p = skip_ascii(p, end)) == end)
             break;
-        if (u->left ? !go_on(u, *p) : !begin(u, *p))
+        if (u->left ? !continue_character(u, *p) : !begin_character(u, *p))
             return false;
         p++;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ws_utf8.h: whether bytes that come in pieces are UTF-8 (RFC 3629), told at the first byte that cannot be right. */
+/* ws_utf8.h: whether bytes that come in pieces are UTF-8 (RFC 3629), known at the first byte that cannot be right. */
 #ifndef TINE_WS_WS_UTF8_H
 #define TINE_WS_WS_UTF8_H
 

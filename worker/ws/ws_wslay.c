@@ -4,7 +4,7 @@
  * A frame context of wslay is 4 KB, so idle connections have none: one is borrowed from the worker's pool when bytes come
  * and given back when the last of them was the end of a frame. All connections of a worker send through one context, since
  * a frame is always taken whole. What wslay does not check (masks, reserved bits, opcodes, the order of fragments) is
- * checked here. Must never keep bytes that the session was told to be paused for: they go back to the connection. */
+ * checked here. Must never keep bytes for which the session has asked to pause: they go back to the connection. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdint.h>
@@ -23,7 +23,7 @@ struct reader {
     wslay_frame_context_ptr context;
     const char *p; /* bytes that it was not given yet */
     size_t n;
-    uint64_t held; /* bytes that it was given, behind the last whole frame and what was told of the present one */
+    uint64_t held; /* bytes that it was given after the last whole frame and what was delivered of the present one */
     uint64_t left; /* bytes of the present frame's payload that are to come */
     bool in_frame;
     uint8_t opcode, fin; /* of the present frame */
@@ -54,7 +54,7 @@ struct lane {
 
 /* --- contexts --- */
 
-static ssize_t give(uint8_t *to, size_t room, int flags, void *arg)
+static ssize_t give_bytes(uint8_t *to, size_t room, int flags, void *arg)
 {
     struct reader *rd = arg;
     size_t n = rd->n < room ? rd->n : room;
@@ -68,7 +68,7 @@ static ssize_t give(uint8_t *to, size_t room, int flags, void *arg)
 
 static struct reader *reader_new(void)
 {
-    static const struct wslay_frame_callbacks callbacks = { .recv_callback = give };
+    static const struct wslay_frame_callbacks callbacks = { .recv_callback = give_bytes };
     struct reader *rd = calloc(1, sizeof *rd);
     if (rd && wslay_frame_context_init(&rd->context, &callbacks, rd) != 0) {
         free(rd);
@@ -109,7 +109,7 @@ static void give_back(struct pool *pool, struct lane *lane)
 /* --- out --- */
 
 /* Header first; if a payload follows (WSLAY_MSG_MORE), both are given to the connection together. */
-static ssize_t put(const uint8_t *p, size_t n, int flags, void *arg)
+static ssize_t put_frame(const uint8_t *p, size_t n, int flags, void *arg)
 {
     struct pool *pool = arg;
     if (flags & WSLAY_MSG_MORE) {
@@ -233,7 +233,7 @@ static size_t header_size(const struct wslay_frame_iocb *f)
 }
 
 /* One step of wslay. False: no more can be done with what there is. */
-static bool step(struct ws_link *link, struct reader *rd)
+static bool receive_frame(struct ws_link *link, struct reader *rd)
 {
     struct lane *lane = link->data;
     struct wslay_frame_iocb f = { 0 };
@@ -276,7 +276,7 @@ static size_t lane_data(struct ws_link *link, char *p, size_t n)
     struct reader *rd = lane->reader;
     rd->p = p;
     rd->n = n;
-    while (step(link, rd)) {
+    while (receive_frame(link, rd)) {
         if (lane->paused && !rd->in_frame)
             return n - take_back(link, rd);
     }
@@ -335,7 +335,7 @@ static void lane_free(struct ws_link *link)
 
 static void *pool_start(struct net *net)
 {
-    static const struct wslay_frame_callbacks callbacks = { .send_callback = put };
+    static const struct wslay_frame_callbacks callbacks = { .send_callback = put_frame };
     struct pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* loop_internal.h: the inside of the event loop, shared by loop*.c and by nobody else. */
-#ifndef TINE_PYTHON_LOOP_INTERNAL_H
-#define TINE_PYTHON_LOOP_INTERNAL_H
+/* loop_priv.h: the inside of the event loop, shared by loop*.c, pystate.c and task*.c. */
+#ifndef TINE_PYTHON_LOOP_PRIV_H
+#define TINE_PYTHON_LOOP_PRIV_H
 
 #include <Python.h>
 #include <event2/event.h>
@@ -14,6 +14,7 @@
 #include "worker/python/loop.h"
 #include "worker/python/pystate.h"
 
+#define LOOP_BASE_CAPSULE "tine.event_base" /* name of the capsule with an event base that Loop() is given */
 #define LOOP_HOOKS 4
 #define LOOP_SIGNALS 65
 
@@ -66,15 +67,15 @@ struct pyloop {
     struct event_base *base;
     bool owns_base;
     bool reserves_signals; /* signals of the server are refused */
-    unsigned depth;        /* forked_depth of the process that opened it; elsewhere the loop is dead: loop_is_dead() */
+    unsigned depth; /* forked_depth of the process that opened it; elsewhere the loop is dead: loop_is_dead() */
     bool edge; /* the back end of libevent can report edges: wake and timer need no read() */
     bool opened;
 
     char closed, stopping; /* seen by Python as _closed, _stopping */
     bool debug;
     unsigned long thread; /* that runs the loop; 0: it does not run */
-    unsigned long home;   /* the only one that may (pyloop_settle()); 0: any */
-    int broken;           /* errno of a wait that failed: there is nothing to wait on any more */
+    unsigned long home; /* the only one that may (pyloop_settle()); 0: any */
+    int broken; /* errno of a wait that failed: there is nothing to wait on any more */
     unsigned long thread_shown; /* what Python calls it: seen as _thread_id */
 
     struct ready ready;
@@ -84,17 +85,17 @@ struct pyloop {
     struct signal_watch *signals[LOOP_SIGNALS];
     struct wake wake;
 
-    struct step_watch *step_watch; /* NULL: nobody watches */
-    PyThreadState *tstate;     /* of the thread inside event_base_loop() */
-    bool turning;              /* inside a turn */
-    bool polling;              /* inside event_base_loop() */
-    bool released;             /* by the loop: the GIL is not held */
-    bool hidden;               /* asyncio was told that no loop runs in this thread */
+    struct step_watch *step_watch; /* NULL: steps are not watched */
+    PyThreadState *tstate; /* of the thread inside event_base_loop() */
+    bool turning; /* inside a turn */
+    bool polling; /* inside event_base_loop() */
+    bool released; /* by the loop: the GIL is not held */
+    bool hidden; /* asyncio sees no loop running in this thread */
     PyObject *set_running_loop; /* asyncio's; NULL: not needed yet */
-    unsigned entered;          /* pyloop_enter() calls since it was set to 0 */
+    unsigned entered; /* pyloop_enter() calls since it was set to 0 */
     PyObject *capture_context; /* between pyloop_capture_begin() and _end(); borrowed */
     PyObject *captured;
-    PyObject *forgiven;     /* see pyloop_forgive(); NULL but inside a callback */
+    PyObject *forgiven; /* see pyloop_forgive(); NULL but inside a callback */
     PyObject *task_factory; /* seen by Python as _task_factory */
 
     struct {
@@ -108,11 +109,19 @@ struct step_watch;
 
 int loop_type_init(PyObject *module, struct pystate *st);
 
-/* Appends to what is ready; steals `handle` (also on failure). 0, or -1 with an exception set. */
+/* loop_ready.c. Appends to what is ready; steals `handle` (also on failure). 0, or -1 with an exception set. */
 int ready_push(struct pyloop *loop, PyObject *handle);
-/* The next handle; the caller's. Only if ready.n > 0. */
-PyObject *ready_pop(struct pyloop *loop);
 void ready_clear(struct pyloop *loop);
+
+/* The next handle; the caller's. Only if ready.n > 0. */
+static inline PyObject *ready_pop(struct pyloop *loop)
+{
+    struct ready *r = &loop->ready;
+    PyObject *handle = r->ring[r->head];
+    r->head = (r->head + 1) & (r->cap - 1);
+    r->n--;
+    return handle;
+}
 
 /* In a process that the application has forked from the one that opened the loop: what it holds is the parent's, its
  * descriptors are closed here and their numbers may be another's. Nothing of libevent may be touched. */
@@ -120,15 +129,15 @@ static inline bool loop_is_dead(const struct pyloop *loop)
 {
     return unlikely(loop->depth != forked_depth);
 }
-/* RuntimeError if the loop is closed or dead. */
+/* loop_check.c. RuntimeError if the loop is closed or dead. */
 int loop_check_closed(struct pyloop *loop);
 /* RuntimeError if the loop runs in another thread: libevent's structures have no lock. */
 int loop_check_thread(struct pyloop *loop);
 /* RuntimeError if it is another thread's to run it. */
 int loop_check_home(struct pyloop *loop);
 
-/* loop.c: attaches the loop to the event base in capsule `base`, or to a new one if it is None. 0,
- * or -1 with an exception set. */
+/* loop_base.c: attaches the loop to the event base in capsule `base`, or to a new one if it is None. 0, or -1 with an
+ * exception set. */
 int loop_open_base(struct pyloop *loop, PyObject *base);
 /* The opposite; everything that is scheduled is dropped. */
 void loop_release_base(struct pyloop *loop);
@@ -136,6 +145,11 @@ void loop_release_base(struct pyloop *loop);
 /* loop_hide.c: what asyncio.get_running_loop() finds: nothing, or the loop again. */
 void loop_hide(struct pyloop *loop);
 void loop_show(struct pyloop *loop);
+
+/* loop_gil.c: takes the GIL if the loop has released it, as pyloop_enter() does, but leaves alone what asyncio sees as the
+ * running loop; releases it. */
+void loop_take_gil(struct pyloop *loop);
+void loop_leave_gil(struct pyloop *loop);
 
 /* loop_turn.c: one round of the loop. 0, or -1 with an exception set. */
 int loop_turn(struct pyloop *loop);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ws_session.h: what the files of a session share (ws_accept.c, ws_session.c, ws_message.c); nobody else includes it. */
-#ifndef TINE_WS_WS_SESSION_H
-#define TINE_WS_WS_SESSION_H
+/* ws_session_priv.h: what the files of a session share. */
+#ifndef TINE_WS_WS_SESSION_PRIV_H
+#define TINE_WS_WS_SESSION_PRIV_H
 
 #include <stdint.h>
 
 #include "common/buf.h"
+#include "conf/conf.h"
+#include "worker/net/conn.h"
 #include "worker/ws/ws.h"
 #include "worker/ws/ws_engine.h"
 #include "worker/ws/ws_utf8.h"
@@ -20,12 +22,12 @@ struct ws_worker;
 enum ws_state {
     WS_STATE_OPEN,
     WS_STATE_CLOSING, /* our Close frame was sent, the peer's is to come: nothing else counts any more */
-    WS_STATE_ENDED, /* the user was told; the connection goes as soon as it can */
+    WS_STATE_ENDED, /* the user knows; the connection goes as soon as it can */
 };
 
 /* Why nothing is read from the socket; bits. */
 enum ws_paused {
-    WS_PAUSED_QUEUE = 1, /* the user has not taken what was told */
+    WS_PAUSED_QUEUE = 1, /* the user has not taken what was delivered */
     WS_PAUSED_OUTPUT = 2, /* answers to pings wait for a peer that does not read */
 };
 
@@ -52,6 +54,11 @@ struct ws {
 static inline struct ws *ws_of(struct ws_link *link)
 {
     return (struct ws *)link;
+}
+
+static inline const struct conf_websocket *ws_conf_of(const struct ws *ws)
+{
+    return &ws->link.conn->net->conf->websocket;
 }
 
 extern const struct proto_ops proto_ws; /* ws_session.c */

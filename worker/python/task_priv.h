@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* task_internal.h: what the task*.c files share. Nobody else includes it.
+/* task_priv.h: what the task*.c files share.
  *
  * A request begins as a `struct first_step` on the C stack. It grows a `struct proxy` (a Python object, the coroutine
  * that asyncio sees) and an asyncio.Task only when the coroutine suspends or someone asks for the Task. */
-#ifndef TINE_PYTHON_TASK_INTERNAL_H
-#define TINE_PYTHON_TASK_INTERNAL_H
+#ifndef TINE_PYTHON_TASK_PRIV_H
+#define TINE_PYTHON_TASK_PRIV_H
 
 #include <Python.h>
 #include <stdbool.h>
 
 #include "common/likely.h"
-#include "worker/python/loop_internal.h"
+#include "worker/python/loop_priv.h"
 #include "worker/python/step_watch.h"
 #include "worker/python/task.h"
 
@@ -56,7 +56,7 @@ struct job {
     PyObject *arg;
 };
 
-/* A first step that is running without a Task of its own making. */
+/* A first step that is running that made no Task. */
 struct first_step {
     struct pytasks *tasks;
     PyThreadState *thread;

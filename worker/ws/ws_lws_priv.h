@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ws_lws.h: what the files of the libwebsockets engine share; nobody else includes it.
- *
- *   ws_lws.c      the engine as the session sees it: open, frames out, pause, end
- *   ws_lws_loop.c libwebsockets' context on our event loop: start, stop, the pump, whom to close
- *   ws_lws_wsi.c  what libwebsockets tells: the handshake, pieces, pongs, closing
- *   ws_lws_out.c  the transport under the lent connection: its bytes leave through libwebsockets
+/* ws_lws_priv.h: what the files of the libwebsockets engine share.
  *
  * libwebsockets reads, checks and unmasks frames and owns the socket. Everything that is sent are bytes of ours, given
- * to lws_write() as LWS_WRITE_HTTP, which it sends as they are behind what it has buffered: so frames of a turn leave
+ * to lws_write() as LWS_WRITE_HTTP, which it sends as they are after what it has buffered: so frames of a turn leave
  * together, back-pressure is that of any connection, and a Close frame holds what the session wants.
  */
-#ifndef TINE_WS_WS_LWS_H
-#define TINE_WS_WS_LWS_H
+#ifndef TINE_WS_WS_LWS_PRIV_H
+#define TINE_WS_WS_LWS_PRIV_H
 
+#include <assert.h>
 #include <event2/event_struct.h>
 #include <libwebsockets.h>
 #include <stdbool.h>
@@ -38,7 +34,7 @@ struct wsl_worker {
     uv_loop_t uv;
     struct event uv_ready, again, timer; /* all of them pump */
     bool in_pump;
-    bool dirty;                /* libwebsockets changed what it waits for: libuv has not told the kernel yet */
+    bool dirty;                /* libwebsockets changed what it waits for: the kernel does not know yet */
     int max_fds;               /* descriptors from here on cannot be adopted */
     struct wsl_lane *adopting; /* whose handshake libwebsockets is reading */
     struct wsl_lanes waiting;  /* to be adopted in the next turn */
@@ -49,7 +45,7 @@ struct wsl_worker {
 enum wsl_state {
     WSL_WAITING, /* the socket is still the connection's */
     WSL_OPEN,    /* libwebsockets has it */
-    WSL_CLOSING, /* libwebsockets closes it by itself, with a Close frame of its own */
+    WSL_CLOSING, /* libwebsockets closes it by itself, with its own Close frame */
     WSL_CLOSED   /* libwebsockets is done with it */
 };
 
@@ -69,16 +65,18 @@ struct wsl_lane {
     TAILQ_ENTRY(wsl_lane) entry; /* of waiting or doomed */
 };
 
-/* ws_lws_loop.c */
-void *wsl_start(struct net *net);
-void wsl_stop(void *shared);
-/* After a call that may change what libwebsockets waits for. */
+/* Only forward. */
+static inline void wsl_set_state(struct wsl_lane *lane, enum wsl_state state)
+{
+    assert(state >= lane->state);
+    lane->state = state;
+}
+
+/* ws_lws_lane.c. After a call that may change what libwebsockets waits for. */
 void wsl_wake(struct wsl_worker *w);
 /* Has libwebsockets close the lane's socket, outside its callbacks. */
 void wsl_doom(struct wsl_lane *lane);
-
-/* ws_lws.c: from the pump. True: some have to wait for their sockets. */
-bool wsl_adopt_waiting(struct wsl_worker *w);
+/* Frees the lane if neither the session nor libwebsockets has it any more. */
 void wsl_lane_unref(struct wsl_lane *lane);
 
 /* ws_lws_wsi.c */
@@ -87,5 +85,12 @@ extern const struct lws_extension wsl_extensions[];
 
 /* ws_lws_out.c */
 extern const struct transport_ops transport_lws;
+
+/* ws_lws_adopt.c: lends the waiting connections whose 101 has left. True: some have to wait for their sockets. */
+bool wsl_adopt_waiting(struct wsl_worker *w);
+
+/* ws_lws_loop.c */
+void *wsl_start(struct net *net);
+void wsl_stop(void *shared);
 
 #endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* loop_gil.c: takes the GIL for a libevent callback that touches Python, at most once in a poll (loop_turn.c says when it
+ * is released). */
+#include "common/likely.h"
+#include "worker/python/loop_priv.h"
+#include "worker/python/step_watch.h"
+
+void loop_leave_gil(struct pyloop *loop)
+{
+    loop->released = true;
+    PyEval_SaveThread();
+}
+
+void loop_take_gil(struct pyloop *loop)
+{
+    loop->entered++;
+    if (unlikely(loop->step_watch) && loop->polling)
+        step_watch_begin(loop->step_watch);
+    if (!loop->released)
+        return;
+    loop->released = false;
+    PyEval_RestoreThread(loop->tstate);
+}
+
+void pyloop_enter(struct pyloop *loop)
+{
+    loop_take_gil(loop);
+    if (unlikely(loop->hidden))
+        loop_show(loop);
+}
+
+void pyloop_enter_hidden(struct pyloop *loop)
+{
+    loop_take_gil(loop);
+    if (!loop->hidden)
+        loop_hide(loop);
+}
+
+void pyloop_watch_steps(struct pyloop *loop, struct step_watch *watch)
+{
+    loop->step_watch = watch;
+}
+
+struct step_watch *pyloop_step_watch(const struct pyloop *loop)
+{
+    return loop->step_watch;
+}
