@@ -54,7 +54,9 @@ static void on_libevent_message(int severity, const char *text)
         [EVENT_LOG_ERR] = LOG_LEVEL_CRITICAL,
     };
     bool known = severity >= EVENT_LOG_DEBUG && severity <= EVENT_LOG_ERR;
+    int error = errno; /* a worker's on_libevent_fatal() looks at it */
     log_at(known ? levels[severity] : LOG_LEVEL_ERROR, "libevent: %s", text);
+    errno = error;
 }
 
 /* libevent cannot continue and would exit(1), which is the status of a wrong configuration. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* worker_beat.c: what a worker looks at once a second: that its descriptors are still its own. An idle loop has no other
  * turns, so it is also by this that the master sees that the worker lives. */
+#include <errno.h>
 #include <event2/event.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "conf/conf.h"
@@ -10,8 +12,17 @@
 
 #define BEAT_US 1000000
 
+/* libevent cannot go on. Of a descriptor that it has lost it says no more than that; errno is still that of its call. */
+static void on_libevent_fatal(int code)
+{
+    if (errno == EBADF || errno == ENOTSOCK)
+        descriptor_lost("what the event loop waits on");
+    _exit(WORKER_EXIT_BOOT);
+}
+
 void worker_note_descriptors(struct worker *w, const int *before, size_t n)
 {
+    event_set_fatal_callback(on_libevent_fatal); /* in place of the master's */
     const struct heritage *h = w->heritage;
     descriptors_add_new(&w->descriptors, before, n, "what the event loop waits on");
     descriptors_add(&w->descriptors, h->ipc_fd, "the channel to the master");

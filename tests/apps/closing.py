@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Closes descriptors that are the server's: "/all", or the first of the kind that the path names. /opens does so and opens a
-file of its own with the same number, whose text is at /mine for as long as this process lives. ASGI `app`, WSGI `wsgi`."""
+"""Closes descriptors that are the server's: "/all", or those of the kind that the path names. "_reused" behind it opens files of
+its own with the same numbers; "_watched" keeps copies of reading ends, so that epoll goes on reporting what is closed. ASGI
+`app`, WSGI `wsgi`."""
 
+import fcntl
 import os
 import socket
 import stat
@@ -55,6 +57,9 @@ def close(path):
         return "redirected"
     wanted = path.strip("/").partition("_")
     found = [fd for fd, kind in kinds() if kind == wanted[0]]
+    for fd in found:
+        if wanted[2] == "watched" and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            os.dup(fd)
     for fd in found:
         os.close(fd)
         if wanted[2] == "reused":

@@ -169,6 +169,7 @@ class H2:
     def until(self, done):
         while not done():
             self.read()
+        return self
 
     def answer(self, stream):
         """Reads until the stream has ended, one way or the other."""

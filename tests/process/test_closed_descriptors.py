@@ -59,13 +59,13 @@ def is_ended(place, kind):
 
 
 @everywhere
-@pytest.mark.parametrize("kind", ["all", "eventpoll", "timerfd", "client"])
+@pytest.mark.parametrize("kind", ["all", "eventpoll", "timerfd", "client", "pipe", "pipe_watched"])
 def test_the_worker_ends_and_is_replaced(place, kind):
     is_ended(place, kind)
 
 
 @here_and_there
-@pytest.mark.parametrize("kind", ["eventfd", "listener", "channel", "pipe", "eventfd_reused", "listener_reused", "client_reused", "channel_reused"])
+@pytest.mark.parametrize("kind", ["eventfd", "listener", "channel", "eventfd_reused", "listener_reused", "client_reused", "channel_reused"])
 def test_whatever_it_is(place, kind):
     is_ended(place, kind)
 

@@ -355,5 +355,5 @@ def test_the_same_bytes_for_many_slow_clients_are_counted_once(server):
 
 def test_the_log_says_it_once(server, flood):
     requests_that_wait(flood)
-    server.wait_log("all that http.limit_memory allows")
-    assert server.log().count("all that http.limit_memory allows") < 4
+    server.wait_log("http.limit_memory is reached")
+    assert server.log().count("http.limit_memory is reached") < 4

@@ -166,7 +166,7 @@ def test_the_end_of_the_stream_that_comes_with_the_request_is_the_end(connect):
     fields = h.pack(h.head("CONNECT", "/held?id=h2both", FIELDS, more=[(":protocol", "websocket")]))
     h.conn.send(frame(HEADERS, END_HEADERS, stream, fields) + frame(DATA, END_STREAM, stream))
     h.until(lambda: a.reset is not None or a.ended)
-    got = json.loads(h.get("/report?id=h2both").body)
+    got = wait_for(lambda: json.loads(h.get("/report?id=h2both").body), what="the disconnect to reach the application")
     assert got[0]["type"] == "websocket.disconnect" and got[0]["code"] == 1006
 
 

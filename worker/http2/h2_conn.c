@@ -294,7 +294,7 @@ static void h2_cut_short(struct conn *c)
             continue;
         if (s->req.state <= REQ_HELD)
             h2_fail(s, 503, REQ_END_SHUTDOWN);
-        else if (s->req.state < REQ_ENDED)
+        else if (s->req.state < REQ_ENDED || s->failed)
             h2_cut(s, REQ_END_SHUTDOWN, NGHTTP2_INTERNAL_ERROR);
     }
     h2_send(h);

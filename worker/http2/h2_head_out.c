@@ -129,10 +129,10 @@ int h2_head_submit(struct h2_stream *s, size_t n, bool whole, bool end)
     if (says_length(s, n, whole))
         add_length(s, room, n);
     nghttp2_data_provider body = { .source = { .ptr = s }, .read_callback = h2_on_read };
-    s->submitted = true;
-    s->end_submitted = end;
     if (nghttp2_submit_response(h->session, s->id, s->nv, s->n_nv, end ? NULL : &body) != 0)
         return -1;
+    s->submitted = true;
+    s->end_submitted = end;
     req_set_state(&s->req, REQ_STARTED);
     return 0;
 }

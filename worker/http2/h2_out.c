@@ -14,7 +14,7 @@
 
 static enum resp_result no_memory(struct h2_stream *s)
 {
-    h2_cut(s, REQ_END_ABORTED, NGHTTP2_INTERNAL_ERROR);
+    h2_break_off(s, REQ_END_ABORTED, NGHTTP2_INTERNAL_ERROR);
     return RESP_NO_MEMORY;
 }
 
@@ -97,9 +97,9 @@ static enum resp_result h2_body(struct req *r, struct span bytes, bool more)
     }
     if (unlikely(r->answer_empty))
         bytes.n = 0;
-    r->sent_body += bytes.n;
     if (bytes.n && unlikely(keep(s, bytes) < 0))
         return no_memory(s);
+    r->sent_body += bytes.n;
     return given(s, last);
 }
 
@@ -139,10 +139,12 @@ static enum resp_result h2_file(struct req *r, int fd, off_t offset, size_t coun
         return given(s, !more && !r->answer_trailers);
     }
     int failed = read_file(s, fd, offset, count);
+    if (unlikely(failed))
+        r->sent_body -= count;
     if (failed == -2)
         return no_memory(s);
     if (failed) {
-        h2_cut(s, REQ_END_ABORTED, NGHTTP2_INTERNAL_ERROR);
+        h2_break_off(s, REQ_END_ABORTED, NGHTTP2_INTERNAL_ERROR);
         return RESP_TOO_SHORT;
     }
     return given(s, !more && !r->answer_trailers);
@@ -191,7 +193,7 @@ static enum resp_result h2_interim(struct req *r, unsigned status, const struct 
 
 static void h2_abort(struct req *r)
 {
-    h2_cut(h2_of(r), REQ_END_ABORTED, NGHTTP2_INTERNAL_ERROR);
+    h2_break_off(h2_of(r), REQ_END_ABORTED, NGHTTP2_INTERNAL_ERROR);
 }
 
 static void h2_abandon(struct req *r)

@@ -109,6 +109,7 @@ struct h2_stream {
     bool dispatched; /* the handler knows it, or has known it */
     bool closed;     /* nghttp2 has forgotten it */
     bool cut;        /* we have reset it: nothing more goes out */
+    uint32_t failed; /* the stream is to be reset with this error when the pending output was sent; 0: no */
     int8_t held;     /* score_hold() */
     TAILQ_ENTRY(h2_stream) all, in_link, out_link, wait_link;
     SLIST_ENTRY(h2_stream) free;
@@ -143,6 +144,7 @@ struct h2_stream {
     size_t n_nv;
     bool has_date, has_server, has_length;
     bool submitted;      /* nghttp2 has the head */
+    bool head_sent;      /* nghttp2 has made its frame */
     bool end_submitted;  /* the head was the end */
     struct buf trailers; /* "name\0value\0", each */
     size_t n_trailers;
@@ -257,6 +259,8 @@ void h2_stream_memory_free(struct h2_stream *s);
 /* Notes: for on_data, for the end of the turn. */
 void h2_note_in(struct h2_stream *s);
 void h2_note_out(struct h2_stream *s);
+/* Its output has drained. */
+void h2_note_drained(struct h2_stream *s);
 /* Call handlers for what was noted. Streams may be freed afterwards. */
 void h2_tell_in(struct h2_conn *h);
 void h2_tell_out(struct h2_conn *h);
@@ -264,7 +268,10 @@ void h2_tell_out(struct h2_conn *h);
 void h2_end(struct h2_stream *s, enum req_end why);
 /* Ends the request and resets the stream. */
 void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error);
-/* The request cannot continue: `status` as the answer if none has started, else the stream is cut. */
+/* Ends the request, whose answer cannot continue: what was given of it is still sent, for as long as the peer takes it, and
+ * then the stream is reset. */
+void h2_break_off(struct h2_stream *s, enum req_end why, uint32_t error);
+/* The request cannot continue: `status` as the answer if none has started, else it is broken off. */
 void h2_fail(struct h2_stream *s, unsigned status, enum req_end why);
 /* The same for a request that no handler has seen yet, with the reason in the text; NULL: none. */
 void h2_fail_because(struct h2_stream *s, unsigned status, const char *because);

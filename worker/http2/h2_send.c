@@ -16,6 +16,7 @@
 
 void h2_drop_output(struct h2_stream *s)
 {
+    s->req.sent_body -= least(h2_pending(s), s->req.sent_body); /* the access log tells what was sent */
     buf_take(&s->out, buf_len(&s->out));
     buf_release(&s->tail);
     buf_release(&s->trailers);
@@ -161,8 +162,9 @@ static void went(struct h2_stream *s, size_t n)
         h2_weigh_out(s);
     if (s->later && !s->lent.n && !s->file_left && pending < H2_STREAM_LOW) {
         s->later = false;
-        s->to_drain = true;
-        h2_note_out(s);
+        h2_note_drained(s);
+    } else if (unlikely(s->failed) && !pending) {
+        h2_note_drained(s);
     }
 }
 

@@ -148,6 +148,14 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 
 /* --- out --- */
 
+/* Of interim answers, then of the answer, then of its trailers. */
+static void head_sent(struct h2_stream *s, const nghttp2_headers *head)
+{
+    s->head_sent |= s->submitted && head->nvlen && head->nva[0].value[0] != '1';
+    if (unlikely(s->failed && s->head_sent && !h2_pending(s)))
+        h2_note_drained(s);
+}
+
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     struct h2_conn *h = arg;
@@ -157,8 +165,14 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         score_add64(&h->conn->net->score->h2_resets, 1);
         if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR && !(s && s->cut))
             h2_judge_fault(h);
-    } else if (frame->hd.type <= NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-               (s = stream_of(session, frame->hd.stream_id))) {
+        return 0;
+    }
+    bool head = frame->hd.type == NGHTTP2_HEADERS, end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    if (frame->hd.type > NGHTTP2_HEADERS || !(head || end) || !(s = stream_of(session, frame->hd.stream_id)))
+        return 0;
+    if (head)
+        head_sent(s, &frame->headers);
+    if (end) {
         s->end_sent = true;
         if ((!s->in_ended || h->conn->peer_eof) && !s->cut)
             h2_linger(s);

@@ -142,6 +142,14 @@ void h2_stream_free(struct h2_stream *s)
 
 /* --- the end of a request --- */
 
+/* Of a head that has not left there is no status. */
+static void account(struct h2_stream *s)
+{
+    if (unlikely(s->cut || s->closed) && !s->head_sent)
+        s->req.status = 0;
+    account_request(&s->req);
+}
+
 void h2_end(struct h2_stream *s, enum req_end why)
 {
     struct req *r = &s->req;
@@ -158,7 +166,8 @@ void h2_end(struct h2_stream *s, enum req_end why)
         s->file_left = 0;
         h2_cut(s, why, NGHTTP2_INTERNAL_ERROR);
     }
-    account_request(r);
+    if (likely(!s->failed))
+        account(s);
     if (!s->tunnel) {
         buf_take(&r->body, buf_len(&r->body));
         h2_credit(s);
@@ -174,24 +183,63 @@ void h2_end(struct h2_stream *s, enum req_end why)
     r->handler->ops->on_end(r, why);
 }
 
+/* Nothing more of it goes out: it ends, if it has not. */
+static void let_go(struct h2_stream *s, enum req_end why)
+{
+    h2_drop_output(s);
+    if (unlikely(s->failed)) {
+        s->failed = 0;
+        account(s);
+    }
+    if (s->req.conn)
+        h2_end(s, why);
+}
+
 void h2_cut(struct h2_stream *s, enum req_end why, uint32_t error)
 {
     if (!s->cut && !s->closed) {
         s->cut = true;
-        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, error);
+        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, s->failed ? s->failed : error);
         h2_wake(s->h);
     }
     s->cut = true;
-    h2_drop_output(s);
-    if (s->req.conn)
+    let_go(s, why);
+}
+
+/* A file is not read any more: its descriptor is the handler's. */
+static void drop_file(struct h2_stream *s)
+{
+    s->req.sent_body -= s->file_left + buf_len(&s->tail);
+    s->file_left = 0;
+    buf_release(&s->tail);
+}
+
+void h2_break_off(struct h2_stream *s, enum req_end why, uint32_t error)
+{
+    if (h2_is_gone(s) || !s->submitted || s->req.state >= REQ_ANSWERED) {
+        h2_cut(s, why, error);
+        return;
+    }
+    if (s->end_submitted) { /* the client gets all that it may */
         h2_end(s, why);
+        h2_wake(s->h);
+        return;
+    }
+    drop_file(s);
+    if ((s->head_sent && !h2_pending(s)) || (s->lent.n && h2_own(s) < 0)) {
+        h2_cut(s, why, error);
+        return;
+    }
+    s->failed = error;
+    h2_end(s, why);
+    h2_wake(s->h);
 }
 
 void h2_fail(struct h2_stream *s, unsigned status, enum req_end why)
 {
     struct req *r = &s->req;
     if (r->state > REQ_HELD) {
-        h2_cut(s, why, NGHTTP2_CANCEL);
+        h2_break_off(s, why, NGHTTP2_CANCEL);
         return;
     }
     r->end = (uint8_t)why;
@@ -217,8 +265,7 @@ void h2_stream_lost(struct h2_stream *s, enum req_end why)
     h2_drop_output(s); /* first, because h2_end() would copy what is lent */
     if (s->tunnel)
         h2_tunnel_lost(s);
-    if (s->req.conn)
-        h2_end(s, why);
+    let_go(s, why);
 }
 
 /* --- what was noted --- */
@@ -237,6 +284,12 @@ void h2_note_out(struct h2_stream *s)
         return;
     s->out_queued = true;
     TAILQ_INSERT_TAIL(&s->h->out, s, out_link);
+}
+
+void h2_note_drained(struct h2_stream *s)
+{
+    s->to_drain = true;
+    h2_note_out(s);
 }
 
 static void tell_read(struct h2_stream *s)
@@ -272,6 +325,8 @@ static void tell_drained(struct h2_stream *s)
     struct req *r = &s->req;
     if (s->tunnel)
         conn_can_write(s->tunnel);
+    else if (unlikely(s->failed))
+        h2_cut(s, (enum req_end)r->end, s->failed);
     else if (r->state == REQ_ANSWERED)
         h2_end(s, (enum req_end)r->end);
     else if (s->dispatched && r->state < REQ_ENDED)
@@ -289,9 +344,7 @@ static bool tell_closed(struct h2_stream *s)
         return false; /* an answer without a body has ended before its handler knows */
     if (r->state == REQ_ANSWERED && !h2_pending(s))
         why = (enum req_end)r->end;
-    h2_drop_output(s);
-    if (r->conn)
-        h2_end(s, why);
+    let_go(s, why);
     h2_stream_free(s);
     return true;
 }

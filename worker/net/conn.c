@@ -120,9 +120,10 @@ static void warn(struct net *net)
     if (net->warned_ms && now - net->warned_ms < WARN_MS)
         return;
     net->warned_ms = now;
-    log_warning("%llu MB are kept for %u connections, which is all that http.limit_memory allows: those with the most "
-                "are ended",
-                (unsigned long long)((net->memory.held + net->memory.lent) >> 20), net->n_conns);
+    log_warning("http.limit_memory is reached: %llu KB are kept for %u connections, the limit is %llu KB: those with "
+                "the most are ended",
+                (unsigned long long)((net->memory.held + net->memory.lent) >> 10), net->n_conns,
+                (unsigned long long)(net->memory.limit >> 10));
 }
 
 static size_t largest(const struct net *net)
