@@ -109,7 +109,7 @@ tests_unit_pyhost_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_pyhost_LDADD = libtine_python.a libtine_common.a $(PYTHON_LIBS) $(LIBEVENT_LIBS) -lpthread
 
 # Configuration
-conf_unit_tests = tests/unit/test_conf_types tests/unit/test_conf_load tests/unit/test_log_format
+conf_unit_tests = tests/unit/test_conf_types tests/unit/test_conf_load tests/unit/test_conf_pack tests/unit/test_log_format
 check_PROGRAMS += $(conf_unit_tests)
 UNIT_TESTS += $(conf_unit_tests)
 conf_unit_libs = libtine_conf.a libtine_common.a $(INIH_LIBS)
@@ -117,6 +117,8 @@ tests_unit_test_conf_types_SOURCES = tests/unit/test_conf_types.c tests/unit/uni
 tests_unit_test_conf_types_LDADD = $(conf_unit_libs)
 tests_unit_test_conf_load_SOURCES = tests/unit/test_conf_load.c tests/unit/unit.h
 tests_unit_test_conf_load_LDADD = $(conf_unit_libs)
+tests_unit_test_conf_pack_SOURCES = tests/unit/test_conf_pack.c tests/unit/unit.h
+tests_unit_test_conf_pack_LDADD = $(conf_unit_libs)
 tests_unit_test_log_format_SOURCES = tests/unit/test_log_format.c tests/unit/unit.h
 tests_unit_test_log_format_LDADD = $(conf_unit_libs)
 
