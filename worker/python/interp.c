@@ -153,6 +153,55 @@ static int start_python(const struct conf_app *conf, char **ret_why)
     return PyStatus_Exception(status) ? why_status(ret_why, status) : 0;
 }
 
+/* --- in a process that is a Python already --- */
+
+/* The thread that will have the sub-interpreter gets a first state, as the main thread of an embedding program has. */
+static int join_python(bool main_interpreter, char **ret_why)
+{
+    if (main_interpreter)
+        return 0;
+    PyThreadState *first = PyThreadState_New(PyInterpreterState_Main());
+    if (!first)
+        return why(ret_why, "Python makes no thread state: out of memory");
+    PyEval_RestoreThread(first);
+    return 0;
+}
+
+/* sys.flags as they would be without -S: children that Python starts (multiprocessing) are given this interpreter's
+ * flags. New reference. */
+static PyObject *flags_with_site(PyObject *flags)
+{
+    PyTypeObject *type = Py_TYPE(flags);
+    PyObject *names = PyObject_GetAttrString((PyObject *)type, "__match_args__");
+    PyObject *count = PyObject_GetAttrString((PyObject *)type, "n_fields");
+    Py_ssize_t n = count ? PyLong_AsSsize_t(count) : -1;
+    PyObject *copy = names && n >= 0 ? PyStructSequence_New(type) : NULL;
+    for (Py_ssize_t i = 0; copy && i < n; i++) {
+        const char *name = i < PyTuple_GET_SIZE(names) ? PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i)) : "";
+        PyObject *value = PyStructSequence_GetItem(flags, i); /* borrowed */
+        PyStructSequence_SetItem(copy, i, name && !strcmp(name, "no_site") ? PyLong_FromLong(0) : Py_NewRef(value));
+    }
+    Py_XDECREF(count);
+    Py_XDECREF(names);
+    return copy;
+}
+
+/* The process was started with -S, so that site, sitecustomize and .pth files run once, in the interpreter of the
+ * application. */
+static int run_site(void)
+{
+    PyObject *flags = PySys_GetObject("flags"), *argv = Py_BuildValue("[s]", "tine"); /* flags: borrowed */
+    PyObject *with_site = flags ? flags_with_site(flags) : NULL;
+    int rc = argv && with_site ? PySys_SetObject("flags", with_site) | PySys_SetObject("argv", argv) : -1;
+    PyObject *site = rc == 0 ? PyImport_ImportModule("site") : NULL;
+    PyObject *r = site ? PyObject_CallMethod(site, "main", NULL) : NULL;
+    Py_XDECREF(r);
+    Py_XDECREF(site);
+    Py_XDECREF(with_site);
+    Py_XDECREF(argv);
+    return r ? 0 : -1;
+}
+
 static void on_interrupt(int signo)
 {
 }
@@ -241,12 +290,15 @@ static int prepare_forks(void)
 int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
 {
     *ret_why = NULL;
-    if (start_python(conf, ret_why))
+    bool hosted = Py_IsInitialized();
+    if (hosted ? join_python(main_interpreter, ret_why) : start_python(conf, ret_why))
         return -1;
     if (prepare_signals())
         return why_exception(ret_why);
     if (!main_interpreter && enter_sub_interpreter(ret_why))
         return -1;
+    if (hosted && ((!main_interpreter && run_site()) || pystate_install()))
+        return why_exception(ret_why);
     if (prepare(conf, !main_interpreter) || prepare_forks())
         return why_exception(ret_why);
     interp->tstate = PyThreadState_Get();

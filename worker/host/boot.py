@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Run by the application's Python as the first thing in it (python -c): finds Tine's module for this Python and hands
+# over. argv: -c, the command, the descriptor of the channel to the master (-1: there is none), the byte that begins a
+# message of failure there, an argument of the command, then folders to look for the module in. Must run, and say what is
+# wrong, in any Python that there is, and import little: the application's environment may be broken.
+import sys
+
+
+def boot(command, channel, failed, argument, folders):
+    import os
+
+    def give_up(text):
+        if channel < 0:
+            sys.stderr.write('tine: ' + text + '\n')
+        else:
+            try:
+                os.write(channel, bytearray([failed]) + text.encode('utf-8', 'backslashreplace'))
+            except OSError:
+                sys.stderr.write(text + '\n')
+        sys.stderr.flush()
+        os._exit(3)
+
+    executable = sys.executable or 'this Python'
+    name = getattr(getattr(sys, 'implementation', None), 'name', 'an old Python')
+    if name != 'cpython':
+        give_up('%s is %s; Tine runs applications in CPython, 3.11 or later' % (executable, name))
+    version = '%d.%d.%d' % sys.version_info[:3]
+    if sys.version_info < (3, 11):
+        give_up('%s is CPython %s; Tine needs 3.11 or later' % (executable, version))
+    if 't' in sys.abiflags:
+        give_up('%s is a free-threaded build of CPython %s, which Tine does not support yet: use one with the GIL'
+                % (executable, version))
+    from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
+    file = '_tine' + EXTENSION_SUFFIXES[0]
+    root = os.path.dirname(os.path.dirname(executable))
+    packages = [os.path.join(prefix, 'lib', 'python%d.%d' % sys.version_info[:2], 'site-packages', 'tine')
+                for prefix in (root, sys.prefix, sys.base_prefix)]
+    # The environment's own first: it is the one that `pip install` brings up to date.
+    for folder in packages + folders:
+        path = os.path.join(folder, file)
+        if folder and os.path.isfile(path):
+            break
+    else:
+        found = sorted({entry[6:] for folder in folders + packages if os.path.isdir(folder)
+                        for entry in os.listdir(folder) if entry.startswith('_tine.') and entry.endswith('.so')})
+        give_up('Tine has no module for %s (CPython %s, %s); it has %s. Install one: %s -m pip install tine, or build Tine '
+                'with --with-python=%s' % (executable, version, file, ', '.join(found) or 'none', executable, executable))
+    try:
+        loader = ExtensionFileLoader('_tine_host', path)
+        spec = ModuleSpec('_tine_host', loader, origin=path)
+        host = loader.create_module(spec)
+        loader.exec_module(host)
+    except BaseException as e:
+        give_up('%s cannot be loaded into %s (CPython %s): %s' % (path, executable, version, e))
+    sys.argv[:] = ['tine']
+    getattr(host, command)(argument)
+
+
+if len(sys.argv) > 4:
+    boot(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:])
