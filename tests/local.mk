@@ -102,11 +102,13 @@ tests_unit_test_ws_deflate_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
 tests_unit_test_ws_deflate_LDADD = libtine_common.a $(ZLIB_LIBS)
 
 # Python: runs the scripts of tests/python
+if LIBPYTHON
 check_PROGRAMS += tests/unit/pyhost
 tests_unit_pyhost_SOURCES = tests/unit/pyhost.c tests/python/tine_test.h tests/python/tine_test.c $(coverage_sources)
 tests_unit_pyhost_LDFLAGS = $(AM_LDFLAGS) $(coverage_ldflags)
 tests_unit_pyhost_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_pyhost_LDADD = libtine_python.a libtine_common.a $(PYTHON_LIBS) $(LIBEVENT_LIBS) -lpthread
+endif
 
 # Configuration
 conf_unit_tests = tests/unit/test_conf_types tests/unit/test_conf_load tests/unit/test_conf_pack tests/unit/test_log_format

@@ -20,8 +20,14 @@ def binary():
 
 
 def linked_with(library):
-    """Whether tine needs a shared library of this name, such as "libnghttp2.so"."""
-    return library.encode() in Path(binary()).read_bytes()
+    """Whether tine, or its module for a Python, needs a shared library of this name, such as "libnghttp2.so"."""
+    program = Path(binary())
+    return any(library.encode() in path.read_bytes() for path in [program, *program.parent.glob("_tine.*.so")])
+
+
+def hosted():
+    """Whether workers run in the application's own Python, which the program itself does not contain."""
+    return not linked_with("libpython3")
 
 
 def under_tsan():
