@@ -138,6 +138,11 @@ void log_require_trusted_path(void)
     state.wary = true;
 }
 
+bool log_requires_trusted_path(void)
+{
+    return state.wary;
+}
+
 /* The working directory changes in a daemon: reopening needs the whole path. NULL with errno. */
 static char *absolute(const char *path)
 {

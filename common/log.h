@@ -24,6 +24,7 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
 int log_open(const char *path, enum log_level level);
 /* From here on root opens the log by trusted_open(): whom the workers run as may write where it is. */
 void log_require_trusted_path(void);
+bool log_requires_trusted_path(void);
 /* Opens the same path again (after rotation). 0 or -1 with errno; the old file stays open on
  * failure. */
 int log_reopen(void);

@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -261,6 +262,13 @@ static void on_draining(struct slot *slot)
 static void on_message(struct slot *slot, const struct ipc_msg *msg)
 {
     switch (msg->type) {
+    case IPC_BECOMES:
+        generation_becomes(slot->generation, msg->payload);
+        slot->elsewhere = true;
+        break;
+    case IPC_HOSTED:
+        slot->elsewhere = false;
+        break;
     case IPC_READY:
         on_ready(slot);
         break;
@@ -362,11 +370,16 @@ static void log_death(const struct slot *slot, enum death death, int status, con
                            : death != DEATH_CRASH && slot->failure_logged     ? LOG_LEVEL_INFO
                                                                               : LOG_LEVEL_ERROR;
     lost_words(slot, words, lost);
+    char *doubt =
+        death == DEATH_BOOT && slot->elsewhere && !slot->failure_logged ? generation_doubt(slot->generation) : NULL;
     if (early)
         log_at(level, "%s", lost);
     else
-        log_at(level, WORKER_FORMAT " %s%s", WORKER_ARGS(slot), words,
-               death == DEATH_BOOT ? " before it was ready" : "");
+        log_at(level, WORKER_FORMAT " %s%s%s%s", WORKER_ARGS(slot), words,
+               death == DEATH_BOOT ? " before it was ready" : "", doubt ? ": " : "", doubt ? doubt : "");
+    if (doubt)
+        slot->fleet->events->said(slot->fleet->arg, slot->generation, doubt, strlen(doubt));
+    free(doubt);
 }
 
 static void count_death(const struct slot *slot, enum death death, int status)

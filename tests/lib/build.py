@@ -2,6 +2,7 @@
 """What is tested: the tree, and the tine of a build folder. Standard library only."""
 
 import os
+import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,10 +20,22 @@ def binary():
     raise RuntimeError("no tine binary here: set TINE_BINARY or run in the build directory")
 
 
+def modules():
+    """tine's modules for Pythons; none where Python is in the program."""
+    return sorted(Path(binary()).parent.glob("_tine.*.so"))
+
+
+def copy_program(to):
+    """Puts tine at this path, and its modules beside it, as an installation does."""
+    shutil.copy2(binary(), to)
+    for module in modules():
+        shutil.copy2(module, Path(to).parent)
+
+
 def linked_with(library):
     """Whether tine, or its module for a Python, needs a shared library of this name, such as "libnghttp2.so"."""
     program = Path(binary())
-    return any(library.encode() in path.read_bytes() for path in [program, *program.parent.glob("_tine.*.so")])
+    return any(library.encode() in path.read_bytes() for path in [program, *modules()])
 
 
 def hosted():

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.build import binary
+from lib.build import binary, copy_program
 from lib.load import Load
 from lib.procfs import children_of
 from lib.server import Server
@@ -31,7 +31,7 @@ class Upgrade(Site):
         super().__init__(folder)
         self.program = folder / "bin" / "tine"
         self.program.parent.mkdir()
-        shutil.copy2(binary(), self.program)
+        copy_program(self.program)
 
     def replace(self, text):
         """Another file in the program's place: a script."""

@@ -4,6 +4,7 @@
 #include <config.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,19 @@ static void run_python(const char *executable, bool site, const char *command, i
     execv(executable, (char **)(uintptr_t)argv);
 }
 
+/* After a failed exec. */
+static const char *why_not(int error)
+{
+    switch (error) {
+    case ENOEXEC:
+        return "it is no program of this machine (another architecture, or a script without #!)";
+    case ENOENT:
+        return "it needs a program or a loader that is not there (see its first line, or file(1))";
+    default:
+        return strerror(error);
+    }
+}
+
 static int fail(const struct heritage *h, const char *text)
 {
     if (ipc_send(h->ipc_fd, IPC_FAILED, text, strlen(text)) < 0)
@@ -69,16 +83,19 @@ static int become(const struct heritage *h, enum handover_kind kind)
         free(why);
         return status;
     }
-    if (h->slot == 0)
-        log_info("Python: %s (%s)", choice.executable, choice.because);
+    int n = snprintf(text, sizeof text, "%s (%s)", choice.executable, choice.because);
+    if (ipc_send(h->ipc_fd, IPC_BECOMES, text, (size_t)n) < 0)
+        log_debug("the master is not told of %s: %m", text);
     int fd = handover_pack(h, kind);
     if (fd < 0) {
         snprintf(text, sizeof text, "nothing can be handed to Python: %s", strerror(errno));
         return fail(h, text);
     }
     snprintf(argument, sizeof argument, "%d", fd);
+    /* A Python takes over a SIGINT that is not ignored, and would die of one, with a traceback, before the worker is there. */
+    signal(SIGINT, SIG_IGN);
     run_python(choice.executable, wants_main(h, kind), "run", h->ipc_fd, argument);
-    snprintf(text, sizeof text, "%s (%s) cannot be run: %s", choice.executable, choice.because, strerror(errno));
+    snprintf(text, sizeof text, "%s (%s) cannot be run: %s", choice.executable, choice.because, why_not(errno));
     return fail(h, text);
 }
 
@@ -114,7 +131,7 @@ void worker_print_versions(FILE *out)
     if (pid == 0) {
         if (dup2(fileno(out), STDOUT_FILENO) >= 0 && choose_any(&choice) == 0) {
             run_python(choice.executable, false, "print_versions", -1, "");
-            fprintf(stderr, "tine: %s cannot be run: %s\n", choice.executable, strerror(errno));
+            fprintf(stderr, "tine: %s cannot be run: %s\n", choice.executable, why_not(errno));
         }
         _exit(WORKER_EXIT_BOOT);
     }
@@ -129,7 +146,7 @@ int worker_import_gunicorn(const char *file, int out)
     if (choose_any(&choice) < 0 || fcntl(out, F_SETFD, 0) < 0 || asprintf(&argument, "%d:%s", out, file) < 0)
         return -1;
     run_python(choice.executable, true, "import_gunicorn", -1, argument);
-    fprintf(stderr, "tine: %s cannot be run: %s\n", choice.executable, strerror(errno));
+    fprintf(stderr, "tine: %s cannot be run: %s\n", choice.executable, why_not(errno));
     free(argument);
     return -1;
 }

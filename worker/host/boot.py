@@ -8,32 +8,37 @@ import sys
 
 def boot(command, channel, failed, argument, folders):
     import os
+    import sys
 
     def give_up(text):
         if channel < 0:
             sys.stderr.write('tine: ' + text + '\n')
-        else:
-            try:
-                os.write(channel, bytearray([failed]) + text.encode('utf-8', 'backslashreplace'))
-            except OSError:
-                sys.stderr.write(text + '\n')
-        sys.stderr.flush()
+            sys.stderr.flush()
+            os._exit(1)
+        try:
+            os.write(channel, bytearray([failed]) + text.encode('utf-8', 'backslashreplace'))
+        except OSError:
+            sys.stderr.write(text + '\n')
+            sys.stderr.flush()
         os._exit(3)
 
     executable = sys.executable or 'this Python'
     name = getattr(getattr(sys, 'implementation', None), 'name', 'an old Python')
     if name != 'cpython':
-        give_up('%s is %s; Tine runs applications in CPython, 3.11 or later' % (executable, name))
+        give_up('%s is %s; Tine runs applications in CPython, 3.11 or later: name one by app.python or app.venv'
+                % (executable, name))
     version = '%d.%d.%d' % sys.version_info[:3]
     if sys.version_info < (3, 11):
-        give_up('%s is CPython %s; Tine needs 3.11 or later' % (executable, version))
+        give_up('%s is CPython %s; Tine needs 3.11 or later: name another by app.python or app.venv' % (executable, version))
     if 't' in sys.abiflags:
         give_up('%s is a free-threaded build of CPython %s, which Tine does not support yet: use one with the GIL'
                 % (executable, version))
+    if not sys.flags.safe_path:
+        del sys.path[0]  # '', from -c: where the process happens to be is not where modules of Python's own come from
     from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
     file = '_tine' + EXTENSION_SUFFIXES[0]
     root = os.path.dirname(os.path.dirname(executable))
-    packages = [os.path.join(prefix, 'lib', 'python%d.%d' % sys.version_info[:2], 'site-packages', 'tine')
+    packages = [os.path.join(prefix, sys.platlibdir, 'python%d.%d' % sys.version_info[:2], 'site-packages', 'tine')
                 for prefix in (root, sys.prefix, sys.base_prefix)]
     # The environment's own first: it is the one that `pip install` brings up to date.
     for folder in packages + folders:
@@ -51,9 +56,15 @@ def boot(command, channel, failed, argument, folders):
         host = loader.create_module(spec)
         loader.exec_module(host)
     except BaseException as e:
-        give_up('%s cannot be loaded into %s (CPython %s): %s' % (path, executable, version, e))
-    sys.argv[:] = ['tine']
-    getattr(host, command)(argument)
+        give_up('%s cannot be loaded into %s (CPython %s): %s; install Tine for this Python anew'
+                % (path, executable, version, e or type(e).__name__))
+    sys.argv[:] = sys.orig_argv[:] = ['tine']
+    main = sys.modules['__main__'].__dict__
+    del main['boot'], main['sys']
+    try:
+        getattr(host, command)(argument)
+    except BaseException as e:
+        give_up('%s: %s' % (path, e or type(e).__name__))
 
 
 if len(sys.argv) > 4:

@@ -120,15 +120,15 @@ static bool is_version(const char *text)
     return text[0] == '3' && text[1] == '.' && text[2] && text[strspn(text, "0123456789.")] == '\0';
 }
 
-/* app.python: a path, or a version. */
+/* app.python: a path, or a version or name to look for in PATH. */
 static int choose_named(const char *python, struct python_choice *ret, char **ret_why)
 {
-    char name[64];
-    if (is_version(python)) {
-        snprintf(name, sizeof name, "python%s", python);
+    if (!strchr(python, '/')) {
+        char name[NAME_MAX + 1];
+        snprintf(name, sizeof name, "%s%s", is_version(python) ? "python" : "", python);
         if (find_in_path(name, ret->executable))
             return 0;
-        return why(ret_why, "app.python %s: there is no %s in PATH", python, name);
+        return why(ret_why, "app.python %s: there is no %s in PATH: install it, or give its path", python, name);
     }
     if (!join(ret->executable, python, ""))
         return why(ret_why, "app.python %s: %s", python, strerror(ENAMETOOLONG));
@@ -136,7 +136,7 @@ static int choose_named(const char *python, struct python_choice *ret, char **re
         return 0;
     if (access(ret->executable, F_OK) < 0)
         return why(ret_why, "app.python %s: %s", python, strerror(errno));
-    return why(ret_why, "app.python %s: it is no program that can be run", python);
+    return why(ret_why, "app.python %s: it is no program that this user can run", python);
 }
 
 static bool own_folder(char to[PATH_MAX])
@@ -144,7 +144,7 @@ static bool own_folder(char to[PATH_MAX])
     ssize_t n = readlink("/proc/self/exe", to, PATH_MAX - 1);
     if (n <= 0)
         return false;
-    to[n] = '\0';
+    to[n] = '\0'; /* perhaps "... (deleted)", once it was replaced: behind the folder */
     char *slash = strrchr(to, '/');
     if (slash && slash != to)
         *slash = '\0';
@@ -200,7 +200,7 @@ int python_choose(const struct conf_app *conf, struct python_choice *ret, char *
     }
     if (active && *active && take_active(active, "the active virtual environment (VIRTUAL_ENV)", ret))
         return 0;
-    if (access(".venv/pyvenv.cfg", F_OK) == 0 && take_active(".venv", "./.venv", ret))
+    if ((access(".venv/pyvenv.cfg", F_OK) == 0 || errno == EACCES) && take_active(".venv", "./.venv", ret))
         return 0;
     return choose_own(ret, ret_why);
 }

@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "common/shared.h"
 #include "common/tickets.h"
 #include "common/vault.h"
 #include "conf/conf.h"
@@ -24,7 +26,8 @@
 struct head {
     char version[32];
     uint32_t size; /* of this struct: another build of the same version may have another */
-    uint32_t kind, slot, generation, n_slots, n_listeners, main_interpreter, log_level;
+    uint32_t kind, slot, generation, n_slots, n_listeners, main_interpreter, log_level, log_wary;
+    int32_t dumpable; /* exec makes a process that has changed its user open to that user again */
     int32_t ipc_fd, stacks_fd, scoreboard_fd, vault_fd, tickets_fd;
     struct log_fds log;
 };
@@ -72,6 +75,8 @@ static void pack(const struct heritage *h, enum handover_kind kind, FILE *out)
         .vault_fd = h->vault ? vault_fd(h->vault) : -1,
         .tickets_fd = h->tickets ? tickets_fd(h->tickets) : -1,
         .log = log_fds(),
+        .log_wary = log_requires_trusted_path(),
+        .dumpable = prctl(PR_GET_DUMPABLE),
     };
     fwrite(&head, sizeof head, 1, out);
     for (size_t i = 0; i < h->n_listeners; i++)
@@ -109,10 +114,16 @@ int handover_pack(const struct heritage *heritage, enum handover_kind kind)
     if (!out)
         return -1;
     pack(heritage, kind, out);
-    int failed = fclose(out);
-    int fd = failed ? -1 : memfd_create("tine handover", 0);
-    if (fd >= 0 && (fd_write_all(fd, bytes, n) < 0 || let_all_through(heritage) < 0))
-        fd_close(&fd);
+    struct shared shared = { .fd = -1 };
+    int fd = -1;
+    /* Not written to, as a file is: a limit on the size of files would hold. */
+    if (fclose(out) == 0 && shared_new(&shared, "tine handover", n) == 0) {
+        memcpy(shared.p, bytes, n);
+        if (let_all_through(heritage) == 0 && let_through(shared.fd) == 0)
+            fd = shared.fd;
+        else
+            shared_free(&shared);
+    }
     free(bytes);
     return fd;
 }
@@ -207,6 +218,13 @@ static int take_all(struct bytes *b, struct handover *ret, char why[HANDOVER_WHY
                  p ? head.version : "?", PACKAGE_VERSION);
         return -1;
     }
+    if (head.dumpable != 1 && prctl(PR_SET_DUMPABLE, 0) < 0) {
+        snprintf(why, HANDOVER_WHY, "cannot keep other processes of this user out: %s", strerror(errno));
+        return -1;
+    }
+    if (head.log_wary)
+        log_require_trusted_path();
+    errno = EINVAL; /* for what is torn */
     ret->kind = (enum handover_kind)head.kind;
     h->slot = head.slot;
     h->generation = head.generation;

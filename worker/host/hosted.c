@@ -25,6 +25,8 @@
 
 PyMODINIT_FUNC PyInit__tine_host(void);
 
+#define STACK_LEAST ((size_t)8 << 20)
+
 /* --- a worker --- */
 
 struct hosted {
@@ -46,6 +48,21 @@ static void *live_beside_main(void *arg)
     return NULL;
 }
 
+/* With as much stack as the main thread of a program usually has: without a limit on stacks, threads get less. */
+static int start_thread(pthread_t *ret, struct hosted *hosted)
+{
+    pthread_attr_t attr;
+    size_t size;
+    int error = pthread_attr_init(&attr);
+    if (error)
+        return error;
+    if (pthread_attr_getstacksize(&attr, &size) == 0 && size < STACK_LEAST)
+        pthread_attr_setstacksize(&attr, STACK_LEAST);
+    error = pthread_create(ret, &attr, live_beside_main, hosted);
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
 /* Returns the exit status; the GIL is given up for good. */
 static int live_in_thread(const struct heritage *heritage)
 {
@@ -56,7 +73,7 @@ static int live_in_thread(const struct heritage *heritage)
     prctl(PR_GET_PDEATHSIG, &hosted.death_signal);
     pthread_sigmask(SIG_SETMASK, &all, &hosted.signals);
     PyEval_SaveThread();
-    int error = pthread_create(&thread, NULL, live_beside_main, &hosted);
+    int error = start_thread(&thread, &hosted);
     if (error) {
         const char *why = strerror(error);
         ipc_send(heritage->ipc_fd, IPC_FAILED, why, strlen(why));
@@ -88,7 +105,21 @@ static int live(const struct handover *h)
     return in_main ? worker_main(heritage) : live_in_thread(heritage);
 }
 
-/* run(descriptor): never returns. */
+/* SIGINT was ignored until here (become.c). It is the worker's from now on, while for Python's signal.getsignal() it has
+ * the handler that it has in every Python. 0, or -1 with an exception set. */
+static int give_interrupt_back(void)
+{
+    PyObject *module = PyImport_ImportModule("_signal");
+    PyObject *handler = module ? PyObject_GetAttrString(module, "default_int_handler") : NULL;
+    PyObject *before = handler ? PyObject_CallMethod(module, "signal", "iO", SIGINT, handler) : NULL;
+    signal(SIGINT, SIG_DFL);
+    Py_XDECREF(before);
+    Py_XDECREF(handler);
+    Py_XDECREF(module);
+    return before ? 0 : -1;
+}
+
+/* run(descriptor): returns only with an exception. */
 static PyObject *host_run(PyObject *module, PyObject *argument)
 {
     struct handover handover;
@@ -102,6 +133,10 @@ static PyObject *host_run(PyObject *module, PyObject *argument)
         PyErr_SetString(PyExc_RuntimeError, why);
         return NULL;
     }
+    if (ipc_send(handover.heritage.ipc_fd, IPC_HOSTED, NULL, 0) < 0)
+        log_debug("the master is gone");
+    if (give_interrupt_back() < 0)
+        return NULL;
     int status = live(&handover);
     fflush(NULL);
     _exit(status);
@@ -109,11 +144,12 @@ static PyObject *host_run(PyObject *module, PyObject *argument)
 
 /* --- other commands --- */
 
+/* Never returns. */
 static PyObject *host_print_versions(PyObject *module, PyObject *argument)
 {
     worker_print_versions(stdout);
-    fflush(stdout);
-    Py_RETURN_NONE;
+    fflush(NULL);
+    _exit(0);
 }
 
 /* import_gunicorn("DESCRIPTOR:FILE"): never returns. */
