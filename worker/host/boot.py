@@ -46,10 +46,17 @@ def boot(command, channel, failed, argument, folders):
         if folder and os.path.isfile(path):
             break
     else:
-        found = sorted({entry[6:] for folder in folders + packages if os.path.isdir(folder)
-                        for entry in os.listdir(folder) if entry.startswith('_tine.') and entry.endswith('.so')})
-        give_up('Tine has no module for %s (CPython %s, %s); it has %s. Install one: %s -m pip install tine, or build Tine '
-                'with --with-python=%s' % (executable, version, file, ', '.join(found) or 'none', executable, executable))
+        found, closed = set(), ''
+        for folder in filter(None, packages + folders):
+            try:
+                found.update(entry for entry in os.listdir(folder) if entry.startswith('_tine.') and entry.endswith('.so'))
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except OSError as e:
+                closed += '; %s cannot be read: %s' % (folder, e.strerror)
+        give_up('Tine has no %s, its module for %s (CPython %s); it has %s%s. Install one: %s -m pip install tine, or build '
+                'Tine with --with-python=%s'
+                % (file, executable, version, ', '.join(sorted(found)) or 'none', closed, executable, executable))
     try:
         loader = ExtensionFileLoader('_tine_host', path)
         spec = ModuleSpec('_tine_host', loader, origin=path)
