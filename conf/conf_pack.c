@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_pack.c: see conf_pack.h. Three strings for each value, each with its NUL: section, key and the text that conf_types.c
- * parses to the same value; section "" holds what is in no section. */
+/* conf_pack.c: see conf_pack.h. Three strings for each value, each with its NUL: section, key and the text that
+ * conf_types.c parses to the same value; section "" holds what is in no section. */
 #include "conf/conf_pack.h"
 
 #include <stdlib.h>

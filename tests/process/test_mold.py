@@ -2,6 +2,7 @@
 """app.preload_app: the application is loaded once, in a mold, and the workers are forked from it. Whatever happens to one
 of them, the service goes on, and a reload still loads new code."""
 
+import os
 import re
 import signal
 import subprocess

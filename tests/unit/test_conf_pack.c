@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* test_conf_pack.c: a configuration that went through bytes is the same in every key, and bytes that are none are refused. */
+/* test_conf_pack.c: a configuration that went through bytes is the same in every key, and bytes that are none are
+ * refused. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -92,7 +92,8 @@ static int become(const struct heritage *h, enum handover_kind kind)
         return fail(h, text);
     }
     snprintf(argument, sizeof argument, "%d", fd);
-    /* A Python takes over a SIGINT that is not ignored, and would die of one, with a traceback, before the worker is there. */
+    /* A Python takes over a SIGINT that is not ignored, and would die of one, with a traceback, before the worker is
+     * there. */
     signal(SIGINT, SIG_IGN);
     run_python(choice.executable, wants_main(h, kind), "run", h->ipc_fd, argument);
     snprintf(text, sizeof text, "%s (%s) cannot be run: %s", choice.executable, choice.because, why_not(errno));

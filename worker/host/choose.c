@@ -160,7 +160,7 @@ static int choose_own(struct python_choice *ret, char **ret_why)
         snprintf(ret->executable, PATH_MAX, "%s", TINE_PYTHON);
         if (can_run(ret->executable))
             return 0;
-        return why(ret_why, "%s, the Python that Tine was built for, cannot be run: %s; name another by app.python or app.venv",
+        return why(ret_why, "%s, the Python that Tine was built for, cannot be run: %s; name one by app.python or app.venv",
                    TINE_PYTHON, strerror(errno));
     }
     if (own_folder(folder) && join(ret->executable, folder, "python3") && can_run(ret->executable))

@@ -60,7 +60,8 @@ static bool exists(const char *folder, const char *name)
 static const char *venv_fault(const char *venv)
 {
     if (!exists(venv, "pyvenv.cfg"))
-        return errno == ENOENT || errno == ENOTDIR ? "it is no virtual environment (pyvenv.cfg is missing)" : strerror(errno);
+        return errno == ENOENT || errno == ENOTDIR ? "it is no virtual environment (pyvenv.cfg is missing)"
+                                                   : strerror(errno);
     if (!exists(venv, "lib/" PYTHON_X_Y "/site-packages"))
         return errno == ENOENT ? "it was made for another Python (lib/" PYTHON_X_Y "/site-packages is missing)"
                                : strerror(errno);
