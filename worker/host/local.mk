@@ -9,7 +9,8 @@ libtine_host_a_SOURCES = \
 nodist_libtine_host_a_SOURCES = worker/host/boot_py.h
 BUILT_SOURCES += worker/host/boot_py.h
 CLEANFILES += worker/host/boot_py.h
-EXTRA_DIST += worker/host/boot.py worker/host/hosted.c worker/host/module.map
+DISTCLEANFILES = pythons.list
+EXTRA_DIST += worker/host/boot.py worker/host/hosted.c worker/host/module.map worker/host/module.mk
 worker/host/boot_py.h: worker/host/boot.py
 	$(python_embed)
 worker/host/libtine_host_a-become.$(OBJEXT): worker/host/boot_py.h
