@@ -15,6 +15,7 @@ worker/host/boot_py.h: worker/host/boot.py
 	$(python_embed)
 worker/host/libtine_host_a-become.$(OBJEXT): worker/host/boot_py.h
 
+.PHONY: modules
 if !EMBEDDED
 # The module, for each Python of pythons.list: its name ends as that Python wants it.
 module_sources = $(filter %.c,worker/host/hosted.c $(worker_sources) $(libtine_python_a_SOURCES) $(libtine_app_a_SOURCES) \
@@ -23,7 +24,6 @@ module_archives = libtine_ws.a libtine_host.a $(http_libs)
 module_libs = $(LIBEVENT_LIBS) $(INIH_LIBS) $(HTTP_PARSER_LIBS) $(NGHTTP2_LIBS) $(WSLAY_LIBS) $(LWS_LIBS) $(COMPRESS_LIBS) \
 	$(OPENSSL_LIBS) -lpthread
 module_cflags = $(DEFS) $(AM_CPPFLAGS) $(CPPFLAGS) $(LIBEVENT_CFLAGS) $(AM_CFLAGS) $(CFLAGS)
-.PHONY: modules
 modules: $(BUILT_SOURCES) $(module_archives) pythons.list
 	@while read -r suffix includes; do \
 	  $(MAKE) --no-print-directory -f $(srcdir)/worker/host/module.mk SUFFIX="$$suffix" INCLUDES="$$includes" \
