@@ -105,20 +105,6 @@ static int live(const struct handover *h)
     return in_main ? worker_main(heritage) : live_in_thread(heritage);
 }
 
-/* SIGINT was ignored until here (become.c). It is the worker's from now on, while for Python's signal.getsignal() it has
- * the handler that it has in every Python. 0, or -1 with an exception set. */
-static int give_interrupt_back(void)
-{
-    PyObject *module = PyImport_ImportModule("_signal");
-    PyObject *handler = module ? PyObject_GetAttrString(module, "default_int_handler") : NULL;
-    PyObject *before = handler ? PyObject_CallMethod(module, "signal", "iO", SIGINT, handler) : NULL;
-    signal(SIGINT, SIG_DFL);
-    Py_XDECREF(before);
-    Py_XDECREF(handler);
-    Py_XDECREF(module);
-    return before ? 0 : -1;
-}
-
 /* run(descriptor): returns only with an exception. */
 static PyObject *host_run(PyObject *module, PyObject *argument)
 {
@@ -135,8 +121,7 @@ static PyObject *host_run(PyObject *module, PyObject *argument)
     }
     if (ipc_send(handover.heritage.ipc_fd, IPC_HOSTED, NULL, 0) < 0)
         log_debug("the master is gone");
-    if (give_interrupt_back() < 0)
-        return NULL;
+    signal(SIGINT, SIG_DFL); /* ignored until here (become.c), so that Python has not taken it over; now it is the worker's */
     int status = live(&handover);
     fflush(NULL);
     _exit(status);
