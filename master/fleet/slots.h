@@ -75,7 +75,9 @@ struct slot_events {
 };
 
 struct slots {
-    struct slot *v; /* SLOTS_MAX of them */
+    struct slot *v; /* room for SLOTS_MAX */
+    unsigned n;     /* how many of them have ever been used: a slot that is free is used again first */
+    struct fleet *fleet;
     const struct slot_events *on;
 };
 

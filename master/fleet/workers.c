@@ -59,7 +59,7 @@ static void tell_worker(struct slot *slot, enum ipc_type type)
 
 void workers_tell(struct fleet *fleet, enum ipc_type type)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < fleet->slots.n; i++)
         tell_worker(&fleet->slots.v[i], type);
 }
 
@@ -94,14 +94,14 @@ static void let_go(struct slot *slot, bool quick)
 
 static void let_all_go(struct fleet *fleet, const struct generation *generation, bool quick)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < fleet->slots.n; i++)
         if (fleet->slots.v[i].generation == generation)
             let_go(&fleet->slots.v[i], quick);
 }
 
 void workers_stop_all(struct fleet *fleet, bool quick)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < fleet->slots.n; i++)
         if (fleet->slots.v[i].generation)
             let_go(&fleet->slots.v[i], quick);
     molds_end_all(fleet);
@@ -126,7 +126,7 @@ void workers_fit(struct fleet *fleet)
     unsigned n = slots_wanted(&fleet->slots, current);
     for (struct slot *due; n > current->target && (due = slots_first_due(&fleet->slots, current)); n--)
         let_go(due, false);
-    for (unsigned i = SLOTS_MAX; i-- > 0 && n > current->target;) {
+    for (unsigned i = fleet->slots.n; i-- > 0 && n > current->target;) {
         struct slot *slot = &fleet->slots.v[i];
         if (slot->generation == current && !slot_leaves(slot)) {
             let_go(slot, false);

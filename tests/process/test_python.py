@@ -240,7 +240,7 @@ UNUSABLE = {
     "3.10": (lambda d: disguised(d / "p", "sys.version_info = (3, 10, 4, 'final', 0)"), "python",
              r"is CPython 3\.10\.4; Tine needs 3\.11 or later"),
     "free-threaded": (lambda d: disguised(d / "p", "sys.abiflags = 't'"), "python", r"is a free-threaded build of CPython"),
-    "no module": (lambda d: disguised(d / "p", "import importlib.machinery as m; m.EXTENSION_SUFFIXES[0] = '.cpython-399.so'"), "python",
+    "no module": (lambda d: disguised(d / "p", "import _imp; _imp.extension_suffixes = lambda: ['.cpython-399.so']"), "python",
                   r"Tine has no _tine\.cpython-399\.so, its module for \S+ \(CPython 3.*; it has _tine\.cpython-3\S+\.so.* -m pip install tine"),
     "lies about its version": (lambda d: with_module(d / "v", b"\x7fELF, they say"), "python",
                                r"cannot be loaded into \S+ \(CPython 3.*; install Tine for this Python anew"),

@@ -2,25 +2,26 @@
 # Run by the application's Python as the first thing in it (python -c): finds Tine's module for this Python and hands
 # over. argv: -c, the command, the descriptor of the channel to the master (-1: there is none), the byte that begins a
 # message of failure there, an argument of the command, then folders to look for the module in. Must run, and say what is
-# wrong, in any Python that there is, and import little: the application's environment may be broken.
+# wrong, in any Python that there is, and import only what each has in it: the application's environment may be broken, and
+# what an interpreter that the application does not live in has imported is kept for nothing (os alone is 0.3 MB).
 import sys
 
 
 def boot(command, channel, failed, argument, folders):
-    import os
+    import posix
     import sys
 
     def give_up(text):
         if channel < 0:
             sys.stderr.write('tine: ' + text + '\n')
             sys.stderr.flush()
-            os._exit(1)
+            posix._exit(1)
         try:
-            os.write(channel, bytearray([failed]) + text.encode('utf-8', 'backslashreplace'))
+            posix.write(channel, bytearray([failed]) + text.encode('utf-8', 'backslashreplace'))
         except OSError:
             sys.stderr.write(text + '\n')
             sys.stderr.flush()
-        os._exit(3)
+        posix._exit(3)
 
     executable = sys.executable or 'this Python'
     name = getattr(getattr(sys, 'implementation', None), 'name', 'an old Python')
@@ -35,21 +36,23 @@ def boot(command, channel, failed, argument, folders):
                 % (executable, version))
     if not sys.flags.safe_path:
         del sys.path[0]  # '', from -c: where the process happens to be is not where modules of Python's own come from
-    from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
-    file = '_tine' + EXTENSION_SUFFIXES[0]
-    root = os.path.dirname(os.path.dirname(executable))
-    packages = [os.path.join(prefix, sys.platlibdir, 'python%d.%d' % sys.version_info[:2], 'site-packages', 'tine')
+    import _imp
+    from _frozen_importlib import ModuleSpec
+    from _frozen_importlib_external import ExtensionFileLoader
+    file = '_tine' + _imp.extension_suffixes()[0]
+    root = executable.rpartition('/')[0].rpartition('/')[0]
+    packages = ['%s/%s/python%d.%d/site-packages/tine' % ((prefix, sys.platlibdir) + sys.version_info[:2])
                 for prefix in (root, sys.prefix, sys.base_prefix)]
     # The environment's own first: it is the one that `pip install` brings up to date.
     for folder in packages + folders:
-        path = os.path.join(folder, file)
-        if folder and os.path.isfile(path):
+        path = folder + '/' + file
+        if folder and posix.access(path, posix.F_OK):
             break
     else:
         found, closed = set(), ''
         for folder in filter(None, packages + folders):
             try:
-                found.update(entry for entry in os.listdir(folder) if entry.startswith('_tine.') and entry.endswith('.so'))
+                found.update(entry for entry in posix.listdir(folder) if entry.startswith('_tine.') and entry.endswith('.so'))
             except (FileNotFoundError, NotADirectoryError):
                 pass
             except OSError as e:

@@ -121,7 +121,7 @@ static PyObject *host_run(PyObject *module, PyObject *argument)
     }
     if (ipc_send(handover.heritage.ipc_fd, IPC_HOSTED, NULL, 0) < 0)
         log_debug("the master is gone");
-    signal(SIGINT, SIG_DFL); /* ignored until here (become.c), so that Python has not taken it over; now it is the worker's */
+    signal(SIGINT, SIG_DFL); /* ignored until here (become.c), so that Python has not taken it over */
     int status = live(&handover);
     fflush(NULL);
     _exit(status);
