@@ -7,7 +7,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 jobs=$(nproc)
 export DEBIAN_FRONTEND=noninteractive
-# A Python that comes first in PATH must not be taken for Debian's, which is the one that is embedded and tested.
+# A Python that comes first in PATH must not be taken for Debian's, which is the one that is built for and tested.
 unset PKG_CONFIG_PATH PKG_CONFIG_LIBDIR PYTHONHOME PYTHONPATH VIRTUAL_ENV
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 

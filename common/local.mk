@@ -19,6 +19,7 @@ libtine_common_a_SOURCES = \
 	common/ipc.h common/ipc.c \
 	common/json_out.h common/json_out.c \
 	common/proctitle.h common/proctitle.c \
+	common/shared.h common/shared.c \
 	common/histogram.h common/histogram.c \
 	common/scoreboard.h common/scoreboard.c \
 	common/tickets.h common/tickets.c \

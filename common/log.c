@@ -72,6 +72,16 @@ size_t log_own_fds(int fds[LOG_MAX_FDS])
     return n;
 }
 
+struct log_fds log_fds(void)
+{
+    return (struct log_fds){ state.file_fd, state.write_fd };
+}
+
+const char *log_path(void)
+{
+    return state.path;
+}
+
 uint64_t log_dropped(void)
 {
     return state.dropped_all;
@@ -82,24 +92,26 @@ static int out_fd(void)
     return state.write_fd >= 0 ? state.write_fd : log_fd();
 }
 
+static void sink_look(int fd)
+{
+    struct stat st;
+    bool known = fstat(fd, &st) == 0;
+    state.dev = known ? st.st_dev : 0;
+    state.ino = known ? st.st_ino : 0;
+    if (!known || S_ISREG(st.st_mode))
+        state.sink = SINK_FILE;
+    else
+        state.sink = S_ISSOCK(st.st_mode) ? SINK_SOCKET : SINK_STREAM;
+}
+
 /* Finds out what the descriptor is, and gets a non-blocking twin for a stream. */
 static void sink_attach(void)
 {
     fd_close(&state.write_fd);
-    struct stat st;
     int fd = log_fd();
-    bool known = fstat(fd, &st) == 0;
-    state.dev = known ? st.st_dev : 0;
-    state.ino = known ? st.st_ino : 0;
-    if (!known || S_ISREG(st.st_mode)) {
-        state.sink = SINK_FILE;
+    sink_look(fd);
+    if (state.sink != SINK_STREAM)
         return;
-    }
-    if (S_ISSOCK(st.st_mode)) {
-        state.sink = SINK_SOCKET;
-        return;
-    }
-    state.sink = SINK_STREAM;
     char link[32];
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     state.write_fd = open(link, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -124,6 +136,11 @@ static int open_file(const char *path)
 void log_require_trusted_path(void)
 {
     state.wary = true;
+}
+
+bool log_requires_trusted_path(void)
+{
+    return state.wary;
 }
 
 /* The working directory changes in a daemon: reopening needs the whole path. NULL with errno. */
@@ -181,6 +198,22 @@ int log_open(const char *path, enum log_level level)
     state.level = level;
     sink_attach();
     return 0;
+}
+
+int log_take(const char *path, enum log_level level, struct log_fds fds)
+{
+    char *copy = path ? strdup(path) : NULL;
+    if (path && !copy)
+        return -1;
+    free(state.path);
+    state.path = copy;
+    state.level = level;
+    state.file_fd = fds.file;
+    state.write_fd = fds.stream;
+    sink_look(log_fd());
+    if (fds.file >= 0 && fd_set_cloexec(fds.file) < 0)
+        return -1;
+    return fds.stream >= 0 ? fd_set_cloexec(fds.stream) : 0;
 }
 
 static int reopen(void)

@@ -24,6 +24,7 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_E
 int log_open(const char *path, enum log_level level);
 /* From here on root opens the log by trusted_open(): whom the workers run as may write where it is. */
 void log_require_trusted_path(void);
+bool log_requires_trusted_path(void);
 /* Opens the same path again (after rotation). 0 or -1 with errno; the old file stays open on
  * failure. */
 int log_reopen(void);
@@ -41,6 +42,15 @@ int log_survive_forks(void) __attribute__((warn_unused_result));
 /* False: what the log writes to was closed, or its number is another file's. Standard error, which an application may
  * redirect, is whole whatever it is. */
 bool log_is_whole(void);
+/* For a process that is another program by exec: the open log of this one, and how it takes it over there. `path` is
+ * absolute; NULL: standard error. The descriptors are close-on-exec afterwards. 0, or -1: out of memory. */
+struct log_fds {
+    int file;   /* -1: standard error */
+    int stream; /* a non-blocking twin of standard error; -1: none */
+};
+struct log_fds log_fds(void);
+const char *log_path(void);
+int log_take(const char *path, enum log_level level, struct log_fds fds);
 /* Lines dropped by this process since it started. */
 uint64_t log_dropped(void);
 

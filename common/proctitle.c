@@ -64,6 +64,23 @@ void proctitle_init(struct proctitle *title, int argc, char **argv)
     environ = env;
 }
 
+void proctitle_find(struct proctitle *title)
+{
+    char text[2048];
+    unsigned long start = 0, end = 0;
+    *title = (struct proctitle){ 0 };
+    FILE *in = fopen("/proc/self/stat", "re");
+    size_t n = in ? fread(text, 1, sizeof(text) - 1, in) : 0;
+    if (in)
+        fclose(in);
+    text[n] = '\0';
+    char *at = strrchr(text, ')'); /* field 2, the name, may hold anything */
+    for (int field = 2; at && field < 48; field++)
+        at = strchr(at + 1, ' ');
+    if (at && sscanf(at, "%lu %lu", &start, &end) == 2 && start && end > start)
+        *title = (struct proctitle){ (char *)start, end - start };
+}
+
 void proctitle_set(const struct proctitle *title, const char *format, ...)
 {
     char text[256];

@@ -15,6 +15,9 @@ struct proctitle {
  * copies; the strings that the caller took from it before stay valid only until the first
  * proctitle_set(). */
 void proctitle_init(struct proctitle *title, int argc, char **argv);
+/* In a program whose main() is not ours: the memory of argv, by what /proc says of this process; what keeps pointers
+ * into it sees it change. */
+void proctitle_find(struct proctitle *title);
 void proctitle_set(const struct proctitle *title, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

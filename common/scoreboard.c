@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "common/fdutil.h"
 
 struct mapping {
     struct score_common common;
@@ -18,28 +19,42 @@ static size_t mapping_size(unsigned n)
     return sizeof(struct mapping) + n * sizeof(struct score);
 }
 
-struct scoreboard *scoreboard_new(unsigned n)
+/* Made (fd -1) or mapped. NULL with errno; fd is closed in any case. */
+static struct scoreboard *scoreboard_at(int fd, unsigned n)
 {
     struct scoreboard *board = calloc(1, sizeof(*board));
-    if (!board)
+    if (!board) {
+        fd_close(&fd);
         return NULL;
-    struct mapping *m = mmap(NULL, mapping_size(n), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (m == MAP_FAILED) {
+    }
+    if ((fd < 0 ? shared_new(&board->shared, "tine scoreboard", mapping_size(n))
+                : shared_map(&board->shared, fd, mapping_size(n), true)) < 0) {
         int saved = errno;
         free(board);
         errno = saved;
         return NULL;
     }
+    struct mapping *m = board->shared.p;
     board->n = n;
     board->common = &m->common;
     board->slot = m->slot;
     return board;
 }
 
+struct scoreboard *scoreboard_new(unsigned n)
+{
+    return scoreboard_at(-1, n);
+}
+
+struct scoreboard *scoreboard_map(int fd, unsigned n)
+{
+    return scoreboard_at(fd, n);
+}
+
 void scoreboard_free(struct scoreboard *board)
 {
     if (board)
-        munmap(board->common, mapping_size(board->n)); /* the first of it */
+        shared_free(&board->shared);
     free(board);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "common/histogram.h"
+#include "common/shared.h"
 
 #define SCORE_REQUESTS 16 /* kept of one worker; more are only counted */
 #define SCORE_LINE 160
@@ -100,10 +101,13 @@ struct scoreboard {
     struct score_sums past; /* of the dead, by the master alone */
     struct score_common *common; /* shared from here on */
     struct score *slot;
+    struct shared shared; /* the memory behind them */
 };
 
 /* Shared, zeroed, n slots. NULL with errno. */
 struct scoreboard *scoreboard_new(unsigned n);
+/* In a worker that is another program: by the descriptor of `shared`, which it takes over. NULL with errno. */
+struct scoreboard *scoreboard_map(int fd, unsigned n);
 void scoreboard_free(struct scoreboard *board);
 /* By the master, when the slot has no worker: its totals go to the past, the rest is forgotten. */
 void scoreboard_clear(struct scoreboard *board, unsigned slot);

@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "common/shared.h"
+
 /* A key seals tickets for this long and opens them for as long again; tickets live no longer than it. */
 #define TICKETS_ROTATE_S (4L * 3600)
 
@@ -17,25 +19,34 @@ struct ticket_key {
 };
 
 /* The present key, the one before it, and room for the next one: it is written while no worker reads it. */
-struct tickets {
+struct ticket_keys {
     _Atomic(uint32_t) turn; /* key[turn % 3] is the present one */
     struct ticket_key key[3];
 };
 
+struct tickets {
+    struct ticket_keys *keys;
+    struct shared shared; /* the memory behind them */
+};
+
 /* Shared, with two keys in it. NULL with errno. */
 struct tickets *tickets_new(void);
+/* In a worker that is another program: by the master's tickets_fd(), which it takes over, for reading only. NULL with
+ * errno. */
+struct tickets *tickets_map(int fd);
+int tickets_fd(const struct tickets *t);
 void tickets_free(struct tickets *tickets);
 /* By the master. 0, or -1 with errno: the keys stay. */
 int tickets_rotate(struct tickets *tickets);
 
 static inline const struct ticket_key *tickets_present(const struct tickets *t)
 {
-    return &t->key[atomic_load_explicit(&t->turn, memory_order_acquire) % 3];
+    return &t->keys->key[atomic_load_explicit(&t->keys->turn, memory_order_acquire) % 3];
 }
 
 static inline const struct ticket_key *tickets_before(const struct tickets *t)
 {
-    return &t->key[(atomic_load_explicit(&t->turn, memory_order_acquire) + 2) % 3];
+    return &t->keys->key[(atomic_load_explicit(&t->keys->turn, memory_order_acquire) + 2) % 3];
 }
 
 #endif

@@ -6,17 +6,20 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "common/fdutil.h"
+#include "common/shared.h"
 
 /* Workers can write here, if their application was taken over: the master reads nothing back that it relies on. */
-struct shared {
+struct areas {
     _Atomic(uint32_t) version; /* its lowest bit is the area in use */
     uint32_t used[2];
     char area[2][VAULT_SIZE];
 };
 
 struct vault {
-    struct shared *shared;
+    struct areas *areas;
+    struct shared shared; /* the memory behind them */
     uint32_t version; /* master; and how much of the area that is not in use has been filled, entry by entry: */
     size_t begins, data, used;
     size_t dirty[2]; /* what may hold bytes */
@@ -31,21 +34,40 @@ struct vault *vault_new(void)
     struct vault *vault = calloc(1, sizeof(*vault));
     if (!vault)
         return NULL;
-    size_t n = sizeof(struct shared);
-    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) {
+    if (shared_new(&vault->shared, "tine vault", sizeof(*vault->areas)) < 0) {
         free(vault);
         return NULL;
     }
-    madvise(p, n, MADV_DONTDUMP);
-    vault->shared = p;
+    shared_keep_out_of_dumps(&vault->shared);
+    vault->areas = vault->shared.p;
     return vault;
+}
+
+struct vault *vault_map(int fd)
+{
+    struct vault *vault = calloc(1, sizeof(*vault));
+    if (!vault) {
+        fd_close(&fd);
+        return NULL;
+    }
+    if (shared_map(&vault->shared, fd, sizeof(*vault->areas), false) < 0) {
+        free(vault);
+        return NULL;
+    }
+    shared_keep_out_of_dumps(&vault->shared);
+    vault->areas = vault->shared.p;
+    return vault;
+}
+
+int vault_fd(const struct vault *vault)
+{
+    return vault->shared.fd;
 }
 
 void vault_free(struct vault *vault)
 {
     if (vault)
-        munmap(vault->shared, sizeof(*vault->shared));
+        shared_free(&vault->shared);
     free(vault);
 }
 
@@ -57,7 +79,7 @@ static unsigned spare(const struct vault *vault)
 /* An area that is not in use. Who copies it still sees that the version has moved on, and does it again. */
 static void wipe(struct vault *vault, unsigned i)
 {
-    explicit_bzero(vault->shared->area[i], vault->dirty[i]);
+    explicit_bzero(vault->areas->area[i], vault->dirty[i]);
     vault->dirty[i] = 0;
 }
 
@@ -79,7 +101,7 @@ char *vault_add(struct vault *vault, enum vault_kind kind, const char *host, con
     size_t at = vault->used, names = sizeof(head) + head.n_host + head.n_path + 2;
     if (VAULT_SIZE - at < names + 8)
         return NULL;
-    char *p = vault->shared->area[i] + at;
+    char *p = vault->areas->area[i] + at;
     memcpy(p, &head, sizeof(head));
     memcpy(p + sizeof(head), host, head.n_host + 1);
     memcpy(p + sizeof(head) + head.n_host + 1, path, head.n_path + 1);
@@ -92,7 +114,7 @@ char *vault_add(struct vault *vault, enum vault_kind kind, const char *host, con
 void vault_added(struct vault *vault, size_t n)
 {
     uint32_t n_data = (uint32_t)n;
-    memcpy(vault->shared->area[spare(vault)] + vault->begins + offsetof(struct head, n_data), &n_data, sizeof(n_data));
+    memcpy(vault->areas->area[spare(vault)] + vault->begins + offsetof(struct head, n_data), &n_data, sizeof(n_data));
     vault->used = aligned(vault->data + n);
     vault->dirty[spare(vault)] = vault->used;
 }
@@ -100,8 +122,8 @@ void vault_added(struct vault *vault, size_t n)
 void vault_publish(struct vault *vault)
 {
     unsigned before = vault->version & 1;
-    vault->shared->used[spare(vault)] = (uint32_t)vault->used;
-    atomic_store_explicit(&vault->shared->version, ++vault->version, memory_order_release);
+    vault->areas->used[spare(vault)] = (uint32_t)vault->used;
+    atomic_store_explicit(&vault->areas->version, ++vault->version, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst); /* the version moves on before the first byte goes */
     wipe(vault, before);
 }
@@ -115,7 +137,7 @@ void vault_cancel(struct vault *vault, size_t n)
 
 uint32_t vault_version(const struct vault *vault)
 {
-    return atomic_load_explicit(&vault->shared->version, memory_order_acquire);
+    return atomic_load_explicit(&vault->areas->version, memory_order_acquire);
 }
 
 /* The area in use is only written again once the version has moved on. */
@@ -123,12 +145,12 @@ char *vault_copy(const struct vault *vault, size_t *ret_n, uint32_t *ret_version
 {
     for (;;) {
         uint32_t version = vault_version(vault);
-        size_t n = vault->shared->used[version & 1];
+        size_t n = vault->areas->used[version & 1];
         n = n < VAULT_SIZE ? n : VAULT_SIZE;
         char *copy = malloc(n ? n : 1);
         if (!copy)
             return NULL;
-        memcpy(copy, vault->shared->area[version & 1], n);
+        memcpy(copy, vault->areas->area[version & 1], n);
         atomic_thread_fence(memory_order_acquire);
         if (vault_version(vault) == version) {
             *ret_n = n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* vault.h: what only the master may read, on its way to the workers: the files of certificates and keys, as bytes. Shared
- * anonymous memory, mapped before the fork, written by the master alone and left out of core dumps.
+ * memory that has no name, written by the master alone and left out of core dumps.
  *
  * There are two areas: the master fills the one that is not in use and then says so, so that a worker that reads at the
  * same time has a whole copy of one state or the other.
@@ -29,6 +29,9 @@ struct vault_entry {
 
 /* Zeroed. NULL with errno. */
 struct vault *vault_new(void);
+/* In a worker that is another program: by the master's vault_fd(), which it takes over, for reading only. NULL with errno. */
+struct vault *vault_map(int fd);
+int vault_fd(const struct vault *vault);
 void vault_free(struct vault *vault);
 
 /* --- master --- */

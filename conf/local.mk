@@ -20,6 +20,7 @@ libtine_conf_a_SOURCES = \
 	conf/conf_check.c \
 	conf/conf_load.h conf/conf_load.c \
 	conf/conf_dump.c \
+	conf/conf_pack.h conf/conf_pack.c \
 	conf/conf_reload.c
 
 # What people read about the keys is made from the rows that the loader uses.

@@ -102,14 +102,16 @@ tests_unit_test_ws_deflate_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
 tests_unit_test_ws_deflate_LDADD = libtine_common.a $(ZLIB_LIBS)
 
 # Python: runs the scripts of tests/python
+if LIBPYTHON
 check_PROGRAMS += tests/unit/pyhost
 tests_unit_pyhost_SOURCES = tests/unit/pyhost.c tests/python/tine_test.h tests/python/tine_test.c $(coverage_sources)
 tests_unit_pyhost_LDFLAGS = $(AM_LDFLAGS) $(coverage_ldflags)
 tests_unit_pyhost_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_pyhost_LDADD = libtine_python.a libtine_common.a $(PYTHON_LIBS) $(LIBEVENT_LIBS) -lpthread
+endif
 
 # Configuration
-conf_unit_tests = tests/unit/test_conf_types tests/unit/test_conf_load tests/unit/test_log_format
+conf_unit_tests = tests/unit/test_conf_types tests/unit/test_conf_load tests/unit/test_conf_pack tests/unit/test_log_format
 check_PROGRAMS += $(conf_unit_tests)
 UNIT_TESTS += $(conf_unit_tests)
 conf_unit_libs = libtine_conf.a libtine_common.a $(INIH_LIBS)
@@ -117,6 +119,8 @@ tests_unit_test_conf_types_SOURCES = tests/unit/test_conf_types.c tests/unit/uni
 tests_unit_test_conf_types_LDADD = $(conf_unit_libs)
 tests_unit_test_conf_load_SOURCES = tests/unit/test_conf_load.c tests/unit/unit.h
 tests_unit_test_conf_load_LDADD = $(conf_unit_libs)
+tests_unit_test_conf_pack_SOURCES = tests/unit/test_conf_pack.c tests/unit/unit.h
+tests_unit_test_conf_pack_LDADD = $(conf_unit_libs)
 tests_unit_test_log_format_SOURCES = tests/unit/test_log_format.c tests/unit/unit.h
 tests_unit_test_log_format_LDADD = $(conf_unit_libs)
 

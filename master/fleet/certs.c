@@ -226,7 +226,7 @@ static void rotate_tickets(struct fleet *fleet)
 static const struct score *first_to_expire(const struct fleet *fleet)
 {
     const struct score *first = NULL;
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
         const struct slot *slot = &fleet->slots.v[i];
         const struct score *s = &fleet->scoreboard->slot[i];
         int64_t end = slot->generation == fleet->current && slot->state == SLOT_READY

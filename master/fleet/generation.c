@@ -2,8 +2,11 @@
 /* generation.c: from a loaded configuration to a generation, and its end. */
 #include "master/fleet/generation.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/log.h"
 #include "conf/conf.h"
 #include "conf/conf_load.h"
 
@@ -21,6 +24,24 @@ struct generation *generation_new(struct conf_loaded *loaded, unsigned number)
     return generation;
 }
 
+void generation_becomes(struct generation *generation, const char *python)
+{
+    if (generation->python && strcmp(generation->python, python) == 0)
+        return;
+    free(generation->python);
+    generation->python = strdup(python);
+    log_info("Python: %s", python);
+}
+
+char *generation_doubt(const struct generation *generation)
+{
+    char *text = NULL;
+    if (asprintf(&text, "%s did not get as far as Tine's module: is it a Python, and does it start?",
+                 generation->python ? generation->python : "its Python") < 0)
+        return NULL;
+    return text;
+}
+
 void generation_free(struct generation *generation)
 {
     if (!generation)
@@ -28,5 +49,6 @@ void generation_free(struct generation *generation)
     listeners_done(&generation->listeners);
     certs_close(&generation->certs);
     conf_loaded_free(generation->loaded);
+    free(generation->python);
     free(generation);
 }

@@ -21,6 +21,7 @@ struct generation {
     unsigned target; /* workers wanted */
     bool main_interpreter; /* its application refused a sub-interpreter */
     bool no_bytecode; /* its code may change within the second: workers write no compiled files */
+    char *python; /* the one that its workers are, by their word; NULL: not heard yet */
     struct listeners listeners;
     struct certs certs;
     struct mold *mold; /* NULL: workers are forked from us, or there are none yet */
@@ -30,6 +31,11 @@ struct generation {
 
 /* Takes `loaded` in any case. NULL: out of memory. */
 struct generation *generation_new(struct conf_loaded *loaded, unsigned number);
+/* A child is about to become this Python ("/usr/bin/python3 (app.python)"): logged where it is news. */
+void generation_becomes(struct generation *generation, const char *python);
+/* What to add to the log line on a child that ended, or was ended, before that Python said that it runs; to be freed.
+ * NULL: out of memory. */
+char *generation_doubt(const struct generation *generation);
 /* Closes its listeners. NULL: nothing. */
 void generation_free(struct generation *generation);
 

@@ -52,6 +52,7 @@ struct mold {
     pid_t pid;
     int fd;
     struct event ipc, timer;
+    bool elsewhere; /* the process is another program that has not said yet that it is a Python */
     bool failure_logged; /* in its own words (IPC_FAILED) */
     bool was_ready; /* in some life */
     uint64_t ready_ms; /* clock_ms() of READY; 0: not in this life */
@@ -239,6 +240,12 @@ static void read_messages(struct mold *m)
         if (got < 0) {
             event_del(&m->ipc);
             fd_close(&m->fd);
+        } else if (msg->type == IPC_BECOMES) {
+            m->elsewhere = true;
+            if (m->generation)
+                generation_becomes(m->generation, msg->payload);
+        } else if (msg->type == IPC_HOSTED) {
+            m->elsewhere = false;
         } else if (msg->type == IPC_READY) {
             on_ready(m);
         } else if (msg->type == IPC_FAILED) {
@@ -287,7 +294,7 @@ static int start_mold(struct mold *m)
         m->pid = 0;
         return -1;
     }
-    m->failure_logged = m->sent = false;
+    m->failure_logged = m->sent = m->elsewhere = false;
     m->ready_ms = 0;
     set_state(m, MOLD_STARTING);
     if (event_assign(&m->ipc, fleet->base, m->fd, EV_READ | EV_PERSIST, on_ipc, m) < 0 ||
@@ -421,7 +428,12 @@ static void after_mold(struct mold *m, int status)
     struct generation *generation = m->generation;
     char words[EXIT_WORDS];
     exit_words(status, m->state == MOLD_KILLED, words);
-    log_at(m->failure_logged ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "mold (pid %d) %s", (int)m->pid, words);
+    char *doubt = m->elsewhere && !m->failure_logged ? generation_doubt(generation) : NULL;
+    log_at(m->failure_logged ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "mold (pid %d) %s%s%s", (int)m->pid, words,
+           doubt ? ": " : "", doubt ? doubt : "");
+    if (doubt)
+        fleet->events->said(fleet->arg, generation, doubt, strlen(doubt));
+    free(doubt);
     m->pid = 0;
     set_state(m, MOLD_NONE);
     take_back(m);

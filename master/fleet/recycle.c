@@ -130,7 +130,7 @@ void recycle_tick(struct fleet *fleet)
     const struct conf_server *conf = &fleet->current->conf->server;
     if (!conf->max_worker_lifetime && !conf->max_worker_memory)
         return;
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
         struct slot *slot = &fleet->slots.v[i];
         if (slot->farewell == SLOT_STAYS && slot_serves(slot, fleet->current))
             check(slot, conf);

@@ -9,7 +9,7 @@
 
 static bool is_taken(const struct fleet *fleet, const struct slot *by, unsigned seat)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
         const struct slot *slot = &fleet->slots.v[i];
         if (slot == by || slot->generation != by->generation || slot->state == SLOT_EMPTY || slot_leaves(slot) ||
             slot->farewell == SLOT_RECYCLE)

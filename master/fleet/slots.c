@@ -48,21 +48,13 @@ static const unsigned farewell_next[] = {
 
 int slots_init(struct slots *slots, struct fleet *fleet, const struct slot_events *on)
 {
-    *slots = (struct slots){ .on = on, .v = calloc(SLOTS_MAX, sizeof(*slots->v)) };
-    if (!slots->v)
-        return -1;
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
-        slots->v[i].fleet = fleet;
-        slots->v[i].index = i;
-        slots->v[i].ipc_fd = slots->v[i].stacks_fd = -1;
-        evtimer_assign(&slots->v[i].timer, fleet->base, on->timer, &slots->v[i]);
-    }
-    return 0;
+    *slots = (struct slots){ .fleet = fleet, .on = on, .v = calloc(SLOTS_MAX, sizeof(*slots->v)) };
+    return slots->v ? 0 : -1;
 }
 
 void slots_done(struct slots *slots)
 {
-    for (unsigned i = 0; slots->v && i < SLOTS_MAX; i++) {
+    for (unsigned i = 0; slots->v && i < slots->n; i++) {
         struct slot *slot = &slots->v[i];
         event_del(&slot->timer);
         if (slot->ipc_fd >= 0)
@@ -117,7 +109,7 @@ bool slot_serves(const struct slot *slot, const struct generation *generation)
 
 struct slot *slots_find(struct slots *slots, pid_t pid)
 {
-    for (unsigned i = 0; pid > 0 && i < SLOTS_MAX; i++)
+    for (unsigned i = 0; pid > 0 && i < slots->n; i++)
         if (slots->v[i].pid == pid)
             return &slots->v[i];
     return NULL;
@@ -126,7 +118,7 @@ struct slot *slots_find(struct slots *slots, pid_t pid)
 unsigned slots_count(const struct slots *slots, enum slot_state state)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < slots->n; i++)
         n += slots->v[i].state == state;
     return n;
 }
@@ -134,7 +126,7 @@ unsigned slots_count(const struct slots *slots, enum slot_state state)
 unsigned slots_ready(const struct slots *slots, const struct generation *generation)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < slots->n; i++)
         n += slots->v[i].generation == generation && slots->v[i].state == SLOT_READY;
     return n;
 }
@@ -142,28 +134,45 @@ unsigned slots_ready(const struct slots *slots, const struct generation *generat
 unsigned slots_wanted(const struct slots *slots, const struct generation *generation)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < slots->n; i++)
         n += slots->v[i].generation == generation && !slot_leaves(&slots->v[i]);
     return n;
 }
 
+/* The first time that one is used; memory of one that never is, is never touched. */
+static struct slot *first_use(struct slots *slots)
+{
+    unsigned i = slots->n++;
+    struct slot *slot = &slots->v[i];
+    slot->fleet = slots->fleet;
+    slot->index = i;
+    slot->ipc_fd = slot->stacks_fd = -1;
+    evtimer_assign(&slot->timer, slots->fleet->base, slots->on->timer, slot);
+    return slot;
+}
+
+static struct slot *find_free(struct slots *slots)
+{
+    for (unsigned i = 0; i < slots->n; i++)
+        if (!slots->v[i].generation)
+            return &slots->v[i];
+    return slots->n < SLOTS_MAX ? first_use(slots) : NULL;
+}
+
 struct slot *slots_take(struct slots *slots, struct generation *generation)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
-        struct slot *slot = &slots->v[i];
-        if (slot->generation)
-            continue;
-        slot->generation = generation;
-        slot->backoff_ms = slot->early = 0;
-        generation->n_slots++;
-        return slot;
-    }
-    return NULL;
+    struct slot *slot = find_free(slots);
+    if (!slot)
+        return NULL;
+    slot->generation = generation;
+    slot->backoff_ms = slot->early = 0;
+    generation->n_slots++;
+    return slot;
 }
 
 unsigned slots_free(const struct slots *slots)
 {
-    return slots_wanted(slots, NULL);
+    return SLOTS_MAX - slots->n + slots_wanted(slots, NULL);
 }
 
 struct generation *slot_release(struct slot *slot)
@@ -179,7 +188,7 @@ struct generation *slot_release(struct slot *slot)
 
 struct slot *slots_first_due(const struct slots *slots, const struct generation *generation)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < slots->n; i++)
         if (slots->v[i].farewell == SLOT_RECYCLE && slot_serves(&slots->v[i], generation))
             return &slots->v[i];
     return NULL;
@@ -187,7 +196,7 @@ struct slot *slots_first_due(const struct slots *slots, const struct generation 
 
 unsigned slots_alive(const struct slots *slots)
 {
-    return SLOTS_MAX - slots_count(slots, SLOT_EMPTY);
+    return slots->n - slots_count(slots, SLOT_EMPTY);
 }
 
 /* --- a life --- */
@@ -221,7 +230,7 @@ void slot_clear(struct slot *slot)
     slot_set_state(slot, SLOT_EMPTY);
     slot->pid = 0;
     slot->ready_ms = 0;
-    slot->main_interpreter = slot->failure_logged = slot->due_by_limit = false;
+    slot->main_interpreter = slot->elsewhere = slot->failure_logged = slot->due_by_limit = false;
     if (!slot_leaves(slot))
         slot->farewell = SLOT_STAYS;
 }

@@ -61,6 +61,7 @@ struct slot {
     uint64_t due_ms;          /* SLOT_RECYCLE: clock_ms() when that was decided */
     bool due_by_limit;        /* SLOT_RECYCLE: a limit of the master's decided it, not the worker */
     bool main_interpreter;    /* this life was told to use the main interpreter */
+    bool elsewhere;           /* the process is another program that has not said yet that it is a Python */
     bool failure_logged;      /* the worker has said itself why it failed (IPC_FAILED) */
     unsigned backoff_ms;      /* before the next birth; 0: none */
     unsigned early;           /* lives in a row that ended within SLOT_PROOF_MS of READY */
@@ -74,7 +75,9 @@ struct slot_events {
 };
 
 struct slots {
-    struct slot *v; /* SLOTS_MAX of them */
+    struct slot *v; /* room for SLOTS_MAX */
+    unsigned n;     /* how many of them have ever been used: a slot that is free is used again first */
+    struct fleet *fleet;
     const struct slot_events *on;
 };
 

@@ -9,6 +9,8 @@
  */
 #include "master/fleet/spawn.h"
 
+#include <config.h>
+
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -25,6 +27,8 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "common/tickets.h"
+#include "common/vault.h"
 #include "conf/conf.h"
 #include "master/system/daemon.h"
 #include "master/fleet/fleet.h"
@@ -49,11 +53,11 @@ static void close_from_to(int first, int last)
 }
 
 /* 0, or -1: out of memory. */
-static int close_what_is_the_masters(const struct listeners *listeners, int ipc_fd, int stacks_fd)
+static int close_what_is_the_masters(const struct listeners *listeners, const int *own, size_t n_own)
 {
     int log_fds[LOG_MAX_FDS];
     size_t n_log = log_own_fds(log_fds);
-    size_t n = 0, most = listeners->n_serving + n_log + 2;
+    size_t n = 0, most = listeners->n_serving + n_log + n_own;
     int *keep = calloc(most, sizeof(*keep));
     if (!keep)
         return -1;
@@ -61,9 +65,9 @@ static int close_what_is_the_masters(const struct listeners *listeners, int ipc_
         keep[n++] = listeners->v[i].fd;
     for (size_t i = 0; i < n_log; i++)
         keep[n++] = log_fds[i];
-    keep[n++] = ipc_fd;
-    if (stacks_fd >= 0)
-        keep[n++] = stacks_fd;
+    for (size_t i = 0; i < n_own; i++)
+        if (own[i] >= 0)
+            keep[n++] = own[i];
     qsort(keep, n, sizeof(*keep), compare_ints);
     int next = STDERR_FILENO + 1;
     for (size_t i = 0; i < n; i++) {
@@ -141,6 +145,22 @@ static const char *title_name(const struct conf *conf)
     return conf->server.proc_name ? conf->server.proc_name : "tine";
 }
 
+/* What the child keeps besides listening sockets and log: its channels, and the memory that it will map as another
+ * program. -1: not there. */
+static size_t own_fds(const struct fleet *fleet, const struct birth *birth, int fds[5])
+{
+    const struct vault *vault = birth->generation->certs.vault;
+    size_t n = 0;
+    fds[n++] = birth->ipc_fd;
+    fds[n++] = birth->stacks_fd;
+    if (TINE_EMBEDDED)
+        return n;
+    fds[n++] = fleet->scoreboard->shared.fd;
+    fds[n++] = tickets_fd(fleet->tickets);
+    fds[n++] = vault ? vault_fd(vault) : -1;
+    return n;
+}
+
 /* In the child, up to where the worker begins. */
 static void leave_master(const struct fleet *fleet, const struct birth *birth)
 {
@@ -157,8 +177,10 @@ static void leave_master(const struct fleet *fleet, const struct birth *birth)
         _exit(WORKER_EXIT_BOOT);
     if (fleet->detached)
         daemon_detach_stdio();
-    if (close_what_is_the_masters(&generation->listeners, birth->ipc_fd, birth->stacks_fd) < 0 ||
-        privs_drop(&fleet->privs) < 0 || (conf->server.no_new_privileges && privs_no_new() < 0))
+    int own[5];
+    size_t n_own = own_fds(fleet, birth, own);
+    if (close_what_is_the_masters(&generation->listeners, own, n_own) < 0 || privs_drop(&fleet->privs) < 0 ||
+        (conf->server.no_new_privileges && privs_no_new() < 0))
         _exit(WORKER_EXIT_BOOT);
     privs_set_environment(&fleet->privs);
     if (conf->server.umask.set)

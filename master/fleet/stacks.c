@@ -82,7 +82,7 @@ void stacks_to_log(struct slot *slot)
 void stacks_tick(struct fleet *fleet)
 {
     uint64_t now = clock_ms();
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
         struct slot *slot = &fleet->slots.v[i];
         if (slot->stacks_fd >= 0 && now - slot->stacks_ms >= PAUSE_MS)
             log_text(slot);
@@ -139,7 +139,7 @@ const char *stacks_ask(struct fleet *fleet, pid_t pid, stacks_done_fn *done, voi
     *stacks = (struct stacks){ .v = calloc(slots_alive(&fleet->slots) + 1, sizeof(*stacks->v)) };
     if (!stacks->v)
         return "out of memory";
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
         const struct slot *slot = &fleet->slots.v[i];
         if (slot->pid <= 0 || (pid && pid != slot->pid))
             continue;

@@ -65,7 +65,7 @@ unsigned watchdog_tick(struct fleet *fleet)
     if (now - watchdog->looked_ns > 4ull * FLEET_TICK_MS * NS_PER_MS)
         watchdog->since_ns = now;
     watchdog->looked_ns = now;
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
         struct slot *slot = &fleet->slots.v[i];
         if (!slot->generation || slot->state != SLOT_READY)
             continue;

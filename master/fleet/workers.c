@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -58,7 +59,7 @@ static void tell_worker(struct slot *slot, enum ipc_type type)
 
 void workers_tell(struct fleet *fleet, enum ipc_type type)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < fleet->slots.n; i++)
         tell_worker(&fleet->slots.v[i], type);
 }
 
@@ -93,14 +94,14 @@ static void let_go(struct slot *slot, bool quick)
 
 static void let_all_go(struct fleet *fleet, const struct generation *generation, bool quick)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < fleet->slots.n; i++)
         if (fleet->slots.v[i].generation == generation)
             let_go(&fleet->slots.v[i], quick);
 }
 
 void workers_stop_all(struct fleet *fleet, bool quick)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < fleet->slots.n; i++)
         if (fleet->slots.v[i].generation)
             let_go(&fleet->slots.v[i], quick);
     molds_end_all(fleet);
@@ -125,7 +126,7 @@ void workers_fit(struct fleet *fleet)
     unsigned n = slots_wanted(&fleet->slots, current);
     for (struct slot *due; n > current->target && (due = slots_first_due(&fleet->slots, current)); n--)
         let_go(due, false);
-    for (unsigned i = SLOTS_MAX; i-- > 0 && n > current->target;) {
+    for (unsigned i = fleet->slots.n; i-- > 0 && n > current->target;) {
         struct slot *slot = &fleet->slots.v[i];
         if (slot->generation == current && !slot_leaves(slot)) {
             let_go(slot, false);
@@ -261,6 +262,13 @@ static void on_draining(struct slot *slot)
 static void on_message(struct slot *slot, const struct ipc_msg *msg)
 {
     switch (msg->type) {
+    case IPC_BECOMES:
+        generation_becomes(slot->generation, msg->payload);
+        slot->elsewhere = true;
+        break;
+    case IPC_HOSTED:
+        slot->elsewhere = false;
+        break;
     case IPC_READY:
         on_ready(slot);
         break;
@@ -362,11 +370,16 @@ static void log_death(const struct slot *slot, enum death death, int status, con
                            : death != DEATH_CRASH && slot->failure_logged     ? LOG_LEVEL_INFO
                                                                               : LOG_LEVEL_ERROR;
     lost_words(slot, words, lost);
+    char *doubt =
+        death == DEATH_BOOT && slot->elsewhere && !slot->failure_logged ? generation_doubt(slot->generation) : NULL;
     if (early)
         log_at(level, "%s", lost);
     else
-        log_at(level, WORKER_FORMAT " %s%s", WORKER_ARGS(slot), words,
-               death == DEATH_BOOT ? " before it was ready" : "");
+        log_at(level, WORKER_FORMAT " %s%s%s%s", WORKER_ARGS(slot), words,
+               death == DEATH_BOOT ? " before it was ready" : "", doubt ? ": " : "", doubt ? doubt : "");
+    if (doubt)
+        slot->fleet->events->said(slot->fleet->arg, slot->generation, doubt, strlen(doubt));
+    free(doubt);
 }
 
 static void count_death(const struct slot *slot, enum death death, int status)

@@ -7,7 +7,7 @@
 /* Of the generation that serves; one that hangs takes connections and answers none. */
 static bool some_worker_serves(const struct service *service)
 {
-    for (unsigned i = 0; i < SLOTS_MAX; i++) {
+    for (unsigned i = 0; i < service->fleet.slots.n; i++) {
         const struct slot *slot = &service->fleet.slots.v[i];
         if (slot->generation == service->fleet.current && slot->state == SLOT_READY && !slot_is_hung(slot))
             return true;

@@ -142,14 +142,14 @@ int snapshot_take(const struct service *service, struct snapshot *ret)
 {
     uint64_t now = clock_ns();
     size_t n = 0;
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < service->fleet.slots.n; i++)
         n += service->fleet.slots.v[i].generation != NULL;
     struct snapshot_worker *workers = calloc(n + 1, sizeof(*workers));
     if (!workers)
         return -1;
     take_service(service, ret, now / NS_PER_MS);
     ret->workers = workers;
-    for (unsigned i = 0; i < SLOTS_MAX; i++)
+    for (unsigned i = 0; i < service->fleet.slots.n; i++)
         if (service->fleet.slots.v[i].generation)
             take_worker(&workers[ret->n_workers++], service, &service->fleet.slots.v[i], now);
     return 0;

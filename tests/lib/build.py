@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is tested: the tree, and the tine of a build folder. Standard library only."""
 
+import functools
 import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,9 +24,48 @@ def binary():
     raise RuntimeError("no tine binary here: set TINE_BINARY or run in the build directory")
 
 
+def modules():
+    """tine's modules for Pythons; none where Python is in the program."""
+    return sorted(Path(binary()).parent.glob("_tine.*.so"))
+
+
+def own_python():
+    """The Python of this build, which runs applications that name none."""
+    makefile = Path(binary()).parent / "Makefile"
+    match = re.search(r"^TINE_PYTHON = (\S+)$", makefile.read_text(), re.M) if makefile.exists() else None
+    return match.group(1) if match else sys.executable
+
+
+@functools.cache
+def pythons():
+    """Programs of different CPythons that tine has a module for, its own first: of PATH, and of pyenv where there is one."""
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(":") if folder.startswith("/")]
+    folders += sorted(Path.home().glob(".pyenv/versions/3.*/bin"))
+    found = {}
+    for program in [own_python(), *(str(p) for folder in folders for p in sorted(folder.glob("python3.[0-9][0-9]")))]:
+        asked = subprocess.run([program, "-c", "import importlib.machinery as m; print(m.EXTENSION_SUFFIXES[0])"],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if asked.returncode == 0 and f"_tine{asked.stdout.strip()}" in [m.name for m in modules()]:
+            found.setdefault(asked.stdout, program)
+    return list(found.values())
+
+
+def copy_program(to):
+    """Puts tine at this path, and its modules beside it, as an installation does."""
+    shutil.copy2(binary(), to)
+    for module in modules():
+        shutil.copy2(module, Path(to).parent)
+
+
 def linked_with(library):
-    """Whether tine needs a shared library of this name, such as "libnghttp2.so"."""
-    return library.encode() in Path(binary()).read_bytes()
+    """Whether tine, or its module for a Python, needs a shared library of this name, such as "libnghttp2.so"."""
+    program = Path(binary())
+    return any(library.encode() in path.read_bytes() for path in [program, *modules()])
+
+
+def hosted():
+    """Whether workers run in the application's own Python, which the program itself does not contain."""
+    return not linked_with("libpython3")
 
 
 def under_tsan():

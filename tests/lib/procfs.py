@@ -3,7 +3,10 @@
 
 import os
 import re
+import signal
 from pathlib import Path
+
+from lib.waiting import wait_for
 
 
 def sanitized(pid):
@@ -49,3 +52,14 @@ def memory_kb(pid, what="VmRSS"):
     """A memory figure of /proc/PID/status in kB."""
     text = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(rf"^{what}:\s+(\d+) kB", text, re.M).group(1))
+
+
+def freeze(pid):
+    """SIGSTOP, until all threads of the process have stopped: while one is told, another may still take a connection."""
+    def stopped(task):
+        try:
+            return (task / "stat").read_text().rpartition(")")[2].split()[0] in "TtZX"
+        except OSError:
+            return True
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: all(stopped(task) for task in Path(f"/proc/{pid}/task").glob("*")), what=f"process {pid} to stop")

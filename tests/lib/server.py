@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Starts Tine for a test and checks how it ends; standard library only.
+"""Starts Tine for a test and checks how it ends; standard library only. $TINE_TEST_PYTHON: another Python for the application than
+the one that it would have (app.python).
 
 A Server hands its listening sockets down (fd://N), so no port can be lost to another program, learns from a READY=1
 datagram when it may continue, and when it stops checks exit status, log and leftover processes. It must never sleep to
@@ -105,6 +106,8 @@ class Server:
         for name, keys in (changes or {}).items():
             self.config.setdefault(name, {}).update(keys)
         self.config.setdefault("app", {}).setdefault("pythonpath", str(ROOT / "tests"))
+        if os.environ.get("TINE_TEST_PYTHON") and "venv" not in self.config["app"]:
+            self.config["app"].setdefault("python", os.environ["TINE_TEST_PYTHON"])
         lines = []
         for name, keys in self.config.items():
             lines.append(f"[{name}]")

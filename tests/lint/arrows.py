@@ -37,6 +37,7 @@ MAY_INCLUDE = {
     "worker/app": BASE | {"worker/http", "worker/python"},
     "worker/asgi": BASE | {"worker/net", "worker/tls", "worker/http", "worker/ws", "worker/python", "worker/app"},
     "worker/wsgi": BASE | {"worker/net", "worker/http", "worker/python", "worker/app"},
+    "worker/host": BASE | {"worker/python"},
     "worker": BASE | {"worker/net", "worker/tls", "worker/http", "worker/log", "worker/coding", "worker/http1", "worker/http2",
                       "worker/static", "worker/ws", "worker/python", "worker/app", "worker/asgi", "worker/wsgi"},
 }
@@ -50,6 +51,9 @@ SEAMS = {
 # Headers where only one side of the fork may be named elsewhere: the two sides meet here.
 MEETING_PLACE = {"common/heritage.h", "common/ipc.h", "common/ipc_msgs.def", "common/scoreboard.h"}
 
+# Who may call, or be, the entry of a worker besides the master: hosted.c calls what become.c has handed over.
+WORKER_MAIN = ("common/heritage.h", "worker/worker.c", "worker/host/become.c", "worker/host/hosted.c")
+
 # Pattern of a system header -> patterns of the files that may include it.
 FENCES = [
     (r"http_parser\.h", [r"worker/http1/h1_parse\.c"]),
@@ -62,7 +66,7 @@ FENCES = [
     (r"openssl/.*", [r"worker/tls/\w+\.[ch]"]),
     (r"ini\.h", [r"conf/conf_load\.c"]),
     (r"Python\.h|structmember\.h|frameobject\.h|datetime\.h|internal/.*|pythread\.h",
-     [r"worker/(python|app|asgi|wsgi)/\w+\.[ch]", r"worker/(worker\w*|mold)\.c"]),
+     [r"worker/(python|app|asgi|wsgi)/\w+\.[ch]", r"worker/(worker\w*|mold)\.c", r"worker/host/hosted\.c"]),
     (r"event2/.*|event\.h", [r"worker/(net|tls|python)/\w+\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/(\w+\.c|ws_lws_priv\.h)",
                              r"master/(\w+/)?\w+\.[ch]", r"worker/(http|http1|http2|static|log)/\w+\.c",
                              r"worker/coding/(\w+\.c|compress_priv\.h)", r"worker/wsgi/wsgi_pool\.c", r"worker/app/mount\.c"]),
@@ -130,8 +134,7 @@ def fork_faults(texts):
         for other in {"master", "worker"} - {side}:
             if side in ("master", "worker", "common", "conf") and re.search(rf'#\s*include\s*"{other}/', text):
                 yield name, f"includes a header of {other}/: they meet in {' and '.join(sorted(MEETING_PLACE))}"
-        if re.search(r"\bworker_main\s*\(", text) and name not in ("common/heritage.h", "worker/worker.c") \
-                and side != "master":
+        if re.search(r"\bworker_main\s*\(", text) and name not in WORKER_MAIN and side != "master":
             yield name, "calls worker_main"
 
 

@@ -23,7 +23,7 @@ ALLOWED = {
 
 # Python's C API takes its tables of slots, methods and members as not const; they are never written after the start, and
 # lie in .data.rel only because of the pointers in them. Their names say what they are.
-PYTHON_FOLDERS = re.compile(r"^worker/(?:python|app|asgi|wsgi)/")
+PYTHON_FOLDERS = re.compile(r"^worker/(?:python|app|asgi|wsgi|host)/")
 PYTHON_TABLES = re.compile(r"_(?:spec|slots|methods|members|getset|attributes|def)(?:\.\d+)?$")
 
 WRITABLE = re.compile(r"\.(?:data|bss|tdata|tbss)(?:\.(?!rel\.ro)[\w.$]+)?$|^\*COM\*$|\.(?:data|bss)$")
@@ -32,13 +32,16 @@ SYMBOL = re.compile(r"^[0-9a-f]+ (.{7}) (\S+)\t[0-9a-f]+\s+(?:\.hidden )?(\S+)$"
 FOREIGN = re.compile(r"^(?:__asan|__ubsan|__odr_asan|\.LASAN|\.Lubsan|__gcov|\.LPBX|__tsan|\.L)")
 
 def objects():
-    for top in ("common", "conf", "master", "worker"):
-        yield from sorted((BUILD / top).rglob("*.o"))
+    """What the programs are made of, and the module for each Python."""
+    for base in (BUILD, *sorted(BUILD.glob("modules/*"))):
+        for top in ("common", "conf", "master", "worker"):
+            for path in sorted((base / top).rglob("*.o")):
+                yield base, path
 
-def own_name(path):
+def own_name(base, path):
     """master/tine-main.o and worker/http/libtine_http_a-resp.o are main.o and resp.o of their folders."""
     name = re.sub(r"^(?:tine|libtine_\w+_a|\w+)-", "", path.name)
-    return (path.relative_to(BUILD).parent / name).as_posix()
+    return (path.relative_to(base).parent / name).as_posix()
 
 def mutable_symbols(path):
     listing = subprocess.run(["objdump", "-t", str(path)], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -58,8 +61,8 @@ def allowed(name, symbol, section):
 
 def main():
     passed = failed = 0
-    for path in objects():
-        name = own_name(path)
+    for base, path in objects():
+        name = own_name(base, path)
         found = [(symbol, section) for symbol, section in mutable_symbols(path) if not allowed(name, symbol, section)]
         for symbol, section in found:
             print(f"{name}: {symbol} in {section} can be changed: put it in a struct that is handed around")

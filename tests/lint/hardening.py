@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tests what the compiler and the linker were asked for against what they made: the programs and objects of the build
+"""Tests what the compiler and the linker were asked for against what they made: the programs, modules and objects of the build
 directory, read by readelf. Arguments: programs instead of tine and tinectl."""
 
 import os
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 BUILD = Path(os.environ.get("TINE_BUILD", ".")).resolve()
+EMBEDDED = not list(BUILD.glob("_tine.*.so"))
 failures = []
 passed = 0
 
@@ -39,7 +40,14 @@ def check_program(path, flags):
     name, sanitized = path.name, "-fsanitize" in flags
     dynamic, segments = run("readelf", "-dW", path), run("readelf", "-lW", path)
     imported = run("readelf", "-W", "--dyn-syms", path)
-    check("Position-Independent Executable" in run("readelf", "-hW", path), f"{name} is no PIE")
+    module = path.suffix == ".so"
+    if module:
+        exports = re.findall(r"(?:GLOBAL|WEAK)\s+DEFAULT\s+\d+\s+(\w+)", imported)
+        check(exports == ["PyInit__tine_host"], f"{name} exports {' '.join(exports)}: another library may call it instead of its own")
+    else:
+        check("Position-Independent Executable" in run("readelf", "-hW", path), f"{name} is no PIE")
+    # A Python brings its own; a second one in the process would be another.
+    check(EMBEDDED or "libpython" not in dynamic, f"{name} needs libpython")
     check(re.search(r"\bBIND_NOW\b", dynamic) or re.search(r"FLAGS_1\).*\bNOW\b", dynamic), f"{name} binds symbols late")
     check("GNU_RELRO" in segments, f"{name} has no RELRO")
     stack = re.search(r"GNU_STACK.*?\b(R[W ]E?)\s", segments)
@@ -62,7 +70,7 @@ def check_objects(archive):
 
 def main():
     flags = flags_of(BUILD)
-    for name in sys.argv[1:] or ("tine", "tinectl"):
+    for name in sys.argv[1:] or ("tine", "tinectl", *(path.name for path in sorted(BUILD.glob("_tine.*.so")))):
         check_program(BUILD / name, flags)
     if platform.machine() == "x86_64" and "-fcf-protection" in flags:
         for archive in sorted(BUILD.glob("libtine_*.a")):

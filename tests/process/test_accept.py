@@ -12,6 +12,7 @@ import socket
 import pytest
 
 from lib.load import Load
+from lib.procfs import freeze
 from lib.server import Server
 from lib.sockets import free_port
 from lib.waiting import DEADLINE, wait_for
@@ -132,7 +133,7 @@ def test_nobody_waits_for_workers_that_are_stopped():
         clients.one_by_one(40)
         alone, *others = [w["pid"] for w in workers(s)]
         for pid in others:
-            os.kill(pid, signal.SIGSTOP)
+            freeze(pid)
             stack.callback(os.kill, pid, signal.SIGCONT)
         clients.one_by_one(100) # far more than its share
         assert next(w for w in workers(s) if w["pid"] == alone)["connections"] >= 100
@@ -212,7 +213,7 @@ def test_no_connection_is_lost_with_a_worker_that_goes(how):
 def test_the_queue_of_a_worker_that_died_or_hangs_is_served_by_others():
     with seated() as (s, address), contextlib.ExitStack() as stack:
         alone, hangs, dies = [w["pid"] for w in workers(s)]
-        os.kill(hangs, signal.SIGSTOP)
+        freeze(hangs)
         stack.callback(os.kill, hangs, signal.SIGCONT)
         with Clients(address) as clients:
             clients.at_once(30) # some of them wait in the queue of the one that is stopped

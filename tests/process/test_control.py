@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from lib.build import binary, under_tsan
+from lib.procfs import freeze
 from lib.server import Server
 from lib.sockets import free_port
 from lib.waiting import DEADLINE, wait_for
@@ -204,7 +205,7 @@ def test_several_ask_for_stacks_at_once():
 def test_no_answer_from_a_stopped_worker():
     with server(config={"server": {"timeout": 0}}) as s:
         [pid] = s.workers()
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
         try:
             assert ask(s, "stacks")["stacks"] == [{"worker": 1, "pid": pid, "text": None}]
         finally:

@@ -12,7 +12,7 @@ import pytest
 
 from lib.build import ROOT, binary
 from lib.load import Load
-from lib.procfs import processes_of_session
+from lib.procfs import freeze, processes_of_session
 from lib.server import Server
 from lib.waiting import wait_for
 
@@ -109,7 +109,7 @@ def test_mold_holds_no_connection_and_no_request(site):
     """It has the listening socket, and never accepts: with every worker stopped nobody does."""
     with site.server(workers=1, server={"timeout": "0"}) as server:
         [worker] = started(server, 1)
-        os.kill(worker, signal.SIGSTOP)
+        freeze(worker)
         with server.connect() as c:
             c.send_request("GET", "/")
             [mold] = server.molds()
@@ -304,7 +304,7 @@ def test_worker_that_hangs(site):
         all_ready(server, 1)
         os.kill(worker, signal.SIGUSR2)
         server.wait_log(r"stacks of its threads:.*(Current thread|Thread) 0x")
-        os.kill(worker, signal.SIGSTOP)
+        freeze(worker)
         server.wait_log(rf"worker 1 \(pid {worker}\) was killed by SIGKILL")
         all_ready(server, 2)
         assert server.get("/").body == b"one"

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from lib.build import ROOT
+from lib.procfs import freeze
 from lib.server import Server
 from lib.waiting import wait_for
 
@@ -228,7 +229,7 @@ def channel():
 
 s, mold = channel(), os.getpid()
 if os.fork() == 0:  # takes the place of the mold, which gets no further
-    os.kill(mold, signal.SIGSTOP)
+    freeze(mold)
     s.send(bytes([READY]))
     s.settimeout(20)
     order, = struct.unpack_from("=I", s.recv(100), 1)
@@ -265,7 +266,7 @@ def test_stacks_and_ends_still_reach_workers_of_a_mold(folder):
     config = {"server": {"workers": 2, "graceful_timeout": "100ms"}, "app": {"preload_app": True}}
     with server(folder, config, respawn=True) as s:
         old = s.workers()
-        os.kill(old[0], signal.SIGSTOP)
+        freeze(old[0])
         s.signal(signal.SIGHUP)
         s.wait_log("reloaded: generation 2 serves")
         wait_for(lambda: old[0] not in s.workers(), what="the stopped worker to be killed")

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from lib.procfs import children_of, processes_of_session
+from lib.procfs import children_of, freeze, processes_of_session
 from lib.server import Server
 from lib.sockets import free_port
 from lib.waiting import wait_for
@@ -53,7 +53,7 @@ def test_a_second_signal_makes_a_graceful_stop_quick():
     config = {"server": {"graceful_timeout": "1h"}}
     with Server(APP, config, respawn=True) as server:
         [worker] = server.workers()
-        os.kill(worker, signal.SIGSTOP)
+        freeze(worker)
         server.signal(signal.SIGTERM)
         server.wait_log("stopping gracefully")
         server.signal(signal.SIGTERM)
@@ -65,7 +65,7 @@ def test_a_second_signal_makes_a_graceful_stop_quick():
 def test_a_worker_that_does_not_follow_is_killed_after_graceful_timeout():
     with Server(APP, {"server": {"graceful_timeout": "0"}}, respawn=True) as server:
         [worker] = server.workers()
-        os.kill(worker, signal.SIGSTOP)
+        freeze(worker)
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
         assert "did not end in time: killing it" in server.log()
@@ -158,7 +158,7 @@ def test_a_stopped_worker_does_not_stall_the_master():
     """It reads none of its messages; the others are still told and replaced."""
     with Server(APP, {"server": {"workers": 2, "graceful_timeout": "0"}}, respawn=True) as server:
         stopped, other = server.workers()
-        os.kill(stopped, signal.SIGSTOP)
+        freeze(stopped)
         for _ in range(20):
             mark = server.log_mark()
             server.signal(signal.SIGUSR1)

@@ -11,6 +11,7 @@ import pytest
 from lib.build import under_tsan
 from lib.client import Truncated
 from lib.load import Load
+from lib.procfs import freeze
 from lib.server import Server
 from lib.waiting import wait_for
 from lib.watched import Watched
@@ -50,7 +51,7 @@ def test_others_go_on_meanwhile(how):
             load.more()
             if how == "stopped":
                 c, pid = s.connect(), s.workers()[0]
-                os.kill(pid, signal.SIGSTOP)
+                freeze(pid)
             else:
                 c, pid = hang(s, f"/{how}")
             s.wait_log(rf"\(pid {pid}\) gave no sign of life")
@@ -69,7 +70,7 @@ def test_others_go_on_meanwhile(how):
 def test_a_stopped_worker_is_replaced():
     with server("hello") as s:
         [pid] = s.workers()
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
         s.wait_log(rf"\(pid {pid}\) gave no sign of life")
         s.wait_log(rf"\(pid {pid}\) was killed by SIGKILL")
         assert s.get("/").status == 200

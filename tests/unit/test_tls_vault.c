@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* test_tls_vault.c: the vault of certificates and the keys of session tickets, between a master and its worker. */
+#include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/scoreboard.h"
 #include "common/tickets.h"
 #include "common/vault.h"
 #include "unit.h"
@@ -116,13 +118,42 @@ static void test_across_a_fork(void)
     }
     vault_begin(v);
     vault_publish(v);
-    t->key[t->turn % 3].name[0] = 'x';
+    t->keys->key[t->keys->turn % 3].name[0] = 'x';
     CHECK(tickets_rotate(t) == 0);
     CHECK(write(down[1], "", 1) == 1);
     int status = -1;
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
     vault_free(v);
     tickets_free(t);
+}
+
+/* As a worker does that is another program. */
+static void test_by_descriptor(void)
+{
+    struct vault *v = vault_new();
+    struct tickets *t = tickets_new();
+    struct scoreboard *board = scoreboard_new(3);
+    CHECK(v && t && board);
+    struct vault *v2 = vault_map(dup(vault_fd(v)));
+    struct tickets *t2 = tickets_map(dup(tickets_fd(t)));
+    struct scoreboard *board2 = scoreboard_map(dup(board->shared.fd), 3);
+    CHECK(v2 && t2 && board2);
+    vault_begin(v);
+    vault_publish(v);
+    CHECK(vault_version(v2) == vault_version(v) && vault_version(v) == 1);
+    CHECK(tickets_rotate(t) == 0);
+    CHECK(!memcmp(tickets_present(t2), tickets_present(t), sizeof(struct ticket_key)));
+    score_add64(&board2->slot[2].requests, 7);
+    CHECK(board->slot[2].requests == 7);
+    CHECK(!scoreboard_map(dup(tickets_fd(t)), 3) && errno == EINVAL);
+    CHECK(!vault_map(dup(tickets_fd(t))) && errno == EINVAL);
+    CHECK(ftruncate(vault_fd(v), 0) < 0);
+    scoreboard_free(board2);
+    tickets_free(t2);
+    vault_free(v2);
+    scoreboard_free(board);
+    tickets_free(t);
+    vault_free(v);
 }
 
 static void test_tickets(void)
@@ -145,6 +176,7 @@ int main(void)
     test_room();
     test_damage();
     test_across_a_fork();
+    test_by_descriptor();
     test_tickets();
     return unit_done();
 }

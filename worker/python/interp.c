@@ -3,6 +3,7 @@
  * daemon thread makes Py_EndInterpreter() abort, so a worker ends by interp_stop() and _exit(). */
 #include "worker/python/interp.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -59,9 +60,11 @@ static bool exists(const char *folder, const char *name)
 static const char *venv_fault(const char *venv)
 {
     if (!exists(venv, "pyvenv.cfg"))
-        return "it is no virtual environment (pyvenv.cfg is missing)";
+        return errno == ENOENT || errno == ENOTDIR ? "it is no virtual environment (pyvenv.cfg is missing)"
+                                                   : strerror(errno);
     if (!exists(venv, "lib/" PYTHON_X_Y "/site-packages"))
-        return "it was made for another Python (lib/" PYTHON_X_Y "/site-packages is missing)";
+        return errno == ENOENT ? "it was made for another Python (lib/" PYTHON_X_Y "/site-packages is missing)"
+                               : strerror(errno);
     return NULL;
 }
 
@@ -89,6 +92,16 @@ static int choose_venv(const struct conf_app *conf, const char **ret_venv, char 
     return 0;
 }
 
+/* Not resolved: a virtual environment is known by the name of its link. */
+static void make_absolute(char path[PATH_MAX], const char *folder, const char *name)
+{
+    char here[PATH_MAX] = "";
+    const char *slash = *folder != '/' && getcwd(here, sizeof here) ? "/" : "";
+    int n = snprintf(path, PATH_MAX, "%s%s%s/%s", here, slash, folder, name);
+    if (n < 0 || n >= PATH_MAX)
+        path[0] = '\0';
+}
+
 /* What sys.executable is to be: Python finds its library and the virtual environment from it, and
  * multiprocessing starts it. Looking for "python3" in PATH could find another installation. */
 static void executable(const char *venv, char path[PATH_MAX])
@@ -103,7 +116,7 @@ static void executable(const char *venv, char path[PATH_MAX])
     path[0] = '\0';
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (exists(folder, names[i])) {
-            snprintf(path, PATH_MAX, "%s/%s", folder, names[i]);
+            make_absolute(path, folder, names[i]);
             return;
         }
 }
@@ -119,9 +132,10 @@ static PyStatus preinitialize(void)
     return Py_PreInitialize(&pre);
 }
 
-static PyStatus fill_config(PyConfig *config, const char *program)
+static PyStatus fill_config(PyConfig *config, const char *program, bool site)
 {
     char *argv[] = { "tine" };
+    config->site_import = site;
     config->install_signal_handlers = 0;
     config->parse_argv = 0;
     PyStatus status = PyConfig_SetBytesArgv(config, 1, argv);
@@ -132,7 +146,7 @@ static PyStatus fill_config(PyConfig *config, const char *program)
     return status;
 }
 
-static int start_python(const struct conf_app *conf, char **ret_why)
+static int start_python(const struct conf_app *conf, bool main_interpreter, char **ret_why)
 {
     const char *venv;
     if (choose_venv(conf, &venv, ret_why))
@@ -146,11 +160,64 @@ static int start_python(const struct conf_app *conf, char **ret_why)
         return why(ret_why, "Python does not start: out of memory");
     PyConfig config;
     PyConfig_InitPythonConfig(&config);
-    status = fill_config(&config, program);
+    status = fill_config(&config, program, main_interpreter);
     if (!PyStatus_Exception(status))
         status = Py_InitializeFromConfig(&config);
     PyConfig_Clear(&config);
     return PyStatus_Exception(status) ? why_status(ret_why, status) : 0;
+}
+
+/* --- in a process that is a Python already --- */
+
+/* The thread that will have the sub-interpreter gets a first state, as the main thread of an embedding program has. */
+static int join_python(bool main_interpreter, char **ret_why)
+{
+    if (main_interpreter)
+        return 0;
+    PyThreadState *first = PyThreadState_New(PyInterpreterState_Main());
+    if (!first)
+        return why(ret_why, "Python makes no thread state: out of memory");
+    PyEval_RestoreThread(first);
+    return 0;
+}
+
+/* sys.flags as they would be without -S: children that Python starts (multiprocessing) are given this interpreter's
+ * flags. New reference. */
+static PyObject *flags_with_site(PyObject *flags)
+{
+    PyTypeObject *type = Py_TYPE(flags);
+    PyObject *names = PyObject_GetAttrString((PyObject *)type, "__match_args__");
+    PyObject *count = PyObject_GetAttrString((PyObject *)type, "n_fields");
+    Py_ssize_t n = count ? PyLong_AsSsize_t(count) : -1;
+    PyObject *copy = names && n >= 0 ? PyStructSequence_New(type) : NULL;
+    for (Py_ssize_t i = 0; copy && i < n; i++) {
+        const char *name = i < PyTuple_GET_SIZE(names) ? PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i)) : "";
+        PyObject *value = PyStructSequence_GetItem(flags, i); /* borrowed */
+        PyStructSequence_SetItem(copy, i, name && !strcmp(name, "no_site") ? PyLong_FromLong(0) : Py_NewRef(value));
+    }
+    Py_XDECREF(count);
+    Py_XDECREF(names);
+    return copy;
+}
+
+/* Python was started without site, so that it, sitecustomize and .pth files run once, in the interpreter of the
+ * application. Importing it runs it, unless it was imported without effect. */
+static int run_site(void)
+{
+    PyObject *flags = PySys_GetObject("flags"), *argv = Py_BuildValue("[s]", "tine"); /* flags: borrowed */
+    PyObject *with_site = flags ? flags_with_site(flags) : NULL, *done = NULL;
+    bool there = PyDict_GetItemString(PyImport_GetModuleDict(), "site") != NULL;
+    if (argv && with_site && !PySys_SetObject("flags", with_site) && !PySys_SetObject("argv", argv) &&
+        !PySys_SetObject("orig_argv", argv)) {
+        PyObject *site = PyImport_ImportModule("site");
+        done = site && there ? PyObject_CallMethod(site, "main", NULL) : Py_XNewRef(site);
+        Py_XDECREF(site);
+    }
+    int rc = done ? 0 : -1;
+    Py_XDECREF(done);
+    Py_XDECREF(with_site);
+    Py_XDECREF(argv);
+    return rc;
 }
 
 static void on_interrupt(int signo)
@@ -241,12 +308,15 @@ static int prepare_forks(void)
 int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
 {
     *ret_why = NULL;
-    if (start_python(conf, ret_why))
+    bool hosted = Py_IsInitialized();
+    if (hosted ? join_python(main_interpreter, ret_why) : start_python(conf, main_interpreter, ret_why))
         return -1;
     if (prepare_signals())
         return why_exception(ret_why);
     if (!main_interpreter && enter_sub_interpreter(ret_why))
         return -1;
+    if ((!main_interpreter && run_site()) || (hosted && pystate_install()))
+        return why_exception(ret_why);
     if (prepare(conf, !main_interpreter) || prepare_forks())
         return why_exception(ret_why);
     interp->tstate = PyThreadState_Get();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* interp.h: CPython inside this process: configured, started in a sub-interpreter (or the main
- * one), ended. Knows neither net nor http. */
+/* interp.h: CPython inside this process: started, or joined where the process is a Python already, in a sub-interpreter
+ * or the main one; ended. Knows neither net nor http. */
 #ifndef TINE_PYTHON_INTERP_H
 #define TINE_PYTHON_INTERP_H
 
@@ -19,7 +19,10 @@ struct interp {
  * thread's, GIL held. PyGILState_Ensure() works on this thread. Built-in module `_tine` is
  * importable there. In a sub-interpreter os.fork raises a clear error and multiprocessing starts by
  * spawn. sys.path: chdir ("" is not used; the working directory itself), pythonpath, then Python's.
- * sys.argv = ["tine"]. 0, or -1 with *ret_why allocated by malloc. */
+ * sys.argv = ["tine"]. site (sitecustomize, .pth files) runs once: in the sub-interpreter, else in the main one. Where
+ * Python runs already (worker/host), the thread is the one that holds the GIL, for the main interpreter, or one that
+ * Python has never seen, for a sub-interpreter, and then Python has not run site. 0, or -1 with *ret_why allocated by
+ * malloc. */
 int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
     __attribute__((warn_unused_result));
 

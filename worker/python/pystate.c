@@ -133,6 +133,20 @@ int pystate_register(void)
     return PyImport_AppendInittab("_tine", module_init);
 }
 
+int pystate_install(void)
+{
+    PyObject *machinery = PyImport_ImportModule("importlib.machinery");
+    PyObject *spec = machinery ? PyObject_CallMethod(machinery, "ModuleSpec", "sO", "_tine", Py_None) : NULL;
+    PyObject *module = spec ? PyModule_FromDefAndSpec(&module_def, spec) : NULL;
+    int rc = module ? PyModule_ExecDef(module, &module_def) : -1;
+    if (rc == 0)
+        rc = PyDict_SetItemString(PyImport_GetModuleDict(), "_tine", module);
+    Py_XDECREF(module);
+    Py_XDECREF(spec);
+    Py_XDECREF(machinery);
+    return rc;
+}
+
 struct pystate *pystate_import(PyObject **ret_module)
 {
     PyObject *module = PyImport_ImportModule("_tine");

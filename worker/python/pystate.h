@@ -47,6 +47,8 @@ struct pystate {
 
 /* Makes `_tine` importable; before Python is initialised. 0 or -1. */
 int pystate_register(void) __attribute__((warn_unused_result));
+/* The same in the present interpreter, when Python runs already. 0, or -1 with an exception set. */
+int pystate_install(void) __attribute__((warn_unused_result));
 /* The state of `_tine` in this interpreter, imported if need be; NULL: exception set. *ret_module:
  * new reference. */
 struct pystate *pystate_import(PyObject **ret_module);

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Run by the application's Python as the first thing in it (python -c): finds Tine's module for this Python and hands
+# over. argv: -c, the command, the descriptor of the channel to the master (-1: there is none), the byte that begins a
+# message of failure there, an argument of the command, then folders to look for the module in. Must run, and say what is
+# wrong, in any Python that there is, and import only what each has in it: the application's environment may be broken, and
+# what an interpreter that the application does not live in has imported is kept for nothing (os alone is 0.3 MB).
+import sys
+
+
+def boot(command, channel, failed, argument, folders):
+    import posix
+    import sys
+
+    def give_up(text):
+        if channel < 0:
+            sys.stderr.write('tine: ' + text + '\n')
+            sys.stderr.flush()
+            posix._exit(1)
+        try:
+            posix.write(channel, bytearray([failed]) + text.encode('utf-8', 'backslashreplace'))
+        except OSError:
+            sys.stderr.write(text + '\n')
+            sys.stderr.flush()
+        posix._exit(3)
+
+    executable = sys.executable or 'this Python'
+    name = getattr(getattr(sys, 'implementation', None), 'name', 'an old Python')
+    if name != 'cpython':
+        give_up('%s is %s; Tine runs applications in CPython, 3.11 or later: name one by app.python or app.venv'
+                % (executable, name))
+    version = '%d.%d.%d' % sys.version_info[:3]
+    if sys.version_info < (3, 11):
+        give_up('%s is CPython %s; Tine needs 3.11 or later: name another by app.python or app.venv' % (executable, version))
+    if 't' in sys.abiflags:
+        give_up('%s is a free-threaded build of CPython %s, which Tine does not support yet: use one with the GIL'
+                % (executable, version))
+    if not sys.flags.safe_path:
+        del sys.path[0]  # '', from -c: where the process happens to be is not where modules of Python's own come from
+    import _imp
+    from _frozen_importlib import ModuleSpec
+    from _frozen_importlib_external import ExtensionFileLoader
+    file = '_tine' + _imp.extension_suffixes()[0]
+    root = executable.rpartition('/')[0].rpartition('/')[0]
+    packages = ['%s/%s/python%d.%d/site-packages/tine' % ((prefix, sys.platlibdir) + sys.version_info[:2])
+                for prefix in (root, sys.prefix, sys.base_prefix)]
+    # The environment's own first: it is the one that `pip install` brings up to date.
+    for folder in packages + folders:
+        path = folder + '/' + file
+        if folder and posix.access(path, posix.F_OK):
+            break
+    else:
+        found, closed = set(), ''
+        for folder in filter(None, packages + folders):
+            try:
+                found.update(entry for entry in posix.listdir(folder) if entry.startswith('_tine.') and entry.endswith('.so'))
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except OSError as e:
+                closed += '; %s cannot be read: %s' % (folder, e.strerror)
+        give_up('Tine has no %s, its module for %s (CPython %s); it has %s%s. Install one: %s -m pip install tine, or build '
+                'Tine with --with-python=%s'
+                % (file, executable, version, ', '.join(sorted(found)) or 'none', closed, executable, executable))
+    try:
+        loader = ExtensionFileLoader('_tine_host', path)
+        spec = ModuleSpec('_tine_host', loader, origin=path)
+        host = loader.create_module(spec)
+        loader.exec_module(host)
+    except BaseException as e:
+        give_up('%s cannot be loaded into %s (CPython %s): %s; install Tine for this Python anew'
+                % (path, executable, version, e or type(e).__name__))
+    sys.argv[:] = sys.orig_argv[:] = ['tine']
+    main = sys.modules['__main__'].__dict__
+    del main['boot'], main['sys']
+    try:
+        getattr(host, command)(argument)
+    except BaseException as e:
+        give_up('%s: %s' % (path, e or type(e).__name__))
+
+
+if len(sys.argv) > 4:
+    boot(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:])
