@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Workers hosted by the application's own Python: become.c and what it needs are the program's, hosted.c is the module's.
 noinst_LIBRARIES += libtine_host.a
-libtine_host_a_CPPFLAGS = $(AM_CPPFLAGS) -DTINE_PYTHON='"$(TINE_PYTHON)"' -DTINE_PKGLIBDIR='"$(pkglibdir)"'
+libtine_host_a_CPPFLAGS = $(AM_CPPFLAGS) -DTINE_PYTHON='"$(DEFAULT_PYTHON)"' -DTINE_PKGLIBDIR='"$(pkglibdir)"'
 libtine_host_a_SOURCES = \
 	worker/host/choose.h worker/host/choose.c \
 	worker/host/handover.h worker/host/handover.c \
