@@ -41,8 +41,10 @@ def boot(command, channel, failed, argument, folders):
     from _frozen_importlib_external import ExtensionFileLoader
     file = '_tine' + _imp.extension_suffixes()[0]
     root = executable.rpartition('/')[0].rpartition('/')[0]
-    packages = ['%s/%s/python%d.%d/site-packages/tine' % ((prefix, sys.platlibdir) + sys.version_info[:2])
-                for prefix in (root, sys.prefix, sys.base_prefix)]
+    # The last one is the program's, where pip puts both for one user (~/.local) or by Debian's Python (/usr/local, dist-packages).
+    prefixes = [root, sys.prefix, sys.base_prefix] + [folder.rpartition('/')[0] for folder in folders[:1] if folder]
+    packages = ['%s/%s/python%d.%d/%s/tine' % ((prefix, sys.platlibdir) + sys.version_info[:2] + (kind,))
+                for prefix in prefixes for kind in ('site-packages', 'dist-packages')]
     # The environment's own first: it is the one that `pip install` brings up to date.
     for folder in packages + folders:
         path = folder + '/' + file

@@ -151,7 +151,8 @@ static bool own_folder(char to[PATH_MAX])
     return slash != NULL;
 }
 
-/* Installed into an environment by pip there is no other: the one beside this program. */
+/* Installed by pip there is none but the one beside this program. In ~/.local/bin, and with Debian's pip in /usr/local/bin,
+ * there is not even that, and it was the python3 of PATH. */
 static int choose_own(struct python_choice *ret, char **ret_why)
 {
     char folder[PATH_MAX];
@@ -165,7 +166,11 @@ static int choose_own(struct python_choice *ret, char **ret_why)
     }
     if (own_folder(folder) && join(ret->executable, folder, "python3") && can_run(ret->executable))
         return 0;
-    return why(ret_why, "there is no python3 beside this program (%s): name one by app.python or app.venv", folder);
+    snprintf(ret->because, sizeof ret->because, "python3 in PATH");
+    if (find_in_path("python3", ret->executable))
+        return 0;
+    return why(ret_why, "there is no python3 beside this program (%s), nor in PATH: name one by app.python or app.venv",
+               folder);
 }
 
 /* An environment that nobody has named for Tine: one that cannot be used is passed over, with a warning. */
