@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.build import binary, hosted, own_python, pythons
+from lib.build import binary, hosted, modules, own_python, pythons
 from lib.load import Load
 from lib.procfs import name_of
 from lib.server import Server
@@ -467,6 +467,19 @@ def test_what_needs_one_says_that_it_has_none(alone, tmp_path):
     shown = alone("--import-gunicorn", "gunicorn.conf.py")
     assert shown.returncode == 1 and shown.stdout == ""
     assert re.fullmatch(r"tine: Tine has no _tine\..*-m pip install tine.*\n", shown.stderr)
+
+
+@only_hosted
+@pytest.mark.parametrize("kind", ["site-packages", "dist-packages"])
+def test_the_module_is_found_where_pip_puts_it_beside_the_program(alone, tmp_path, kind):
+    version = subprocess.run([own_python(), "-c", "import sys; print('python%d.%d' % sys.version_info[:2])"], stdout=subprocess.PIPE,
+                             text=True, check=True).stdout.strip()
+    package = tmp_path / "lib" / version / kind / "tine"
+    package.mkdir(parents=True)
+    for module in modules():
+        shutil.copy2(module, package)
+    shown = alone("--version")
+    assert shown.returncode == 0 and shown.stderr == "" and "\nPython 3." in shown.stdout
 
 
 @only_hosted
