@@ -205,7 +205,8 @@ int python_choose(const struct conf_app *conf, struct python_choice *ret, char *
     }
     if (active && *active && take_active(active, "the active virtual environment (VIRTUAL_ENV)", ret))
         return 0;
-    if ((access(".venv/pyvenv.cfg", F_OK) == 0 || errno == EACCES) && take_active(".venv", "./.venv", ret))
+    bool here = access(".venv", F_OK) == 0 && (access(".venv/pyvenv.cfg", F_OK) == 0 || errno == EACCES);
+    if (here && take_active(".venv", "./.venv", ret))
         return 0;
     return choose_own(ret, ret_why);
 }
