@@ -45,7 +45,7 @@ bool log_is_whole(void);
 /* For a process that is another program by exec: the open log of this one, and how it takes it over there. `path` is
  * absolute; NULL: standard error. The descriptors are close-on-exec afterwards. 0, or -1: out of memory. */
 struct log_fds {
-    int file;   /* -1: standard error */
+    int file; /* -1: standard error */
     int stream; /* a non-blocking twin of standard error; -1: none */
 };
 struct log_fds log_fds(void);

@@ -64,7 +64,8 @@ static void test_same_in_every_key(const struct conf *before, struct span bytes)
     CHECK(conf->server.bind.n == 5 && conf->server.bind.v[0].tls && conf->server.bind.v[0].port == 443);
     CHECK(conf->server.bind.v[1].proxy && conf->server.bind.v[4].h2c && conf->server.bind.v[3].fd == 7);
     CHECK(!strcmp(conf->server.bind.v[2].path, "/run/b.sock"));
-    CHECK(conf->server.timeout == 1500 && conf->server.drain_delay == 1250 && conf->server.umask == 027);
+    CHECK(conf->server.timeout == 1500 && conf->server.drain_delay == 1250 && conf->server.umask.set &&
+          conf->server.umask.mode == 027);
     CHECK(conf->server.max_worker_memory == (uint64_t)300 << 20 && conf->http.limit_request_body == (uint64_t)10 << 30);
     CHECK(conf->app.pythonpath.n == 2 && !strcmp(conf->app.pythonpath.v[1], "/opt/other lib"));
     CHECK(conf->http.forwarded_allow_ips.n == 2 && conf->http.forwarded_allow_ips.unix_);

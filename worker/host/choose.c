@@ -76,8 +76,8 @@ static int no_python_there(const char *venv, const char *cfg, const char *progra
         return why(ret_why, "%s: it has no bin/python3: %s", venv, strerror(errno));
     if (stat(program, &st) < 0 && errno == ENOENT) {
         read_home(cfg, home);
-        return why(ret_why, "%s: the Python that it was made with is gone%s%s%s: make the virtual environment again", venv,
-                   *home ? " (" : "", home, *home ? ")" : "");
+        return why(ret_why, "%s: the Python that it was made with is gone%s%s%s: make the virtual environment again",
+                   venv, *home ? " (" : "", home, *home ? ")" : "");
     }
     return why(ret_why, "%s: %s cannot be run: %s", venv, program, strerror(errno));
 }
@@ -161,7 +161,8 @@ static int choose_own(struct python_choice *ret, char **ret_why)
         snprintf(ret->executable, PATH_MAX, "%s", TINE_PYTHON);
         if (can_run(ret->executable))
             return 0;
-        return why(ret_why, "%s, the Python that Tine was built for, cannot be run: %s; name one by app.python or app.venv",
+        return why(ret_why,
+                   "%s, the Python that Tine was built for, cannot be run: %s; name one by app.python or app.venv",
                    TINE_PYTHON, strerror(errno));
     }
     if (own_folder(folder) && join(ret->executable, folder, "python3") && can_run(ret->executable))

@@ -9,7 +9,8 @@ struct conf_app;
 
 struct python_choice {
     char executable[PATH_MAX]; /* absolute, not resolved: a virtual environment is known by the name of its link */
-    char because[PATH_MAX + 32]; /* for the log: "app.venv .venv", "VIRTUAL_ENV", "./.venv", "the Python of this build" */
+    char because[PATH_MAX +
+                 32]; /* for the log: "app.venv .venv", "VIRTUAL_ENV", "./.venv", "the Python of this build" */
 };
 
 /* In this order: app.python, app.venv, VIRTUAL_ENV, ./.venv, the Python that this program was built with or installed

@@ -214,7 +214,8 @@ static int take_all(struct bytes *b, struct handover *ret, char why[HANDOVER_WHY
     const void *p = take(b, sizeof head);
     if (!p || (memcpy(&head, p, sizeof head), head.size != sizeof head) ||
         strncmp(head.version, PACKAGE_VERSION, sizeof head.version)) {
-        snprintf(why, HANDOVER_WHY, "the server is Tine %.31s, this module is Tine %s: install the same version of both",
+        snprintf(why, HANDOVER_WHY,
+                 "the server is Tine %.31s, this module is Tine %s: install the same version of both",
                  p ? head.version : "?", PACKAGE_VERSION);
         return -1;
     }
@@ -245,9 +246,8 @@ int handover_take(int fd, struct handover *ret, char why[HANDOVER_WHY])
 {
     struct stat st;
     *ret = (struct handover){ 0 };
-    void *p = fstat(fd, &st) == 0 && st.st_size > 0
-                  ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)
-                  : MAP_FAILED;
+    void *p = fstat(fd, &st) == 0 && st.st_size > 0 ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)
+                                                    : MAP_FAILED;
     fd_close(&fd);
     if (p == MAP_FAILED) {
         snprintf(why, HANDOVER_WHY, "what the master handed down cannot be read: %s", strerror(errno));
