@@ -79,7 +79,7 @@ def test_nothing_is_left_of_root(folder, preload):
     with server(folder, {**config, "env": {"HELPER": helper}}, tls=True, env=env) as s:
         uid, _, groups = who()
         assert status_of(s.pid)["Uid"].split() == ["0"] * 4
-        assert len(s.molds()) == preload
+        wait_for(lambda: len(s.molds()) == preload, what="a worker that was just forked to take its own name")
         for n in (1, 2):
             s.wait_log(rf"worker {n} \(pid \d+\) is ready")
         for pid in s.workers() + s.molds():
