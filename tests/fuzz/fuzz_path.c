@@ -11,7 +11,7 @@
 #include "worker/http/head_rules.h"
 #include "worker/http/req.h"
 #include "worker/http/route.h"
-#include "worker/static/static_path.h"
+#include "worker/static/static_open.h"
 
 const char *const fuzz_corpora[] = { NULL };
 

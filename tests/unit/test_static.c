@@ -13,7 +13,7 @@
 #include "worker/http/route.h"
 #include "worker/static/static_cond.h"
 #include "worker/static/static_mime.h"
-#include "worker/static/static_path.h"
+#include "worker/static/static_open.h"
 #include "worker/static/static_range.h"
 
 /* want: NULL = refused. */

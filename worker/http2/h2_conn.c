@@ -217,13 +217,13 @@ static size_t h2_data(struct conn *c, char *p, size_t n)
     struct h2_conn *h = c->proto_data;
     if (unlikely(h->state == H2_CLOSED))
         return n;
-    h2_judge_frames(h, (const uint8_t *)p, n);
+    h2_abuse_frames(h, (const uint8_t *)p, n);
     ssize_t used = nghttp2_session_mem_recv(h->session, (const uint8_t *)p, n);
     if (unlikely(used < 0)) {
         malformed(h, (int)used);
         return n;
     }
-    h2_judge_queue(h, c->net->conf->http.http2_max_concurrent_streams);
+    h2_abuse_queue(h, c->net->conf->http.http2_max_concurrent_streams);
     if (unlikely(h->doom)) {
         h2_terminate(h, h->doom);
         return n;

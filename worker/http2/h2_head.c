@@ -291,13 +291,13 @@ void h2_start(struct h2_stream *s)
     h->served = true;
     h->idle = false; /* even if it is answered within this turn */
     h->n_requests++;
-    h2_judge_request(h);
+    h2_abuse_request(h);
     put_together(s);
     const struct refusal *why = judge(s);
     if (unlikely(why != NULL)) {
         log_debug("%s: request refused: %s (%u): %s", h->client.host, why->name, why->status, why->why);
         if (s->head_size > h->conn->net->conf->http.limit_request_head)
-            h2_judge_fault(h);
+            h2_abuse_fault(h);
         h2_fail_because(s, why->status, s->fault ? NULL : why->why);
         return;
     }

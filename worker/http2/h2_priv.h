@@ -219,22 +219,22 @@ struct h2_shared *h2_shared_new(void);
 void h2_shared_free(void *shared);
 int h2_session_open(struct h2_conn *h);
 
-/* --- h2_judge.c: what a peer may not do; sets h->doom --- */
+/* --- h2_abuse.c: what a peer may not do; sets h->doom --- */
 
-void h2_judge_init(struct h2_conn *h);
+void h2_abuse_init(struct h2_conn *h);
 /* Frames that come, before nghttp2 sees them. */
-void h2_judge_frames(struct h2_conn *h, const uint8_t *p, size_t n);
+void h2_abuse_frames(struct h2_conn *h, const uint8_t *p, size_t n);
 /* HEADERS for this stream. */
-void h2_judge_order(struct h2_conn *h, int32_t id);
+void h2_abuse_order(struct h2_conn *h, int32_t id);
 /* A stream that the peer had ended is closed. */
-void h2_judge_over(struct h2_conn *h, int32_t id);
+void h2_abuse_over(struct h2_conn *h, int32_t id);
 /* The peer took a request back; made us reset a stream; asked for something; lets us send n bytes of DATA (`whole`: all
  * there was); may have left too many frames in nghttp2's queue. */
-void h2_judge_reset(struct h2_conn *h);
-void h2_judge_fault(struct h2_conn *h);
-void h2_judge_request(struct h2_conn *h);
-void h2_judge_sent(struct h2_conn *h, size_t n, bool whole);
-void h2_judge_queue(struct h2_conn *h, size_t most_streams);
+void h2_abuse_reset(struct h2_conn *h);
+void h2_abuse_fault(struct h2_conn *h);
+void h2_abuse_request(struct h2_conn *h);
+void h2_abuse_sent(struct h2_conn *h, size_t n, bool whole);
+void h2_abuse_queue(struct h2_conn *h, size_t most_streams);
 
 /* --- h2_memory.c: what is kept for the client (net/memory.h) --- */
 

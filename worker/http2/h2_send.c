@@ -183,7 +183,7 @@ int h2_on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     went(s, n);
-    h2_judge_sent(h, n, !s->pending);
+    h2_abuse_sent(h, n, !s->pending);
     switch (conn_commit(c, FRAME_HEAD + n, false)) {
     case SENT:
         return 0;

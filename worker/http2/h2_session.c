@@ -24,7 +24,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     if (hd->type != NGHTTP2_CONTINUATION)
         h->in_head = false;
     if (hd->type == NGHTTP2_HEADERS)
-        h2_judge_order(h, hd->stream_id);
+        h2_abuse_order(h, hd->stream_id);
     return 0;
 }
 
@@ -126,7 +126,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         s = stream_of(session, frame->hd.stream_id);
         score_add64(&h->conn->net->score->h2_resets, 1);
         if (s && (s->req.state < REQ_ANSWERED || s->tunnel))
-            h2_judge_reset(h);
+            h2_abuse_reset(h);
         break;
     case NGHTTP2_PING:
         if (frame->hd.flags & NGHTTP2_FLAG_ACK)
@@ -164,7 +164,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         s = stream_of(session, frame->hd.stream_id);
         score_add64(&h->conn->net->score->h2_resets, 1);
         if (frame->rst_stream.error_code != NGHTTP2_NO_ERROR && !(s && s->cut))
-            h2_judge_fault(h);
+            h2_abuse_fault(h);
         return 0;
     }
     bool head = frame->hd.type == NGHTTP2_HEADERS, end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
@@ -191,7 +191,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
         h->in_head = false;
     }
     if (s->in_ended)
-        h2_judge_over(h, id);
+        h2_abuse_over(h, id);
     s->closed = true;
     s->to_close = true;
     h2_note_out(s);
@@ -268,7 +268,7 @@ int h2_session_open(struct h2_conn *h)
         { NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
     };
     struct h2_shared *sh = h2_shared(h);
-    h2_judge_init(h);
+    h2_abuse_init(h);
     nghttp2_mem mem = h2_memory_of(h);
     nghttp2_session *session;
     if (nghttp2_session_server_new3(&session, sh->callbacks, h, sh->option, &mem) != 0)

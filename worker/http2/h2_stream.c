@@ -255,7 +255,7 @@ void h2_fail_because(struct h2_stream *s, unsigned status, const char *because)
 void h2_refuse(struct h2_stream *s)
 {
     log_debug("%s: stream %d refused: it uses too much memory (http.limit_memory)", s->h->client.host, (int)s->id);
-    h2_judge_fault(s->h);
+    h2_abuse_fault(s->h);
     h2_cut(s, REQ_END_BODY_BAD, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 

@@ -8,7 +8,7 @@ libtine_http2_a_SOURCES = \
 	worker/http2/h2_priv.h \
 	worker/http2/h2_walk.h worker/http2/h2_walk.c \
 	worker/http2/h2_memory.c \
-	worker/http2/h2_judge.c \
+	worker/http2/h2_abuse.c \
 	worker/http2/h2_in.c \
 	worker/http2/h2_tunnel.c \
 	worker/http2/h2_out.c \

@@ -100,7 +100,7 @@ struct conn {
     struct deadline deadline;
     struct deadline write_deadline; /* armed while output waits; a peer that does not take it in time is aborted */
     struct pace write_pace;
-    uint64_t kernel_had; /* bytes that the kernel kept for the peer when that was looked at last: conn_progress.c */
+    uint64_t kernel_had; /* bytes that the kernel kept for the peer when that was looked at last: conn_too_slow.c */
 
     union conn_addr peer; /* after PROXY protocol: what it said */
     union conn_addr local;

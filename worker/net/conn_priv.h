@@ -21,7 +21,7 @@ void conn_settle_doubts(struct net *net);
 /* Throws input away after our last answer. */
 void conn_linger_read(struct conn *c);
 
-/* conn_progress.c: output begins to wait for the peer; nothing waits any more; the deadline has come: whether the peer is
+/* conn_too_slow.c: output begins to wait for the peer; nothing waits any more; the deadline has come: whether the peer is
  * too slow. */
 void conn_progress_begin(struct conn *c);
 void conn_progress_end(struct conn *c);

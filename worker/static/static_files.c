@@ -14,7 +14,7 @@
 #include "worker/http/req.h"
 #include "worker/http/route.h"
 #include "worker/static/static_answer.h"
-#include "worker/static/static_path.h"
+#include "worker/static/static_open.h"
 #include "worker/static/static_send.h"
 
 struct static_files {

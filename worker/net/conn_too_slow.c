@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conn_progress.c: whether the peer takes what waits for it: some of it within http.write_timeout, and not less than
+/* conn_too_slow.c: whether the peer takes what waits for it: some of it within http.write_timeout, and not less than
  * http.body_min_rate for long. Bytes that the kernel has, the peer may not have: what it has taken since the last look is
  * what left the kernel's queue. */
 #include <event2/event.h>

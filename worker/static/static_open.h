@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_path.h: from the path of a URL to an open file below a folder, and to nothing outside of it. */
-#ifndef TINE_HTTP_STATIC_PATH_H
-#define TINE_HTTP_STATIC_PATH_H
+/* static_open.h: from the path of a URL to an open file below a folder, and to nothing outside of it. */
+#ifndef TINE_HTTP_STATIC_OPEN_H
+#define TINE_HTTP_STATIC_OPEN_H
 
 #include <limits.h>
 #include <stdbool.h>

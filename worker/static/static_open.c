@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_path.c: opens the file for the path of a URL below a folder. Two fences: a path that could climb is refused by
+/* static_open.c: opens the file for the path of a URL below a folder. Two fences: a path that could climb is refused by
  * its text, and the kernel is asked not to leave the folder, whatever symbolic links and renames do meanwhile. */
-#include "worker/static/static_path.h"
+#include "worker/static/static_open.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include "common/likely.h"
 #include "worker/http/percent.h"
-#include "worker/static/static_walk.h"
+#include "worker/static/static_open_walk.h"
 
 #define FILE_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define RETRIES 8
@@ -74,7 +74,7 @@ int static_root_file(const struct static_root *root, const char *path)
     const char *name = *path ? path : ".";
     if (likely(!root->walk))
         return open_resolving(root->fd, name, root->follow_links ? 0 : RESOLVE_BENEATH);
-    return root->follow_links ? openat(root->fd, name, FILE_FLAGS) : static_walk(root->fd, path, FILE_FLAGS);
+    return root->follow_links ? openat(root->fd, name, FILE_FLAGS) : static_open_walk(root->fd, path, FILE_FLAGS);
 }
 
 int static_root_open(struct static_root *root, int at, const char *dir, bool follow_links)

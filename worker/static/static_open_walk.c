@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* static_walk.c: opens a file below a folder name by name, as strictly as openat2(2) with RESOLVE_BENEATH, for kernels
+/* static_open_walk.c: opens a file below a folder name by name, as strictly as openat2(2) with RESOLVE_BENEATH, for kernels
  * and container filters without it. Links are read, never followed by the kernel, and ".." takes one back to a folder
  * that this walk came through, so that nothing that is renamed meanwhile can lead it out. */
-#include "worker/static/static_walk.h"
+#include "worker/static/static_open_walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 struct way {
     int dirs[DEPTH_MOST]; /* [0] is the caller's; the others were opened on the way */
-    unsigned depth;       /* dirs[depth] is where the way has come to */
+    unsigned depth; /* dirs[depth] is where the way has come to */
     unsigned links;
     char rest[2 * PATH_MAX]; /* what is still to be walked */
 };
@@ -108,7 +108,7 @@ static int walk(struct way *w, int flags)
     }
 }
 
-int static_walk(int root, const char *path, int flags)
+int static_open_walk(int root, const char *path, int flags)
 {
     struct way w = { .dirs = { root } };
     size_t n = strlen(path);

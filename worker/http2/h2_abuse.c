@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h2_judge.c: what a peer may not do: frames are looked at before nghttp2 sees them, since it lets pass much that costs us
+/* h2_abuse.c: what a peer may not do: frames are looked at before nghttp2 sees them, since it lets pass much that costs us
  * something for nothing (RFC 9113 10.5) and some of what the protocol forbids. The verdict is h->doom: the connection ends
  * with that error. Must never call a handler or make frames: nghttp2 may be at work. */
 #include "common/log.h"
@@ -23,7 +23,7 @@
 /* Frames that nghttp2 may keep until they can be sent. */
 #define QUEUE_MAX 1000
 
-void h2_judge_init(struct h2_conn *h)
+void h2_abuse_init(struct h2_conn *h)
 {
     h->chores = (struct h2_budget){ CHORES };
     h->resets = (struct h2_budget){ RESETS };
@@ -45,29 +45,29 @@ static void spend(struct h2_conn *h, struct h2_budget *budget, uint32_t n, const
         doom(h, what);
 }
 
-void h2_judge_reset(struct h2_conn *h)
+void h2_abuse_reset(struct h2_conn *h)
 {
     spend(h, &h->resets, 1, "cancelled requests");
 }
 
-void h2_judge_fault(struct h2_conn *h)
+void h2_abuse_fault(struct h2_conn *h)
 {
     spend(h, &h->faults, 1, "stream errors");
 }
 
-void h2_judge_request(struct h2_conn *h)
+void h2_abuse_request(struct h2_conn *h)
 {
     h2_earn(&h->chores, EARNED, EARNED_MOST);
 }
 
 /* `whole`: nothing is left that a window kept back. */
-void h2_judge_sent(struct h2_conn *h, size_t n, bool whole)
+void h2_abuse_sent(struct h2_conn *h, size_t n, bool whole)
 {
     if (likely(n >= WORTH || whole))
         h2_earn(&h->chores, EARNED, EARNED_MOST);
 }
 
-void h2_judge_queue(struct h2_conn *h, size_t most_streams)
+void h2_abuse_queue(struct h2_conn *h, size_t most_streams)
 {
     if (unlikely(nghttp2_session_get_outbound_queue_size(h->session) > QUEUE_MAX + 4 * most_streams))
         doom(h, "frames that it makes us send and does not read");
@@ -75,7 +75,7 @@ void h2_judge_queue(struct h2_conn *h, size_t most_streams)
 
 /* --- order --- */
 
-void h2_judge_over(struct h2_conn *h, int32_t id)
+void h2_abuse_over(struct h2_conn *h, int32_t id)
 {
     h->over[h->n_over++ % H2_OVER] = id;
 }
@@ -100,7 +100,7 @@ static bool is_skipped(const struct h2_conn *h, int32_t id)
 }
 
 /* What nghttp2 would let pass: a stream below one that was opened before (RFC 9113 5.1.1). */
-void h2_judge_order(struct h2_conn *h, int32_t id)
+void h2_abuse_order(struct h2_conn *h, int32_t id)
 {
     if (unlikely(h->state == H2_LAST))
         spend(h, &h->chores, 1, "requests after GOAWAY");
@@ -160,7 +160,7 @@ static void judge_frame(struct h2_conn *h, const struct h2_walked *f)
         judge_priority(h, f);
         break;
     case NGHTTP2_RST_STREAM:
-        h2_judge_over(h, f->stream);
+        h2_abuse_over(h, f->stream);
         spend(h, &h->chores, 1, "RST_STREAM frames");
         break;
     case NGHTTP2_SETTINGS:
@@ -177,7 +177,7 @@ static void judge_frame(struct h2_conn *h, const struct h2_walked *f)
     }
 }
 
-void h2_judge_frames(struct h2_conn *h, const uint8_t *p, size_t n)
+void h2_abuse_frames(struct h2_conn *h, const uint8_t *p, size_t n)
 {
     struct h2_walked frame;
     while (h2_walk_next(&h->walk, &p, &n, &frame))
