@@ -67,7 +67,6 @@ void proctitle_init(struct proctitle *title, int argc, char **argv)
 void proctitle_find(struct proctitle *title)
 {
     char text[2048];
-    unsigned long start = 0, end = 0;
     *title = (struct proctitle){ 0 };
     FILE *in = fopen("/proc/self/stat", "re");
     size_t n = in ? fread(text, 1, sizeof(text) - 1, in) : 0;
@@ -77,7 +76,8 @@ void proctitle_find(struct proctitle *title)
     char *at = strrchr(text, ')'); /* field 2, the name, may hold anything */
     for (int field = 2; at && field < 48; field++)
         at = strchr(at + 1, ' ');
-    if (at && sscanf(at, "%lu %lu", &start, &end) == 2 && start && end > start)
+    unsigned long start = at ? strtoul(at, &at, 10) : 0, end = at ? strtoul(at, NULL, 10) : 0;
+    if (start && end > start)
         *title = (struct proctitle){ (char *)start, end - start };
 }
 

@@ -134,7 +134,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 const char *stacks_ask(struct fleet *fleet, pid_t pid, stacks_done_fn *done, void *arg)
 {
-    static const struct timeval look = { .tv_usec = LOOK_MS * 1000 };
+    static const struct timeval look = { .tv_usec = LOOK_MS * 1000L };
     struct stacks *stacks = &fleet->stacks;
     *stacks = (struct stacks){ .v = calloc(slots_alive(&fleet->slots) + 1, sizeof(*stacks->v)) };
     if (!stacks->v)

@@ -34,7 +34,8 @@ def product(rows):
 @pytest.mark.parametrize("settings", [{"interpreter": "auto"}, {"interpreter": "main"}, {"preload_app": "true"}],
                          ids=["auto", "main", "preloaded"])
 def test_products_side_by_side(name, settings):
-    config = {"server": {"workers": 2}, "app": {"threads": 4, **settings}}
+    # The ASGI one asks for a body whatever it is called for.
+    config = {"server": {"workers": 2}, "app": {"threads": 4, "lifespan": "off", **settings}}
     with Server(f"main:{name}", config, cwd=APPS / "frameworks" / "numpy_matrices") as server:
         url = f"http://127.0.0.1:{server.port}/"
 

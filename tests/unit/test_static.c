@@ -171,7 +171,8 @@ static void put(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-    close(fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 static void put_again(const char *path)

@@ -180,8 +180,10 @@ static int take_listeners(struct bytes *b, size_t n, struct heritage *h)
 {
     struct listener *v = calloc(n + 1, sizeof *v);
     for (size_t i = 0; v && i < n; i++)
-        if (take_listener(b, &v[i]) < 0)
+        if (take_listener(b, &v[i]) < 0) {
+            free(v); /* the process ends now */
             return -1;
+        }
     h->listeners = v;
     h->n_listeners = n;
     return v ? 0 : -1;
@@ -213,7 +215,7 @@ static int take_all(struct bytes *b, struct handover *ret, char why[HANDOVER_WHY
     struct heritage *h = &ret->heritage;
     const void *p = take(b, sizeof head);
     if (!p || (memcpy(&head, p, sizeof head), head.size != sizeof head) ||
-        strncmp(head.version, PACKAGE_VERSION, sizeof head.version)) {
+        strncmp(head.version, PACKAGE_VERSION, sizeof head.version) != 0) {
         snprintf(why, HANDOVER_WHY,
                  "the server is Tine %.31s, this module is Tine %s: install the same version of both",
                  p ? head.version : "?", PACKAGE_VERSION);

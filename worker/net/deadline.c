@@ -56,7 +56,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct wheel *w = arg;
     uint64_t now = clock_ms(), gap = now - w->now_ms;
-    w->ready_ms += gap < 2 * WHEEL_TICK_MS ? gap : 2 * WHEEL_TICK_MS;
+    const uint64_t most = 2 * (uint64_t)WHEEL_TICK_MS;
+    w->ready_ms += gap < most ? gap : most;
     w->now_ms = now;
     uint64_t now_tick = w->now_ms / WHEEL_TICK_MS;
     if (now_tick > w->tick_no + WHEEL_SLOTS) /* the process was stopped: once round is enough */

@@ -4,7 +4,8 @@
 
 #include <fcntl.h>
 #include <malloc.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/least.h"
@@ -81,7 +82,6 @@ void memory_leave(struct memory_share *share, size_t part)
 static size_t resident(void)
 {
     char text[128];
-    unsigned long pages = 0;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (fd >= 0)
@@ -89,7 +89,8 @@ static size_t resident(void)
     if (n <= 0)
         return 0;
     text[n] = 0;
-    return sscanf(text, "%*u %lu", &pages) == 1 ? pages * (size_t)sysconf(_SC_PAGESIZE) : 0;
+    const char *second = strchr(text, ' ');
+    return second ? strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 /* Notes the size of the process when a quarter of the limit is passed. One turn brings no more than another quarter
