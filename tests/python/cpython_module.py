@@ -13,6 +13,7 @@ import asyncio.unix_events
 import faulthandler
 import importlib
 import os
+import signal
 import sys
 import unittest
 
@@ -21,6 +22,11 @@ import _tine
 # Tests that hang instead of failing. CPython 3.14's handles from call_soon_threadsafe() are of a private class with a lock:
 # cancel() waits while the callback runs. Ours is as up to 3.13: cancel() does not wait.
 HANG = {'test_events': ['EventLoopTestsMixin.test_call_soon_threadsafe_handle_']}
+# A worker leaves SIGINT to the server; these tests expect it as in a program of its own.
+try:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+except ValueError:  # in a sub-interpreter
+    pass
 TIME_LIMIT = 300  # seconds for one module; a hang is reported with its stack
 
 

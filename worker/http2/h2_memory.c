@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* h2_memory.c: what a connection of HTTP/2 makes us keep: by nghttp2, which gets its memory here, of requests, whose
  * fields may be thousands of times what was sent for them (RFC 7541 7.3), and of answers that the client does not take. */
+#include <config.h>
 #include <malloc.h>
 #include <stdlib.h>
 
 #include "worker/http2/h2_priv.h"
+
+#if TINE_FAULT_INJECTION
+/* Calls of ours fail on demand in such a build. What nghttp2 makes of a failed allocation is its own affair. */
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+#define malloc __real_malloc
+#define calloc __real_calloc
+#define realloc __real_realloc
+#endif
 
 /* What nghttp2 has for every connection, with a stream or two: not counted. */
 #define LIBRARY_USUAL (16u << 10)
