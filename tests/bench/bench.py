@@ -43,6 +43,7 @@ SCENARIOS = {
     "static10MB": ("/static/10MB.txt", 16, [], None),
 }
 STATIC = [name for name in SCENARIOS if name.startswith("static")]
+BASELINE = " (baseline)"
 UNIT = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 
@@ -152,8 +153,17 @@ def print_table(results):
 
 
 def find_peers(args, folder):
-    tine = os.path.abspath(args.tine)
     os.chmod(folder, 0o755)  # peers started by root read it as another user
+    peers = list(peers_of(args, os.path.abspath(args.tine), folder))
+    if args.baseline:
+        for peer in peers_of(args, os.path.abspath(args.baseline), folder):
+            if "tine" in peer.name:
+                peer.name += BASELINE
+                peers.append(peer)
+    return peers
+
+
+def peers_of(args, tine, folder):
     if args.interface in ("h2", "h2c"):
         return over_h2.all_peers(tine, args.venv, folder, args.interface == "h2")
     if args.interface == "static":
@@ -185,6 +195,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--interface", choices=["asgi", "wsgi", "static", "websocket", "h2c", "h2", "tls"], default="asgi")
     parser.add_argument("--tine", default="./tine", help="the binary (default ./tine)")
+    parser.add_argument("--baseline", metavar="TINE", help="another build of it, to compare with in the same run")
     parser.add_argument("--wsload", default="tests/bench/wsload", help="the load generator for --interface websocket")
     parser.add_argument("--venv", help="virtual environment with peers from PyPI")
     parser.add_argument("--rounds", type=int, default=3)

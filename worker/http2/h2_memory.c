@@ -12,9 +12,9 @@
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
-#define malloc __real_malloc
-#define calloc __real_calloc
-#define realloc __real_realloc
+#define malloc(n) __real_malloc(n)
+#define calloc(n, size) __real_calloc(n, size)
+#define realloc(p, n) __real_realloc(p, n)
 #endif
 
 /* What nghttp2 has for every connection, with a stream or two: not counted. */
