@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* certs.c: a change counts once the files stay as they are from one look to the next, so that a certificate
- * and its key, which are two files, are taken up together. */
+ * and its key, which are two files, are taken up together. Workers put them to use in
+ * tls/tls_set.c: tls_take(). */
 #include "master/fleet/certs.h"
 
 #include <dirent.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* status_json.c: Names of figures are those of their fields in score_figures.def. */
+/* status_json.c: the page /status. The names of figures are those of their fields in score_figures.def. What tinectl's
+ * `status` gets is made by control/control_commands.c. */
 #include "master/metrics/status_json.h"
 
 #include "common/json_out.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* h2_head.c: from the fields that nghttp2 has decoded to a running request: limits, rules, forwarded fields, handler. Every
- * refusal of a head leaves from here. Malformed messages (RFC 9113 8.1.1) never get here: nghttp2 resets their
- * streams itself. */
+/* h2_head.c: from the fields that nghttp2 has decoded to a running request: limits, rules (http/head_rules.c), forwarded
+ * fields, handler. Every refusal of a head leaves from here. Malformed messages (RFC 9113 8.1.1) never get here: nghttp2
+ * resets their streams itself (h2_session.c: on_invalid_header()). */
 #include <stdlib.h>
 
 #include "common/log.h"

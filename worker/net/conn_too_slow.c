@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* conn_too_slow.c: whether the peer takes what waits for it: some of it within http.write_timeout, and not less than
  * http.body_min_rate for long. Bytes that the kernel has, the peer may not have: what it has taken since the last look is
- * what left the kernel's queue. */
+ * what left the kernel's queue. How slowly a body may arrive is judged in http/req.c: req_body_patience(). */
 #include <event2/event.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
