@@ -8,13 +8,13 @@
 #include "worker/http2/h2_priv.h"
 
 #if TINE_FAULT_INJECTION
-/* Calls of ours fail on demand in such a build. What nghttp2 makes of a failed allocation is its own affair. */
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-#define malloc(n) __real_malloc(n)
-#define calloc(n, size) __real_calloc(n, size)
-#define realloc(p, n) __real_realloc(p, n)
+/* Calls of ours fail on demand in a program that is linked for it. What nghttp2 makes of a failed allocation is its own affair. */
+void *__real_malloc(size_t n) __attribute__((weak));
+void *__real_calloc(size_t n, size_t size) __attribute__((weak));
+void *__real_realloc(void *p, size_t n) __attribute__((weak));
+#define malloc(n) (__real_malloc ? __real_malloc(n) : malloc(n))
+#define calloc(n, size) (__real_calloc ? __real_calloc(n, size) : calloc(n, size))
+#define realloc(p, n) (__real_realloc ? __real_realloc(p, n) : realloc(p, n))
 #endif
 
 /* What nghttp2 has for every connection, with a stream or two: not counted. */
