@@ -36,7 +36,7 @@ struct heritage {
     unsigned generation; /* 1, 2, ...: counts reloads */
     int ipc_fd; /* SOCK_SEQPACKET to the master; EOF means that the master is gone */
     int stacks_fd; /* for stacks of Python threads, written by a signal handler; never blocks */
-    bool main_interpreter; /* the application refused a sub-interpreter: use the main one (interpreter = auto) */
+    bool main_interpreter; /* the application lives in Python's main interpreter, else in a sub-interpreter */
 };
 
 /* Runs a worker from birth to death in its own process, privileges already dropped. Returns its exit status

@@ -24,6 +24,15 @@ struct generation *generation_new(struct conf_loaded *loaded, unsigned number)
     return generation;
 }
 
+bool generation_lives_in_main(const struct generation *generation)
+{
+    const struct conf_app *app = &generation->conf->app;
+    if (app->preload_app) /* CPython cannot fork a sub-interpreter */
+        return true;
+    return app->interpreter == CONF_INTERPRETER_MAIN ||
+           (app->interpreter == CONF_INTERPRETER_AUTO && generation->refused_sub);
+}
+
 void generation_becomes(struct generation *generation, const char *python)
 {
     if (generation->python && strcmp(generation->python, python) == 0)

@@ -199,7 +199,7 @@ static void on_forked(struct mold *m, const struct ipc_msg *msg)
     m->sent = false;
     order_free(order);
     if (slot) {
-        slot->main_interpreter = true;
+        slot->main_interpreter = generation_lives_in_main(slot->generation);
         spawn_adopt(slot, (pid_t)forked.pid, &channels);
     } else {
         spawn_channels_close(&channels, 0);

@@ -208,7 +208,7 @@ static _Noreturn void be_child(const struct fleet *fleet, const struct birth *bi
         .generation = generation->number,
         .ipc_fd = birth->ipc_fd,
         .stacks_fd = birth->stacks_fd,
-        .main_interpreter = slot ? slot->main_interpreter : true,
+        .main_interpreter = slot ? slot->main_interpreter : generation_lives_in_main(generation),
     };
     if (slot)
         proctitle_set(&fleet->title, "%s: worker %u", title_name(conf), slot->index + 1);
@@ -264,7 +264,7 @@ int spawn_worker(struct slot *slot)
     }
     scoreboard_clear(fleet->scoreboard, slot->index);
     seats_give(slot);
-    slot->main_interpreter = generation->main_interpreter || generation->conf->app.interpreter == CONF_INTERPRETER_MAIN;
+    slot->main_interpreter = generation_lives_in_main(generation);
     pid_t pid = fork_quietly(fleet, &(struct birth){ generation, slot, channels.ipc[1], channels.stacks[1], getpid() });
     spawn_channels_close(&channels, 1);
     if (pid < 0) {

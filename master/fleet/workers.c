@@ -209,11 +209,11 @@ static void on_failed(struct slot *slot, const struct ipc_msg *msg)
 
 static void on_need_main(struct slot *slot, const struct ipc_msg *msg)
 {
-    if (!slot->generation->main_interpreter)
+    if (!slot->generation->refused_sub)
         log_info("the application refuses sub-interpreters (%s): using the main interpreter; "
                  "set [app] interpreter = main to skip the try",
                  msg->payload);
-    slot->generation->main_interpreter = true;
+    slot->generation->refused_sub = true;
 }
 
 /* The worker stops right after READY: the next one would do the same, and gets its own slot after the back-off. */
@@ -397,7 +397,7 @@ static void after_worker(struct slot *slot, enum death death, int status, const 
     struct generation *generation = slot->generation;
     bool on_trial = fleet->phase == FLEET_BOOTING || slot_is_next(slot);
     if (death == DEATH_NEED_MAIN && slot_is_wanted(slot)) {
-        generation->main_interpreter = true;
+        generation->refused_sub = true;
         slot_fill(slot);
     } else if ((death == DEATH_BOOT && on_trial) || (death == DEATH_CRASH && fleet->phase == FLEET_BOOTING)) {
         slot_give_back(slot);

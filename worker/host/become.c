@@ -19,16 +19,7 @@
 #include "worker/host/choose.h"
 #include "worker/host/handover.h"
 
-/* Whether the application will live in the process's main interpreter: then site is to be run there, else in the
- * sub-interpreter alone. */
-static bool wants_main(const struct heritage *h, enum handover_kind kind)
-{
-    enum conf_interpreter which = h->conf->app.interpreter;
-    return kind == HANDOVER_MOLD || which == CONF_INTERPRETER_MAIN ||
-           (which == CONF_INTERPRETER_AUTO && h->main_interpreter);
-}
-
-/* Returns only if it failed, with errno. channel -1: messages go to standard error. */
+/* `site`: to be run by this interpreter, where the application lives in it. Returns only if it failed, with errno. channel -1: messages go to standard error. */
 static void run_python(const char *executable, bool site, const char *command, int channel, const char *argument)
 {
     char folders[MODULE_FOLDERS][PATH_MAX], channel_text[16], failed_text[16];
@@ -95,7 +86,7 @@ static int become(const struct heritage *h, enum handover_kind kind)
     /* A Python takes over a SIGINT that is not ignored, and would die of one, with a traceback, before the worker is
      * there. */
     signal(SIGINT, SIG_IGN);
-    run_python(choice.executable, wants_main(h, kind), "run", h->ipc_fd, argument);
+    run_python(choice.executable, h->main_interpreter, "run", h->ipc_fd, argument);
     snprintf(text, sizeof text, "%s (%s) cannot be run: %s", choice.executable, choice.because, why_not(errno));
     return fail(h, text);
 }

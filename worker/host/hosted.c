@@ -100,9 +100,7 @@ static int live(const struct handover *h)
         return mold_main(heritage, &title, title_name(conf));
     }
     proctitle_set(&title, "%s: worker %u", title_name(conf), heritage->slot + 1);
-    bool in_main = conf->app.interpreter == CONF_INTERPRETER_MAIN ||
-                   (conf->app.interpreter == CONF_INTERPRETER_AUTO && heritage->main_interpreter);
-    return in_main ? worker_main(heritage) : live_in_thread(heritage);
+    return heritage->main_interpreter ? worker_main(heritage) : live_in_thread(heritage);
 }
 
 /* run(descriptor): returns only with an exception. */
