@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "common/heritage.h"
 #include "master/fleet/certs.h"
 #include "master/listen/listeners.h"
 
@@ -21,6 +22,7 @@ struct generation {
     unsigned target; /* workers wanted */
     bool refused_sub; /* its application refused a sub-interpreter; see generation_lives_in_main() */
     bool no_bytecode; /* its code may change within the second: workers write no compiled files */
+    struct held_module module; /* that its workers have loaded; see hosting.h */
     char *python; /* the one that its workers are, by their word; NULL: not heard yet */
     struct listeners listeners;
     struct certs certs;

@@ -263,11 +263,7 @@ static void on_message(struct slot *slot, const struct ipc_msg *msg)
 {
     switch (msg->type) {
     case IPC_BECOMES:
-        generation_becomes(slot->generation, msg->payload);
-        slot->elsewhere = true;
-        break;
     case IPC_HOSTED:
-        slot->elsewhere = false;
         break;
     case IPC_READY:
         on_ready(slot);
@@ -294,7 +290,7 @@ static void read_messages(struct slot *slot, unsigned most)
 {
     struct ipc_msg msg;
     while (slot->ipc_fd >= 0 && most--) {
-        int got = ipc_recv(slot->ipc_fd, &msg);
+        int got = hosting_recv(&slot->hosting, slot->generation, slot->ipc_fd, &msg);
         if (got == 0)
             return;
         if (got > 0) {
@@ -370,8 +366,9 @@ static void log_death(const struct slot *slot, enum death death, int status, con
                            : death != DEATH_CRASH && slot->failure_logged     ? LOG_LEVEL_INFO
                                                                               : LOG_LEVEL_ERROR;
     lost_words(slot, words, lost);
-    char *doubt =
-        death == DEATH_BOOT && slot->elsewhere && !slot->failure_logged ? generation_doubt(slot->generation) : NULL;
+    char *doubt = death == DEATH_BOOT && slot->hosting == HOSTING_AWAY && !slot->failure_logged
+                      ? generation_doubt(slot->generation)
+                      : NULL;
     if (early)
         log_at(level, "%s", lost);
     else
