@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/exec_guard.h"
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
@@ -226,7 +227,7 @@ static int take_all(struct bytes *b, struct handover *ret, char why[HANDOVER_WHY
             p ? head.version : "?", TINE_VERSION);
         return -1;
     }
-    if (head.dumpable != 1 && prctl(PR_SET_DUMPABLE, 0) < 0) {
+    if (head.dumpable != 1 && (prctl(PR_SET_DUMPABLE, 0) < 0 || !exec_guard_end())) {
         snprintf(why, HANDOVER_WHY, "cannot keep other processes of this user out: %s", strerror(errno));
         return -1;
     }
