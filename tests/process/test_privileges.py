@@ -138,7 +138,7 @@ def spy_on(pid):
 @pytest.mark.parametrize("no_new", [False, True])
 def test_others_of_its_user_cannot_look_into_a_process_that_becomes_a_python(folder, no_new):
     """Not between exec and the load of the module either: here a Python that takes its time."""
-    gate, python, mark = folder / "gate", folder / "python", folder / "waits"
+    gate, python = folder / "gate", folder / "python"
     os.mkfifo(gate)
     gate.chmod(0o644)
     python.write_text(f'#!/bin/sh\nread go < {gate}\nexec {own_python()} "$@"\n')

@@ -32,7 +32,7 @@ struct errand {
 static void run_python(const char *executable, const struct errand *errand)
 {
     char folders[MODULE_FOLDERS][PATH_MAX], channel[16], failed[16], module[16];
-    const char *argv[13 + MODULE_FOLDERS];
+    const char *argv[14 + MODULE_FOLDERS];
     size_t n = 0;
     python_module_folders(folders);
     snprintf(channel, sizeof channel, "%d", errand->channel);
@@ -41,7 +41,9 @@ static void run_python(const char *executable, const struct errand *errand)
     argv[n++] = executable;
     if (!errand->site)
         argv[n++] = "-S";
+    /* What Python has parsed for -c stays in memory until it has run, and boot() does not return. */
     argv[n++] = "-c";
+    argv[n++] = "import sys; exec(sys.argv.pop(1)); boot(*sys.argv[1:])";
     argv[n++] = boot_py;
     argv[n++] = errand->command;
     argv[n++] = channel;

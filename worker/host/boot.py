@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Run by the application's Python as the first thing in it (python -c): finds Tine's module for this Python and hands
-# over. argv: -c, the command, the descriptor of the channel to the master (-1: there is none), the byte that begins a
-# message of failure there, an argument of the command, a module that the service has loaded before (its descriptor, or -1,
-# its path, and "own" if it is to be used whatever is installed now), then folders to look for the module in. Must run, and say what is
+# The first thing that the application's Python runs (become.c): finds Tine's module for this Python and hands over.
+# Arguments: the command, the descriptor of the channel to the master (-1: there is none), the byte that begins a message of
+# failure there, an argument of the command, a module that the service has loaded before (its descriptor, or -1, its path,
+# and "own" if it is to be used whatever is installed now), then folders to look for the module in. Must run, and say what is
 # wrong, in any Python that there is, and import only what each has in it: the application's environment may be broken, and
 # what an interpreter that the application does not live in has imported is kept for nothing (os alone is 0.3 MB).
-import sys
 
 
-def boot(command, channel, failed, argument, held, held_path, own, folders):
+def boot(command, channel, failed, argument, held, held_path, own, *folders):
     import posix
     import sys
+    channel, held = int(channel), int(held)
 
     def give_up(text):
         if channel < 0:
@@ -18,7 +18,7 @@ def boot(command, channel, failed, argument, held, held_path, own, folders):
             sys.stderr.flush()
             posix._exit(1)
         try:
-            posix.write(channel, bytearray([failed]) + text.encode('utf-8', 'backslashreplace'))
+            posix.write(channel, bytearray([int(failed)]) + text.encode('utf-8', 'backslashreplace'))
         except OSError:
             sys.stderr.write(text + '\n')
             sys.stderr.flush()
@@ -45,15 +45,15 @@ def boot(command, channel, failed, argument, held, held_path, own, folders):
     # The last one is the program's, where pip puts both for one user (~/.local) or by Debian's Python (/usr/local, dist-packages).
     prefixes = [root, sys.prefix, sys.base_prefix] + [folder.rpartition('/')[0] for folder in folders[:1] if folder]
     packages = ['%s/%s/python%d.%d/%s/tine' % ((prefix, sys.platlibdir) + sys.version_info[:2] + (kind,))
-                for prefix in prefixes for kind in ('site-packages', 'dist-packages')]
+                for prefix in prefixes for kind in ('site-packages', 'dist-packages')] + list(folders)
     # The environment's own first: it is the one that `pip install` brings up to date.
-    for folder in [held_path.rpartition('/')[0]] * bool(own) + packages + folders:
+    for folder in [held_path.rpartition('/')[0]] * bool(own) + packages:
         path = folder + '/' + file
         if folder and (path == held_path or posix.access(path, posix.F_OK)):
             break
     else:
         found, closed = set(), ''
-        for folder in filter(None, packages + folders):
+        for folder in filter(None, packages):
             try:
                 found.update(entry for entry in posix.listdir(folder) if entry.startswith('_tine.') and entry.endswith('.so'))
             except (FileNotFoundError, NotADirectoryError):
@@ -87,7 +87,3 @@ def boot(command, channel, failed, argument, held, held_path, own, folders):
         getattr(host, command)(argument, path, fd)
     except BaseException as e:
         give_up('%s: %s' % (path, e or type(e).__name__))
-
-
-if len(sys.argv) > 4:
-    boot(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5]), sys.argv[6], sys.argv[7], sys.argv[8:])
