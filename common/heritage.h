@@ -25,6 +25,13 @@ struct listener {
     socklen_t addr_len;
 };
 
+/* Tine's module as a Python of this service has loaded it (worker/host): kept open, since its path may name another
+ * version's by now. */
+struct held_module {
+    int fd; /* -1: none */
+    char *path;
+};
+
 struct heritage {
     const struct conf *conf;
     const struct listener *listeners;
@@ -36,7 +43,10 @@ struct heritage {
     unsigned generation; /* 1, 2, ...: counts reloads */
     int ipc_fd; /* SOCK_SEQPACKET to the master; EOF means that the master is gone */
     int stacks_fd; /* for stacks of Python threads, written by a signal handler; never blocks */
-    bool main_interpreter; /* the application refused a sub-interpreter: use the main one (interpreter = auto) */
+    const struct held_module *module; /* NULL: the worker looks for one; it is ignored where Python is in the program */
+    bool
+        module_is_own; /* of this generation: loaded whatever is installed now; else only where its path is what is found */
+    bool main_interpreter; /* the application lives in Python's main interpreter, else in a sub-interpreter */
 };
 
 /* Runs a worker from birth to death in its own process, privileges already dropped. Returns its exit status

@@ -58,13 +58,14 @@ static int send_packet(int fd, enum ipc_type type, const void *payload, size_t n
     struct msghdr msg = { .msg_iov = v, .msg_iovlen = n ? 2 : 1 };
     union fds_room room = { .align = { 0 } };
     if (fds) {
+        size_t size = (fds[1] < 0 ? 1 : 2) * sizeof(int);
         msg.msg_control = room.bytes;
-        msg.msg_controllen = sizeof(room.bytes);
+        msg.msg_controllen = CMSG_SPACE(size);
         struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
-        head->cmsg_len = CMSG_LEN(2 * sizeof(int));
+        head->cmsg_len = CMSG_LEN(size);
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
-        memcpy(CMSG_DATA(head), fds, 2 * sizeof(int));
+        memcpy(CMSG_DATA(head), fds, size);
     }
     ssize_t sent;
     do
@@ -87,9 +88,11 @@ static void take_fds(struct msghdr *msg, int fds[2])
 {
     struct cmsghdr *head = CMSG_FIRSTHDR(msg);
     fds[0] = fds[1] = -1;
-    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
-        head->cmsg_len == CMSG_LEN(2 * sizeof(int)))
-        memcpy(fds, CMSG_DATA(head), 2 * sizeof(int));
+    if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+        return;
+    size_t size = head->cmsg_len - CMSG_LEN(0);
+    if (size <= 2 * sizeof(int))
+        memcpy(fds, CMSG_DATA(head), size);
 }
 
 static int recv_packet(int fd, struct ipc_msg *ret_msg, int *fds)

@@ -37,11 +37,11 @@ int ipc_pair(int fds[2]) __attribute__((warn_unused_result));
 /* Longer payloads are cut at IPC_MAX_PAYLOAD, at the front (the end of a traceback says most).
  * 0, or -1 with errno (EAGAIN: the other side does not read; EPIPE: it is gone). */
 int ipc_send(int fd, enum ipc_type type, const void *payload, size_t n);
-/* The same with two descriptors, which stay open here. */
+/* The same with two descriptors, or with one (the second is -1), which stay open here. */
 int ipc_send_with_fds(int fd, enum ipc_type type, const void *payload, size_t n, const int fds[2]);
 /* 1: a message; 0: nothing to read now; -1: the other side is gone or broken. */
 int ipc_recv(int fd, struct ipc_msg *ret_msg) __attribute__((warn_unused_result));
-/* The same; fds: two that came with it, close-on-exec, the caller's, or -1. */
+/* The same; fds: up to two that came with it, close-on-exec, the caller's, or -1, whatever it returns. */
 int ipc_recv_with_fds(int fd, struct ipc_msg *ret_msg, int fds[2]) __attribute__((warn_unused_result));
 const char *ipc_name(enum ipc_type type);
 

@@ -8,6 +8,8 @@ libtine_common_a_SOURCES = \
 	common/utf8.h \
 	common/ipc_msgs.def \
 	common/score_figures.def \
+	common/version.h common/version.c \
+	common/exec_guard.h common/exec_guard.c \
 	common/buf.h common/buf.c \
 	common/clock.h common/clock.c \
 	common/forked.h common/forked.c \

@@ -12,6 +12,7 @@
 
 #include "common/heritage.h"
 #include "common/log.h"
+#include "common/version.h"
 #include "conf/conf.h"
 #include "conf/conf_cli.h"
 #include "conf/conf_load.h"
@@ -25,7 +26,7 @@
 
 static int print_version(void)
 {
-    printf("tine %s\nlibevent %s (built with %s)\ninih %s\n", PACKAGE_VERSION, event_get_version(), LIBEVENT_VERSION,
+    printf("tine %s\nlibevent %s (built with %s)\ninih %s\n", TINE_VERSION, event_get_version(), LIBEVENT_VERSION,
            INIH_VERSION);
     worker_print_versions(stdout);
     return fflush(stdout) == 0 ? SERVICE_EXIT_OK : SERVICE_EXIT_SYSTEM;

@@ -18,6 +18,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/version.h"
 #include "conf/conf.h"
 #include "conf/conf_cli.h"
 #include "master/dev_reload.h"
@@ -141,7 +142,7 @@ static void done(struct master *master)
 static void log_banner(const struct master *master)
 {
     const struct generation *current = master->service.fleet.current;
-    log_info("tine %s, pid %d, %u worker%s", PACKAGE_VERSION, (int)getpid(), current->target,
+    log_info("tine %s, pid %d, %u worker%s", TINE_VERSION, (int)getpid(), current->target,
              current->target == 1 ? "" : "s");
     const struct listeners *listeners = &current->listeners;
     for (size_t i = 0; i < listeners->n; i++) {

@@ -119,6 +119,7 @@ static int load_app(struct mold *m)
     }
     warn_of_threads();
     freeze();
+    worker_trim_memory();
     return 0;
 }
 

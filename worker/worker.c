@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -102,6 +103,13 @@ static uint64_t choose_recycle_at(const struct conf_server *conf)
     return conf->max_requests + random;
 }
 
+void worker_trim_memory(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 /* Startup has ended: accept and say READY. */
 static void start_serving(struct worker *w)
 {
@@ -114,6 +122,7 @@ static void start_serving(struct worker *w)
     }
     prctl(PR_SET_PDEATHSIG, 0); /* from here on, EOF shows that the master is gone: see spawn.c */
     set_state(w, WORKER_SERVING);
+    worker_trim_memory();
     w->log_dropped = log_dropped();
     hearing_init(&w->hearing, w->base, w->heritage->ipc_fd, w->conf->server.timeout);
     worker_beat_start(w);

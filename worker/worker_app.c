@@ -154,15 +154,12 @@ bool worker_app_is_needed(const struct conf *conf)
 /* 0, or -1 and *ret says why. */
 static int start_python(struct worker *w, struct worker_app **ret_app, struct worker_failure *ret)
 {
-    const struct conf_app *conf = &w->conf->app;
     struct worker_app *a = calloc(1, sizeof *a);
     if (!a)
         return worker_failed(ret, WORKER_EXIT_BOOT, "out of memory");
     a->worker = w;
-    bool in_main = conf->interpreter == CONF_INTERPRETER_MAIN ||
-                   (conf->interpreter == CONF_INTERPRETER_AUTO && w->heritage->main_interpreter);
     char *why = NULL;
-    if (interp_start(&a->interp, conf, in_main, &why) == 0) {
+    if (interp_start(&a->interp, &w->conf->app, w->heritage->main_interpreter, &why) == 0) {
         *ret_app = a;
         return 0;
     }

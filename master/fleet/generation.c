@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "conf/conf_load.h"
@@ -18,10 +19,20 @@ struct generation *generation_new(struct conf_loaded *loaded, unsigned number)
         return NULL;
     }
     generation->number = number;
+    generation->module.fd = -1;
     generation->loaded = loaded;
     generation->conf = conf_loaded_get(loaded);
     generation->target = generation->conf->server.workers;
     return generation;
+}
+
+bool generation_lives_in_main(const struct generation *generation)
+{
+    const struct conf_app *app = &generation->conf->app;
+    if (app->preload_app) /* CPython cannot fork a sub-interpreter */
+        return true;
+    return app->interpreter == CONF_INTERPRETER_MAIN ||
+           (app->interpreter == CONF_INTERPRETER_AUTO && generation->refused_sub);
 }
 
 void generation_becomes(struct generation *generation, const char *python)
@@ -50,5 +61,7 @@ void generation_free(struct generation *generation)
     certs_close(&generation->certs);
     conf_loaded_free(generation->loaded);
     free(generation->python);
+    fd_close(&generation->module.fd);
+    free(generation->module.path);
     free(generation);
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "common/heritage.h"
 #include "master/fleet/certs.h"
 #include "master/listen/listeners.h"
 
@@ -19,8 +20,9 @@ struct generation {
     struct conf_loaded *loaded;
     const struct conf *conf; /* in `loaded` */
     unsigned target; /* workers wanted */
-    bool main_interpreter; /* its application refused a sub-interpreter */
+    bool refused_sub; /* its application refused a sub-interpreter; see generation_lives_in_main() */
     bool no_bytecode; /* its code may change within the second: workers write no compiled files */
+    struct held_module module; /* that its workers have loaded; see hosting.h */
     char *python; /* the one that its workers are, by their word; NULL: not heard yet */
     struct listeners listeners;
     struct certs certs;
@@ -31,6 +33,9 @@ struct generation {
 
 /* Takes `loaded` in any case. NULL: out of memory. */
 struct generation *generation_new(struct conf_loaded *loaded, unsigned number);
+/* Whether a process that is born now runs the application in Python's main interpreter: the one place where this is
+ * decided (app.interpreter, app.preload_app, what the application has refused). heritage.h hands it down. */
+bool generation_lives_in_main(const struct generation *generation);
 /* A child is about to become this Python ("/usr/bin/python3 (app.python)"): logged where it is news. */
 void generation_becomes(struct generation *generation, const char *python);
 /* What to add to the log line on a child that ended, or was ended, before that Python said that it runs; to be freed.

@@ -6,6 +6,7 @@ libtine_fleet_a_SOURCES = \
 	master/fleet/counters.h \
 	master/fleet/certs.h master/fleet/certs.c \
 	master/fleet/generation.h master/fleet/generation.c \
+	master/fleet/hosting.h master/fleet/hosting.c \
 	master/fleet/slots.h master/fleet/slots.c \
 	master/fleet/exit_words.h master/fleet/exit_words.c \
 	master/fleet/stacks.h master/fleet/stacks.c \

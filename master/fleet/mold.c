@@ -52,7 +52,7 @@ struct mold {
     pid_t pid;
     int fd;
     struct event ipc, timer;
-    bool elsewhere; /* the process is another program that has not said yet that it is a Python */
+    enum hosting hosting;
     bool failure_logged; /* in its own words (IPC_FAILED) */
     bool was_ready; /* in some life */
     uint64_t ready_ms; /* clock_ms() of READY; 0: not in this life */
@@ -199,7 +199,8 @@ static void on_forked(struct mold *m, const struct ipc_msg *msg)
     m->sent = false;
     order_free(order);
     if (slot) {
-        slot->main_interpreter = true;
+        slot->main_interpreter = generation_lives_in_main(slot->generation);
+        slot->hosting = HOSTING_DONE;
         spawn_adopt(slot, (pid_t)forked.pid, &channels);
     } else {
         spawn_channels_close(&channels, 0);
@@ -232,27 +233,26 @@ static void on_failed(struct mold *m, const struct ipc_msg *msg)
         m->fleet->events->said(m->fleet->arg, m->generation, msg->payload, msg->n);
 }
 
+static int hear(struct mold *m, struct ipc_msg *msg)
+{
+    return hosting_recv(&m->hosting, m->generation, m->fd, msg);
+}
+
 static void read_messages(struct mold *m)
 {
     struct ipc_msg *msg = malloc(sizeof(*msg));
     int got;
-    for (unsigned n = 0; msg && n < MESSAGES_AT_ONCE && m->fd >= 0 && (got = ipc_recv(m->fd, msg)) != 0; n++) {
+    for (unsigned n = 0; msg && n < MESSAGES_AT_ONCE && m->fd >= 0 && (got = hear(m, msg)) != 0; n++) {
         if (got < 0) {
             event_del(&m->ipc);
             fd_close(&m->fd);
-        } else if (msg->type == IPC_BECOMES) {
-            m->elsewhere = true;
-            if (m->generation)
-                generation_becomes(m->generation, msg->payload);
-        } else if (msg->type == IPC_HOSTED) {
-            m->elsewhere = false;
         } else if (msg->type == IPC_READY) {
             on_ready(m);
         } else if (msg->type == IPC_FAILED) {
             on_failed(m, msg);
         } else if (msg->type == IPC_FORKED) {
             on_forked(m, msg);
-        } else {
+        } else if (msg->type != IPC_BECOMES && msg->type != IPC_HOSTED) {
             log_warning("mold (pid %d) sent %s", (int)m->pid, ipc_name(msg->type));
         }
     }
@@ -294,7 +294,8 @@ static int start_mold(struct mold *m)
         m->pid = 0;
         return -1;
     }
-    m->failure_logged = m->sent = m->elsewhere = false;
+    m->failure_logged = m->sent = false;
+    m->hosting = HOSTING_OURS;
     m->ready_ms = 0;
     set_state(m, MOLD_STARTING);
     if (event_assign(&m->ipc, fleet->base, m->fd, EV_READ | EV_PERSIST, on_ipc, m) < 0 ||
@@ -428,7 +429,7 @@ static void after_mold(struct mold *m, int status)
     struct generation *generation = m->generation;
     char words[EXIT_WORDS];
     exit_words(status, m->state == MOLD_KILLED, words);
-    char *doubt = m->elsewhere && !m->failure_logged ? generation_doubt(generation) : NULL;
+    char *doubt = m->hosting == HOSTING_AWAY && !m->failure_logged ? generation_doubt(generation) : NULL;
     log_at(m->failure_logged ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "mold (pid %d) %s%s%s", (int)m->pid, words,
            doubt ? ": " : "", doubt ? doubt : "");
     if (doubt)

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "common/buf.h"
+#include "master/fleet/hosting.h"
 
 #define WORKERS_MAX 1024 /* of one generation */
 #define SLOTS_MAX 2048   /* a new generation boots beside the old */
@@ -61,7 +62,7 @@ struct slot {
     uint64_t due_ms;          /* SLOT_RECYCLE: clock_ms() when that was decided */
     bool due_by_limit;        /* SLOT_RECYCLE: a limit of the master's decided it, not the worker */
     bool main_interpreter;    /* this life was told to use the main interpreter */
-    bool elsewhere;           /* the process is another program that has not said yet that it is a Python */
+    enum hosting hosting;     /* how far the process is in becoming a Python */
     bool failure_logged;      /* the worker has said itself why it failed (IPC_FAILED) */
     unsigned backoff_ms;      /* before the next birth; 0: none */
     unsigned early;           /* lives in a row that ended within SLOT_PROOF_MS of READY */

@@ -33,6 +33,7 @@
 #include "master/system/daemon.h"
 #include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
+#include "master/fleet/hosting.h"
 #include "master/fleet/seats.h"
 #include "master/fleet/slots.h"
 #include "master/system/error_log.h"
@@ -147,9 +148,10 @@ static const char *title_name(const struct conf *conf)
 
 /* What the child keeps besides listening sockets and log: its channels, and the memory that it will map as another
  * program. -1: not there. */
-static size_t own_fds(const struct fleet *fleet, const struct birth *birth, int fds[5])
+static size_t own_fds(const struct fleet *fleet, const struct birth *birth, int fds[6])
 {
     const struct vault *vault = birth->generation->certs.vault;
+    const struct held_module *module = hosting_module(birth->generation, fleet->current);
     size_t n = 0;
     fds[n++] = birth->ipc_fd;
     fds[n++] = birth->stacks_fd;
@@ -158,6 +160,7 @@ static size_t own_fds(const struct fleet *fleet, const struct birth *birth, int 
     fds[n++] = fleet->scoreboard->shared.fd;
     fds[n++] = tickets_fd(fleet->tickets);
     fds[n++] = vault ? vault_fd(vault) : -1;
+    fds[n++] = module ? module->fd : -1;
     return n;
 }
 
@@ -177,7 +180,7 @@ static void leave_master(const struct fleet *fleet, const struct birth *birth)
         _exit(WORKER_EXIT_BOOT);
     if (fleet->detached)
         daemon_detach_stdio();
-    int own[5];
+    int own[6];
     size_t n_own = own_fds(fleet, birth, own);
     if (close_what_is_the_masters(&generation->listeners, own, n_own) < 0 || privs_drop(&fleet->privs) < 0 ||
         (conf->server.no_new_privileges && privs_no_new() < 0))
@@ -208,7 +211,9 @@ static _Noreturn void be_child(const struct fleet *fleet, const struct birth *bi
         .generation = generation->number,
         .ipc_fd = birth->ipc_fd,
         .stacks_fd = birth->stacks_fd,
-        .main_interpreter = slot ? slot->main_interpreter : true,
+        .module = hosting_module(generation, fleet->current),
+        .module_is_own = generation->module.fd >= 0,
+        .main_interpreter = slot ? slot->main_interpreter : generation_lives_in_main(generation),
     };
     if (slot)
         proctitle_set(&fleet->title, "%s: worker %u", title_name(conf), slot->index + 1);
@@ -264,7 +269,8 @@ int spawn_worker(struct slot *slot)
     }
     scoreboard_clear(fleet->scoreboard, slot->index);
     seats_give(slot);
-    slot->main_interpreter = generation->main_interpreter || generation->conf->app.interpreter == CONF_INTERPRETER_MAIN;
+    slot->main_interpreter = generation_lives_in_main(generation);
+    slot->hosting = HOSTING_OURS;
     pid_t pid = fork_quietly(fleet, &(struct birth){ generation, slot, channels.ipc[1], channels.stacks[1], getpid() });
     spawn_channels_close(&channels, 1);
     if (pid < 0) {

@@ -209,11 +209,11 @@ static void on_failed(struct slot *slot, const struct ipc_msg *msg)
 
 static void on_need_main(struct slot *slot, const struct ipc_msg *msg)
 {
-    if (!slot->generation->main_interpreter)
+    if (!slot->generation->refused_sub)
         log_info("the application refuses sub-interpreters (%s): using the main interpreter; "
                  "set [app] interpreter = main to skip the try",
                  msg->payload);
-    slot->generation->main_interpreter = true;
+    slot->generation->refused_sub = true;
 }
 
 /* The worker stops right after READY: the next one would do the same, and gets its own slot after the back-off. */
@@ -263,11 +263,7 @@ static void on_message(struct slot *slot, const struct ipc_msg *msg)
 {
     switch (msg->type) {
     case IPC_BECOMES:
-        generation_becomes(slot->generation, msg->payload);
-        slot->elsewhere = true;
-        break;
     case IPC_HOSTED:
-        slot->elsewhere = false;
         break;
     case IPC_READY:
         on_ready(slot);
@@ -294,7 +290,7 @@ static void read_messages(struct slot *slot, unsigned most)
 {
     struct ipc_msg msg;
     while (slot->ipc_fd >= 0 && most--) {
-        int got = ipc_recv(slot->ipc_fd, &msg);
+        int got = hosting_recv(&slot->hosting, slot->generation, slot->ipc_fd, &msg);
         if (got == 0)
             return;
         if (got > 0) {
@@ -370,8 +366,9 @@ static void log_death(const struct slot *slot, enum death death, int status, con
                            : death != DEATH_CRASH && slot->failure_logged     ? LOG_LEVEL_INFO
                                                                               : LOG_LEVEL_ERROR;
     lost_words(slot, words, lost);
-    char *doubt =
-        death == DEATH_BOOT && slot->elsewhere && !slot->failure_logged ? generation_doubt(slot->generation) : NULL;
+    char *doubt = death == DEATH_BOOT && slot->hosting == HOSTING_AWAY && !slot->failure_logged
+                      ? generation_doubt(slot->generation)
+                      : NULL;
     if (early)
         log_at(level, "%s", lost);
     else
@@ -397,7 +394,7 @@ static void after_worker(struct slot *slot, enum death death, int status, const 
     struct generation *generation = slot->generation;
     bool on_trial = fleet->phase == FLEET_BOOTING || slot_is_next(slot);
     if (death == DEATH_NEED_MAIN && slot_is_wanted(slot)) {
-        generation->main_interpreter = true;
+        generation->refused_sub = true;
         slot_fill(slot);
     } else if ((death == DEATH_BOOT && on_trial) || (death == DEATH_CRASH && fleet->phase == FLEET_BOOTING)) {
         slot_give_back(slot);

@@ -14,6 +14,7 @@
 #include "common/fdutil.h"
 #include "common/json_out.h"
 #include "common/log.h"
+#include "common/version.h"
 #include "conf/conf.h"
 #include "master/fleet/generation.h"
 
@@ -117,7 +118,7 @@ static void take_service(const struct service *service, struct snapshot *s, uint
     const struct reload_outcome *reload = &service->reload;
     *s = (struct snapshot){
         .service = service,
-        .version = PACKAGE_VERSION,
+        .version = TINE_VERSION,
         .app = conf_app_name(service_conf(service)),
         .pid = getpid(),
         .state = service->state,

@@ -2,11 +2,11 @@
 /* privs.c: users and groups, and what the kernel lets a process with them do. */
 #include "master/system/privs.h"
 
+#include <config.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
@@ -15,10 +15,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/exec_guard.h"
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "common/trusted.h"
@@ -136,21 +136,6 @@ void privs_set_environment(const struct privs *privs)
         log_warning("HOME, USER and LOGNAME cannot be set: %s", strerror(errno));
 }
 
-/* The change of user has cleared them, unless securebits say otherwise; the inheritable ones it leaves. */
-static bool has_no_capabilities(void)
-{
-    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct set[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    syscall(SYS_capset, &head, set); /* a filter may not let us; what counts is what is there */
-    if (syscall(SYS_capget, &head, set) < 0)
-        return false;
-    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-        if (set[i].effective || set[i].permitted || set[i].inheritable)
-            return false;
-    return true;
-}
-
 static bool is_whom_it_should_be(const struct privs *privs)
 {
     uid_t r, e, s;
@@ -163,13 +148,17 @@ int privs_drop(const struct privs *privs)
 {
     if (!privs->drop)
         return 0;
+    bool stays_root = privs->uid == 0;
+    int guard = stays_root || TINE_EMBEDDED ? EXEC_GUARD_NONE : exec_guard_begin();
     if (setgroups((size_t)privs->n_groups, privs->groups) < 0 || setresgid(privs->gid, privs->gid, privs->gid) < 0 ||
         setresuid(privs->uid, privs->uid, privs->uid) < 0) {
         log_critical("cannot become user %u, group %u: %s", privs->uid, privs->gid, strerror(errno));
         return -1;
     }
+    /* The change of user has cleared the capabilities, unless securebits or the guard say otherwise; the inheritable ones
+     * it leaves. */
     if (!is_whom_it_should_be(privs) ||
-        (privs->uid != 0 && (!has_no_capabilities() || setuid(0) == 0 || seteuid(0) == 0))) {
+        (!stays_root && (!exec_guard_keep(&guard) || setuid(0) == 0 || seteuid(0) == 0))) {
         log_critical("the rights of root could not be given up for good");
         return -1;
     }

@@ -9,14 +9,16 @@ import re
 import shutil
 import signal
 import stat
+import struct
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from lib.build import ROOT
-from lib.procfs import freeze
+from lib.build import ROOT, hosted, own_python
+from lib.procfs import children_of, freeze
 from lib.server import Server
 from lib.waiting import wait_for
 
@@ -105,6 +107,54 @@ def test_capabilities_that_root_could_hand_on_are_gone(folder):
     with s:
         assert int(status_of(s.pid)["CapInh"], 16) != 0
         check_status(s.workers()[0], 0)
+
+
+SPY = """
+import ctypes, errno, os, sys
+pid, libc = int(sys.argv[1]), ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+if libc.ptrace(16, pid, None, None) == 0:  # PTRACE_ATTACH
+    print("traced")
+else:
+    print(errno.errorcode[ctypes.get_errno()])
+for name in ("mem", "environ"):
+    try:
+        open(f"/proc/{pid}/{name}", "rb").read(1)
+        print("read")
+    except OSError as e:
+        print(errno.errorcode[e.errno])
+"""
+
+
+def spy_on(pid):
+    """What a process of the same user can do to it."""
+    uid, gid, groups = who()
+    return subprocess.run([sys.executable, "-c", SPY, str(pid)], user=uid, group=gid, extra_groups=groups, stdout=subprocess.PIPE,
+                          text=True, check=True, timeout=60).stdout.split()
+
+
+@pytest.mark.skipif(not hosted(), reason="Python is in the program")
+@pytest.mark.skipif(not int(status_of("self")["CapPrm"], 16) >> 35 & 3, reason="needs CAP_WAKE_ALARM or CAP_BLOCK_SUSPEND")
+@pytest.mark.parametrize("no_new", [False, True])
+def test_others_of_its_user_cannot_look_into_a_process_that_becomes_a_python(folder, no_new):
+    """Not between exec and the load of the module either: here a Python that takes its time."""
+    gate, python = folder / "gate", folder / "python"
+    os.mkfifo(gate)
+    gate.chmod(0o644)
+    python.write_text(f'#!/bin/sh\nread go < {gate}\nexec {own_python()} "$@"\n')
+    python.chmod(0o755)
+    s = server(folder, {"server": {"umask": "027", "no_new_privileges": no_new}, "app": {"python": python}}, app="builtin:hello").start()
+    try:
+        wait_for(lambda: any(os.readlink(f"/proc/{pid}/exe") == os.path.realpath("/bin/sh") for pid in children_of(s.pid)), what="the script")
+        pid, = children_of(s.pid)
+        assert set(spy_on(pid)) <= {"EPERM", "EACCES"}
+        gate.write_text("go\n")
+        s.wait_ready()
+        check_status(pid, no_new)
+        assert set(spy_on(pid)) <= {"EPERM", "EACCES"}
+        assert dict(struct.iter_unpack("LL", Path(f"/proc/{pid}/auxv").read_bytes()))[23] == 0, "AT_SECURE: libraries would ignore the environment"
+    finally:
+        s.stop()
 
 
 # --- files ---

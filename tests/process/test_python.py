@@ -244,7 +244,7 @@ UNUSABLE = {
                   r"Tine has no _tine\.cpython-399\.so, its module for \S+ \(CPython 3.*; it has _tine\.cpython-3\S+\.so.* -m pip install \./tine-"),
     "lies about its version": (lambda d: with_module(d / "v", b"\x7fELF, they say"), "python",
                                r"cannot be loaded into \S+ \(CPython 3.*; install Tine for this Python anew"),
-    "module of another version": (lambda d: disguised(d / "p", "import mmap; mmap.mmap(int(sys.argv[4]), 0)[:6] = b'9.9.9\\0'"), "python",
+    "module of another version": (lambda d: disguised(d / "p", "import mmap; mmap.mmap(int(sys.argv[5]), 0)[:6] = b'9.9.9\\0'"), "python",
                                   r"the server is Tine 9\.9\.9, this module is Tine \d\S+: install the same version of both"),
     "no environment": (lambda d: d, "venv", r"app\.venv \S+: it is no virtual environment \(pyvenv\.cfg is missing\)"),
     "its base is gone": (lambda d: baseless(d / "v"), "venv",

@@ -309,6 +309,31 @@ def threads_wake_the_loop():
 
 
 @case
+def readers_and_writers_in_a_context():
+    """As asyncio's transports of Python 3.15 ask for them."""
+    a, b = socket.socketpair()
+    a.setblocking(False)
+    var, out = contextvars.ContextVar('var'), []
+    context = contextvars.copy_context()
+    context.run(var.set, 'theirs')
+    var.set('ours')
+    loop._add_writer(a.fileno(), lambda n: (out.append((n, var.get())), loop._remove_writer(a)), 1, context=context)
+    loop._add_reader(a, lambda n: (out.append((n, var.get(), a.recv(1))), loop.stop()), 2, context=context)
+    turn(2)
+    b.send(b'x')
+    loop.run_forever()
+    assert out == [(1, 'theirs'), (2, 'theirs', b'x')]
+    loop._add_reader(a, lambda: (out.append(var.get()), a.recv(1), loop.stop()), context=None)
+    b.send(b'y')
+    loop.run_forever()
+    assert out[-1] == 'ours'
+    raises(TypeError, loop._add_reader, a, print, contest=None, text="_add_reader() got an unexpected keyword argument 'contest'")
+    loop.remove_reader(a)
+    a.close()
+    b.close()
+
+
+@case
 def readers_and_writers():
     a, b = socket.socketpair()
     a.setblocking(False)

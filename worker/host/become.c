@@ -19,33 +19,39 @@
 #include "worker/host/choose.h"
 #include "worker/host/handover.h"
 
-/* Whether the application will live in the process's main interpreter: then site is to be run there, else in the
- * sub-interpreter alone. */
-static bool wants_main(const struct heritage *h, enum handover_kind kind)
-{
-    enum conf_interpreter which = h->conf->app.interpreter;
-    return kind == HANDOVER_MOLD || which == CONF_INTERPRETER_MAIN ||
-           (which == CONF_INTERPRETER_AUTO && h->main_interpreter);
-}
+/* What boot.py is to do. */
+struct errand {
+    const char *command, *argument;
+    int channel; /* -1: messages go to standard error */
+    const struct held_module *module; /* NULL: none */
+    bool module_is_own; /* see heritage.h */
+    bool site; /* that it needs what site makes available */
+};
 
-/* Returns only if it failed, with errno. channel -1: messages go to standard error. */
-static void run_python(const char *executable, bool site, const char *command, int channel, const char *argument)
+/* Returns only if it failed, with errno. */
+static void run_python(const char *executable, const struct errand *errand)
 {
-    char folders[MODULE_FOLDERS][PATH_MAX], channel_text[16], failed_text[16];
-    const char *argv[10 + MODULE_FOLDERS];
+    char folders[MODULE_FOLDERS][PATH_MAX], channel[16], failed[16], module[16];
+    const char *argv[14 + MODULE_FOLDERS];
     size_t n = 0;
     python_module_folders(folders);
-    snprintf(channel_text, sizeof channel_text, "%d", channel);
-    snprintf(failed_text, sizeof failed_text, "%d", IPC_FAILED);
+    snprintf(channel, sizeof channel, "%d", errand->channel);
+    snprintf(failed, sizeof failed, "%d", IPC_FAILED);
+    snprintf(module, sizeof module, "%d", errand->module ? errand->module->fd : -1);
     argv[n++] = executable;
-    if (!site)
+    if (!errand->site)
         argv[n++] = "-S";
+    /* What Python has parsed for -c stays in memory until it has run, and boot() does not return. */
     argv[n++] = "-c";
+    argv[n++] = "import sys; exec(sys.argv.pop(1)); boot(*sys.argv[1:])";
     argv[n++] = boot_py;
-    argv[n++] = command;
-    argv[n++] = channel_text;
-    argv[n++] = failed_text;
-    argv[n++] = argument;
+    argv[n++] = errand->command;
+    argv[n++] = channel;
+    argv[n++] = failed;
+    argv[n++] = errand->argument;
+    argv[n++] = module;
+    argv[n++] = errand->module ? errand->module->path : "";
+    argv[n++] = errand->module_is_own ? "own" : "";
     for (size_t i = 0; i < MODULE_FOLDERS; i++)
         argv[n++] = folders[i];
     argv[n] = NULL;
@@ -95,7 +101,11 @@ static int become(const struct heritage *h, enum handover_kind kind)
     /* A Python takes over a SIGINT that is not ignored, and would die of one, with a traceback, before the worker is
      * there. */
     signal(SIGINT, SIG_IGN);
-    run_python(choice.executable, wants_main(h, kind), "run", h->ipc_fd, argument);
+    run_python(choice.executable, &(struct errand){ .command = "run",
+                                                    .argument = argument,
+                                                    .channel = h->ipc_fd,
+                                                    .module = h->module,
+                                                    .module_is_own = h->module_is_own });
     snprintf(text, sizeof text, "%s (%s) cannot be run: %s", choice.executable, choice.because, why_not(errno));
     return fail(h, text);
 }
@@ -131,7 +141,8 @@ void worker_print_versions(FILE *out)
     pid_t pid = fork();
     if (pid == 0) {
         if (dup2(fileno(out), STDOUT_FILENO) >= 0 && choose_any(&choice) == 0) {
-            run_python(choice.executable, false, "print_versions", -1, "");
+            run_python(choice.executable,
+                       &(struct errand){ .command = "print_versions", .argument = "", .channel = -1 });
             fprintf(stderr, "tine: %s cannot be run: %s\n", choice.executable, why_not(errno));
         }
         _exit(WORKER_EXIT_BOOT);
@@ -146,7 +157,8 @@ int worker_import_gunicorn(const char *file, int out)
     char *argument = NULL;
     if (choose_any(&choice) < 0 || fcntl(out, F_SETFD, 0) < 0 || asprintf(&argument, "%d:%s", out, file) < 0)
         return -1;
-    run_python(choice.executable, true, "import_gunicorn", -1, argument);
+    run_python(choice.executable,
+               &(struct errand){ .command = "import_gunicorn", .argument = argument, .channel = -1, .site = true });
     fprintf(stderr, "tine: %s cannot be run: %s\n", choice.executable, why_not(errno));
     free(argument);
     return -1;

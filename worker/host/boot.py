@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Run by the application's Python as the first thing in it (python -c): finds Tine's module for this Python and hands
-# over. argv: -c, the command, the descriptor of the channel to the master (-1: there is none), the byte that begins a
-# message of failure there, an argument of the command, then folders to look for the module in. Must run, and say what is
+# The first thing that the application's Python runs (become.c): finds Tine's module for this Python and hands over.
+# Arguments: the command, the descriptor of the channel to the master (-1: there is none), the byte that begins a message of
+# failure there, an argument of the command, a module that the service has loaded before (its descriptor, or -1, its path,
+# and "own" if it is to be used whatever is installed now), then folders to look for the module in. Must run, and say what is
 # wrong, in any Python that there is, and import only what each has in it: the application's environment may be broken, and
 # what an interpreter that the application does not live in has imported is kept for nothing (os alone is 0.3 MB).
-import sys
 
 
-def boot(command, channel, failed, argument, folders):
+def boot(command, channel, failed, argument, held, held_path, own, *folders):
     import posix
     import sys
+    channel, held = int(channel), int(held)
 
     def give_up(text):
         if channel < 0:
@@ -17,7 +18,7 @@ def boot(command, channel, failed, argument, folders):
             sys.stderr.flush()
             posix._exit(1)
         try:
-            posix.write(channel, bytearray([failed]) + text.encode('utf-8', 'backslashreplace'))
+            posix.write(channel, bytearray([int(failed)]) + text.encode('utf-8', 'backslashreplace'))
         except OSError:
             sys.stderr.write(text + '\n')
             sys.stderr.flush()
@@ -44,15 +45,15 @@ def boot(command, channel, failed, argument, folders):
     # The last one is the program's, where pip puts both for one user (~/.local) or by Debian's Python (/usr/local, dist-packages).
     prefixes = [root, sys.prefix, sys.base_prefix] + [folder.rpartition('/')[0] for folder in folders[:1] if folder]
     packages = ['%s/%s/python%d.%d/%s/tine' % ((prefix, sys.platlibdir) + sys.version_info[:2] + (kind,))
-                for prefix in prefixes for kind in ('site-packages', 'dist-packages')]
+                for prefix in prefixes for kind in ('site-packages', 'dist-packages')] + list(folders)
     # The environment's own first: it is the one that `pip install` brings up to date.
-    for folder in packages + folders:
+    for folder in [held_path.rpartition('/')[0]] * bool(own) + packages:
         path = folder + '/' + file
-        if folder and posix.access(path, posix.F_OK):
+        if folder and (path == held_path or posix.access(path, posix.F_OK)):
             break
     else:
         found, closed = set(), ''
-        for folder in filter(None, packages + folders):
+        for folder in filter(None, packages):
             try:
                 found.update(entry for entry in posix.listdir(folder) if entry.startswith('_tine.') and entry.endswith('.so'))
             except (FileNotFoundError, NotADirectoryError):
@@ -64,8 +65,16 @@ def boot(command, channel, failed, argument, folders):
                 'install ./tine-*.whl), or build Tine with --with-python=%s'
                 % (file, executable, version, ', '.join(sorted(found)) or 'none', closed, executable, executable))
     try:
-        loader = ExtensionFileLoader('_tine_host', path)
-        spec = ModuleSpec('_tine_host', loader, origin=path)
+        fd, place = held, path
+        if path != held_path:
+            if held >= 0:
+                posix.close(held)
+            fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        # Else by its path, unless that has become another file's: debuggers go by the name.
+        elif not posix.access(path, posix.F_OK) or posix.stat(path)[1:3] != posix.fstat(fd)[1:3]:
+            place = '/proc/self/fd/%d' % fd
+        loader = ExtensionFileLoader('_tine_host', place)
+        spec = ModuleSpec('_tine_host', loader, origin=place)
         host = loader.create_module(spec)
         loader.exec_module(host)
     except BaseException as e:
@@ -75,10 +84,6 @@ def boot(command, channel, failed, argument, folders):
     main = sys.modules['__main__'].__dict__
     del main['boot'], main['sys']
     try:
-        getattr(host, command)(argument)
+        getattr(host, command)(argument, path, fd)
     except BaseException as e:
         give_up('%s: %s' % (path, e or type(e).__name__))
-
-
-if len(sys.argv) > 4:
-    boot(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:])

@@ -13,12 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/exec_guard.h"
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "common/shared.h"
 #include "common/tickets.h"
 #include "common/vault.h"
+#include "common/version.h"
 #include "conf/conf.h"
 #include "conf/conf_load.h"
 #include "conf/conf_pack.h"
@@ -60,7 +62,6 @@ static void pack_listener(const struct listener *l, FILE *out)
 static void pack(const struct heritage *h, enum handover_kind kind, FILE *out)
 {
     struct head head = {
-        .version = PACKAGE_VERSION,
         .size = sizeof head,
         .kind = kind,
         .slot = h->slot,
@@ -78,6 +79,7 @@ static void pack(const struct heritage *h, enum handover_kind kind, FILE *out)
         .log_wary = log_requires_trusted_path(),
         .dumpable = prctl(PR_GET_DUMPABLE),
     };
+    snprintf(head.version, sizeof head.version, "%s", TINE_VERSION);
     fwrite(&head, sizeof head, 1, out);
     for (size_t i = 0; i < h->n_listeners; i++)
         pack_listener(&h->listeners[i], out);
@@ -97,6 +99,8 @@ static int let_all_through(const struct heritage *h)
     struct log_fds log = log_fds();
     int failed = let_through(h->ipc_fd) | let_through(h->stacks_fd) | let_through(h->scoreboard->shared.fd) |
                  let_through(log.file) | let_through(log.stream);
+    if (h->module)
+        failed |= let_through(h->module->fd);
     if (h->vault)
         failed |= let_through(vault_fd(h->vault));
     if (h->tickets)
@@ -215,13 +219,15 @@ static int take_all(struct bytes *b, struct handover *ret, char why[HANDOVER_WHY
     struct heritage *h = &ret->heritage;
     const void *p = take(b, sizeof head);
     if (!p || (memcpy(&head, p, sizeof head), head.size != sizeof head) ||
-        strncmp(head.version, PACKAGE_VERSION, sizeof head.version) != 0) {
-        snprintf(why, HANDOVER_WHY,
-                 "the server is Tine %.31s, this module is Tine %s: install the same version of both",
-                 p ? head.version : "?", PACKAGE_VERSION);
+        strncmp(head.version, TINE_VERSION, sizeof head.version) != 0) {
+        snprintf(
+            why, HANDOVER_WHY,
+            "the server is Tine %.31s, this module is Tine %s: install the same version of both; a server that runs "
+            "takes a new one by SIGUSR2 or a restart",
+            p ? head.version : "?", TINE_VERSION);
         return -1;
     }
-    if (head.dumpable != 1 && prctl(PR_SET_DUMPABLE, 0) < 0) {
+    if (head.dumpable != 1 && (prctl(PR_SET_DUMPABLE, 0) < 0 || !exec_guard_end())) {
         snprintf(why, HANDOVER_WHY, "cannot keep other processes of this user out: %s", strerror(errno));
         return -1;
     }

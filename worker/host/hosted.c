@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/fdutil.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/proctitle.h"
@@ -100,27 +101,37 @@ static int live(const struct handover *h)
         return mold_main(heritage, &title, title_name(conf));
     }
     proctitle_set(&title, "%s: worker %u", title_name(conf), heritage->slot + 1);
-    bool in_main = conf->app.interpreter == CONF_INTERPRETER_MAIN ||
-                   (conf->app.interpreter == CONF_INTERPRETER_AUTO && heritage->main_interpreter);
-    return in_main ? worker_main(heritage) : live_in_thread(heritage);
+    return heritage->main_interpreter ? worker_main(heritage) : live_in_thread(heritage);
 }
 
-/* run(descriptor): returns only with an exception. */
-static PyObject *host_run(PyObject *module, PyObject *argument)
+/* Tells the master that it is a Python, before anything of the application runs in it, and which module it has loaded. */
+static void report_hosted(const struct heritage *heritage, const char *path, int module_fd)
+{
+    const int fds[2] = { module_fd, -1 };
+    if (ipc_send_with_fds(heritage->ipc_fd, IPC_HOSTED, path, strlen(path), fds) < 0)
+        log_debug("the master is gone");
+    fd_close(&module_fd);
+}
+
+/* run(descriptor, path of this module, descriptor of it): returns only with an exception. */
+static PyObject *host_run(PyObject *module, PyObject *args)
 {
     struct handover handover;
     char why[HANDOVER_WHY];
-    const char *text = PyUnicode_AsUTF8(argument);
-    if (!text)
+    const char *text;
+    PyObject *path;
+    int module_fd;
+    if (!PyArg_ParseTuple(args, "sO&i", &text, PyUnicode_FSConverter, &path, &module_fd))
         return NULL;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     if (handover_take(atoi(text), &handover, why) < 0) {
         PyErr_SetString(PyExc_RuntimeError, why);
+        Py_DECREF(path);
         return NULL;
     }
-    if (ipc_send(handover.heritage.ipc_fd, IPC_HOSTED, NULL, 0) < 0)
-        log_debug("the master is gone");
+    report_hosted(&handover.heritage, PyBytes_AS_STRING(path), module_fd);
+    Py_DECREF(path);
     signal(SIGINT, SIG_DFL); /* ignored until here (become.c), so that Python has not taken it over */
     int status = live(&handover);
     fflush(NULL);
@@ -130,17 +141,17 @@ static PyObject *host_run(PyObject *module, PyObject *argument)
 /* --- other commands --- */
 
 /* Never returns. */
-static PyObject *host_print_versions(PyObject *module, PyObject *argument)
+static PyObject *host_print_versions(PyObject *module, PyObject *args)
 {
     worker_print_versions(stdout);
     fflush(NULL);
     _exit(0);
 }
 
-/* import_gunicorn("DESCRIPTOR:FILE"): never returns. */
-static PyObject *host_import_gunicorn(PyObject *module, PyObject *argument)
+/* import_gunicorn("DESCRIPTOR:FILE", ...): never returns. */
+static PyObject *host_import_gunicorn(PyObject *module, PyObject *args)
 {
-    const char *text = PyUnicode_AsUTF8(argument);
+    const char *text = PyUnicode_AsUTF8(PyTuple_GetItem(args, 0));
     const char *file = text ? strchr(text, ':') : NULL;
     if (!file)
         return NULL;
@@ -150,9 +161,9 @@ static PyObject *host_import_gunicorn(PyObject *module, PyObject *argument)
 }
 
 static PyMethodDef host_methods[] = {
-    { "run", host_run, METH_O, NULL },
-    { "print_versions", host_print_versions, METH_O, NULL },
-    { "import_gunicorn", host_import_gunicorn, METH_O, NULL },
+    { "run", host_run, METH_VARARGS, NULL },
+    { "print_versions", host_print_versions, METH_VARARGS, NULL },
+    { "import_gunicorn", host_import_gunicorn, METH_VARARGS, NULL },
     { 0 },
 };
 

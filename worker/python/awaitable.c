@@ -161,6 +161,13 @@ static PyObject *ready_false_attribute(PyObject *self, void *unused)
     Py_RETURN_FALSE;
 }
 
+#if PY_VERSION_HEX >= 0x030f0000
+static PyObject *ready_state(PyObject *self, void *unused)
+{
+    return PyUnicode_InternFromString("CORO_CLOSED"); /* as the others say: there is no frame */
+}
+#endif
+
 static PyObject *ready_name(PyObject *self, void *unused)
 {
     return PyUnicode_InternFromString("Ready");
@@ -180,6 +187,9 @@ static PyGetSetDef ready_attributes[] = {
     { "cr_code", ready_none_attribute, NULL, NULL, NULL },
     { "cr_frame", ready_none_attribute, NULL, NULL, NULL },
     { "cr_running", ready_false_attribute, NULL, NULL, NULL },
+#if PY_VERSION_HEX >= 0x030f0000
+    { "cr_state", ready_state, NULL, NULL, NULL },
+#endif
     { "cr_suspended", ready_false_attribute, NULL, NULL, NULL },
     { NULL, NULL, NULL, NULL, NULL },
 };

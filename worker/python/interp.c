@@ -201,7 +201,8 @@ static PyObject *flags_with_site(PyObject *flags)
 }
 
 /* Python was started without site, so that it, sitecustomize and .pth files run once, in the interpreter of the
- * application. Importing it runs it, unless it was imported without effect. */
+ * application, and not before this process is one of the server's. Importing it runs it, unless it was imported without
+ * effect. */
 static int run_site(void)
 {
     PyObject *flags = PySys_GetObject("flags"), *argv = Py_BuildValue("[s]", "tine"); /* flags: borrowed */
@@ -315,7 +316,7 @@ int interp_start(struct interp *interp, const struct conf_app *conf, bool main_i
         return why_exception(ret_why);
     if (!main_interpreter && enter_sub_interpreter(ret_why))
         return -1;
-    if ((!main_interpreter && run_site()) || (hosted && pystate_install()))
+    if (((hosted || !main_interpreter) && run_site()) || (hosted && pystate_install()))
         return why_exception(ret_why);
     if (prepare(conf, !main_interpreter) || prepare_forks())
         return why_exception(ret_why);

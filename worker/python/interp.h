@@ -20,8 +20,8 @@ struct interp {
  * importable there. In a sub-interpreter os.fork raises a clear error and multiprocessing starts by
  * spawn. sys.path: chdir ("" is not used; the working directory itself), pythonpath, then Python's.
  * sys.argv = ["tine"]. site (sitecustomize, .pth files) runs once: in the sub-interpreter, else in the main one. Where
- * Python runs already (worker/host), the thread is the one that holds the GIL, for the main interpreter, or one that
- * Python has never seen, for a sub-interpreter, and then Python has not run site. 0, or -1 with *ret_why allocated by
+ * Python runs already (worker/host), it was started without site, and the thread is the one that holds the GIL, for the
+ * main interpreter, or one that Python has never seen, for a sub-interpreter. 0, or -1 with *ret_why allocated by
  * malloc. */
 int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
     __attribute__((warn_unused_result));

@@ -125,7 +125,7 @@ static int drop_handle(struct pyloop *loop, PyObject *old)
     return result;
 }
 
-PyObject *loop_add_watch(struct pyloop *loop, int kind, PyObject *const *args, Py_ssize_t n)
+PyObject *loop_add_watch(struct pyloop *loop, int kind, PyObject *const *args, Py_ssize_t n, PyObject *context)
 {
     if (n < 2) {
         PyErr_SetString(PyExc_TypeError, "a file descriptor and a callback are required");
@@ -134,7 +134,7 @@ PyObject *loop_add_watch(struct pyloop *loop, int kind, PyObject *const *args, P
     if (loop_check_closed(loop) || loop_check_thread(loop))
         return NULL;
     int fd = descriptor(loop, args[0]); /* its fileno() may have closed the loop: asked again */
-    PyObject *handle = fd < 0 ? NULL : loop_handle_new(loop, NULL, args[1], args + 2, n - 2, NULL);
+    PyObject *handle = fd < 0 ? NULL : loop_handle_new(loop, NULL, args[1], args + 2, n - 2, context);
     if (!handle)
         return NULL;
     struct watch *w = loop_check_closed(loop) ? NULL : watch_make(loop, fd);

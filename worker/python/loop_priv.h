@@ -173,7 +173,8 @@ int timers_expire(struct pyloop *loop);
 int timer_when(PyObject *seconds, int64_t *ret_ns);
 
 /* loop_fd.c */
-PyObject *loop_add_watch(struct pyloop *loop, int kind, PyObject *const *args, Py_ssize_t n);
+/* context NULL or None: the present one. */
+PyObject *loop_add_watch(struct pyloop *loop, int kind, PyObject *const *args, Py_ssize_t n, PyObject *context);
 PyObject *loop_remove_watch(struct pyloop *loop, int kind, PyObject *file);
 PyObject *loop_add_signal(struct pyloop *loop, PyObject *const *args, Py_ssize_t n);
 PyObject *loop_remove_signal(struct pyloop *loop, PyObject *signal);

@@ -187,14 +187,23 @@ static PyObject *loop_create_future(PyObject *self, PyObject *unused)
     return PyObject_Vectorcall(st->future_type, &self, 0, st->future_kwnames);
 }
 
-static PyObject *loop_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t n)
+/* With a context, since Python 3.15. */
+static PyObject *add_watch(PyObject *self, int kind, PyObject *method, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
-    return loop_add_watch(loop_of(self), WATCH_READ, args, n);
+    PyObject *context;
+    if (parse_context(loop_of(self), method, args, n, 0, kwnames, &context))
+        return NULL;
+    return loop_add_watch(loop_of(self), kind, args, n, context);
 }
 
-static PyObject *loop_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t n)
+static PyObject *loop_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
 {
-    return loop_add_watch(loop_of(self), WATCH_WRITE, args, n);
+    return add_watch(self, WATCH_READ, loop_of(self)->st->name__add_reader, args, n, kwnames);
+}
+
+static PyObject *loop_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+{
+    return add_watch(self, WATCH_WRITE, loop_of(self)->st->name__add_writer, args, n, kwnames);
 }
 
 static PyObject *loop_remove_reader(PyObject *self, PyObject *file)
@@ -296,8 +305,8 @@ static const PyMethodDef loop_methods[] = {
     { "is_closed", loop_is_closed, METH_NOARGS, NULL },
     { "get_debug", loop_get_debug, METH_NOARGS, NULL },
     { "create_future", loop_create_future, METH_NOARGS, NULL },
-    { "_add_reader", FAST(loop_add_reader), NULL },
-    { "_add_writer", FAST(loop_add_writer), NULL },
+    { "_add_reader", FAST_KEYWORDS(loop_add_reader), NULL },
+    { "_add_writer", FAST_KEYWORDS(loop_add_writer), NULL },
     { "_remove_reader", loop_remove_reader, METH_O, NULL },
     { "_remove_writer", loop_remove_writer, METH_O, NULL },
     { "_add_signal", FAST(loop_add_signal_handler), NULL },

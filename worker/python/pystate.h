@@ -14,6 +14,8 @@
     X(_hand_over)           \
     X(_run_handle)          \
     X(_cancelled)           \
+    X(_add_reader)          \
+    X(_add_writer)          \
     X(call_at)              \
     X(call_later)           \
     X(call_soon)            \

@@ -142,12 +142,30 @@ static PyObject *get_running(PyObject *self, void *name)
     return ask_origin(p, name, p->state == PROXY_RUNNING ? Py_True : Py_False);
 }
 
+static bool is_suspended(const struct proxy *p)
+{
+    return p->iterator && (p->state == PROXY_SUSPENDED || p->state == PROXY_YIELDED);
+}
+
 static PyObject *get_suspended(PyObject *self, void *name)
 {
     struct proxy *p = (struct proxy *)self;
-    bool suspended = p->iterator && (p->state == PROXY_SUSPENDED || p->state == PROXY_YIELDED);
-    return ask_origin(p, name, suspended ? Py_True : Py_False);
+    return ask_origin(p, name, is_suspended(p) ? Py_True : Py_False);
 }
+
+#if PY_VERSION_HEX >= 0x030f0000
+/* What inspect.getcoroutinestate() says, and said of the others before Python 3.15. */
+static PyObject *get_state(PyObject *self, void *name)
+{
+    struct proxy *p = (struct proxy *)self;
+    PyObject *own = PyUnicode_FromString(p->state == PROXY_RUNNING ? "CORO_RUNNING"
+                                         : is_suspended(p)         ? "CORO_SUSPENDED"
+                                                                   : "CORO_CLOSED");
+    PyObject *state = own ? ask_origin(p, name, own) : NULL;
+    Py_XDECREF(own);
+    return state;
+}
+#endif
 
 static PyObject *proxy_repr(PyObject *self)
 {
@@ -169,6 +187,9 @@ static PyGetSetDef proxy_attributes[] = {
     { "cr_frame", get_or_none, NULL, NULL, "cr_frame" },
     { "cr_origin", get_or_none, NULL, NULL, "cr_origin" },
     { "cr_running", get_running, NULL, NULL, "cr_running" },
+#if PY_VERSION_HEX >= 0x030f0000
+    { "cr_state", get_state, NULL, NULL, "cr_state" },
+#endif
     { "cr_suspended", get_suspended, NULL, NULL, "cr_suspended" },
     { NULL, NULL, NULL, NULL, NULL },
 };

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/version.h"
 #include "conf/conf.h"
 #include "config.h"
 #include "worker/http/route.h"
@@ -75,8 +76,8 @@ int wsgi_environ_init(struct wsgi *wsgi, PyObject *errors)
         "{OO OO OO OO OO OO Os Os OO Os Os O(ii) OO OO OO OO OO OO OO}", n->REQUEST_METHOD, n->GET, n->SCRIPT_NAME,
         script, n->PATH_INFO, n->empty, n->QUERY_STRING, n->empty, n->RAW_URI, n->empty, n->REQUEST_URI, n->empty,
         n->SERVER_NAME, "localhost", n->SERVER_PORT, "80", n->SERVER_PROTOCOL, n->http_1_1, n->SERVER_SOFTWARE,
-        "tine/" PACKAGE_VERSION, n->REMOTE_ADDR, "", n->wsgi_version, 1, 0, n->wsgi_url_scheme, n->http, n->wsgi_errors,
-        errors, n->wsgi_multithread, wsgi->threads > 1 ? Py_True : Py_False, n->wsgi_multiprocess,
+        tine_software, n->REMOTE_ADDR, "", n->wsgi_version, 1, 0, n->wsgi_url_scheme, n->http, n->wsgi_errors, errors,
+        n->wsgi_multithread, wsgi->threads > 1 ? Py_True : Py_False, n->wsgi_multiprocess,
         wsgi->env.conf->server.workers > 1 ? Py_True : Py_False, n->wsgi_run_once, Py_False, n->wsgi_input_terminated,
         Py_True, n->wsgi_file_wrapper, (PyObject *)wsgi->file_type);
     Py_DECREF(script);
