@@ -138,7 +138,7 @@ def served(folder, command):
     environment = {"PATH": str(BIN), "HOME": str(folder), "LANG": "C.UTF-8", "VIRTUAL_ENV": sys.prefix}
     if not (folder / "tine.ini").exists():
         environment["TINE_SERVER_BIND"] = "127.0.0.1:0"
-    with subprocess.Popen(command, shell=True, executable="/bin/sh", cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command.split(), cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
         said, addresses = [], []
         try:
             for line in server.stderr:
