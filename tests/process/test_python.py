@@ -241,7 +241,7 @@ UNUSABLE = {
              r"is CPython 3\.10\.4; Tine needs 3\.11 or later"),
     "free-threaded": (lambda d: disguised(d / "p", "sys.abiflags = 't'"), "python", r"is a free-threaded build of CPython"),
     "no module": (lambda d: disguised(d / "p", "import _imp; _imp.extension_suffixes = lambda: ['.cpython-399.so']"), "python",
-                  r"Tine has no _tine\.cpython-399\.so, its module for \S+ \(CPython 3.*; it has _tine\.cpython-3\S+\.so.* -m pip install \./tine-"),
+                  r"Tine has no _tine\.cpython-399\.so, its module for \S+ \(CPython 3.*; it has _tine\.cpython-3\S+\.so.* -m pip install \./tine_server-\*-cp3\d\d-"),
     "lies about its version": (lambda d: with_module(d / "v", b"\x7fELF, they say"), "python",
                                r"cannot be loaded into \S+ \(CPython 3.*; install Tine for this Python anew"),
     "module of another version": (lambda d: disguised(d / "p", "import mmap; mmap.mmap(int(sys.argv[5]), 0)[:6] = b'9.9.9\\0'"), "python",
@@ -466,7 +466,7 @@ def test_what_needs_one_says_that_it_has_none(alone, tmp_path):
     (tmp_path / "gunicorn.conf.py").write_text("workers = 3\n")
     shown = alone("--import-gunicorn", "gunicorn.conf.py")
     assert shown.returncode == 1 and shown.stdout == ""
-    assert re.fullmatch(r"tine: Tine has no _tine\..*-m pip install \./tine-.*\n", shown.stderr)
+    assert re.fullmatch(r"tine: Tine has no _tine\..*-m pip install \./tine_server-\*-cp3\d\d-.*\n", shown.stderr)
 
 
 @only_hosted

@@ -60,10 +60,11 @@ def boot(command, channel, failed, argument, held, held_path, own, *folders):
                 pass
             except OSError as e:
                 closed += '; %s cannot be read: %s' % (folder, e.strerror)
-        # By its file: on PyPI the name is another project's.
+        # By its file, never by a name that others could have on a package index.
         give_up('Tine has no %s, its module for %s (CPython %s); it has %s%s. Install the wheel of Tine for it (%s -m pip '
-                'install ./tine-*.whl), or build Tine with --with-python=%s'
-                % (file, executable, version, ', '.join(sorted(found)) or 'none', closed, executable, executable))
+                'install ./tine_server-*-cp%d%d-*.whl), or build Tine with --with-python=%s'
+                % ((file, executable, version, ', '.join(sorted(found)) or 'none', closed, executable) + sys.version_info[:2]
+                   + (executable,)))
     try:
         fd, place = held, path
         if path != held_path:
