@@ -2,6 +2,7 @@
 """Threads in every way that an application has them, for test_threads.py: `app` for ASGI, `wsgi` for WSGI."""
 
 import asyncio
+import functools
 import hashlib
 import logging
 import threading
@@ -69,6 +70,43 @@ async def executor(scope, receive, send):
     await text(send, str(len({f.hexdigest() for f in found})))
 
 
+async def never_waits(scope, receive, send):
+    """A callback that schedules itself, all of it in C: the loop does not wait, and no bytecode hands the GIL over."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    again = functools.partial(loop.call_soon)
+    again.__setstate__((loop.call_soon, (again,), {}, None))
+
+    def stop():
+        again.__setstate__((int, (), {}, None))
+        done.set()
+
+    def thread():
+        for i in range(20):
+            time.sleep(0)
+        loop.call_soon_threadsafe(stop)
+    again()
+    threading.Thread(target=thread).start()
+    await done.wait()
+    await text(send, "ended")
+
+
+async def bursts(scope, receive, send):
+    """Threads that call into a loop that is awake and one that sleeps, by turns; each call comes once, in its thread's order."""
+    loop, found, gate = asyncio.get_running_loop(), [], threading.Event()
+
+    def thread(number):
+        gate.wait()
+        for i in range(50):
+            loop.call_soon_threadsafe(found.append, (number, i))
+    join = in_threads(thread)
+    gate.set()
+    while len(found) < 50 * THREADS:
+        await asyncio.sleep(0 if len(found) % 2 else 0.001)
+    await asyncio.to_thread(join)
+    right = all([i for number, i in found if number == n] == list(range(50)) for n in range(THREADS))
+    await text(send, f"{len(found)} {right}")
+
+
 async def loops(scope, receive, send):
     """Loops of our own in other threads, which call each other."""
     meeting, found = {}, []
@@ -121,7 +159,7 @@ async def echo(scope, receive, send):
     await text(send, await read_all(receive))
 
 
-app = dispatch(hello, storm, coroutines, executor, loops, logs, blocks, leaves, echo)
+app = dispatch(hello, storm, never_waits, bursts, coroutines, executor, loops, logs, blocks, leaves, echo)
 
 
 # --- WSGI ---

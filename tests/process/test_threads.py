@@ -66,7 +66,7 @@ def rude_clients(server, request, until):
 def test_calls_from_threads(interpreter):
     with Server("threads", {"app": {"interpreter": interpreter}}) as s:
         at_once(s, [("/storm?n=50", None, b"200"), ("/coroutines", None, b"80"), ("/executor", None, b"1"), ("/loops", None, b"4"),
-                    ("/echo", BIG, BIG), ("/logs", None, b"logged")] * 3)
+                    ("/never_waits", None, b"ended"), ("/bursts", None, b"200 True"), ("/echo", BIG, BIG), ("/logs", None, b"logged")] * 3)
         assert s.log().count("of the loop") == 60 and s.log().count("line 19 of ") == 3 * 5
 
 
