@@ -121,7 +121,6 @@ struct wsgi_call {
     const char *exit; /* "SystemExit": it wants the process to end; else NULL */
     bool is_inline;
     bool ends_at_once; /* nothing of the application's runs after the last piece */
-    bool wake_owed; /* the loop was not woken yet for what was posted */
     PyObject *context, *environ, *result, *iterator;
 };
 
