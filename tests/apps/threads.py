@@ -2,15 +2,19 @@
 """Threads in every way that an application has them, for test_threads.py: `app` for ASGI, `wsgi` for WSGI."""
 
 import asyncio
+import ctypes
 import functools
 import hashlib
 import logging
+import os
 import threading
 import time
 
 from apps.kit import dispatch, query, read_all, text
+from apps.report import report
 
 THREADS = 4
+meetings, meeting_lock = {}, threading.Lock()
 BIG = b"0123456789abcdef" * 16384
 
 
@@ -188,7 +192,27 @@ def wsgi_threads(environ, start_response):
     return answer(start_response, str(len(found)).encode())
 
 
-WSGI = {"/hello": lambda environ, start_response: answer(start_response, b"hello"),
+def wsgi_meet(environ, start_response):
+    """Waits for as many other requests as the query says."""
+    n = int(environ["QUERY_STRING"])
+    with meeting_lock:
+        barrier = meetings.setdefault(n, threading.Barrier(n))
+    barrier.wait()
+    return answer(start_response, b"met")
+
+
+def wsgi_held(environ, start_response):
+    """Reads from a FIFO while it holds the GIL, as C code does that computes."""
+    name = environ["QUERY_STRING"]
+    fd = os.open(name, os.O_RDWR)
+    read = ctypes.PyDLL(None).read
+    report(held=name)
+    read(fd, ctypes.create_string_buffer(1), 1)
+    os.close(fd)
+    return answer(start_response, b"held")
+
+
+WSGI = {"/meet": wsgi_meet, "/held": wsgi_held, "/hello": lambda environ, start_response: answer(start_response, b"hello"),
         "/big": lambda environ, start_response: answer(start_response, BIG),
         "/echo": lambda environ, start_response: answer(start_response, environ["wsgi.input"].read()),
         "/stream": wsgi_stream, "/errors": wsgi_errors, "/threads": wsgi_threads}

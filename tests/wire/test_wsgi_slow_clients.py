@@ -89,6 +89,42 @@ def test_clients_that_wait_for_100_hold_half_of_the_threads(serve):
         c.close()
 
 
+def test_a_large_body_that_comes_fast_needs_no_file(serve):
+    """It would start with a full file otherwise. Half of the threads read such bodies; the next one fills a file."""
+    server = serve(CASES, {"app": {"threads": 4, "spool": "300k"}, "http": PATIENT})
+    head, part = "POST /starts_early HTTP/1.1\r\nHost: t\r\nContent-Length: 400000\r\n\r\n", b"x" * 100000
+
+    def began():
+        return sum(e.get("path") == "starts_early" and e["state"] == "running" for e in server.events)
+
+    def starts(c):
+        """False: the machine was slow, and its body lies in a file."""
+        before = began()
+        c.send(head.encode() + part)
+        wait_for(lambda: began() > before or files(server), what="its start, or a file")
+        return not files(server)
+    conns = []
+    while len(conns) < 2:
+        c = server.connect()
+        if starts(c):
+            conns.append(c)
+        else:
+            c.close()
+            wait_for(lambda: not files(server), what="the end of the file")
+    with server.connect() as third:
+        third.send(head.encode() + part)
+        wait_for(lambda: files(server) == 1, what="its file")
+        assert began() == 2 and server.get("/hello").body == b"hello"
+        for c in [*conns, third]:
+            c.send(part * 3)
+            assert c.read_response().body == b"400000"
+    for c in conns:
+        c.close()
+    wait_for(lambda: files(server) == 0)
+    for _ in range(3):
+        server.wait_event(path="starts_early")
+
+
 READS = ["read5", "readline", "readline3", "readlines", "iterate"]
 
 
