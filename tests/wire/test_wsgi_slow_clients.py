@@ -282,6 +282,59 @@ def test_each_event_leaves_at_once(server, tmp_path):
     server.wait_event(path="events", closed=1)
 
 
+@pytest.fixture(params=["clear", "tls", "h2"])
+def burst(request, serve, tmp_path):
+    """burst(threads) -> (tell, read): tell(n) has the application give n pieces, read(n) what came of so many bytes."""
+    closing = []
+
+    def opened(threads):
+        fifo = tmp_path / f"fifo{threads}"
+        os.mkfifo(fifo)
+        options = {"tls": {"tls": True}, "h2": {"flags": "h2c"}}.get(request.param, {})
+        server = serve(CASES, {"app": {"threads": threads}, "http": PATIENT}, **options)
+        if request.param == "h2":
+            pytest.importorskip("hpack")
+            from lib.h2 import H2
+            h = H2(server.connect())
+            closing.append(h.conn)
+            stream = h.request(path=f"/bursts?fifo={fifo}")
+
+            def read(n):
+                h.until(lambda: len(h.answers[stream].body) >= n)
+                return bytes(h.answers[stream].body[:n])
+        else:
+            c = server.connect()
+            closing.append(c)
+            c.send_request("GET", f"/bursts?fifo={fifo}", version="1.0")
+            found = b""
+
+            def read(n):
+                nonlocal found
+                if not found:
+                    c.read_until(b"\r\n\r\n")
+                while len(found) < n:
+                    found += c.read_exactly(n - len(found))
+                return found
+        tell = open(fifo, "w")
+        closing.append(tell)
+        return tell, read
+    yield opened
+    for each in reversed(closing):
+        each.close()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_small_pieces_leave_before_the_application_waits(burst, threads):
+    """However fast they came before."""
+    tell, read = burst(threads)
+    n = 0
+    for more in (1, 2, 100, 1, 1, 3000, 2, 50):
+        tell.write(f"{more}\n")
+        tell.flush()
+        n += more
+        assert read(n * 7) == b"".join(b"%06d\n" % i for i in range(1, n + 1))
+
+
 def test_http2_bodies_and_answers(serve):
     pytest.importorskip("hpack")
     from lib.h2 import H2

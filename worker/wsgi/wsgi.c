@@ -32,6 +32,7 @@
 #include "worker/wsgi/wsgi_environ.h"
 #include "worker/wsgi/wsgi_errors.h"
 #include "worker/wsgi/wsgi_file.h"
+#include "worker/wsgi/wsgi_flusher.h"
 #include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
@@ -99,6 +100,7 @@ static void run_inline(struct wsgi_call *c)
     c->is_inline = true;
     struct step_watch *watch = step_begins(c);
     c->suspended = !wsgi_run(c);
+    wsgi_flusher_leave(c->wsgi->flusher);
     step_ends(watch);
     if (!c->suspended)
         on_ended(c);
@@ -183,6 +185,7 @@ static void resume(struct wsgi_call *c)
     c->suspended = false; /* what ends the request meanwhile must not come back here */
     struct step_watch *watch = step_begins(c);
     c->suspended = !wsgi_run_resume(c);
+    wsgi_flusher_leave(c->wsgi->flusher);
     step_ends(watch);
     if (!c->suspended)
         on_ended(c);
@@ -334,6 +337,7 @@ static void names_done(struct wsgi_names *names)
 static void wsgi_free(struct wsgi *wsgi)
 {
     wsgi_pool_free(wsgi->pool);
+    wsgi_flusher_free(wsgi->flusher);
     wsgi_environ_done(wsgi);
     Py_CLEAR(wsgi->input_type);
     Py_CLEAR(wsgi->errors_type);
@@ -371,10 +375,12 @@ static int wsgi_init(struct wsgi *wsgi)
                                                  PyExc_ConnectionError, NULL);
     if (!wsgi->gone_error)
         return -1;
+    wsgi->flusher = wsgi_flusher_new(wsgi->env.interp->state);
     wsgi->pool = wsgi_pool_new(wsgi, wsgi->env.base, wsgi->env.interp->state, wsgi->threads, &pool_ops);
-    if (!wsgi->pool)
-        PyErr_SetFromErrno(PyExc_OSError);
-    return wsgi->pool ? 0 : -1;
+    if (wsgi->flusher && wsgi->pool)
+        return 0;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
 }
 
 static struct handler *wsgi_open(const struct app_env *env, PyObject *object)
