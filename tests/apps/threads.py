@@ -2,14 +2,19 @@
 """Threads in every way that an application has them, for test_threads.py: `app` for ASGI, `wsgi` for WSGI."""
 
 import asyncio
+import ctypes
+import functools
 import hashlib
 import logging
+import os
 import threading
 import time
 
 from apps.kit import dispatch, query, read_all, text
+from apps.report import report
 
 THREADS = 4
+meetings, meeting_lock = {}, threading.Lock()
 BIG = b"0123456789abcdef" * 16384
 
 
@@ -69,6 +74,43 @@ async def executor(scope, receive, send):
     await text(send, str(len({f.hexdigest() for f in found})))
 
 
+async def never_waits(scope, receive, send):
+    """A callback that schedules itself, all of it in C: the loop does not wait, and no bytecode hands the GIL over."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    again = functools.partial(loop.call_soon)
+    again.__setstate__((loop.call_soon, (again,), {}, None))
+
+    def stop():
+        again.__setstate__((int, (), {}, None))
+        done.set()
+
+    def thread():
+        for i in range(20):
+            time.sleep(0)
+        loop.call_soon_threadsafe(stop)
+    again()
+    threading.Thread(target=thread).start()
+    await done.wait()
+    await text(send, "ended")
+
+
+async def bursts(scope, receive, send):
+    """Threads that call into a loop that is awake and one that sleeps, by turns; each call comes once, in its thread's order."""
+    loop, found, gate = asyncio.get_running_loop(), [], threading.Event()
+
+    def thread(number):
+        gate.wait()
+        for i in range(50):
+            loop.call_soon_threadsafe(found.append, (number, i))
+    join = in_threads(thread)
+    gate.set()
+    while len(found) < 50 * THREADS:
+        await asyncio.sleep(0 if len(found) % 2 else 0.001)
+    await asyncio.to_thread(join)
+    right = all([i for number, i in found if number == n] == list(range(50)) for n in range(THREADS))
+    await text(send, f"{len(found)} {right}")
+
+
 async def loops(scope, receive, send):
     """Loops of our own in other threads, which call each other."""
     meeting, found = {}, []
@@ -121,7 +163,7 @@ async def echo(scope, receive, send):
     await text(send, await read_all(receive))
 
 
-app = dispatch(hello, storm, coroutines, executor, loops, logs, blocks, leaves, echo)
+app = dispatch(hello, storm, never_waits, bursts, coroutines, executor, loops, logs, blocks, leaves, echo)
 
 
 # --- WSGI ---
@@ -150,7 +192,27 @@ def wsgi_threads(environ, start_response):
     return answer(start_response, str(len(found)).encode())
 
 
-WSGI = {"/hello": lambda environ, start_response: answer(start_response, b"hello"),
+def wsgi_meet(environ, start_response):
+    """Waits for as many other requests as the query says."""
+    n = int(environ["QUERY_STRING"])
+    with meeting_lock:
+        barrier = meetings.setdefault(n, threading.Barrier(n))
+    barrier.wait()
+    return answer(start_response, b"met")
+
+
+def wsgi_held(environ, start_response):
+    """Reads from a FIFO while it holds the GIL, as C code does that computes."""
+    name = environ["QUERY_STRING"]
+    fd = os.open(name, os.O_RDWR)
+    read = ctypes.PyDLL(None).read
+    report(held=name)
+    read(fd, ctypes.create_string_buffer(1), 1)
+    os.close(fd)
+    return answer(start_response, b"held")
+
+
+WSGI = {"/meet": wsgi_meet, "/held": wsgi_held, "/hello": lambda environ, start_response: answer(start_response, b"hello"),
         "/big": lambda environ, start_response: answer(start_response, BIG),
         "/echo": lambda environ, start_response: answer(start_response, environ["wsgi.input"].read()),
         "/stream": wsgi_stream, "/errors": wsgi_errors, "/threads": wsgi_threads}

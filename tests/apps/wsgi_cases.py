@@ -150,6 +150,17 @@ def events(environ, start_response):
     return Body("events", parts())
 
 
+def bursts(environ, start_response):
+    """As many small pieces as the test says, at once, then waits for it to say the next number."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    n = 0
+    with open(query(environ)["fifo"]) as fifo:
+        for line in fifo:
+            for _ in range(int(line)):
+                n += 1
+                yield b"%06d\n" % n
+
+
 def writes(environ, start_response):
     write = start_response("200 OK", PLAIN)
     write(b"by ")

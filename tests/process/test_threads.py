@@ -2,6 +2,8 @@
 """What runs in more than one thread, all at once and over and over: under ThreadSanitizer this finds races, in any build
 deadlocks and lost wake-ups."""
 
+import json
+import os
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +68,7 @@ def rude_clients(server, request, until):
 def test_calls_from_threads(interpreter):
     with Server("threads", {"app": {"interpreter": interpreter}}) as s:
         at_once(s, [("/storm?n=50", None, b"200"), ("/coroutines", None, b"80"), ("/executor", None, b"1"), ("/loops", None, b"4"),
-                    ("/echo", BIG, BIG), ("/logs", None, b"logged")] * 3)
+                    ("/never_waits", None, b"ended"), ("/bursts", None, b"200 True"), ("/echo", BIG, BIG), ("/logs", None, b"logged")] * 3)
         assert s.log().count("of the loop") == 60 and s.log().count("line 19 of ") == 3 * 5
 
 
@@ -123,3 +125,35 @@ def test_a_reload_and_the_end_while_the_pool_is_busy():
             listening.close()
         load.stop()
         assert set(load.failed) <= {"refused", "lost"}, load.failed
+
+
+@pytest.mark.parametrize("threads", [2, 5, 16])
+def test_a_thread_that_waits_frees_its_place(threads):
+    """As many requests as there are threads are in the application at once, whoever brought the threads to life."""
+    with wsgi(threads) as s:
+        for _ in range(3):
+            at_once(s, [(f"/meet?{threads}", None, b"met")] * threads + [("/hello", None, b"hello")] * threads, clients=threads)
+
+
+def in_flight(server):
+    return json.loads(tinectl(server, "-j", "workers"))["workers"][0]["inflight"]
+
+
+def test_answers_do_not_wait_for_a_request_that_holds_the_gil(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    os.mkfifo(first)
+    os.mkfifo(second)
+    with wsgi(2) as s:
+        conns = []
+        for path in (f"/held?{first}", "/hello", "/hello", f"/held?{second}", "/hello"):
+            conns.append(s.connect())
+            conns[-1].send_request("GET", path)
+            if len(conns) == 1:
+                s.wait_event(held=str(first))
+        wait_for(lambda: in_flight(s) == len(conns), what="all requests in the queue")
+        first.write_bytes(b"x")
+        assert [c.read_response().body for c in conns[:3]] == [b"held", b"hello", b"hello"]
+        second.write_bytes(b"x")
+        assert [c.read_response().body for c in conns[3:]] == [b"held", b"hello"]
+        for c in conns:
+            c.close()

@@ -89,6 +89,42 @@ def test_clients_that_wait_for_100_hold_half_of_the_threads(serve):
         c.close()
 
 
+def test_a_large_body_that_comes_fast_needs_no_file(serve):
+    """It would start with a full file otherwise. Half of the threads read such bodies; the next one fills a file."""
+    server = serve(CASES, {"app": {"threads": 4, "spool": "300k"}, "http": PATIENT})
+    head, part = "POST /starts_early HTTP/1.1\r\nHost: t\r\nContent-Length: 400000\r\n\r\n", b"x" * 100000
+
+    def began():
+        return sum(e.get("path") == "starts_early" and e["state"] == "running" for e in server.events)
+
+    def starts(c):
+        """False: the machine was slow, and its body lies in a file."""
+        before = began()
+        c.send(head.encode() + part)
+        wait_for(lambda: began() > before or files(server), what="its start, or a file")
+        return not files(server)
+    conns = []
+    while len(conns) < 2:
+        c = server.connect()
+        if starts(c):
+            conns.append(c)
+        else:
+            c.close()
+            wait_for(lambda: not files(server), what="the end of the file")
+    with server.connect() as third:
+        third.send(head.encode() + part)
+        wait_for(lambda: files(server) == 1, what="its file")
+        assert began() == 2 and server.get("/hello").body == b"hello"
+        for c in [*conns, third]:
+            c.send(part * 3)
+            assert c.read_response().body == b"400000"
+    for c in conns:
+        c.close()
+    wait_for(lambda: files(server) == 0)
+    for _ in range(3):
+        server.wait_event(path="starts_early")
+
+
 READS = ["read5", "readline", "readline3", "readlines", "iterate"]
 
 
@@ -244,6 +280,59 @@ def test_each_event_leaves_at_once(server, tmp_path):
                 assert c.read_until(b"\n\n\r\n").endswith(b"data: %d\n\n\r\n" % i)
         c.read_until(b"0\r\n\r\n")
     server.wait_event(path="events", closed=1)
+
+
+@pytest.fixture(params=["clear", "tls", "h2"])
+def burst(request, serve, tmp_path):
+    """burst(threads) -> (tell, read): tell(n) has the application give n pieces, read(n) what came of so many bytes."""
+    closing = []
+
+    def opened(threads):
+        fifo = tmp_path / f"fifo{threads}"
+        os.mkfifo(fifo)
+        options = {"tls": {"tls": True}, "h2": {"flags": "h2c"}}.get(request.param, {})
+        server = serve(CASES, {"app": {"threads": threads}, "http": PATIENT}, **options)
+        if request.param == "h2":
+            pytest.importorskip("hpack")
+            from lib.h2 import H2
+            h = H2(server.connect())
+            closing.append(h.conn)
+            stream = h.request(path=f"/bursts?fifo={fifo}")
+
+            def read(n):
+                h.until(lambda: len(h.answers[stream].body) >= n)
+                return bytes(h.answers[stream].body[:n])
+        else:
+            c = server.connect()
+            closing.append(c)
+            c.send_request("GET", f"/bursts?fifo={fifo}", version="1.0")
+            found = b""
+
+            def read(n):
+                nonlocal found
+                if not found:
+                    c.read_until(b"\r\n\r\n")
+                while len(found) < n:
+                    found += c.read_exactly(n - len(found))
+                return found
+        tell = open(fifo, "w")
+        closing.append(tell)
+        return tell, read
+    yield opened
+    for each in reversed(closing):
+        each.close()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_small_pieces_leave_before_the_application_waits(burst, threads):
+    """However fast they came before."""
+    tell, read = burst(threads)
+    n = 0
+    for more in (1, 2, 100, 1, 1, 3000, 2, 50):
+        tell.write(f"{more}\n")
+        tell.flush()
+        n += more
+        assert read(n * 7) == b"".join(b"%06d\n" % i for i in range(1, n + 1))
 
 
 def test_http2_bodies_and_answers(serve):

@@ -41,6 +41,7 @@ int net_init(struct net *net, struct event_base *base, const struct conf *conf, 
     TAILQ_INIT(&net->conns);
     conn_memory_init(net);
     event_assign(&net->again_event, base, -1, 0, conn_on_again, net);
+    evtimer_assign(&net->doubt_event, base, conn_on_doubts, net);
     wheel_init(&net->wheel, base);
     return 0;
 }
@@ -166,7 +167,6 @@ void net_turn(struct net *net)
     turn_ends(net);
     if (!SLIST_EMPTY(&net->flush)) /* what came out of an inner connection */
         turn_ends(net);
-    conn_settle_doubts(net);
     if (!SLIST_EMPTY(&net->dead))
         sweep(net);
     if (unlikely(memory_is_busy(&net->memory)) && memory_wants_room(&net->memory)) {
@@ -220,6 +220,7 @@ void net_done(struct net *net)
     sweep(net);
     assert(TAILQ_EMPTY(&net->conns));
     event_del(&net->again_event);
+    event_del(&net->doubt_event);
     deadline_done(&net->wheel, &net->trim);
     wheel_done(&net->wheel);
     free(net->scratch);

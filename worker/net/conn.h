@@ -132,9 +132,8 @@ struct net {
     SLIST_HEAD(conn_flush, conn) flush;
     SLIST_HEAD(conn_again, conn) again; /* to be looked at in the next turn: replay, reading on, writing on */
     SLIST_HEAD(conn_doubts, conn)
-    doubts[2]; /* read from, maybe with an error after the bytes: since this call of
-                                              * net_turn(), since the one before */
-    bool doubt_waits; /* again_event is active for the sake of doubts[1] */
+    doubts[2]; /* read from, maybe with an error after the bytes: for less than a period, for more */
+    struct event doubt_event; /* the end of a period */
     struct event again_event; /* active while `again` is not empty */
     void (*on_conn_gone)(void *arg); /* by accept.c: there is room for another connection; may be NULL */
     void *on_conn_gone_arg;

@@ -11,6 +11,8 @@
 
 /* Full buffers read from one connection before others get their turn. */
 #define READ_ROUNDS 4
+/* How long a reset may stay unseen, once or twice. */
+#define DOUBT_US 20000
 
 /* Gives bytes to the protocol; to the next one too if the protocol changes on the way. Returns how many were used. */
 static size_t offer(struct conn *c, char *p, size_t n)
@@ -73,21 +75,29 @@ static void read_ended(struct conn *c, ssize_t n)
     c->proto->on_eof(c);
 }
 
+static void settle_doubts_soon(struct net *net)
+{
+    static const struct timeval soon = { .tv_usec = DOUBT_US };
+    if (!evtimer_pending(&net->doubt_event, NULL))
+        evtimer_add(&net->doubt_event, &soon);
+}
+
 /* Libevent does not report a reset that came together with bytes (it shows EPOLLERR as readable), and there is no second
- * edge. A write shows it, and most often the answer is written in the same turn of the loop; otherwise the error has to be
- * fetched by reading to the end. */
+ * edge. A write shows it, and most often the answer is written soon; otherwise the error has to be fetched by reading to the
+ * end. Doing that at once would cost every request whose application waits for something a read and a turn of the loop. */
 static void doubt(struct conn *c)
 {
     if (c->doubt_age)
         return;
     c->doubt_age = 1;
     SLIST_INSERT_HEAD(&c->net->doubts[0], c, doubt);
+    settle_doubts_soon(c->net);
 }
 
-/* net_turn() runs twice in a turn, before and after Python: only the second time it is certain that no answer was
- * written. Should nothing else happen meanwhile, the loop must not wait. */
-void conn_settle_doubts(struct net *net)
+/* What has been in doubt for a whole period is read from. */
+void conn_on_doubts(evutil_socket_t fd, short what, void *arg)
 {
+    struct net *net = arg;
     struct conn *c;
     while ((c = SLIST_FIRST(&net->doubts[1]))) {
         SLIST_REMOVE_HEAD(&net->doubts[1], doubt);
@@ -106,12 +116,8 @@ void conn_settle_doubts(struct net *net)
         c->doubt_age = 2;
         SLIST_INSERT_HEAD(&net->doubts[1], c, doubt);
     }
-    bool waits = !SLIST_EMPTY(&net->doubts[1]);
-    if (waits)
-        event_active(&net->again_event, EV_TIMEOUT, 0);
-    else if (net->doubt_waits && SLIST_EMPTY(&net->again))
-        event_del(&net->again_event);
-    net->doubt_waits = waits;
+    if (!SLIST_EMPTY(&net->doubts[1]))
+        settle_doubts_soon(net);
 }
 
 /* As conn_again(), but net_turn() comes first: libevent runs what becomes active in the same turn. */

@@ -16,8 +16,8 @@ void conn_flushed(struct conn *c);
 /* conn_in.c */
 void conn_on_readable(evutil_socket_t fd, short what, void *arg);
 void conn_on_again(evutil_socket_t fd, short what, void *arg);
-/* Whoever was read from, and not written to by the end of the turn, is read from again. */
-void conn_settle_doubts(struct net *net);
+/* Whoever was read from, and not written to for a while, is read from again. */
+void conn_on_doubts(evutil_socket_t fd, short what, void *arg);
 /* Throws input away after our last answer. */
 void conn_linger_read(struct conn *c);
 

@@ -70,7 +70,7 @@ void pyloop_add_turn_hook(struct pyloop *loop, void (*hook)(void *arg), void *ar
 
 int pyloop_run(struct pyloop *loop)
 {
-    PyObject *r = PyObject_CallMethodNoArgs((PyObject *)loop, loop->st->name_run_forever);
+    PyObject *r = PyObject_CallMethodNoArgs((PyObject *)loop, loop->st->name__serve);
     Py_XDECREF(r);
     return r ? 0 : -1;
 }

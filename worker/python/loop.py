@@ -19,6 +19,8 @@ _iscoroutinefunction = getattr(coroutines, '_iscoroutinefunction', coroutines.is
 
 
 watching = None  # the Loop that waits for Python's signals; one at a time, as they are the process's
+# How long after somebody has cancelled the root task there is none: who cancels all tasks until none is left gets there.
+_ROOT_PAUSE = 1
 # So many times the application may end the loop while it is being shut down; then what is left is left.
 _INTERRUPTIONS = 100
 
@@ -49,6 +51,15 @@ class _Selector:
         del self._watched
 
 
+class _RootTask(asyncio.Task):
+    """What asyncio.run(main()) would have as the Task of main(). Libraries find it by its callback (anyio ties its idle
+    threads to it; without one they end with each request), which stops the loop: the loop must outlive a cancellation."""
+
+    def cancel(self, msg=None):
+        self.remove_done_callback(base_events._run_until_complete_cb)
+        return super().cancel(msg)
+
+
 class Loop(LoopBase, asyncio.SelectorEventLoop):
     # nest_asyncio replaces run_forever() and _run_once() of the class of the loop that it finds, unless it has done so: its
     # own would look for a selector and queues that are not there.
@@ -59,6 +70,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         self._open(base)
         super().__init__(_Selector(self))
         self._wakeup = None
+        self._root = self._root_end = self._root_timer = None
 
     def _run_handle(self, handle):
         """Runs a handle in debug mode, or one that is not ours."""
@@ -121,6 +133,34 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             super().run_forever()
         finally:
             self._unwatch_python_signals()
+
+    def _serve(self):
+        """run_forever() of a worker: the loop has a root task until _shutdown()."""
+        if self._root_end is None:
+            self._root_end = self.create_future()
+            self._begin_root()
+        self.run_forever()
+
+    def _begin_root(self):
+        async def serve(end):
+            await asyncio.wait([end])
+        self._root = _RootTask(serve(self._root_end), loop=self, name='tine')
+        self._root.add_done_callback(base_events._run_until_complete_cb)
+        self._root.add_done_callback(self._on_root_done)
+
+    def _on_root_done(self, root):
+        if not self._root_end.done():
+            self._root_timer = self.call_later(_ROOT_PAUSE, self._begin_root)
+
+    def _end_root(self):
+        """Runs what libraries have asked it to call."""
+        if self._root_end is None:
+            return
+        self._root_end.set_result(None)
+        if self._root_timer:
+            self._root_timer.cancel()
+        self._root.remove_done_callback(base_events._run_until_complete_cb)
+        self._finish(asyncio.wait([self._root]))
 
     def _watch_python_signals(self):
         """Handlers set with signal.signal() must run while the loop waits: only where Python has them, on the main
@@ -187,6 +227,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         if self.is_closed():
             return
         try:
+            self._end_root()
             self._cancel_all_tasks()
             self._finish(self.shutdown_asyncgens())
             self._finish(self.shutdown_default_executor())

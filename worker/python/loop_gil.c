@@ -7,7 +7,8 @@
 
 void loop_leave_gil(struct pyloop *loop)
 {
-    loop->released = true;
+    loop->held_since = 0;
+    atomic_store_explicit(&loop->released, true, memory_order_relaxed);
     PyEval_SaveThread();
 }
 
@@ -16,9 +17,9 @@ void loop_take_gil(struct pyloop *loop)
     loop->entered++;
     if (unlikely(loop->step_watch) && loop->polling)
         step_watch_begin(loop->step_watch);
-    if (!loop->released)
+    if (!loop_has_released(loop))
         return;
-    loop->released = false;
+    atomic_store_explicit(&loop->released, false, memory_order_relaxed);
     PyEval_RestoreThread(loop->tstate);
 }
 

@@ -6,6 +6,7 @@
 #include <Python.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -89,7 +90,8 @@ struct pyloop {
     PyThreadState *tstate; /* of the thread inside event_base_loop() */
     bool turning; /* inside a turn */
     bool polling; /* inside event_base_loop() */
-    bool released; /* by the loop: the GIL is not held */
+    atomic_bool released; /* by the loop: it waits, or does what needs no GIL. Set with the GIL held, cleared on the way to it */
+    uint64_t held_since; /* clock_ns() when it took the GIL, which it has not let go since; 0: not asked for yet */
     bool hidden; /* asyncio sees no loop running in this thread */
     PyObject *set_running_loop; /* asyncio's; NULL: not needed yet */
     unsigned entered; /* pyloop_enter() calls since it was set to 0 */
@@ -128,6 +130,10 @@ static inline PyObject *ready_pop(struct pyloop *loop)
 static inline bool loop_is_dead(const struct pyloop *loop)
 {
     return unlikely(loop->depth != forked_depth);
+}
+static inline bool loop_has_released(const struct pyloop *loop)
+{
+    return atomic_load_explicit(&loop->released, memory_order_relaxed);
 }
 /* loop_check.c. RuntimeError if the loop is closed or dead. */
 int loop_check_closed(struct pyloop *loop);
@@ -188,7 +194,7 @@ int watches_move(struct pyloop *loop);
 /* loop_wake.c */
 int wake_open(struct pyloop *loop);
 void wake_close(struct pyloop *loop);
-/* Wakes the loop if it runs in another thread. GIL held. */
+/* Wakes the loop if it waits in another thread; one that is awake looks by itself before it waits. GIL held. */
 void wake_loop(struct pyloop *loop);
 
 #endif

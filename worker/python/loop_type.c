@@ -55,10 +55,10 @@ static int parse_context(struct pyloop *loop, PyObject *method, PyObject *const 
 }
 
 /* What another thread schedules without call_soon_threadsafe(), a common mistake, is not left until something else wakes
- * the loop. While it does not wait it looks by itself. */
+ * the loop. */
 static void scheduled(struct pyloop *loop)
 {
-    if (loop->polling)
+    if (unlikely(loop_has_released(loop)))
         wake_loop(loop);
 }
 

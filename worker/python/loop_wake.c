@@ -23,7 +23,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
 void wake_loop(struct pyloop *loop)
 {
-    if (loop_is_dead(loop) || loop->wake.pending || !loop->thread || loop->thread == PyThread_get_thread_ident())
+    if (!loop_has_released(loop) || loop->wake.pending || loop_is_dead(loop) || !loop->thread ||
+        loop->thread == PyThread_get_thread_ident())
         return;
     uint64_t one = 1;
     loop->wake.pending = write(loop->wake.fd, &one, sizeof one) == sizeof one;

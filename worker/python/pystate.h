@@ -24,7 +24,7 @@
     X(fileno)               \
     X(loop)                 \
     X(run)                  \
-    X(run_forever)
+    X(_serve)
 
 /* Offsets of the slots of asyncio.Handle and asyncio.TimerHandle inside their instances. */
 struct handle_layout {

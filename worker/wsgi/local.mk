@@ -9,8 +9,10 @@ libtine_wsgi_a_SOURCES = \
 	worker/wsgi/wsgi_call.h worker/wsgi/wsgi_call.c \
 	worker/wsgi/wsgi_errors.h worker/wsgi/wsgi_errors.c \
 	worker/wsgi/wsgi_file.h worker/wsgi/wsgi_file.c \
+	worker/wsgi/wsgi_outbox.c \
 	worker/wsgi/wsgi_pool.h worker/wsgi/wsgi_pool_priv.h worker/wsgi/wsgi_pool.c \
 	worker/wsgi/wsgi_send.c \
+	worker/wsgi/wsgi_flusher.h worker/wsgi/wsgi_flusher.c \
 	worker/wsgi/wsgi_out.h worker/wsgi/wsgi_out.c \
 	worker/wsgi/wsgi_input.h worker/wsgi/wsgi_input.c \
 	worker/wsgi/wsgi_environ.h worker/wsgi/wsgi_environ.c \

@@ -3,7 +3,7 @@
  *
  * A request starts when its body is here, so that a slow client holds no thread: up to 64 KB of it (HTTP/2: 32 KB) lie in
  * memory, more in a file without a name (app.spool). One that is larger than that, or waits for 100 (Continue), starts
- * without the rest and reads while it comes; only half of the threads do that.
+ * without the rest and reads while it comes, from its first 64 KB on if those come fast; only half of the threads do that.
  *
  * threads > 1: the pool runs it. threads = 1: the loop's thread runs it without handing it over, if nothing has to be
  * waited for; else the pool's only thread. Then the application never has two requests at a time: the next one starts
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/app/app_report.h"
@@ -31,12 +32,16 @@
 #include "worker/wsgi/wsgi_environ.h"
 #include "worker/wsgi/wsgi_errors.h"
 #include "worker/wsgi/wsgi_file.h"
+#include "worker/wsgi/wsgi_flusher.h"
 #include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_run.h"
 #include "worker/wsgi/wsgi_start.h"
 #include "worker/wsgi/wsgi_state.h"
+
+/* How long the first WSGI_BODY_MARK bytes of a body take at most if its client is fast. */
+#define FAST_NS 50000000
 
 /* --- the turn of a request --- */
 
@@ -95,6 +100,7 @@ static void run_inline(struct wsgi_call *c)
     c->is_inline = true;
     struct step_watch *watch = step_begins(c);
     c->suspended = !wsgi_run(c);
+    wsgi_flusher_leave(c->wsgi->flusher);
     step_ends(watch);
     if (!c->suspended)
         on_ended(c);
@@ -179,6 +185,7 @@ static void resume(struct wsgi_call *c)
     c->suspended = false; /* what ends the request meanwhile must not come back here */
     struct step_watch *watch = step_begins(c);
     c->suspended = !wsgi_run_resume(c);
+    wsgi_flusher_leave(c->wsgi->flusher);
     step_ends(watch);
     if (!c->suspended)
         on_ended(c);
@@ -208,12 +215,22 @@ static bool put_into_file(struct wsgi_call *c)
     return true;
 }
 
+/* A body that will not fit into a file, of a client that is fast so far: what the file could take would cost more than all
+ * the rest of its way. */
+static bool needs_no_file(const struct wsgi_call *c)
+{
+    const struct wsgi *wsgi = c->wsgi;
+    const struct req *r = c->req;
+    return r->content_length > 0 && (uint64_t)r->content_length > wsgi->env.app->spool && !c->body.n &&
+           wsgi->streams < wsgi->threads / 2 && clock_ns() - r->started_ns < FAST_NS;
+}
+
 /* What has come of the body waits for the rest. */
 static void gather(struct wsgi_call *c)
 {
     struct req *r = c->req;
     bool ended = req_body_ended(r), much = ended ? c->body.n && req_body(r).n : req_body(r).n >= memory_mark(r);
-    if (r->expect_continue || (much && !put_into_file(c)) || ended)
+    if (r->expect_continue || (much && !ended && needs_no_file(c)) || (much && !put_into_file(c)) || ended)
         take_turn(c);
     else
         req_body_want(r); /* on_body comes back here */
@@ -320,6 +337,7 @@ static void names_done(struct wsgi_names *names)
 static void wsgi_free(struct wsgi *wsgi)
 {
     wsgi_pool_free(wsgi->pool);
+    wsgi_flusher_free(wsgi->flusher);
     wsgi_environ_done(wsgi);
     Py_CLEAR(wsgi->input_type);
     Py_CLEAR(wsgi->errors_type);
@@ -357,10 +375,12 @@ static int wsgi_init(struct wsgi *wsgi)
                                                  PyExc_ConnectionError, NULL);
     if (!wsgi->gone_error)
         return -1;
+    wsgi->flusher = wsgi_flusher_new(wsgi->env.interp->state);
     wsgi->pool = wsgi_pool_new(wsgi, wsgi->env.base, wsgi->env.interp->state, wsgi->threads, &pool_ops);
-    if (!wsgi->pool)
-        PyErr_SetFromErrno(PyExc_OSError);
-    return wsgi->pool ? 0 : -1;
+    if (wsgi->flusher && wsgi->pool)
+        return 0;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
 }
 
 static struct handler *wsgi_open(const struct app_env *env, PyObject *object)

@@ -84,6 +84,7 @@ struct wsgi_call {
     bool suspended; /* inline: waits for on_drained */
     bool streams; /* counted in wsgi->streams */
     struct wsgi_spool file; /* being sent; n = 0: it belongs to the application */
+    uint64_t given_ns; /* inline: clock_ns() of the last piece; 0: none yet */
     size_t late; /* bytes that wait for on_drained, the file's left out */
     size_t kept; /* of what is kept for the client (net/memory.h): `in` */
     TAILQ_ENTRY(wsgi_call) all, turn;
@@ -121,7 +122,6 @@ struct wsgi_call {
     const char *exit; /* "SystemExit": it wants the process to end; else NULL */
     bool is_inline;
     bool ends_at_once; /* nothing of the application's runs after the last piece */
-    bool wake_owed; /* the loop was not woken yet for what was posted */
     PyObject *context, *environ, *result, *iterator;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_pool_priv.h: the pool as its two files know it. */
+/* wsgi_pool_priv.h: the pool as its files know it. */
 #ifndef TINE_WSGI_WSGI_POOL_PRIV_H
 #define TINE_WSGI_WSGI_POOL_PRIV_H
 
@@ -23,6 +23,7 @@ struct wsgi_pool {
     PyInterpreterState *interp;
     struct event *event;
     int fd; /* eventfd: the loop has notes to read */
+    struct event *patience; /* looks for what the loop was not told of */
     struct wsgi_call *owed; /* the loop's: has bytes that its thread was not woken for */
 
     pthread_mutex_t lock;
@@ -30,10 +31,32 @@ struct wsgi_pool {
     struct wsgi_calls queue; /* for the threads */
     struct wsgi_calls outbox; /* with notes or parcels for the loop */
     unsigned most, n_threads, idle;
-    bool waking; /* a thread was woken and has not looked yet */
+    bool watched; /* the loop looks at the outbox by itself, soon */
+    bool told; /* the loop is on its way to the outbox */
+    unsigned untold; /* posts that it was not told of, since ... */
+    uint64_t untold_since; /* clock_ns() */
+    bool standby; /* a thread was made or woken for what is in the queue, and has not got the GIL yet */
+};
+
+/* When the loop has to know of what is posted. */
+enum wsgi_haste {
+    POST_NOW,
+    POST_SOON, /* the answer is complete: with those that follow it, if some do right away */
+    POST_FOLLOWED, /* another post follows at once */
 };
 
 /* The call has something for the loop. Lock held. True: the loop has to be woken, by wsgi_pool_wake(). */
-bool wsgi_pool_post(struct wsgi_call *c);
+bool wsgi_pool_post(struct wsgi_call *c, enum wsgi_haste haste);
+
+/* Lock held. True: the loop has to be woken, by wsgi_pool_wake(), for posts that it was not told of. */
+bool wsgi_outbox_must_tell(struct wsgi_pool *pool);
+/* Posts a note. NOTE_OVER drops the last reference: `c` may be freed afterwards. */
+void wsgi_outbox_note(struct wsgi_call *c, enum wsgi_note note);
+/* The loop's thread, lock held. If calls wait for a thread, the loop looks at the outbox by itself, soon: only then may it be
+ * left untold of answers. */
+void wsgi_outbox_watch(struct wsgi_pool *pool);
+/* Lock, outbox, events. 0, or -1 with errno. */
+int wsgi_outbox_open(struct wsgi_pool *pool, struct event_base *base);
+void wsgi_outbox_close(struct wsgi_pool *pool);
 
 #endif

@@ -102,7 +102,7 @@ static bool spool_bytes(struct wsgi_call *c, struct span bytes)
         wsgi_spool_drop(c->wsgi, &c->spool);
     } else {
         c->spooled += added ? bytes.n : 0;
-        first = must_be_woken(c) && wsgi_pool_post(c);
+        first = must_be_woken(c) && wsgi_pool_post(c, POST_NOW);
     }
     pthread_cond_broadcast(&c->changed);
     wsgi_pool_unlock(pool);
@@ -118,7 +118,7 @@ static bool end_after_spool(struct wsgi_call *c)
     bool spooled = c->spooled && !c->gone, first = false;
     c->last_owed |= spooled;
     if (spooled && must_be_woken(c))
-        first = wsgi_pool_post(c);
+        first = wsgi_pool_post(c, POST_NOW);
     wsgi_pool_unlock(pool);
     if (first)
         wsgi_pool_wake(pool);
@@ -161,11 +161,10 @@ enum wsgi_sent wsgi_pool_send(struct wsgi_call *c, struct wsgi_piece *piece)
     c->parcels_end = &p->next;
     c->lent += p->lent;
     c->out += piece->bytes.n;
-    bool first = wsgi_pool_post(c), wait = c->lent;
+    bool wait = c->lent, over = last && !wait && c->ends_at_once; /* NOTE_OVER follows */
+    bool first = wsgi_pool_post(c, over ? POST_FOLLOWED : POST_NOW);
     wsgi_pool_unlock(pool);
-    if (first && last && !wait && c->ends_at_once)
-        c->wake_owed = true; /* NOTE_OVER follows */
-    else if (first)
+    if (first)
         wsgi_pool_wake(pool);
     if (wait && may_wait)
         wait_for_loan(pool, c);

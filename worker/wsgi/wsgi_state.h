@@ -14,6 +14,7 @@
 #include "worker/http/handler.h"
 
 struct wsgi_call;
+struct wsgi_flusher;
 struct wsgi_pool;
 
 struct wsgi_names {
@@ -67,6 +68,7 @@ struct wsgi {
     atomic_size_t spooled;     /* bytes in files: wsgi_spool.c */
     atomic_bool spool_failed;  /* and was logged */
     struct wsgi_pool *pool;    /* has its own lock */
+    struct wsgi_flusher *flusher; /* the same */
 };
 
 #endif

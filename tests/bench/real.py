@@ -1,0 +1,257 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measures Tine beside its peers on real applications (real_apps/): one worker each, interleaved runs.
+
+Prints server CPU µs per request, the kernel's share of it, voluntary context switches per request, requests/s, p50/p99 latency
+and the CPU as a ratio to Tine's; "framework only" is the same application called in a loop in the same Python, by a receive and a
+send that do nothing. Writes bench-real.json and bench-real.svg. Figures are medians over the rounds. Nothing passes or fails.
+"""
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from typing import NamedTuple
+
+import bench
+import plot
+import servers
+from servers import Peer
+
+APPS = os.path.join(servers.HERE, "real_apps")
+ALONE = "framework only"
+
+
+class Row(NamedTuple):
+    app: str
+    path: str
+    threads: int = 0  # 0: ASGI
+    post: tuple = ()  # content type and body
+    connections: int = 32
+    env: dict = {}
+
+
+BOUNDARY = "bench-boundary"
+
+
+def multipart(size):
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="f.bin"\r\n' \
+           "Content-Type: application/octet-stream\r\n\r\n"
+    return f"multipart/form-data; boundary={BOUNDARY}", head + "x" * size + f"\r\n--{BOUNDARY}--\r\n"
+
+
+BARE = {"BENCH_BARE": "1"}
+ROWS = {
+    "plaintext": Row("plain:asgi", "/"),
+    "fastapi async": Row("fast:app", "/async"),
+    "fastapi def": Row("fast:app", "/def"),
+    "fastapi dependencies": Row("fast:app", "/dependencies"),
+    "fastapi model": Row("fast:app", "/model", post=("application/json", '{"name": "a", "price": 1.5, "tags": ["x", "y"]}')),
+    "fastapi stream": Row("fast:app", "/stream"),
+    "fastapi stream sync": Row("fast:app", "/stream-sync"),
+    "fastapi events": Row("fast:app", "/events"),
+    "fastapi background": Row("fast:app", "/background"),
+    "fastapi file": Row("fast:app", "/file"),
+    "fastapi static": Row("fast:app", "/static/20KB.txt"),
+    "fastapi upload 20KB": Row("fast:app", "/upload", post=multipart(20000)),
+    "fastapi upload 20MB": Row("fast:app", "/upload", post=multipart(20 << 20), connections=2),
+    "middleware twice": Row("fast:app", "/wrapped/middleware"),
+    "django sync": Row("django_site:application", "/sync"),
+    "django async": Row("django_site:application", "/async"),
+    "django bare sync": Row("django_site:application", "/sync", env=BARE),
+    "django bare async": Row("django_site:application", "/async", env=BARE),
+    "wsgi plain 4": Row("plain:wsgi", "/", 4),
+    "wsgi flask json 4": Row("flask_site:app", "/json", 4),
+    "wsgi flask template 4": Row("flask_site:app", "/template", 4),
+    "wsgi flask sleep 16": Row("flask_site:app", "/sleep", 16),
+    "wsgi django 1": Row("django_site:wsgi", "/sync", 1),
+    "wsgi django 4": Row("django_site:wsgi", "/sync", 4),
+    "wsgi django 16": Row("django_site:wsgi", "/sync", 16),
+    "wsgi django sleep 16": Row("django_site:wsgi", "/sleep", 16),
+    "wsgi upload 64MB 4": Row("plain:wsgi", "/upload", 4, post=("application/octet-stream", "x" * (64 << 20)), connections=2),
+    "wsgi blocks 4": Row("plain:wsgi", "/blocks", 4),
+}
+
+
+def tine_peer(name, binary, python, row):
+    argv = [binary, "-o", "server.workers=1", "-o", "log.loglevel=error", "-o", "app.pythonpath=" + APPS, "-b", "127.0.0.1:{port}",
+            "-o", "app.python=" + python]
+    return Peer(name, [*argv, *(["-o", "app.threads=%d" % row.threads] if row.threads else []), row.app], env=row.env)
+
+
+def asgi_peers(python, row):
+    env = {"PYTHONPATH": APPS, **row.env}
+    port = ["--port", "{port}"]
+    has = {name: servers.has_module(python, name) for name in ("uvicorn", "uvloop", "httptools", "granian")}
+    if has["uvicorn"]:
+        fast = ["--loop", "uvloop", "--http", "httptools"] if has["uvloop"] and has["httptools"] else []
+        yield Peer("uvicorn", [python, "-m", "uvicorn", row.app, *port, "--no-access-log", "--log-level", "error", *fast], env=env)
+    if has["granian"]:
+        yield Peer("granian", [python, "-m", "granian", "--interface", "asgi", *port, "--workers", "1", "--no-ws", "--no-log",
+                               "--loop", "uvloop" if has["uvloop"] else "asyncio", row.app], env=env)
+    for name, more in (("peregrine", ["--log-level", "error"]), ("h2corn", [])):
+        program = os.path.join(os.path.dirname(python), name)
+        if os.path.exists(program):
+            yield Peer(name, [program, *more, *COMMANDS[name], row.app], env=env)
+
+
+COMMANDS = {"peregrine": ["--port", "{port}"], "h2corn": ["--bind", "127.0.0.1:{port}"]}
+
+
+def wsgi_peers(python, row):
+    env = {"PYTHONPATH": APPS, **row.env}
+    if servers.has_module(python, "gunicorn"):
+        yield Peer("gunicorn gthread", [python, "-m", "gunicorn", row.app, "-b", "127.0.0.1:{port}", "-w", "1", "--log-level",
+                                        "error", "-k", "gthread", "--threads", str(row.threads)], env=env)
+    if servers.has_module(python, "granian"):
+        yield Peer("granian", [python, "-m", "granian", "--interface", "wsgi", "--port", "{port}", "--workers", "1", "--no-ws",
+                               "--no-log", "--blocking-threads", str(row.threads), row.app], env=env)
+    if servers.has_module(python, "fastwsgi"):
+        module, name = row.app.split(":")
+        code = "import fastwsgi as s, %s as m; s.run(m.%s, host='127.0.0.1', port={port}, loglevel=0)" % (module, name)
+        yield Peer("fastwsgi", [python, "-c", code], env=env)
+
+
+def peers_of(row, args):
+    yield tine_peer("tine", os.path.abspath(args.tine), args.python, row)
+    if args.before:
+        yield tine_peer("tine before", os.path.abspath(args.before), args.python, row)
+    yield from (wsgi_peers if row.threads else asgi_peers)(args.python, row)
+
+
+def switches(peer):
+    n = 0
+    for pid in peer.pids():
+        try:
+            for task in os.listdir("/proc/%d/task" % pid):
+                with open("/proc/%d/task/%s/status" % (pid, task)) as f:
+                    n += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", f.read(), re.M).group(1))
+        except OSError:  # one that has ended
+            pass
+    return n
+
+
+def kernel_seconds(peer):
+    ticks = 0
+    for pid in peer.pids():
+        with open("/proc/%d/stat" % pid) as f:
+            ticks += int(f.read().rpartition(")")[2].split()[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def script(folder, row):
+    """A file of wrk's that posts."""
+    path = os.path.join(folder, "post.lua")
+    with open(path, "w") as f:
+        f.write('wrk.method = "POST"\nwrk.headers["Content-Type"] = "%s"\nwrk.body = [==[\n%s]==]\n'
+                % (row.post[0], row.post[1].replace("\r\n", "\n")))
+        if "\r\n" in row.post[1]:
+            f.write('wrk.body = wrk.body:gsub("\\n", "\\r\\n")\n')
+    return path
+
+
+def load(wrk, peer, row, seconds, folder):
+    argv = [wrk, "-t1", "-c%d" % row.connections, "-d%ds" % seconds, "--latency", "--timeout", "20s"]
+    argv += ["-s", script(folder, row)] if row.post else []
+    cpu, kernel, before = peer.cpu_seconds(), kernel_seconds(peer), switches(peer)
+    out = subprocess.run([*argv, "http://127.0.0.1:%d%s" % (peer.port, row.path)], capture_output=True, text=True).stdout
+    cpu, kernel, after = peer.cpu_seconds() - cpu, kernel_seconds(peer) - kernel, switches(peer)
+    requests = re.search(r"(\d+) requests in", out)
+    if not peer.alive() or not requests or not int(requests.group(1)) or "Non-2xx" in out:
+        return None
+    n = int(requests.group(1))
+    return {
+        "cpu_us": cpu * 1e6 / n,
+        "kernel": kernel / cpu if cpu else 0,
+        "switches": (after - before) / n,
+        "rps": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
+        "p50_ms": bench.milliseconds(re.search(r"^\s+50%\s+(\S+)", out, re.M).group(1)),
+        "p99_ms": bench.milliseconds(re.search(r"^\s+99%\s+(\S+)", out, re.M).group(1)),
+    }
+
+
+def alone(python, row, seconds, folder):
+    """CPU of the application without a server."""
+    kind, body = row.post or ("", "")
+    name = os.path.join(folder, "body")
+    with open(name, "w", newline="") as f:
+        f.write(body)
+    argv = [python, os.path.join(servers.HERE, "real_alone.py"), row.app, row.path, str(seconds), kind, name]
+    done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": APPS, **row.env}, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stderr[-2000:], file=sys.stderr)
+        return None
+    cpu, kernel, waits, rps = map(float, done.stdout.split())
+    return {"cpu_us": cpu, "kernel": kernel, "switches": waits, "rps": rps, "p50_ms": 0, "p99_ms": 0}
+
+
+def measure_row(name, args, wrk, folder, log):
+    row, runs = ROWS[name], {}
+    peers = [p for p in peers_of(row, args) if not args.servers or p.name in args.servers]
+    running = []
+    try:
+        for peer in peers:
+            if peer.start(log):
+                load(wrk, peer, row, 1, folder)  # imports, caches
+                running.append(peer)
+            else:
+                print("not started:", peer.name, file=sys.stderr)
+        for _ in range(args.rounds):
+            for peer in running:
+                if peer.alive() or bench.revive(peer, log):
+                    runs.setdefault(peer.name, []).append(load(wrk, peer, row, args.seconds, folder))
+            if not args.servers or ALONE in args.servers:
+                runs.setdefault(ALONE, []).append(alone(args.python, row, args.seconds, folder))
+    finally:
+        for peer in peers:
+            peer.stop()
+    return {peer: bench.median([run for run in some if run]) for peer, some in runs.items()}
+
+
+def print_row(name, by_server):
+    base = by_server.get("tine")
+    for server, m in by_server.items():
+        if not m:
+            print("%-22s %-18s failed" % (name, server))
+            continue
+        m["to_tine"] = m["cpu_us"] / base["cpu_us"] if base and base["cpu_us"] else None
+        print("%-22s %-18s %9.1f %6s %6.0f%% %8.2f %8.0f %8.2f %8.2f"
+              % (name, server, m["cpu_us"], "%.2f" % m["to_tine"] if m["to_tine"] else "-", m["kernel"] * 100, m["switches"],
+                 m["rps"], m["p50_ms"], m["p99_ms"]))
+    print(flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tine", default="./tine", help="the binary (default ./tine)")
+    parser.add_argument("--before", help="another build, as \"tine before\"")
+    parser.add_argument("--venv", help="virtual environment with the applications' packages and the peers")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--rows", type=lambda s: s.split(","), default=list(ROWS), help="only these; a prefix will do")
+    parser.add_argument("--servers", type=lambda s: s.split(","), help="only these, by name")
+    parser.add_argument("--output", default=".", help="folder for bench-real.json and bench-real.svg")
+    args = parser.parse_args()
+    args.python = os.path.join(args.venv, "bin", "python3") if args.venv else servers.DEBIAN_PYTHON
+    names = [name for name in ROWS if any(name.startswith(row) for row in args.rows)]
+    results, wrk = {}, servers.find_wrk()
+    print("%-22s %-18s %9s %6s %7s %8s %8s %8s %8s"
+          % ("application", "server", "CPU µs", "/ tine", "kernel", "switches", "req/s", "p50 ms", "p99 ms"))
+    with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "log"), "w") as log:
+        for name in names:
+            results[name] = measure_row(name, args, wrk, folder, log)
+            print_row(name, results[name])
+    os.makedirs(args.output, exist_ok=True)
+    with open(os.path.join(args.output, "bench-real.json"), "w") as f:
+        json.dump(results, f, indent=1)
+    cpu = {row: {server: m and m["cpu_us"] for server, m in by.items()} for row, by in results.items()}
+    shown = list(dict.fromkeys(server for by in results.values() for server in by))
+    with open(os.path.join(args.output, "bench-real.svg"), "w") as f:
+        f.write(plot.svg(names, shown, cpu))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Flask: JSON, a template, a view that waits, and one that reads an upload."""
+import time
+
+from flask import Flask, jsonify, render_template_string, request
+
+app = Flask(__name__)
+TEMPLATE = "<ul>{% for row in rows %}<li>{{ row }}</li>{% endfor %}</ul>"
+
+
+@app.get("/json")
+def as_json():
+    return jsonify(message="Hello, World!")
+
+
+@app.get("/template")
+def template():
+    return render_template_string(TEMPLATE, rows=range(20))
+
+
+@app.get("/sleep")
+def sleep():
+    time.sleep(0.01)
+    return jsonify(message="Hello, World!")
+
+
+@app.post("/upload")
+def upload():
+    n = 0
+    while block := request.stream.read(65536):
+        n += len(block)
+    return jsonify(n=n)
