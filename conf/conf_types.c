@@ -23,6 +23,7 @@ static const char *const accepts[] = { "shared", "reuseport", NULL };
 static const char *const interfaces[] = { "auto", "asgi", "asgi2", "wsgi", NULL };
 static const char *const loops[] = { "tine", "asyncio", "uvloop", "trio", "curio", "gevent", NULL };
 static const char *const interpreters[] = { "auto", "sub", "main", NULL };
+static const char *const asgi_specs[] = { "2.3", "2.5", NULL };
 static const char *const lifespans[] = { "auto", "on", "off", NULL };
 static const char *const ws_engines[] = { "auto", "libwebsockets", "wslay", NULL };
 static const char *const forwarded_families[] = { "x-forwarded", "x-forwarded-for", "forwarded", "none", NULL };
@@ -54,6 +55,7 @@ static const struct {
     [CONF_TYPE_INTERFACE] = { "auto, asgi, asgi2 or wsgi", interfaces, sizeof(enum conf_interface) },
     [CONF_TYPE_LOOP] = { "tine, asyncio, uvloop, trio, curio or gevent", loops, sizeof(enum conf_loop) },
     [CONF_TYPE_INTERPRETER] = { "auto, sub or main", interpreters, sizeof(enum conf_interpreter) },
+    [CONF_TYPE_ASGI_SPEC] = { "2.3 or 2.5", asgi_specs, sizeof(enum conf_asgi_spec) },
     [CONF_TYPE_LIFESPAN] = { "auto, on or off", lifespans, sizeof(enum conf_lifespan) },
     [CONF_TYPE_WS_ENGINE] = { "auto, libwebsockets or wslay", ws_engines, sizeof(enum conf_ws_engine) },
     [CONF_TYPE_FORWARDED] = { "x-forwarded, x-forwarded-for, forwarded or none", forwarded_families,

@@ -173,7 +173,7 @@ def test_client_and_server_in_the_scope(server):
 
 def test_asgi_versions_in_the_scope(server):
     scope = scope_of(server)
-    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.3"}
 
 
 def test_extensions_in_the_scope(server):

@@ -101,7 +101,11 @@ static int channel_note(struct channel *c, PyObject *future)
 
 #define OURS "receive() and send() are" /* for fork_child_refuse() */
 
-enum step_kind { STEP_RECEIVE, STEP_SENT };
+enum step_kind {
+    STEP_RECEIVE,
+    STEP_SENT,
+    STEP_TURN, /* as asyncio.sleep(0) */
+};
 
 enum step_state {
     STEP_READY,
@@ -182,6 +186,11 @@ static enum channel_result step_ask(struct step *s, PyObject **ret)
 
 static PySendResult step_run(struct step *s, PyObject *arg, PyObject **ret)
 {
+    if (s->kind == STEP_TURN) {
+        s->kind = STEP_SENT;
+        *ret = Py_NewRef(Py_None);
+        return PYGEN_NEXT;
+    }
     for (;;) {
         if (s->waiting) {
             PySendResult r = PyIter_Send(s->waiting, arg, ret);
@@ -194,6 +203,10 @@ static PySendResult step_run(struct step *s, PyObject *arg, PyObject **ret)
         enum channel_result r = step_ask(s, ret);
         if (r == CHANNEL_DONE)
             return PYGEN_RETURN;
+        if (r == CHANNEL_TURN) {
+            *ret = Py_NewRef(Py_None);
+            return PYGEN_RETURN;
+        }
         if (r == CHANNEL_ERROR || step_wait(s, wakes) < 0)
             return PYGEN_ERROR;
         arg = Py_None;
@@ -372,6 +385,8 @@ static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, Py
         return awaitable_none(asgi->awaitables);
     case CHANNEL_WAIT:
         return step_new(c, STEP_SENT);
+    case CHANNEL_TURN:
+        return step_new(c, STEP_TURN);
     case CHANNEL_ERROR:
         break;
     }

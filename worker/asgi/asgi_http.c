@@ -295,11 +295,17 @@ int asgi_http_init(struct asgi *asgi)
     return asgi->exchange_type ? 0 : -1;
 }
 
+/* Cancelled because its client is gone (exchange_gone()): not worth a line. */
+static bool was_left_behind(const struct exchange *x, PyObject *exception)
+{
+    return x->ignored && PyErr_GivenExceptionMatches(exception, x->channel.asgi->cancelled_error);
+}
+
 /* The application's coroutine has ended: makes an answer of what it left open. */
 static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exception)
 {
     struct exchange *x = (struct exchange *)arg;
-    if (exception)
+    if (exception && !was_left_behind(x, exception))
         asgi_report_exception(x->channel.asgi, x->scope, exception);
     else if (result && result != Py_None)
         asgi_report_value(x, result);
@@ -324,7 +330,8 @@ static int call_http_app(struct asgi *asgi, struct exchange *x)
     x->scope = asgi_scope_http(asgi, x->req);
     int r = -1;
     if (receive && send && x->scope && !x->req) { /* a finalizer has cut the connection meanwhile */
-        exchange_result(x, RESP_GONE);
+        x->gone = true;
+        PyErr_SetString(asgi->gone_error, "the client has disconnected");
     } else if (receive && send && x->scope) {
         PyObject *args[] = { x->scope, receive, send };
         x->names = conn_names_ref(x->req->conn->user);

@@ -66,7 +66,8 @@ int asgi_scope_init(struct asgi *asgi)
     if (root && *root &&
         (!(asgi->root_path = PyUnicode_FromString(root)) || !(asgi->root_path_bytes = PyBytes_FromString(root))))
         return -1;
-    if (!(asgi->asgi_version = Py_BuildValue("{ssss}", "version", asgi->version, "spec_version", "2.5")))
+    const char *spec = asgi->env.app->asgi_spec_version == CONF_ASGI_SPEC_2_5 ? "2.5" : "2.3";
+    if (!(asgi->asgi_version = Py_BuildValue("{ssss}", "version", asgi->version, "spec_version", spec)))
         return -1;
     if (!(asgi->extensions = extensions_new(true)) || !(asgi->extensions_1_0 = extensions_new(false)))
         return -1;
