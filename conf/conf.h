@@ -35,6 +35,18 @@ struct conf_list {
     size_t n;
 };
 
+/* Extensions of ASGI, one bit each. */
+enum conf_extension {
+#define EXTENSION(member, name) CONF_EXTENSION_##member,
+#include "conf/conf_extensions.def"
+    CONF_N_EXTENSIONS
+};
+
+struct conf_extensions {
+    bool set; /* while a list is read: an element came before */
+    unsigned mask; /* 1 << enum conf_extension */
+};
+
 /* Where to listen. */
 enum conf_bind_kind { CONF_BIND_TCP, CONF_BIND_UNIX, CONF_BIND_FD, CONF_BIND_SYSTEMD };
 
@@ -85,6 +97,7 @@ struct conf_umask {
 #define CONF_CTYPE_LOGDEST char *
 #define CONF_CTYPE_LOGFORMAT char *
 #define CONF_CTYPE_LIST struct conf_list
+#define CONF_CTYPE_EXTENSIONS struct conf_extensions
 #define CONF_CTYPE_BINDS struct conf_binds
 #define CONF_CTYPE_NETS struct conf_nets
 #define CONF_CTYPE_LOGLEVEL int /* enum log_level */

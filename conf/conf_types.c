@@ -10,6 +10,7 @@
 
 #include "common/span.h"
 #include "conf/conf_addr.h"
+#include "conf/conf_extensions.h"
 #include "conf/conf_number.h"
 #include "conf/conf_settings.h"
 #include "conf/conf_suggest.h"
@@ -48,6 +49,7 @@ static const struct {
     [CONF_TYPE_LOGDEST] = { "path, -, or none", NULL, sizeof(char *) },
     [CONF_TYPE_LOGFORMAT] = { "log format", NULL, sizeof(char *) },
     [CONF_TYPE_LIST] = { "list", NULL, sizeof(struct conf_list) },
+    [CONF_TYPE_EXTENSIONS] = { "list of extensions", NULL, sizeof(struct conf_extensions) },
     [CONF_TYPE_BINDS] = { "list of addresses", NULL, sizeof(struct conf_binds) },
     [CONF_TYPE_NETS] = { "list of networks", NULL, sizeof(struct conf_nets) },
     [CONF_TYPE_LOGLEVEL] = { "debug, info, warning, error or critical", loglevels, sizeof(int) },
@@ -66,7 +68,7 @@ static const struct {
 
 bool conf_type_is_list(enum conf_type type)
 {
-    return type == CONF_TYPE_LIST || type == CONF_TYPE_BINDS || type == CONF_TYPE_NETS;
+    return type == CONF_TYPE_LIST || type == CONF_TYPE_EXTENSIONS || type == CONF_TYPE_BINDS || type == CONF_TYPE_NETS;
 }
 
 size_t conf_type_size(enum conf_type type)
@@ -196,6 +198,8 @@ static const char *element_add(struct conf_pool *pool, enum conf_type type, cons
         return conf_bind_add(pool, text, value);
     if (type == CONF_TYPE_NETS)
         return conf_net_add(pool, text, value);
+    if (type == CONF_TYPE_EXTENSIONS)
+        return conf_extension_add(pool, text, value);
     return list_add(pool, text, value);
 }
 
@@ -203,6 +207,8 @@ static size_t list_length(enum conf_type type, const union conf_value *value)
 {
     if (type == CONF_TYPE_BINDS)
         return value->binds.n;
+    if (type == CONF_TYPE_EXTENSIONS)
+        return 0; /* bounded by its names */
     return type == CONF_TYPE_NETS ? value->nets.n : value->list.n;
 }
 
@@ -254,6 +260,7 @@ const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key,
     case CONF_TYPE_LOGFORMAT:
         return parse_logformat(pool, key, text, value);
     case CONF_TYPE_LIST:
+    case CONF_TYPE_EXTENSIONS:
     case CONF_TYPE_BINDS:
     case CONF_TYPE_NETS:
         return parse_list(pool, key, text, value);
@@ -304,6 +311,9 @@ void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
         break;
     case CONF_TYPE_LIST:
         print_list(value, out);
+        break;
+    case CONF_TYPE_EXTENSIONS:
+        conf_extensions_print(value, out);
         break;
     case CONF_TYPE_BINDS:
         conf_binds_print(value, out);

@@ -186,3 +186,24 @@ def test_clients_that_leave_are_no_events_of_sentry(flags):
             assert events == (["ClientDisconnect"] if path == "/upload" else []), path
         get("/raises")
         assert json.loads(get("/events")) == ["RuntimeError"]
+
+
+FILES = {"plain": "identity", "gzip": "gzip", "base": "identity", "reads": "identity", "br": "br", "zstd": "zstd", "base_gzip": "gzip",
+         "gzip_base": "gzip"}
+
+
+@pytest.mark.parametrize("framework", ["starlette", "fastapi", "litestar", "quart"])
+def test_middleware_sees_the_bodies_of_files(framework):
+    """No extension that the scope offers by default keeps the file of a response from middleware that compresses or reads it."""
+    needs(framework)
+    needs("brotli_asgi")
+    with Project("with_files:app") as server:
+        for middleware, coding in FILES.items():
+            answer = subprocess.run(["curl", "-s", "--compressed", "-D", "-", "-H", "Accept-Encoding: " + coding,
+                                     f"http://127.0.0.1:{server.port}/{framework}/{middleware}"], stdout=subprocess.PIPE, check=True)
+            head, body = answer.stdout.split(b"\r\n\r\n", 1)
+            assert head.startswith(b"HTTP/1.1 200 "), (middleware, answer.stdout)
+            if coding != "identity":
+                assert f"content-encoding: {coding}\r\n".encode() in head.lower() + b"\r\n", (middleware, head)
+            else:
+                assert body == b"a line of the file\n" * 1000
