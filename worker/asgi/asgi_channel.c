@@ -360,21 +360,10 @@ static PyObject *raise_later(struct asgi *asgi)
     return awaitable;
 }
 
-static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+static PyObject *send_message(struct channel *c, PyObject *message)
 {
-    struct channel *c = ((struct callable *)o)->channel;
     struct asgi *asgi = c->asgi;
-    if (fork_child_refuse(OURS) < 0)
-        return NULL;
-    if (PyVectorcall_NARGS(nargsf) != 1 || (kwnames && PyTuple_GET_SIZE(kwnames))) {
-        PyErr_SetString(PyExc_TypeError, "send() takes one argument, a message");
-        return NULL;
-    }
-    if (is_elsewhere(asgi))
-        return pyloop_hand_over(asgi->env.loop, o, args[0]);
-    PyObject *message = args[0], *type = NULL;
-    if (PyDict_Check(message))
-        type = PyDict_GetItemWithError(message, asgi->names.type);
+    PyObject *type = PyDict_GetItemWithError(message, asgi->names.type);
     if (!type || !PyUnicode_Check(type)) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_TypeError, "send() takes a dict whose \"type\" is a str");
@@ -391,6 +380,36 @@ static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, Py
         break;
     }
     return raise_later(asgi);
+}
+
+/* A message that is no dict, but can be read like one, as every other server reads it. */
+static PyObject *send_mapping(struct channel *c, PyObject *message)
+{
+    PyObject *dict = PyObject_HasAttrString(message, "keys") ? PyDict_New() : NULL;
+    PyObject *sent = NULL;
+    if (!dict && !PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "send() takes a dict whose \"type\" is a str");
+    if (!dict || PyDict_Update(dict, message) < 0)
+        sent = raise_later(c->asgi);
+    else
+        sent = send_message(c, dict);
+    Py_XDECREF(dict);
+    return sent;
+}
+
+static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    struct channel *c = ((struct callable *)o)->channel;
+    struct asgi *asgi = c->asgi;
+    if (fork_child_refuse(OURS) < 0)
+        return NULL;
+    if (PyVectorcall_NARGS(nargsf) != 1 || (kwnames && PyTuple_GET_SIZE(kwnames))) {
+        PyErr_SetString(PyExc_TypeError, "send() takes one argument, a message");
+        return NULL;
+    }
+    if (is_elsewhere(asgi))
+        return pyloop_hand_over(asgi->env.loop, o, args[0]);
+    return likely(PyDict_Check(args[0])) ? send_message(c, args[0]) : send_mapping(c, args[0]);
 }
 
 static PyObject *callable_new(struct channel *c, struct free_list *list, PyTypeObject *type, vectorcallfunc call)

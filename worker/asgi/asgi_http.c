@@ -111,19 +111,13 @@ static enum channel_result start_answer(struct exchange *x, const struct resp_he
 static enum channel_result send_start(struct exchange *x, PyObject *message)
 {
     const struct asgi_names *n = &x->channel.asgi->names;
-    PyObject *status = PyDict_GetItemWithError(message, n->status);
-    if (!status || !PyLong_Check(status)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "http.response.start needs \"status\", an int");
-        return CHANNEL_ERROR;
-    }
-    long code = PyLong_AsLong(status);
-    int trailers = code == -1 && PyErr_Occurred() ? -1 : asgi_flag(message, n->trailers);
+    int status = asgi_status(message, n->status, "http.response.start");
+    int trailers = status < 0 ? -1 : asgi_flag(message, n->trailers);
     PyObject *keep, *headers = trailers < 0 ? NULL : PyDict_GetItemWithError(message, n->headers);
     if (trailers < 0 || (!headers && PyErr_Occurred()))
         return CHANNEL_ERROR;
     struct resp_field small[32], *fields;
-    struct resp_head head = { .status = code < 0 || code > 999 ? 0 : (unsigned)code,
+    struct resp_head head = { .status = (unsigned)status,
                               .trailers = trailers,
                               .dynamic = true };
     if (asgi_fields(headers, small, 32, &fields, &head.n_fields, &keep) < 0)
