@@ -12,6 +12,7 @@ libtine_wsgi_a_SOURCES = \
 	worker/wsgi/wsgi_pool.h worker/wsgi/wsgi_pool_priv.h worker/wsgi/wsgi_pool.c \
 	worker/wsgi/wsgi_send.c \
 	worker/wsgi/wsgi_out.h worker/wsgi/wsgi_out.c \
+	worker/wsgi/wsgi_head.h worker/wsgi/wsgi_head.c \
 	worker/wsgi/wsgi_input.h worker/wsgi/wsgi_input.c \
 	worker/wsgi/wsgi_environ.h worker/wsgi/wsgi_environ.c \
 	worker/wsgi/wsgi_body.h worker/wsgi/wsgi_body.c \

@@ -31,6 +31,7 @@
 #include "worker/wsgi/wsgi_environ.h"
 #include "worker/wsgi/wsgi_errors.h"
 #include "worker/wsgi/wsgi_file.h"
+#include "worker/wsgi/wsgi_head.h"
 #include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
@@ -142,6 +143,8 @@ static void start_application(struct wsgi_call *c)
         wsgi_input_weigh(c);
     if (wsgi_pool_push(c) < 0)
         refuse(c, "no thread can be made for it");
+    else
+        wsgi_head_watch(wsgi);
 }
 
 static bool may_start(const struct wsgi_call *c)
@@ -319,6 +322,7 @@ static void names_done(struct wsgi_names *names)
 /* Only for one that was never used: afterwards objects of the application may hold it until the process ends. */
 static void wsgi_free(struct wsgi *wsgi)
 {
+    wsgi_head_done(wsgi);
     wsgi_pool_free(wsgi->pool);
     wsgi_environ_done(wsgi);
     Py_CLEAR(wsgi->input_type);
@@ -358,9 +362,11 @@ static int wsgi_init(struct wsgi *wsgi)
     if (!wsgi->gone_error)
         return -1;
     wsgi->pool = wsgi_pool_new(wsgi, wsgi->env.base, wsgi->env.interp->state, wsgi->threads, &pool_ops);
-    if (!wsgi->pool)
+    if (!wsgi->pool || wsgi_head_init(wsgi) < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
-    return wsgi->pool ? 0 : -1;
+        return -1;
+    }
+    return 0;
 }
 
 static struct handler *wsgi_open(const struct app_env *env, PyObject *object)

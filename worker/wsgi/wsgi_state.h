@@ -13,6 +13,7 @@
 #include "worker/app/interface.h"
 #include "worker/http/handler.h"
 
+struct event;
 struct wsgi_call;
 struct wsgi_pool;
 
@@ -62,6 +63,8 @@ struct wsgi {
     unsigned running;
     unsigned streams;          /* threads > 1: threads in applications that read a body while it comes */
     bool busy;                 /* threads = 1: the application has a request */
+    struct event *head_timer;  /* wsgi_head.c */
+    bool heads_watched;        /* it is pending */
     bool hands_over;           /* threads = 1: its write() was too fast for a client once: not on the loop's thread */
 
     atomic_size_t spooled;     /* bytes in files: wsgi_spool.c */
