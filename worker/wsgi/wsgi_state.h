@@ -54,6 +54,7 @@ struct wsgi {
     PyObject *context;      /* contextvars as the application's modules left them */
     PyObject *gone_error;   /* exception class: the client is gone; an OSError */
     PyObject *file_io, *buffered_reader, *buffered_random; /* types of real files */
+    bool warned_hop_by_hop; /* wsgi_start.c */
     struct wsgi_key keys[WSGI_KEY_SLOTS];
     struct wsgi_text server_name, server_port, remote_addr;
 
