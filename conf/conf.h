@@ -23,6 +23,7 @@ enum conf_loop {
     CONF_LOOP_GEVENT
 };
 enum conf_interpreter { CONF_INTERPRETER_AUTO, CONF_INTERPRETER_SUB, CONF_INTERPRETER_MAIN };
+enum conf_asgi_spec { CONF_ASGI_SPEC_2_3, CONF_ASGI_SPEC_2_5 };
 enum conf_lifespan { CONF_LIFESPAN_AUTO, CONF_LIFESPAN_ON, CONF_LIFESPAN_OFF };
 enum conf_ws_engine { CONF_WS_ENGINE_AUTO, CONF_WS_ENGINE_LIBWEBSOCKETS, CONF_WS_ENGINE_WSLAY };
 enum conf_forwarded { CONF_FORWARDED_X, CONF_FORWARDED_X_FOR, CONF_FORWARDED_RFC7239, CONF_FORWARDED_NONE };
@@ -32,6 +33,18 @@ enum conf_tls_version { CONF_TLS_VERSION_1_2, CONF_TLS_VERSION_1_3 };
 struct conf_list {
     char **v;
     size_t n;
+};
+
+/* Extensions of ASGI, one bit each. */
+enum conf_extension {
+#define EXTENSION(member, name) CONF_EXTENSION_##member,
+#include "conf/conf_extensions.def"
+    CONF_N_EXTENSIONS
+};
+
+struct conf_extensions {
+    bool set; /* while a list is read: an element came before */
+    unsigned mask; /* 1 << enum conf_extension */
 };
 
 /* Where to listen. */
@@ -84,6 +97,7 @@ struct conf_umask {
 #define CONF_CTYPE_LOGDEST char *
 #define CONF_CTYPE_LOGFORMAT char *
 #define CONF_CTYPE_LIST struct conf_list
+#define CONF_CTYPE_EXTENSIONS struct conf_extensions
 #define CONF_CTYPE_BINDS struct conf_binds
 #define CONF_CTYPE_NETS struct conf_nets
 #define CONF_CTYPE_LOGLEVEL int /* enum log_level */
@@ -91,6 +105,7 @@ struct conf_umask {
 #define CONF_CTYPE_INTERFACE enum conf_interface
 #define CONF_CTYPE_LOOP enum conf_loop
 #define CONF_CTYPE_INTERPRETER enum conf_interpreter
+#define CONF_CTYPE_ASGI_SPEC enum conf_asgi_spec
 #define CONF_CTYPE_LIFESPAN enum conf_lifespan
 #define CONF_CTYPE_WS_ENGINE enum conf_ws_engine
 #define CONF_CTYPE_FORWARDED enum conf_forwarded

@@ -10,6 +10,7 @@
 
 #include "common/span.h"
 #include "conf/conf_addr.h"
+#include "conf/conf_extensions.h"
 #include "conf/conf_number.h"
 #include "conf/conf_settings.h"
 #include "conf/conf_suggest.h"
@@ -23,6 +24,7 @@ static const char *const accepts[] = { "shared", "reuseport", NULL };
 static const char *const interfaces[] = { "auto", "asgi", "asgi2", "wsgi", NULL };
 static const char *const loops[] = { "tine", "asyncio", "uvloop", "trio", "curio", "gevent", NULL };
 static const char *const interpreters[] = { "auto", "sub", "main", NULL };
+static const char *const asgi_specs[] = { "2.3", "2.5", NULL };
 static const char *const lifespans[] = { "auto", "on", "off", NULL };
 static const char *const ws_engines[] = { "auto", "libwebsockets", "wslay", NULL };
 static const char *const forwarded_families[] = { "x-forwarded", "x-forwarded-for", "forwarded", "none", NULL };
@@ -47,6 +49,7 @@ static const struct {
     [CONF_TYPE_LOGDEST] = { "path, -, or none", NULL, sizeof(char *) },
     [CONF_TYPE_LOGFORMAT] = { "log format", NULL, sizeof(char *) },
     [CONF_TYPE_LIST] = { "list", NULL, sizeof(struct conf_list) },
+    [CONF_TYPE_EXTENSIONS] = { "list of extensions", NULL, sizeof(struct conf_extensions) },
     [CONF_TYPE_BINDS] = { "list of addresses", NULL, sizeof(struct conf_binds) },
     [CONF_TYPE_NETS] = { "list of networks", NULL, sizeof(struct conf_nets) },
     [CONF_TYPE_LOGLEVEL] = { "debug, info, warning, error or critical", loglevels, sizeof(int) },
@@ -54,6 +57,7 @@ static const struct {
     [CONF_TYPE_INTERFACE] = { "auto, asgi, asgi2 or wsgi", interfaces, sizeof(enum conf_interface) },
     [CONF_TYPE_LOOP] = { "tine, asyncio, uvloop, trio, curio or gevent", loops, sizeof(enum conf_loop) },
     [CONF_TYPE_INTERPRETER] = { "auto, sub or main", interpreters, sizeof(enum conf_interpreter) },
+    [CONF_TYPE_ASGI_SPEC] = { "2.3 or 2.5", asgi_specs, sizeof(enum conf_asgi_spec) },
     [CONF_TYPE_LIFESPAN] = { "auto, on or off", lifespans, sizeof(enum conf_lifespan) },
     [CONF_TYPE_WS_ENGINE] = { "auto, libwebsockets or wslay", ws_engines, sizeof(enum conf_ws_engine) },
     [CONF_TYPE_FORWARDED] = { "x-forwarded, x-forwarded-for, forwarded or none", forwarded_families,
@@ -64,7 +68,7 @@ static const struct {
 
 bool conf_type_is_list(enum conf_type type)
 {
-    return type == CONF_TYPE_LIST || type == CONF_TYPE_BINDS || type == CONF_TYPE_NETS;
+    return type == CONF_TYPE_LIST || type == CONF_TYPE_EXTENSIONS || type == CONF_TYPE_BINDS || type == CONF_TYPE_NETS;
 }
 
 size_t conf_type_size(enum conf_type type)
@@ -194,6 +198,8 @@ static const char *element_add(struct conf_pool *pool, enum conf_type type, cons
         return conf_bind_add(pool, text, value);
     if (type == CONF_TYPE_NETS)
         return conf_net_add(pool, text, value);
+    if (type == CONF_TYPE_EXTENSIONS)
+        return conf_extension_add(pool, text, value);
     return list_add(pool, text, value);
 }
 
@@ -201,6 +207,8 @@ static size_t list_length(enum conf_type type, const union conf_value *value)
 {
     if (type == CONF_TYPE_BINDS)
         return value->binds.n;
+    if (type == CONF_TYPE_EXTENSIONS)
+        return 0; /* bounded by its names */
     return type == CONF_TYPE_NETS ? value->nets.n : value->list.n;
 }
 
@@ -252,6 +260,7 @@ const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key,
     case CONF_TYPE_LOGFORMAT:
         return parse_logformat(pool, key, text, value);
     case CONF_TYPE_LIST:
+    case CONF_TYPE_EXTENSIONS:
     case CONF_TYPE_BINDS:
     case CONF_TYPE_NETS:
         return parse_list(pool, key, text, value);
@@ -302,6 +311,9 @@ void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
         break;
     case CONF_TYPE_LIST:
         print_list(value, out);
+        break;
+    case CONF_TYPE_EXTENSIONS:
+        conf_extensions_print(value, out);
         break;
     case CONF_TYPE_BINDS:
         conf_binds_print(value, out);

@@ -8,7 +8,7 @@
  * DURATION  a number, fractions allowed, with ms, s, m, h or d; seconds without
  * STRING, PATH  text; empty: not set (where the default is not empty text itself)
  * LOGDEST   a path, "-", or "none"; LOGFORMAT: see log_format.h
- * LIST, BINDS, NETS  separated by commas; the rest are words from a list
+ * LIST, BINDS, NETS, EXTENSIONS  separated by commas; the rest are words from a list
  */
 #ifndef TINE_CONF_CONF_TYPES_H
 #define TINE_CONF_CONF_TYPES_H
@@ -31,6 +31,7 @@ union conf_value {
     int level;
     char *text;
     struct conf_list list;
+    struct conf_extensions extensions;
     struct conf_binds binds;
 };
 _Static_assert(sizeof(union conf_value) == sizeof(struct conf_nets), "{ 0 } does not clear a conf_value");

@@ -139,6 +139,27 @@ static void done(struct master *master)
     master->base = NULL;
 }
 
+static bool is_application(const struct conf_app *app)
+{
+    return app->module && strcmp(app->module, CONF_BUILTIN_HELLO) != 0;
+}
+
+static bool has_application(const struct conf *conf)
+{
+    bool any = is_application(&conf->app);
+    for (size_t i = 0; !any && i < conf->n_mounts; i++)
+        any = is_application(&conf->mounts[i].app);
+    return any;
+}
+
+/* Said once, and not by each worker: a reload cannot change it. */
+static void warn_of_root(const struct master *master)
+{
+    const struct privs *privs = &master->service.fleet.privs;
+    if (geteuid() == 0 && (!privs->drop || privs->uid == 0) && has_application(master->service.fleet.current->conf))
+        log_warning("the application runs as root: server.user names another user for it");
+}
+
 static void log_banner(const struct master *master)
 {
     const struct generation *current = master->service.fleet.current;
@@ -164,6 +185,7 @@ enum service_exit master_run(struct master *master)
         return SERVICE_EXIT_SYSTEM;
     }
     log_banner(master);
+    warn_of_root(master);
     master_collect_children(master); /* left to us by an exec, and ended before we listened for SIGCHLD */
     metrics_follow(&master->metrics, service);
     workers_fill(&service->fleet, service->fleet.current);

@@ -347,7 +347,8 @@ static int start_net(struct worker *w)
         return -1;
     if (compressor_new(w->base, &w->conf->http, &w->compressor) < 0)
         return -1;
-    site_init(&w->site, w->conf);
+    if (site_init(&w->site, w->conf, w->base) < 0)
+        return -1;
     w->site.filter = compressor_filter(w->compressor);
     w->site.access_log = w->access_log;
     w->site.keeps_fields = w->access_log && access_log_wants_fields(w->access_log);

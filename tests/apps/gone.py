@@ -105,4 +105,29 @@ async def sends_at_once(scope, receive, send):
     report(path="sends_at_once", error=error)
 
 
-app = dispatch(ok, sends_at_once, receives, raises_oserror, never_receives, streams, streams_and_listens, keeps_sending, cancelled)
+async def ends_later(scope, receive, send):
+    """Sends a hundred pieces to a client that has left; between them the loop runs."""
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+    await start(send)
+    report(path="ends_later", state="running")
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    counter = asyncio.ensure_future(count())
+    try:
+        for _ in range(100):
+            await body(send, b"x", more=True)
+        await body(send, b"")
+        error = None
+    except BaseException as e:
+        error = repr(e)
+    counter.cancel()
+    report(path="ends_later", state="over", error=error, turns=turns)
+
+
+app = dispatch(ok, ends_later, sends_at_once, receives, raises_oserror, never_receives, streams, streams_and_listens, keeps_sending, cancelled)

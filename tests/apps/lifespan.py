@@ -5,6 +5,7 @@ gate() waits until the test, which listens on the Unix socket TINE_TEST_GATE, le
 
 import asyncio
 import os
+import traceback
 
 from apps.kit import as_json, text
 from apps.report import report
@@ -161,8 +162,65 @@ async def returns_after_startup(scope, receive, send):
 async def wrong_message(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
-        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "lifespan.startup.completed"})
     await text(send, "up")
+
+
+async def answers_anything(scope, receive, send):
+    await text(send, "up")
+
+
+async def answers_anything_received(scope, receive, send):
+    await receive()
+    await text(send, "up")
+
+
+async def failed_quietly(scope, receive, send):
+    await receive()
+    try:
+        raise ValueError("no database")
+    except ValueError:
+        await send({"type": "lifespan.startup.failed"})
+        raise
+
+
+async def failed_and_waits(scope, receive, send):
+    while True:
+        await receive()
+        await send({"type": "lifespan.startup.failed"})
+
+
+def ends(how):
+    """An application whose lifespan ends a moment after startup, and serves on."""
+    async def app(scope, receive, send):
+        if scope["type"] != "lifespan":
+            await text(send, "up")
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await asyncio.sleep(0.01)
+        await how(send)
+    return app
+
+
+async def raise_error(send):
+    raise ValueError("the queue is gone")
+
+
+async def tell_and_raise(send):
+    """As Starlette, whose message is the traceback."""
+    try:
+        await raise_error(send)
+    except ValueError:
+        await send({"type": "lifespan.shutdown.failed", "message": traceback.format_exc()})
+        raise
+
+
+async def tell(send):
+    await send({"type": "lifespan.shutdown.failed", "message": "the queue is gone"})
+
+
+dies, dies_loudly, gives_up = ends(raise_error), ends(tell_and_raise), ends(tell)
 
 
 async def never_ends(scope, receive, send):

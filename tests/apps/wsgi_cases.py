@@ -265,8 +265,7 @@ def bad_start(environ, start_response):
         "pair_list": ("200 OK", [["A", "b"]]), "name_bytes": ("200 OK", [(b"A", "b")]), "value_int": ("200 OK", [("A", 1)]),
         "name_space": ("200 OK", [("A b", "c")]), "name_colon": ("200 OK", [("A:", "c")]),
         "value_crlf": ("200 OK", [("A", "b\r\nC: d")]), "value_nul": ("200 OK", [("A", "b\0")]),
-        "value_wide": ("200 OK", [("A", "\u20ac")]), "connection": ("200 OK", [("Connection", "close")]),
-        "transfer_encoding": ("200 OK", [("transfer-encoding", "chunked")]), "upgrade": ("200 OK", [("Upgrade", "x")]),
+        "value_wide": ("200 OK", [("A", "\u20ac")]),
         "length_text": ("200 OK", [("Content-Length", "x")]),
         "lengths": ("200 OK", [("Content-Length", "1"), ("Content-Length", "2")]), "few": ("200 OK",),
     }.items():
@@ -280,6 +279,14 @@ def bad_start(environ, start_response):
     except Exception as error:
         refused["twice"] = type(error).__name__
     return [json.dumps(refused).encode()]
+
+
+def hop_by_hop(environ, start_response):
+    """What PEP 3333 forbids and applications send: for server-sent events, or copied from another response. ?close=1"""
+    connection = "close" if "close" in query(environ) else "keep-alive"
+    start_response("200 OK", [("Connection", connection), ("Keep-Alive", "timeout=5"), ("transfer-encoding", "chunked"), ("TE", "gzip"),
+                              ("Upgrade", "h2c"), ("Proxy-Connection", "keep-alive"), ("X-Own", "kept")])
+    return [b"whole"]
 
 
 def status(environ, start_response):

@@ -5,6 +5,7 @@ pydantic 2 is a PyO3 module: newer Pythons refuse it in a sub-interpreter, so in
 Tine finds the packages through [app] venv, as a user's service would. Clients and expectations are Debian's.
 """
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -28,8 +29,8 @@ def needs(package):
 
 
 class Project(Server):
-    def __init__(self, module, *, env=None, **app):
-        super().__init__(module, {"app": {"venv": VENV, **app}}, cwd=PYPI, env=env)
+    def __init__(self, module, *, env=None, flags="", allow=(), **app):
+        super().__init__(module, {"app": {"venv": VENV, **app}}, cwd=PYPI, env=env, flags=flags, allow=allow)
 
     def __enter__(self):
         super().__enter__()
@@ -146,3 +147,63 @@ def test_wsgidav(tmp_path, threads, prefix):
         assert client.request("COPY", "/b.bin", headers={"Destination": f"{there}/c.bin"}).status_code == 201
         assert client.delete("/b%C3%BCcher").status_code == 204
         assert sorted(path.name for path in tmp_path.iterdir()) == ["b.bin", "c.bin"]
+
+
+@pytest.mark.parametrize("flags", ["", "h2c"], ids=["http/1.1", "h2"])
+def test_generator_that_waits_is_cancelled_when_the_client_leaves(flags):
+    """FastAPI listens for the disconnect, because the scope says ASGI 2.3."""
+    needs("fastapi")
+    with Project("with_fastapi:app", flags=flags) as server:
+        http2 = ["--http2-prior-knowledge"] if flags else []
+        url = f"http://127.0.0.1:{server.port}"
+        with subprocess.Popen(["curl", "-sN", *http2, url + "/waits"], stdout=subprocess.PIPE) as leaving:
+            assert leaving.stdout.readline() == b"first\n"
+            leaving.kill()
+        assert subprocess.check_output(["curl", "-s", *http2, "--max-time", "30", url + "/ended"]) == b'"CancelledError"'
+
+
+@pytest.mark.parametrize("flags", ["", "h2c"], ids=["http/1.1", "h2"])
+def test_clients_that_leave_are_no_events_of_sentry(flags):
+    needs("sentry_sdk")
+    with Project("with_sentry:app", flags=flags, allow={"Traceback"}) as server:
+        curl = ["curl", "-sN", "--max-time", "30", *(["--http2-prior-knowledge"] if flags else [])]
+        url = f"http://127.0.0.1:{server.port}"
+
+        def get(path):
+            return subprocess.run([*curl, url + path], check=True, stdout=subprocess.PIPE).stdout
+        for path in ("/waits", "/busy", "/slow", "/upload"):
+            upload = ["-T", "-"] if path == "/upload" else []
+            with subprocess.Popen([*curl, *upload, "-X", "POST" if upload else "GET", url + path], stdin=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL) as leaving:
+                if upload:
+                    leaving.stdin.write(b"begun")
+                    leaving.stdin.flush()
+                assert get("/running") == b"yes"
+                leaving.kill()
+            assert get("/ended") == b"yes"
+            events = json.loads(get("/events"))
+            # Starlette raises this itself where a handler reads a body that ends early, on every server.
+            assert events == (["ClientDisconnect"] if path == "/upload" else []), path
+        get("/raises")
+        assert json.loads(get("/events")) == ["RuntimeError"]
+
+
+FILES = {"plain": "identity", "gzip": "gzip", "base": "identity", "reads": "identity", "br": "br", "zstd": "zstd", "base_gzip": "gzip",
+         "gzip_base": "gzip"}
+
+
+@pytest.mark.parametrize("framework", ["starlette", "fastapi", "litestar", "quart"])
+def test_middleware_sees_the_bodies_of_files(framework):
+    """No extension that the scope offers by default keeps the file of a response from middleware that compresses or reads it."""
+    needs(framework)
+    needs("brotli_asgi")
+    with Project("with_files:app") as server:
+        for middleware, coding in FILES.items():
+            answer = subprocess.run(["curl", "-s", "--compressed", "-D", "-", "-H", "Accept-Encoding: " + coding,
+                                     f"http://127.0.0.1:{server.port}/{framework}/{middleware}"], stdout=subprocess.PIPE, check=True)
+            head, body = answer.stdout.split(b"\r\n\r\n", 1)
+            assert head.startswith(b"HTTP/1.1 200 "), (middleware, answer.stdout)
+            if coding != "identity":
+                assert f"content-encoding: {coding}\r\n".encode() in head.lower() + b"\r\n", (middleware, head)
+            else:
+                assert body == b"a line of the file\n" * 1000

@@ -46,6 +46,16 @@ def test_check_says_ok(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "configuration OK\n", "")
 
 
+@pytest.mark.parametrize("mistake, says", [
+    ("asgi_spec_version=2.4", 'expected 2.3 or 2.5'),
+    ("asgi_extensions=http.response.pathsnd", 'did you mean "http.response.pathsend"?'),
+    ("asgi_extensions=-all", "is no extension that there is"),
+])
+def test_mistakes_about_asgi_are_told(tmp_path, mistake, says):
+    done = tine("-t", "-o", "app." + mistake, "pkg.mod:app", cwd=tmp_path)
+    assert done.returncode == 1 and says in done.stderr
+
+
 def test_check_imports_and_opens_nothing(tmp_path):
     (tmp_path / "trap.py").write_text("open('imported', 'w')\n")
     done = tine("-t", "-b", "unix:x.sock", "-o", "server.pidfile=pid", "-o", "log.errorlog=log", "trap:app", cwd=tmp_path)

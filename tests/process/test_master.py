@@ -100,7 +100,15 @@ def test_the_banner_says_what_was_started():
         assert re.search(rf"tine \d\S*, pid {server.pid}, 2 workers", log)
         assert f"listening on 127.0.0.1:{server.port}" in log
         server.wait_notified(lambda text: "STATUS=2 of 2" in text)
-        assert "[WARNING]" not in server.log() and "[ERROR]" not in server.log()
+        rest = server.log().replace("[WARNING] the application runs as root", "")
+        assert "[WARNING]" not in rest and "[ERROR]" not in rest
+
+
+@pytest.mark.parametrize("module, user, says", [("hello", None, True), ("hello", "root", True), (APP, None, False), (APP, "nobody", False)])
+def test_an_application_that_runs_as_root_is_warned_of_once(module, user, says):
+    with Server(module, {"server": {"workers": 2, **({"user": user} if user else {})}}, cwd="/") as server:
+        log = server.log()
+        assert log.count("runs as root") == (1 if says and os.geteuid() == 0 else 0)
 
 
 def test_processes_have_names():

@@ -46,6 +46,7 @@ static void defaults(struct conf *conf)
     conf->server.workers = 1;
     conf->server.worker_connections = 10000;
     conf->http.keepalive = 5000;
+    conf->http.head_delay = 50;
     conf->http.header_timeout = 10000;
     conf->http.body_timeout = 30000;
     conf->http.write_timeout = 30000;
@@ -132,11 +133,10 @@ static int serve(struct serve *s, struct event_base *base)
     struct access_log *log = s->log;
     struct event *term = evsignal_new(base, SIGTERM, on_term, s);
     struct event *quit = evsignal_new(base, SIGINT, on_int, s);
-    if (net_init(&s->net, base, &s->conf, &s->score) < 0 || listen_on(s) < 0) {
+    if (net_init(&s->net, base, &s->conf, &s->score) < 0 || site_init(&s->site, &s->conf, base) < 0 || listen_on(s) < 0) {
         perror("h1_serve");
         return 1;
     }
-    site_init(&s->site, &s->conf);
     s->site.access_log = log;
     s->site.handler = builtin_hello();
     s->net.site = &s->site;

@@ -35,6 +35,7 @@ static void configure(struct conf *conf)
     conf->http.limit_request_fields = 100;
     conf->http.limit_request_field_size = 8190;
     conf->http.limit_request_head = 65536;
+    conf->http.head_delay = 3600000;
     conf->http.proxy_allow_ips = (struct conf_nets){ &everyone, 1, true, true };
 }
 
@@ -51,7 +52,8 @@ void rig_init(struct rig *rig, struct handler *handler)
     rig->listener.addr.ss_family = AF_UNIX;
     if (net_init(&rig->net, rig->base, &rig->conf, &rig->score) < 0)
         abort();
-    site_init(&rig->site, &rig->conf);
+    if (site_init(&rig->site, &rig->conf, rig->base) < 0)
+        abort();
     rig->site.handler = handler;
     rig->net.site = &rig->site;
     rig->net.choose_proto = choose;

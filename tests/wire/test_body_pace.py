@@ -188,7 +188,7 @@ def slow_reader(server, target):
 
 
 def test_a_client_that_reads_byte_by_byte_is_cut(serve):
-    server = serve("pace", {**SLOW, "http": {**SLOW["http"], "body_min_rate": "10m"}})
+    server = serve("pace", {**SLOW, "http": {**SLOW["http"], "body_min_rate": "10m"}, "app": {"asgi_spec_version": "2.5"}})
     with slow_reader(server, "/large?n=50000000") as c:
         with pytest.raises((Truncated, ConnectionResetError)):
             for _ in range(200):

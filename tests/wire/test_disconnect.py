@@ -4,10 +4,13 @@
 import pytest
 
 
+RAISES = {"app": {"asgi_spec_version": "2.5"}}
+
+
 @pytest.fixture(params=[False, True], ids=["tcp", "tls"])
 def server(serve, request):
-    """The log of this server must hold no traceback when it stops."""
-    s = serve("gone", tls=request.param)
+    """ASGI 2.5: send() raises after a disconnect. The log of this server must hold no traceback when it stops."""
+    s = serve("gone", RAISES, tls=request.param)
     yield s
     assert s.get("/ok").body == b"ok"
 
@@ -120,6 +123,61 @@ def test_disconnect_does_not_cancel(server):
     server.wait_event(path="cancelled", state="running")
     c.reset()
     server.wait_event(path="cancelled", state="over")
+
+
+@pytest.fixture(params=["http/1.1", "h2"])
+def older(serve, request):
+    """ASGI 2.3, the default: send() is ignored after a disconnect. Opens a request; the second value makes its client leave."""
+    if request.param == "h2":
+        h2 = pytest.importorskip("lib.h2")
+    s = serve("gone", flags="" if request.param == "http/1.1" else "h2c")
+
+    def opened(path):
+        c = s.connect(rcvbuf=16384)
+        if request.param == "http/1.1":
+            c.send_request("GET", path)
+            return c, c.reset
+        h = h2.H2(c)
+        stream = h.request(path=path)
+        return c, lambda: h.reset(stream)
+    s.opened, s.is_h2 = opened, request.param == "h2"
+    yield s
+    assert "[ERROR]" not in s.log() and "cancelled" not in s.log()
+
+
+def test_older_send_to_a_lost_client_is_ignored(older):
+    connection, leave = older.opened("/receives")
+    older.wait_event(path="receives", state="running")
+    leave()
+    event = older.wait_event(path="receives", state="over")
+    assert event["got"][-1] == event["again"] == "http.disconnect" and event["error"] is None
+    connection.close()
+
+
+def test_older_endless_stream_that_does_not_listen_is_cancelled(older):
+    connection, leave = older.opened("/streams?tag=older")
+    older.wait_event(path="streams", state="running")
+    leave()
+    event = older.wait_event(path="streams", state="over", tag="older")
+    assert event["error"] == [False, "CancelledError"]
+    connection.close()
+
+
+def test_older_stream_that_ends_after_the_loss_is_no_fault(older):
+    connection, leave = older.opened("/ends_later")
+    older.wait_event(path="ends_later", state="running")
+    leave()
+    event = older.wait_event(path="ends_later", state="over")
+    assert event["error"] is None and event["turns"] > 0
+    connection.close()
+
+
+def test_older_listener_beside_a_stream_hears_the_disconnect(older):
+    connection, leave = older.opened("/streams_and_listens")
+    older.wait_event(path="streams_and_listens", state="running")
+    leave()
+    older.wait_event(path="streams_and_listens", state="over")
+    connection.close()
 
 
 RAW = b"POST /receives HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"

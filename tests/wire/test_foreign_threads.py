@@ -15,7 +15,7 @@ CASES = ["threadsafe", "no_loop", "awaitable", "dropped", "errors", "cancelled",
 
 @pytest.fixture(params=["sub", "main"])
 def server(request, serve):
-    return serve("foreign", {"app": {"interpreter": request.param}}, flags="h2c")
+    return serve("foreign", {"app": {"interpreter": request.param, "asgi_spec_version": "2.5"}}, flags="h2c")
 
 
 @pytest.mark.parametrize("case", CASES)

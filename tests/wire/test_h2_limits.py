@@ -201,7 +201,7 @@ def test_window_that_stays_shut(open_h2):
 # --- who goes ---
 
 def test_reset_stream_is_a_disconnect(open_h2):
-    h = open_h2("gone")
+    h = open_h2("gone", {"app": {"asgi_spec_version": "2.5"}})
     stream = h.request("POST", "/receives", end=False)
     h.server.wait_event(path="receives", state="running")
     h.reset(stream)
@@ -229,7 +229,7 @@ def test_lost_connection_is_a_disconnect_of_each_stream(open_h2, way):
 
 def test_send_waits_for_a_slow_reader_and_fails_when_it_goes(open_h2):
     """send() waits when the client does not read, and fails when it goes."""
-    h = open_h2("gone", windows=False)
+    h = open_h2("gone", {"app": {"asgi_spec_version": "2.5"}}, windows=False)
     stream = h.request(path="/streams?tag=slow")
     h.server.wait_event(path="streams", state="running")
     h.until(lambda: len(h.answers[stream].body) == 65535)

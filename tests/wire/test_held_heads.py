@@ -15,6 +15,13 @@ from lib.server import Server
 from lib.waiting import wait_for
 from lib.ws import handshake
 
+
+@pytest.fixture(autouse=True)
+def for_long(monkeypatch):
+    """What a head does that does not wait for so long is in test_head_delay."""
+    monkeypatch.setenv("TINE_HTTP_HEAD_DELAY", "1h")
+
+
 def expect(server, target, status, method="POST", used=True, **options):
     """On a connection that was used before; the whole answer, one, and the end."""
     with server.connect() as c:

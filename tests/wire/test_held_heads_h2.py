@@ -14,6 +14,12 @@ from lib.logged import LOG, logged  # noqa: E402
 from lib.server import Server  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def for_long(monkeypatch):
+    """What a head does that does not wait for so long is in test_head_delay."""
+    monkeypatch.setenv("TINE_HTTP_HEAD_DELAY", "1h")
+
+
 @pytest.mark.parametrize("compress", ["off", "gzip"])
 @pytest.mark.parametrize("target", FAILS)
 def test_what_fails_before_the_first_byte_is_answered_with_500(serve, target, compress):

@@ -218,7 +218,8 @@ def test_stopped_while_it_starts(name, then, sig):
         server.signal(sig)
         assert server.wait_exit() == 0
         assert then is None or server.wait_event(step=then)
-        assert "failed to start" not in server.log() and "[WARNING]" not in server.log()
+        rest = server.log().replace("[WARNING] the application runs as root", "")
+        assert "failed to start" not in rest and "[WARNING]" not in rest
     finally:
         server.stop()
 
@@ -241,6 +242,34 @@ def test_lifespan_may_return_after_startup():
 def test_wrong_message_in_lifespan_is_an_exception_there():
     """A failed start, as any exception after lifespan.startup was received."""
     assert "unexpected message" in boot_fails("wrong_message", 3)
+
+
+@pytest.mark.parametrize("name", ["answers_anything", "answers_anything_received"])
+def test_application_that_answers_lifespan_like_a_request_goes_without(name):
+    """It never looks at scope["type"]."""
+    with Server(app(name)) as server:
+        assert server.get("/").body == b"up"
+        log = server.log()
+        assert log.count("Application answers lifespan with HTTP messages") == 1 and "[ERROR]" not in log
+
+
+def test_application_that_answers_lifespan_like_a_request_fails_where_it_must_not():
+    assert "unexpected message" in boot_fails("answers_anything", 3, mode="on")
+
+
+@pytest.mark.parametrize("name, cause", [("failed_quietly", "ValueError: no database"), ("failed_and_waits", "lifespan.startup.failed")])
+def test_failed_start_without_a_message_names_the_exception_that_follows(name, cause):
+    assert cause in boot_fails(name, 3)
+
+
+@pytest.mark.parametrize("name", ["dies", "dies_loudly", "gives_up"])
+def test_lifespan_that_ends_while_it_serves_is_logged_with_its_cause(name):
+    with Server(app(name), allow=("Traceback",)) as server:
+        server.wait_log("the queue is gone")
+        assert server.get("/").body == b"up"
+        log = server.log()
+        assert "unexpected message" not in log and log.count("[ERROR]") == 1
+        assert log.rstrip().splitlines()[-1].endswith("the queue is gone")
 
 
 def test_tasks_of_startup_live_on():

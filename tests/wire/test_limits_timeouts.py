@@ -92,7 +92,7 @@ def test_body_timeout_only_while_somebody_waits(serve):
 
 def test_write_timeout(serve):
     """The client takes nothing of an endless answer: the connection is cut and send() raises."""
-    server = serve("gone", {"http": {"write_timeout": "500ms"}})
+    server = serve("gone", {"app": {"asgi_spec_version": "2.5"}, "http": {"write_timeout": "500ms"}})
     with server.connect(rcvbuf=16384) as c:
         c.send_request("GET", "/streams?tag=write")
         event = server.wait_event(path="streams", state="over", tag="write")

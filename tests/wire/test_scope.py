@@ -173,14 +173,26 @@ def test_client_and_server_in_the_scope(server):
 
 def test_asgi_versions_in_the_scope(server):
     scope = scope_of(server)
-    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.3"}
 
 
 def test_extensions_in_the_scope(server):
-    """Exactly what is implemented; each one is proven by test_extensions."""
+    """What is implemented and harmless: no pathsend, in which middleware finds no body."""
     assert scope_of(server)["extensions"] == {
-        "http.response.early_hint": {}, "http.response.trailers": {}, "http.response.pathsend": {},
-        "http.response.zerocopysend": {}}
+        "http.response.early_hint": {}, "http.response.trailers": {}, "http.response.zerocopysend": {}}
+
+
+@pytest.mark.parametrize("configured, offered", [
+    ("all", {"early_hint", "trailers", "pathsend", "zerocopysend"}),
+    ("none", set()),
+    ("http.response.trailers, tls", {"trailers"}),
+    ("-http.response.trailers, -http.response.early_hint", {"pathsend", "zerocopysend"}),
+    ("all, -http.response.zerocopysend", {"early_hint", "trailers", "pathsend"}),
+])
+def test_extensions_are_those_that_are_configured(serve, configured, offered):
+    """Each one is proven by test_extensions."""
+    server = serve("scope", {"app": {"asgi_extensions": configured}})
+    assert scope_of(server)["extensions"] == {f"http.response.{name}": {} for name in offered}
 
 
 def test_scope_objects_are_not_shared(serve):

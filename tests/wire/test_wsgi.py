@@ -169,7 +169,30 @@ def test_start_response_refuses(server):
     assert {name for name, kind in refused.items() if kind == "TypeError"} == types
     assert {name for name, kind in refused.items() if kind == "ValueError"} == {
         "status_short", "status_1xx", "status_text", "status_joined", "name_space", "name_colon", "value_crlf", "value_nul",
-        "value_wide", "connection", "transfer_encoding", "upgrade", "length_text", "lengths"}
+        "value_wide", "length_text", "lengths"}
+
+
+def test_hop_by_hop_fields_are_left_out(server):
+    with server.connect() as c:
+        for _ in range(2):
+            r = c.request("GET", "/hop_by_hop")
+            assert r.status == 200 and r.body == b"whole" and r.framing == "length" and r.get("x-own") == "kept"
+            assert not {"connection", "keep-alive", "te", "upgrade", "proxy-connection"} & {k.lower() for k, _ in r.headers}
+        r = c.request("GET", "/hop_by_hop?close=1")
+        assert r.body == b"whole" and r.get_all("connection") == ["close"]
+        c.expect_close()
+    said = [line for line in server.log().splitlines() if "hop_by_hop" in line]
+    assert len(said) == 1 and "[WARNING]" in said[0], said
+    assert "the header Connection at " in said[0] and "wsgi_cases.py:" in said[0] and '"GET /hop_by_hop HTTP/1.1"' in said[0]
+
+
+def test_hop_by_hop_fields_are_left_out_of_http_2(serve):
+    h2 = pytest.importorskip("lib.h2")
+    server = serve(CASES, {"app": {"threads": 4}}, flags="h2c")
+    with h2.H2(server.connect()) as h:
+        a = h.get("/hop_by_hop")
+        assert a.status == 200 and a.body == b"whole" and a.get("x-own") == "kept"
+        assert not {"connection", "keep-alive", "te", "upgrade", "transfer-encoding", "proxy-connection"} & {k for k, _ in a.headers}
 
 
 def test_exc_info(server):

@@ -101,7 +101,11 @@ static int channel_note(struct channel *c, PyObject *future)
 
 #define OURS "receive() and send() are" /* for fork_child_refuse() */
 
-enum step_kind { STEP_RECEIVE, STEP_SENT };
+enum step_kind {
+    STEP_RECEIVE,
+    STEP_SENT,
+    STEP_TURN, /* as asyncio.sleep(0) */
+};
 
 enum step_state {
     STEP_READY,
@@ -182,6 +186,11 @@ static enum channel_result step_ask(struct step *s, PyObject **ret)
 
 static PySendResult step_run(struct step *s, PyObject *arg, PyObject **ret)
 {
+    if (s->kind == STEP_TURN) {
+        s->kind = STEP_SENT;
+        *ret = Py_NewRef(Py_None);
+        return PYGEN_NEXT;
+    }
     for (;;) {
         if (s->waiting) {
             PySendResult r = PyIter_Send(s->waiting, arg, ret);
@@ -194,6 +203,10 @@ static PySendResult step_run(struct step *s, PyObject *arg, PyObject **ret)
         enum channel_result r = step_ask(s, ret);
         if (r == CHANNEL_DONE)
             return PYGEN_RETURN;
+        if (r == CHANNEL_TURN) {
+            *ret = Py_NewRef(Py_None);
+            return PYGEN_RETURN;
+        }
         if (r == CHANNEL_ERROR || step_wait(s, wakes) < 0)
             return PYGEN_ERROR;
         arg = Py_None;
@@ -347,6 +360,43 @@ static PyObject *raise_later(struct asgi *asgi)
     return awaitable;
 }
 
+static PyObject *send_message(struct channel *c, PyObject *message)
+{
+    struct asgi *asgi = c->asgi;
+    PyObject *type = PyDict_GetItemWithError(message, asgi->names.type);
+    if (!type || !PyUnicode_Check(type)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "send() takes a dict whose \"type\" is a str");
+        return raise_later(asgi);
+    }
+    switch (c->ops->send(c, type, message)) {
+    case CHANNEL_DONE:
+        return awaitable_none(asgi->awaitables);
+    case CHANNEL_WAIT:
+        return step_new(c, STEP_SENT);
+    case CHANNEL_TURN:
+        return step_new(c, STEP_TURN);
+    case CHANNEL_ERROR:
+        break;
+    }
+    return raise_later(asgi);
+}
+
+/* A message that is no dict, but can be read like one, as every other server reads it. */
+static PyObject *send_mapping(struct channel *c, PyObject *message)
+{
+    PyObject *dict = PyObject_HasAttrString(message, "keys") ? PyDict_New() : NULL;
+    PyObject *sent = NULL;
+    if (!dict && !PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "send() takes a dict whose \"type\" is a str");
+    if (!dict || PyDict_Update(dict, message) < 0)
+        sent = raise_later(c->asgi);
+    else
+        sent = send_message(c, dict);
+    Py_XDECREF(dict);
+    return sent;
+}
+
 static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     struct channel *c = ((struct callable *)o)->channel;
@@ -359,23 +409,7 @@ static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, Py
     }
     if (is_elsewhere(asgi))
         return pyloop_hand_over(asgi->env.loop, o, args[0]);
-    PyObject *message = args[0], *type = NULL;
-    if (PyDict_Check(message))
-        type = PyDict_GetItemWithError(message, asgi->names.type);
-    if (!type || !PyUnicode_Check(type)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "send() takes a dict whose \"type\" is a str");
-        return raise_later(asgi);
-    }
-    switch (c->ops->send(c, type, message)) {
-    case CHANNEL_DONE:
-        return awaitable_none(asgi->awaitables);
-    case CHANNEL_WAIT:
-        return step_new(c, STEP_SENT);
-    case CHANNEL_ERROR:
-        break;
-    }
-    return raise_later(asgi);
+    return likely(PyDict_Check(args[0])) ? send_message(c, args[0]) : send_mapping(c, args[0]);
 }
 
 static PyObject *callable_new(struct channel *c, struct free_list *list, PyTypeObject *type, vectorcallfunc call)

@@ -22,6 +22,7 @@ struct channel;
 enum channel_result {
     CHANNEL_DONE,
     CHANNEL_WAIT,
+    CHANNEL_TURN, /* of send only: nothing was done; its awaitable gives the loop one turn */
     CHANNEL_ERROR /* exception set */
 };
 

@@ -2,7 +2,30 @@
 /* asgi_exchange.c: see asgi_exchange.h. What all messages of a response have in common. */
 #include "worker/asgi/asgi_exchange.h"
 
+#include "common/clock.h"
+#include "conf/conf.h"
 #include "worker/asgi/asgi_state.h"
+
+/* How much a stream whose application does not listen for the disconnect may still send into nothing. */
+#define IGNORED_MOST 1000
+#define IGNORED_MS 10000
+
+enum channel_result exchange_gone(struct exchange *x)
+{
+    struct asgi *asgi = x->channel.asgi;
+    x->gone = true;
+    if (asgi->env.app->asgi_spec_version == CONF_ASGI_SPEC_2_5) {
+        PyErr_SetString(asgi->gone_error, "the client has disconnected");
+        return CHANNEL_ERROR;
+    }
+    uint64_t now = clock_ms();
+    if (!x->ignored++)
+        x->ignored_ms = now;
+    if (x->ignored <= IGNORED_MOST && now - x->ignored_ms < IGNORED_MS)
+        return CHANNEL_TURN;
+    PyErr_SetString(asgi->cancelled_error, "the client has disconnected");
+    return CHANNEL_ERROR;
+}
 
 enum channel_result exchange_result(struct exchange *x, enum resp_result result)
 {
@@ -13,9 +36,7 @@ enum channel_result exchange_result(struct exchange *x, enum resp_result result)
         x->late = false;
         return CHANNEL_WAIT;
     case RESP_GONE:
-        x->gone = true;
-        PyErr_SetString(x->channel.asgi->gone_error, "the client has disconnected");
-        return CHANNEL_ERROR;
+        return exchange_gone(x);
     case RESP_BAD_FIELD:
     case RESP_BAD_LENGTH:
     case RESP_TWO_LENGTHS:

@@ -5,6 +5,7 @@
 
 #include <Python.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "worker/asgi/asgi_channel.h"
 #include "worker/http/resp.h"
@@ -33,6 +34,8 @@ struct exchange {
     bool left;              /* the application still runs though the request was lost */
     bool late;              /* the send() that waits has been taken by the socket */
     bool trailers;          /* announced in http.response.start */
+    unsigned ignored;       /* send() calls after `gone`, if they do not raise */
+    uint64_t ignored_ms;    /* clock_ms() of the first of them */
     struct memory *memory; /* of the worker, once `left`: what the application still has of the request counts there */
     size_t kept;
     int file_fd; /* opened for pathsend: closed when sent; else -1 */
@@ -42,6 +45,10 @@ struct exchange {
 
 /* Translates a resp_*() result for the application: CHANNEL_ERROR with an exception set where it should know. */
 enum channel_result exchange_result(struct exchange *x, enum resp_result result);
+
+/* For a client that is gone. CHANNEL_ERROR from ASGI 2.4 on: send() raises an OSError. Before, it is ignored (CHANNEL_TURN); one
+ * that goes on for too long, because it does not listen for the disconnect, is cancelled (CHANNEL_ERROR). */
+enum channel_result exchange_gone(struct exchange *x);
 
 /* Whether no message is taken now; then *ret is the result of its send(). Asked again once a message has been read: that
  * was the application's code, which may have sent others. */

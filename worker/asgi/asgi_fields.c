@@ -18,6 +18,22 @@ int asgi_flag(PyObject *message, PyObject *key)
     return r;
 }
 
+int asgi_status(PyObject *message, PyObject *key, const char *type)
+{
+    PyObject *status = PyDict_GetItemWithError(message, key);
+    if (!status || !PyIndex_Check(status)) {
+        if (!PyErr_Occurred())
+            PyErr_Format(PyExc_TypeError, "%s needs \"status\", an int", type);
+        return -1;
+    }
+    Py_INCREF(status); /* its __index__() may take it out of the message */
+    Py_ssize_t code = PyNumber_AsSsize_t(status, NULL);
+    Py_DECREF(status);
+    if (code == -1 && PyErr_Occurred())
+        return -1;
+    return code < 0 || code > 999 ? 0 : (int)code;
+}
+
 /* name and value of one [name, value]: bytes both. */
 static int pair_spans(PyObject *pair, struct resp_field *f)
 {
@@ -42,35 +58,65 @@ static int pair_spans(PyObject *pair, struct resp_field *f)
     return 0;
 }
 
-/* Turns what is neither tuple nor list (generators' items, namedtuples ...) into tuples that `keep`
- * holds. */
+/* Whether a pair can be looked at without running anything of the application's. */
+static bool is_plain(PyObject *pair)
+{
+    if (PyTuple_CheckExact(pair) && PyTuple_GET_SIZE(pair) == 2)
+        return PyBytes_Check(PyTuple_GET_ITEM(pair, 0)) && PyBytes_Check(PyTuple_GET_ITEM(pair, 1));
+    return PyList_CheckExact(pair) && PyList_GET_SIZE(pair) == 2 && PyBytes_Check(PyList_GET_ITEM(pair, 0)) &&
+           PyBytes_Check(PyList_GET_ITEM(pair, 1));
+}
+
+/* What is like bytes (bytearray, memoryview) becomes bytes. */
+static int items_to_bytes(PyObject *tuple)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        PyObject *item = PyTuple_GET_ITEM(tuple, i), *bytes;
+        if (PyBytes_Check(item) || !PyObject_CheckBuffer(item))
+            continue;
+        if (!(bytes = PyBytes_FromObject(item)))
+            return -1;
+        PyTuple_SET_ITEM(tuple, i, bytes);
+        Py_DECREF(item);
+    }
+    return 0;
+}
+
+/* A fresh tuple of what a pair has. */
+static PyObject *pair_tuple(PyObject *pair)
+{
+    PyObject *list = PyBytes_Check(pair) || PyUnicode_Check(pair) ? NULL : PySequence_List(pair);
+    PyObject *tuple = list ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
+    if (!tuple && !PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "each header must be a [name, value] of two bytes objects");
+    if (tuple && items_to_bytes(tuple) < 0)
+        Py_CLEAR(tuple);
+    return tuple;
+}
+
+/* Turns what is not plain (generators' items, namedtuples, bytearrays ...) into tuples that `keep` holds. */
 static int pairs_exact(PyObject *keep)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(keep); i++) {
         PyObject *pair = PyList_GET_ITEM(keep, i);
-        if (PyTuple_CheckExact(pair) || PyList_CheckExact(pair))
+        if (is_plain(pair))
             continue;
-        PyObject *tuple = PyBytes_Check(pair) || PyUnicode_Check(pair) ? NULL : PySequence_Tuple(pair);
-        if (!tuple) {
-            if (!PyErr_Occurred())
-                PyErr_SetString(PyExc_TypeError, "each header must be a [name, value] of two bytes objects");
-            return -1;
-        }
-        if (PyList_SetItem(keep, i, tuple) < 0)
+        Py_INCREF(pair);
+        PyObject *tuple = pair_tuple(pair);
+        Py_DECREF(pair);
+        if (!tuple || PyList_SetItem(keep, i, tuple) < 0)
             return -1;
     }
     return 0;
 }
 
-/* A list that is safe to walk: the application's own list or tuple when its items are exact, else a
- * copy. */
+/* A list that is safe to walk: the application's own list or tuple when its items are plain, else a copy. */
 static PyObject *fields_list(PyObject *headers)
 {
     bool plain = PyList_CheckExact(headers) || PyTuple_CheckExact(headers);
-    for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(headers); i++) {
-        PyObject *pair = PySequence_Fast_GET_ITEM(headers, i);
-        plain = PyTuple_CheckExact(pair) || PyList_CheckExact(pair);
-    }
+    for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(headers); i++)
+        plain = is_plain(PySequence_Fast_GET_ITEM(headers, i));
     if (plain)
         return Py_NewRef(headers);
     Py_INCREF(headers); /* its __iter__() may take it out of the message */

@@ -111,19 +111,13 @@ static enum channel_result start_answer(struct exchange *x, const struct resp_he
 static enum channel_result send_start(struct exchange *x, PyObject *message)
 {
     const struct asgi_names *n = &x->channel.asgi->names;
-    PyObject *status = PyDict_GetItemWithError(message, n->status);
-    if (!status || !PyLong_Check(status)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "http.response.start needs \"status\", an int");
-        return CHANNEL_ERROR;
-    }
-    long code = PyLong_AsLong(status);
-    int trailers = code == -1 && PyErr_Occurred() ? -1 : asgi_flag(message, n->trailers);
+    int status = asgi_status(message, n->status, "http.response.start");
+    int trailers = status < 0 ? -1 : asgi_flag(message, n->trailers);
     PyObject *keep, *headers = trailers < 0 ? NULL : PyDict_GetItemWithError(message, n->headers);
     if (trailers < 0 || (!headers && PyErr_Occurred()))
         return CHANNEL_ERROR;
     struct resp_field small[32], *fields;
-    struct resp_head head = { .status = code < 0 || code > 999 ? 0 : (unsigned)code,
+    struct resp_head head = { .status = (unsigned)status,
                               .trailers = trailers,
                               .dynamic = true };
     if (asgi_fields(headers, small, 32, &fields, &head.n_fields, &keep) < 0)
@@ -295,11 +289,17 @@ int asgi_http_init(struct asgi *asgi)
     return asgi->exchange_type ? 0 : -1;
 }
 
+/* Cancelled because its client is gone (exchange_gone()): not worth a line. */
+static bool was_left_behind(const struct exchange *x, PyObject *exception)
+{
+    return x->ignored && PyErr_GivenExceptionMatches(exception, x->channel.asgi->cancelled_error);
+}
+
 /* The application's coroutine has ended: makes an answer of what it left open. */
 static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exception)
 {
     struct exchange *x = (struct exchange *)arg;
-    if (exception)
+    if (exception && !was_left_behind(x, exception))
         asgi_report_exception(x->channel.asgi, x->scope, exception);
     else if (result && result != Py_None)
         asgi_report_value(x, result);
@@ -324,7 +324,8 @@ static int call_http_app(struct asgi *asgi, struct exchange *x)
     x->scope = asgi_scope_http(asgi, x->req);
     int r = -1;
     if (receive && send && x->scope && !x->req) { /* a finalizer has cut the connection meanwhile */
-        exchange_result(x, RESP_GONE);
+        x->gone = true;
+        PyErr_SetString(asgi->gone_error, "the client has disconnected");
     } else if (receive && send && x->scope) {
         PyObject *args[] = { x->scope, receive, send };
         x->names = conn_names_ref(x->req->conn->user);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_lifespan.c: startup before the first request, shutdown after the last one. An application
  * that does not know the protocol goes without it (lifespan = auto): it raises an Exception at the
- * scope, before it has received lifespan.startup, or returns. One that says startup.failed, raises
+ * scope, before it has received lifespan.startup, returns, or answers as if it were a request. One that says startup.failed, raises
  * when it has received lifespan.startup, or raises what is no Exception (SystemExit) at any time of
  * its startup, fails to start in any case. */
 #include "worker/asgi/asgi_lifespan.h"
@@ -31,6 +31,9 @@ struct lifespan {
     struct channel channel; /* first */
     enum lifespan_stage stage;
     bool startup_received, shutdown_received, running;
+    bool unsupported; /* the application takes it for a request: what it sends is ignored */
+    bool failed_quietly; /* lifespan.startup.failed without a message: its end may say why */
+    bool told; /* while it served, the application has said why it ends */
     void (*on_started)(void *arg, enum interface_start result, const char *why);
     void (*on_stopped)(void *arg);
     void *start_arg, *stop_arg;
@@ -54,6 +57,13 @@ static void report_stopped(struct lifespan *l)
         done(l->stop_arg);
 }
 
+/* `why`: text for the log; NULL: not known. */
+static void report_failure(struct lifespan *l, const char *why)
+{
+    l->failed_quietly = false;
+    report_started(l, INTERFACE_START_FAILED, why ? why : "the application sent lifespan.startup.failed");
+}
+
 /* --- channel --- */
 
 /* {"type": type} */
@@ -70,7 +80,9 @@ static enum channel_result lifespan_receive(struct channel *c, PyObject **ret)
 {
     struct lifespan *l = (struct lifespan *)c;
     const struct asgi_names *n = &c->asgi->names;
-    if (!l->startup_received) {
+    if (l->failed_quietly)
+        report_failure(l, NULL);
+    if (!l->startup_received && !l->unsupported) {
         l->startup_received = true;
         l->stage = LIFESPAN_STARTING;
         return message_of(c->asgi, n->lifespan_startup, ret);
@@ -95,8 +107,38 @@ static void startup_failed(struct channel *c, PyObject *message)
     struct lifespan *l = (struct lifespan *)c;
     char *text = failure_text(c, message);
     l->stage = LIFESPAN_OVER;
-    report_started(l, INTERFACE_START_FAILED, text && *text ? text : "the application sent lifespan.startup.failed");
+    l->failed_quietly = text && !*text;
+    if (!l->failed_quietly)
+        report_failure(l, text);
     free(text);
+}
+
+/* While it serves, after an exception in what surrounds the yield of a lifespan function: the exception itself follows, or
+ * not, but it is in the text. */
+static void lifespan_broke(struct channel *c, PyObject *message)
+{
+    char *text = failure_text(c, message);
+    ((struct lifespan *)c)->told = text && *text;
+    log_block(LOG_LEVEL_ERROR, "The application's lifespan has failed while it serves", text ? text : "",
+              text ? strlen(text) : 0);
+    free(text);
+}
+
+/* An application that never looks at scope["type"]. */
+static bool is_no_lifespan(const struct lifespan *l, PyObject *type)
+{
+    const char *name = PyUnicode_AsUTF8(type);
+    PyErr_Clear();
+    return name && strncmp(name, "http.", 5) == 0 && l->channel.asgi->env.app->lifespan == CONF_LIFESPAN_AUTO;
+}
+
+static void go_without(struct lifespan *l)
+{
+    log_info("Application answers lifespan with HTTP messages, so it does not support the lifespan protocol: goes on without");
+    l->unsupported = true;
+    l->stage = LIFESPAN_OVER;
+    Py_CLEAR(l->channel.asgi->state);
+    report_started(l, INTERFACE_STARTED, NULL);
 }
 
 static void shutdown_failed(struct channel *c, PyObject *message)
@@ -121,7 +163,11 @@ static enum channel_result lifespan_send(struct channel *c, PyObject *type, PyOb
         report_stopped(l);
     } else if (channel_is(type, n->lifespan_shutdown_failed) && l->stage == LIFESPAN_STOPPING) {
         shutdown_failed(c, message);
-    } else {
+    } else if (channel_is(type, n->lifespan_shutdown_failed) && l->stage == LIFESPAN_STARTED) {
+        lifespan_broke(c, message);
+    } else if (starting && !l->on_stopped && is_no_lifespan(l, type)) {
+        go_without(l);
+    } else if (!l->unsupported) {
         PyErr_Format(PyExc_RuntimeError, "unexpected message \"%U\" at this stage of the lifespan", type);
         return CHANNEL_ERROR;
     }
@@ -195,8 +241,13 @@ static void on_lifespan_done(PyObject *arg, PyObject *result, PyObject *exceptio
         }
         report_started(l, INTERFACE_START_FAILED, "stopped while it started");
     }
+    if (l->failed_quietly) {
+        char *text = exception ? pyerr_format(exception) : NULL;
+        report_failure(l, text);
+        free(text);
+    }
     bool left = exception && PyErr_GivenExceptionMatches(exception, l->channel.asgi->cancelled_error);
-    if (exception && !left && was != LIFESPAN_OVER)
+    if (exception && !left && was != LIFESPAN_OVER && !l->told)
         pyerr_log_exception(LOG_LEVEL_ERROR, "Exception in the application's lifespan", exception);
     if (exception && was == LIFESPAN_STARTED)
         report_lifespan_exit(l->channel.asgi, exception);

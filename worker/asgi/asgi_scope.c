@@ -14,13 +14,25 @@
 
 /* --- shared by all scopes --- */
 
-static PyObject *extensions_new(bool interim)
+#define BIT(member) (1u << CONF_EXTENSION_##member)
+#define FILES (BIT(PATHSEND) | BIT(ZEROCOPYSEND))
+
+static bool offers(const struct asgi *asgi, enum conf_extension which)
 {
+    return asgi->env.app->asgi_extensions.mask >> which & 1;
+}
+
+/* {name: {}} of those that are configured. */
+static PyObject *extensions_new(const struct asgi *asgi, unsigned mask)
+{
+    static const char *const names[] = {
+#define EXTENSION(member, name) name,
+#include "conf/conf_extensions.def"
+    };
     PyObject *d = PyDict_New();
-    static const char *const names[] = { "http.response.pathsend", "http.response.zerocopysend",
-                                         "http.response.trailers", "http.response.early_hint" };
-    size_t n = interim ? 4 : 2; /* trailers need chunked, early hints 1xx answers: not in HTTP/1.0 */
-    for (size_t i = 0; d && i < n; i++) {
+    for (unsigned i = 0; d && i < CONF_N_EXTENSIONS; i++) {
+        if (!(mask >> i & 1) || !offers(asgi, i))
+            continue;
         PyObject *empty = PyDict_New();
         if (!empty || PyDict_SetItemString(d, names[i], empty) < 0)
             Py_CLEAR(d);
@@ -66,11 +78,13 @@ int asgi_scope_init(struct asgi *asgi)
     if (root && *root &&
         (!(asgi->root_path = PyUnicode_FromString(root)) || !(asgi->root_path_bytes = PyBytes_FromString(root))))
         return -1;
-    if (!(asgi->asgi_version = Py_BuildValue("{ssss}", "version", asgi->version, "spec_version", "2.5")))
+    const char *spec = asgi->env.app->asgi_spec_version == CONF_ASGI_SPEC_2_5 ? "2.5" : "2.3";
+    if (!(asgi->asgi_version = Py_BuildValue("{ssss}", "version", asgi->version, "spec_version", spec)))
         return -1;
-    if (!(asgi->extensions = extensions_new(true)) || !(asgi->extensions_1_0 = extensions_new(false)))
-        return -1;
-    if (!(asgi->extensions_websocket = Py_BuildValue("{s{}}", "websocket.http.response")))
+    /* Trailers need chunked, early hints 1xx answers: not in HTTP/1.0. */
+    if (!(asgi->extensions = extensions_new(asgi, FILES | BIT(TRAILERS) | BIT(EARLY_HINT))) ||
+        !(asgi->extensions_1_0 = extensions_new(asgi, FILES)) ||
+        !(asgi->extensions_websocket = extensions_new(asgi, BIT(WEBSOCKET_RESPONSE))))
         return -1;
     return (asgi->template_http = template_new(asgi)) && (asgi->template_websocket = template_websocket_new(asgi)) ? 0
                                                                                                                    : -1;
@@ -188,7 +202,7 @@ static PyObject *with_tls(struct asgi *asgi, PyObject *extensions, struct req *r
 static PyObject *extensions_of(struct asgi *asgi, PyObject *template, struct req *r)
 {
     PyObject *extensions = PyDict_Copy(template);
-    return extensions && r->conn->transport == &transport_tls ? with_tls(asgi, extensions, r) : extensions;
+    return extensions && r->conn->transport == &transport_tls && offers(asgi, CONF_EXTENSION_TLS) ? with_tls(asgi, extensions, r) : extensions;
 }
 
 /* --- target --- */

@@ -76,6 +76,38 @@ static int text_get(struct text *t, PyObject *message, PyObject *key)
     return 0;
 }
 
+/* How much of a reason fits into a Close frame (RFC 6455 5.5), without half a character at its end. */
+static size_t reason_room(const char *p, size_t n)
+{
+    if (n <= 123)
+        return n;
+    n = 123;
+    while (n && (p[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
+/* A reason of any type, as UTF-8 of what str() makes of it. 0 or -1 with an exception set; text_done() follows in any case. */
+static int reason_get(struct text *t, PyObject *message, PyObject *key)
+{
+    PyObject *value = message_item(message, key), *str;
+    *t = (struct text){ NULL, SPAN("") };
+    if (!value)
+        return PyErr_Occurred() ? -1 : 0;
+    if (PyBytes_Check(value))
+        str = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), "replace");
+    else
+        str = PyObject_Str(value);
+    Py_DECREF(value);
+    t->held = str ? PyUnicode_AsEncodedString(str, "utf-8", "replace") : NULL;
+    Py_XDECREF(str);
+    if (!t->held)
+        return -1;
+    const char *p = PyBytes_AS_STRING(t->held);
+    t->span = (struct span){ p, reason_room(p, (size_t)PyBytes_GET_SIZE(t->held)) };
+    return 0;
+}
+
 static void text_done(struct text *t)
 {
     Py_XDECREF(t->held);
@@ -217,7 +249,7 @@ static enum channel_result close_with(struct websocket *w, long code, struct spa
     if (!w->ws)
         return websocket_say_gone(w);
     if (code < 0 || !ws_close(w->ws, (unsigned)code, reason))
-        return bad_value("\"code\" may not be sent, or \"reason\" is longer than 123 bytes");
+        return bad_value("\"code\" may not be sent");
     w->stage = WEBSOCKET_CLOSED;
     websocket_drop_queue(w);
     return CHANNEL_DONE;
@@ -227,10 +259,12 @@ static enum channel_result send_close(struct websocket *w, PyObject *message)
 {
     long code;
     struct text reason;
+    if (w->stage == WEBSOCKET_CONNECTING) /* 403, whatever the rest says: no Close frame will carry it */
+        return close_with(w, 1000, SPAN(""));
     if (close_code(w, message, &code) < 0)
         return CHANNEL_ERROR;
     enum channel_result r = CHANNEL_ERROR;
-    if (text_get(&reason, message, w->channel.asgi->names.reason) == 0)
+    if (reason_get(&reason, message, w->channel.asgi->names.reason) == 0)
         r = close_with(w, code, reason.span);
     text_done(&reason);
     return r;
@@ -276,23 +310,12 @@ static enum channel_result deny(struct websocket *w, const struct resp_head *hea
     return denial_result(w, result);
 }
 
-/* The status of a denial, 0 if there is none such; -1 with an exception set. */
-static int denial_status(PyObject *message, PyObject *key)
-{
-    PyObject *status = message_item(message, key);
-    long code = status && PyLong_Check(status) ? PyLong_AsLong(status) : -1;
-    if (!PyErr_Occurred() && (!status || !PyLong_Check(status)))
-        PyErr_SetString(PyExc_TypeError, "websocket.http.response.start needs \"status\", an int");
-    Py_XDECREF(status);
-    return PyErr_Occurred() ? -1 : code < 0 || code > 999 ? 0 : (int)code;
-}
-
 static enum channel_result send_denial_start(struct websocket *w, PyObject *message)
 {
     const struct asgi_names *n = &w->channel.asgi->names;
     struct resp_field small[16], *fields;
     struct resp_head head = { 0 };
-    int status = denial_status(message, n->status);
+    int status = asgi_status(message, n->status, "websocket.http.response.start");
     PyObject *keep, *headers = status < 0 ? NULL : message_item(message, n->headers);
     if ((!headers && PyErr_Occurred()) || asgi_fields(headers, small, 16, &fields, &head.n_fields, &keep) < 0) {
         Py_XDECREF(headers);

@@ -9,6 +9,7 @@ libtine_http_a_SOURCES = \
 	worker/http/percent.h \
 	worker/http/statuses.def \
 	worker/http/head_rules.h worker/http/head_rules.c \
+	worker/http/held.h worker/http/held.c \
 	worker/http/site.h worker/http/site.c \
 	worker/http/req.h worker/http/req.c \
 	worker/http/route.h worker/http/route.c \

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/heritage.h"
 #include "conf/conf.h"
+#include "worker/http/held.h"
 #include "worker/http/resp.h"
 #include "worker/http/site.h"
 #include "worker/net/conn.h"
@@ -121,6 +122,8 @@ void endpoints_of(const struct conn *c, struct endpoint *client, struct endpoint
 void req_set_state(struct req *r, enum req_state to)
 {
     assert(to > r->state);
+    if (r->state == REQ_HELD)
+        held_remove(r);
     r->state = to;
 }
 

@@ -83,6 +83,15 @@ struct req_turn {
     uint64_t since_ms; /* clock_ms() when it came into its queue */
 };
 
+TAILQ_HEAD(reqs, req);
+
+/* Its place among the heads that wait for a body (held.c, which alone touches it). */
+struct req_held {
+    TAILQ_ENTRY(req) link;
+    struct reqs *in; /* NULL: in none */
+    uint64_t since_ms;
+};
+
 struct req {
     /* head */
     char *head; /* bytes of the head; owned if head_owned */
@@ -130,6 +139,7 @@ struct req {
     uint64_t started_ns; /* clock_ns() at the end of the head */
     uint64_t begun_ns; /* when the handler began with it after a wait; 0: at once, as far as known */
     uint64_t answered_ns; /* of resp_start(), noted only if log.slow_request is set; else 0 */
+    struct req_held held;
     struct resp_filtered *filtered; /* by a resp_filter; NULL: the answer goes out as it is */
     struct buf logged_fields; /* fields of the answer, "name\0value\0", kept only if the access log asks */
 

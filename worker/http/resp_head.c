@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/likely.h"
 #include "worker/http/chars.h"
+#include "worker/http/held.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
 #include "worker/http/site.h"
@@ -51,6 +52,15 @@ static enum resp_result read_length(struct span value, int64_t *length)
         return RESP_TWO_LENGTHS;
     *length = n;
     return RESP_SENT;
+}
+
+static bool is_event_stream(const struct resp_head *head)
+{
+    for (size_t i = 0; i < head->n_fields; i++) {
+        if (unlikely(held_is_event_stream(&head->fields[i])))
+            return true;
+    }
+    return false;
 }
 
 /* RESP_SENT: they are good. */
@@ -106,6 +116,7 @@ enum resp_result resp_start(struct req *r, const struct resp_head *head)
     if (likely(r->state < REQ_HELD))
         req_set_state(r, REQ_HELD);
     const struct site *site = site_of(r->conn);
+    held_add(site->held, r, is_event_stream(head));
     if (unlikely(site->slow_ns != UINT64_MAX))
         r->answered_ns = clock_ns();
     if (unlikely(site->filter && head->dynamic))
@@ -118,6 +129,7 @@ void resp_withdraw(struct req *r)
     assert(r->state == REQ_HELD);
     if (r->filtered)
         r->filtered->ops->withdraw(r);
+    held_remove(r);
     r->ops->withdraw(r);
     buf_take(&r->logged_fields, buf_len(&r->logged_fields));
     r->status = 0;

@@ -3,11 +3,13 @@
 #include "worker/http/site.h"
 
 #include "conf/conf.h"
+#include "worker/http/held.h"
 
-void site_init(struct site *site, const struct conf *conf)
+int site_init(struct site *site, const struct conf *conf, struct event_base *base)
 {
     *site = (struct site){ 0 };
     site->slow_ns = conf->log.slow_request ? conf->log.slow_request * 1000000 : UINT64_MAX;
+    return (site->held = held_new(base, conf->http.head_delay)) ? 0 : -1;
 }
 
 static void share_done(struct site_share *share)
@@ -22,4 +24,6 @@ void site_done(struct site *site)
     share_done(&site->h1);
     share_done(&site->h2);
     share_done(&site->ws);
+    held_free(site->held);
+    site->held = NULL;
 }

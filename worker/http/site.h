@@ -13,6 +13,7 @@
 struct access_log;
 struct conf;
 struct handler;
+struct held;
 struct proto_ops;
 struct resp_filter;
 
@@ -30,11 +31,12 @@ struct site {
     bool keeps_fields;             /* the access log wants fields of answers: req->logged_fields */
     uint64_t slow_ns;              /* log.slow_request; UINT64_MAX: off */
     const struct proto_ops *http2; /* takes over where HTTP/2 begins without TLS; NULL: built without */
+    struct held *held;             /* heads that wait for the first piece of their body */
     struct site_share h1, h2, ws;
 };
 
-/* There is no handler yet; of `conf` only slow_request is read. */
-void site_init(struct site *site, const struct conf *conf);
+/* There is no handler yet; of `conf` only slow_request and head_delay are read. 0, or -1: out of memory. */
+int site_init(struct site *site, const struct conf *conf, struct event_base *base) __attribute__((warn_unused_result));
 /* After net_done(): frees what the protocols share. */
 void site_done(struct site *site);
 

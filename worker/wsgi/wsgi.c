@@ -33,6 +33,7 @@
 #include "worker/wsgi/wsgi_errors.h"
 #include "worker/wsgi/wsgi_file.h"
 #include "worker/wsgi/wsgi_flusher.h"
+#include "worker/wsgi/wsgi_head.h"
 #include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
@@ -148,6 +149,8 @@ static void start_application(struct wsgi_call *c)
         wsgi_input_weigh(c);
     if (wsgi_pool_push(c) < 0)
         refuse(c, "no thread can be made for it");
+    else
+        wsgi_head_watch(wsgi);
 }
 
 static bool may_start(const struct wsgi_call *c)
@@ -336,6 +339,7 @@ static void names_done(struct wsgi_names *names)
 /* Only for one that was never used: afterwards objects of the application may hold it until the process ends. */
 static void wsgi_free(struct wsgi *wsgi)
 {
+    wsgi_head_done(wsgi);
     wsgi_pool_free(wsgi->pool);
     wsgi_flusher_free(wsgi->flusher);
     wsgi_environ_done(wsgi);
@@ -377,7 +381,7 @@ static int wsgi_init(struct wsgi *wsgi)
         return -1;
     wsgi->flusher = wsgi_flusher_new(wsgi->env.interp->state);
     wsgi->pool = wsgi_pool_new(wsgi, wsgi->env.base, wsgi->env.interp->state, wsgi->threads, &pool_ops);
-    if (wsgi->flusher && wsgi->pool)
+    if (wsgi->flusher && wsgi->pool && wsgi_head_init(wsgi) == 0)
         return 0;
     PyErr_SetFromErrno(PyExc_OSError);
     return -1;

@@ -16,6 +16,7 @@ enum wsgi_sent wsgi_body_give(struct wsgi_call *c, struct wsgi_piece *piece)
     piece->answer = c->answer;
     c->answer = NULL;
     c->head_sent = true;
+    atomic_store(&c->head_place, HEAD_GONE);
     c->complete = piece->last;
     return c->is_inline ? wsgi_out_now(c, piece) : wsgi_pool_send(c, piece);
 }

@@ -46,6 +46,13 @@ struct wsgi_answer {
     char *spare; /* room for a number after the other bytes */
 };
 
+/* Where the head of the answer is, as wsgi_head.c sees it. */
+enum wsgi_head_place {
+    HEAD_NONE, /* the application has not returned */
+    HEAD_HELD, /* with its thread, which asks the iterable for the first piece */
+    HEAD_GONE, /* it was sent, or nothing will be */
+};
+
 /* What became of a piece that was given. */
 enum wsgi_sent {
     WSGI_SENT, /* continue */
@@ -81,6 +88,7 @@ struct wsgi_call {
     struct req *req; /* NULL after on_end */
     enum wsgi_stage stage;
     bool wants_body; /* the application waits for more of it */
+    bool head_seen; /* it was held when wsgi_head.c looked at it last */
     bool suspended; /* inline: waits for on_drained */
     bool streams; /* counted in wsgi->streams */
     struct wsgi_spool file; /* being sent; n = 0: it belongs to the application */
@@ -118,6 +126,7 @@ struct wsgi_call {
     bool answered; /* start_response() was called */
     bool head_sent;
     bool complete; /* the last piece was given */
+    atomic_uchar head_place; /* enum wsgi_head_place; the loop's thread reads it without the GIL */
     bool finished; /* the application has ended */
     const char *exit; /* "SystemExit": it wants the process to end; else NULL */
     bool is_inline;

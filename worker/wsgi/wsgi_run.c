@@ -13,6 +13,7 @@
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_environ.h"
 #include "worker/wsgi/wsgi_file.h"
+#include "worker/wsgi/wsgi_head.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_start.h"
@@ -76,11 +77,22 @@ static bool iterate_on(struct wsgi_call *c)
     return true;
 }
 
+/* Before the first piece is asked for, which may take its time. */
+static enum wsgi_sent send_urgent_head(struct wsgi_call *c)
+{
+    if (c->head_sent || !c->answered)
+        return WSGI_SENT;
+    if (wsgi_head_is_urgent(c))
+        return wsgi_body_send(c, SPAN(""), false);
+    atomic_store(&c->head_place, HEAD_HELD);
+    return WSGI_SENT;
+}
+
 static bool begin_iteration(struct wsgi_call *c)
 {
     c->iterator = PyObject_GetIter(c->result);
     fork_child_came_back(NULL, false);
-    if (c->iterator)
+    if (c->iterator && send_urgent_head(c) != WSGI_ERROR)
         return iterate_on(c);
     fail_response(c);
     return true;
@@ -184,6 +196,7 @@ static void end_call(struct wsgi_call *c)
 {
     call_close(c);
     c->finished = true;
+    atomic_store(&c->head_place, HEAD_GONE);
     Py_CLEAR(c->iterator);
     Py_CLEAR(c->result);
     Py_CLEAR(c->environ);

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <structmember.h>
 
+#include "common/log.h"
+#include "worker/app/app_report.h"
+#include "worker/http/own_fields.h"
 #include "worker/http/resp.h"
 #include "worker/python/fork_child.h"
 #include "worker/wsgi/wsgi_body.h"
@@ -47,17 +50,40 @@ static int read_status(PyObject *status, unsigned *ret)
     return 0;
 }
 
-/* RFC 2616 13.5.1, which PEP 3333 refers to. */
+/* Of the application's connection to the server, not of its response: what these say is the server's to decide. */
 static bool is_hop_by_hop(struct span name)
 {
-    static const struct span names[] = {
-        { "connection", 10 }, { "keep-alive", 10 }, { "proxy-authenticate", 18 }, { "proxy-authorization", 19 },
-        { "te", 2 },          { "trailers", 8 },    { "transfer-encoding", 17 },  { "upgrade", 7 },
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (name.n == names[i].n && span_ieq(name, names[i]))
-            return true;
-    return false;
+    enum own_field own = own_field_of(name);
+    return own == OWN_CONNECTION || own == OWN_UPGRADE || own == OWN_HOP_BY_HOP;
+}
+
+/* "/srv/shop/views.py:12": who called start_response(); "" if that is not known. */
+static void caller_name(char *to, size_t n)
+{
+    PyFrameObject *frame = PyEval_GetFrame();
+    PyCodeObject *code = frame ? PyFrame_GetCode(frame) : NULL;
+    PyObject *file = code ? PyObject_GetAttrString((PyObject *)code, "co_filename") : NULL;
+    const char *name = file ? PyUnicode_AsUTF8(file) : NULL;
+    *to = 0;
+    if (name)
+        snprintf(to, n, " at %s:%d", name, PyFrame_GetLineNumber(frame));
+    PyErr_Clear();
+    Py_XDECREF(file);
+    Py_XDECREF(code);
+}
+
+/* PEP 3333 forbids them, and every server that refuses them breaks applications: once a worker is told. */
+static void warn_hop_by_hop(struct wsgi_call *c, const struct resp_field *f)
+{
+    char line[APP_DESCRIPTION], where[500];
+    if (c->wsgi->warned_hop_by_hop)
+        return;
+    c->wsgi->warned_hop_by_hop = true;
+    wsgi_call_describe(c, line, sizeof line);
+    caller_name(where, sizeof where);
+    log_warning("the application gave start_response() the header %.*s%s, which is the server's (PEP 3333): it is left out, and "
+                "this is not logged again: %s",
+                (int)(f->name.n < 40 ? f->name.n : 40), f->name.p, where, line);
 }
 
 /* Of a str of latin-1 characters, as it lies in the object. */
@@ -79,7 +105,7 @@ static int text_span(PyObject *text, const char *what, struct span *ret)
     return 0;
 }
 
-static int pair_field(PyObject *pair, struct resp_field *f)
+static int pair_field(struct wsgi_call *c, PyObject *pair, struct resp_field *f)
 {
     if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2) {
         PyErr_Format(PyExc_TypeError, "each header must be a (name, value) tuple, not %R", pair);
@@ -92,11 +118,8 @@ static int pair_field(PyObject *pair, struct resp_field *f)
         PyErr_Format(PyExc_ValueError, "header name is not a token, or its value has a control character: %R", pair);
         return -1;
     }
-    if (is_hop_by_hop(f->name)) {
-        PyErr_Format(PyExc_ValueError, "%R is a hop-by-hop header, which an application must not send (PEP 3333)",
-                     PyTuple_GET_ITEM(pair, 0));
-        return -1;
-    }
+    if (is_hop_by_hop(f->name))
+        warn_hop_by_hop(c, f); /* http/own_fields.h: `close` is honoured, the rest is dropped */
     return 0;
 }
 
@@ -122,7 +145,7 @@ static char *put_span(char *to, struct span *s)
 }
 
 /* One block: the answer, its fields with room for one more, their bytes. */
-static struct wsgi_answer *answer_new(unsigned status, PyObject *headers)
+static struct wsgi_answer *answer_new(struct wsgi_call *c, unsigned status, PyObject *headers)
 {
     size_t n = (size_t)PyList_GET_SIZE(headers), bytes = 0;
     struct resp_field small[32], *fields = n <= 32 ? small : PyMem_New(struct resp_field, n);
@@ -131,7 +154,7 @@ static struct wsgi_answer *answer_new(unsigned status, PyObject *headers)
     if (!fields)
         goto no_memory;
     for (size_t i = 0; i < n; i++) {
-        if (pair_field(PyList_GET_ITEM(headers, (Py_ssize_t)i), &fields[i]) < 0 || read_length(&fields[i], &length) < 0)
+        if (pair_field(c, PyList_GET_ITEM(headers, (Py_ssize_t)i), &fields[i]) < 0 || read_length(&fields[i], &length) < 0)
             goto out;
         bytes += fields[i].name.n + fields[i].value.n;
     }
@@ -204,7 +227,7 @@ static PyObject *start_response(struct start *self, PyObject *status, PyObject *
         PyErr_Format(PyExc_TypeError, "headers must be a list, not %s", Py_TYPE(headers)->tp_name);
         return NULL;
     }
-    struct wsgi_answer *answer = answer_new(code, headers);
+    struct wsgi_answer *answer = answer_new(c, code, headers);
     if (!answer)
         return NULL;
     free(c->answer);

@@ -13,6 +13,7 @@
 #include "worker/app/interface.h"
 #include "worker/http/handler.h"
 
+struct event;
 struct wsgi_call;
 struct wsgi_flusher;
 struct wsgi_pool;
@@ -54,6 +55,7 @@ struct wsgi {
     PyObject *context;      /* contextvars as the application's modules left them */
     PyObject *gone_error;   /* exception class: the client is gone; an OSError */
     PyObject *file_io, *buffered_reader, *buffered_random; /* types of real files */
+    bool warned_hop_by_hop; /* wsgi_start.c */
     struct wsgi_key keys[WSGI_KEY_SLOTS];
     struct wsgi_text server_name, server_port, remote_addr;
 
@@ -63,6 +65,8 @@ struct wsgi {
     unsigned running;
     unsigned streams;          /* threads > 1: threads in applications that read a body while it comes */
     bool busy;                 /* threads = 1: the application has a request */
+    struct event *head_timer;  /* wsgi_head.c */
+    bool heads_watched;        /* it is pending */
     bool hands_over;           /* threads = 1: its write() was too fast for a client once: not on the loop's thread */
 
     atomic_size_t spooled;     /* bytes in files: wsgi_spool.c */

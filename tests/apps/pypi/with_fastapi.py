@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """FastAPI with pydantic 2: models checked in Rust, lifespan state, uploads and a stream."""
 
+import asyncio
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -48,3 +49,24 @@ async def upload(file: UploadFile):
 def stream():
     """A plain iterator: each piece is made in a thread."""
     return StreamingResponse((f"{number}\n" for number in range(100)), media_type="text/plain")
+
+
+ended = asyncio.Queue()
+
+
+@app.get("/waits")
+async def waits():
+    """As a proxy of a language model: one token, and then it waits for the next."""
+    async def tokens():
+        try:
+            yield "first\n"
+            await asyncio.sleep(3600)
+        except BaseException as e:
+            ended.put_nowait(type(e).__name__)
+            raise
+    return StreamingResponse(tokens(), media_type="text/event-stream")
+
+
+@app.get("/ended")
+async def how_it_ended():
+    return await ended.get()
