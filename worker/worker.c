@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -24,9 +23,9 @@
 #include "worker/tls/tls.h"
 #include "worker/protocols.h"
 
-/* The master kills 2 s after graceful_timeout: cancelled tasks and lifespan shutdown share that
- * time. */
+/* For tasks that were cancelled. */
 #define CANCEL_MS 500
+/* For the shutdown of a worker that has not served. */
 #define STOP_MS 1300
 
 static struct score *score_of(struct worker *w)
@@ -90,18 +89,6 @@ static void on_start_failed(struct worker *w, int status, const char *why)
     fail_start(w, &failure);
 }
 
-static uint64_t choose_recycle_at(const struct conf_server *conf)
-{
-    uint64_t random = 0;
-    if (!conf->max_requests)
-        return 0;
-    if (conf->max_requests_jitter && getrandom(&random, sizeof random, 0) == sizeof random)
-        random %= (uint64_t)conf->max_requests_jitter + 1;
-    else
-        random = 0;
-    return conf->max_requests + random;
-}
-
 /* Startup has ended: accept and say READY. */
 static void start_serving(struct worker *w)
 {
@@ -117,7 +104,7 @@ static void start_serving(struct worker *w)
     w->log_dropped = log_dropped();
     hearing_init(&w->hearing, w->base, w->heritage->ipc_fd, w->conf->server.timeout);
     worker_beat_start(w);
-    w->recycle_at = choose_recycle_at(&w->conf->server);
+    w->recycle_at = worker_recycle_at(&w->conf->server);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if (ipc_send(w->heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
         log_error("worker cannot tell the master that it is ready: %s", strerror(errno));
@@ -159,6 +146,7 @@ static void stop_accepting(struct worker *w)
 
 static void drain(struct worker *w)
 {
+    worker_limits_begin(w, false);
     if (w->state == WORKER_BOOTING) {
         ipc_send(w->heritage->ipc_fd, IPC_DRAINING, NULL, 0); /* it listens: no need to kill it soon */
         stop_app(w, w->conf->server.graceful_timeout);
@@ -170,7 +158,7 @@ static void drain(struct worker *w)
     ipc_send(w->heritage->ipc_fd, IPC_DRAINING, NULL, 0);
     stop_accepting(w);
     net_shutdown(&w->net);
-    set_deadline(w, w->conf->server.graceful_timeout);
+    set_deadline(w, worker_drain_limit(w));
     event_active(&w->boot_event, EV_TIMEOUT, 1); /* a turn, to see whether nothing is left already */
 }
 
@@ -199,13 +187,24 @@ static void on_loop_left(struct worker *w, const char *why)
 
 static void quit(struct worker *w)
 {
+    worker_limits_begin(w, true);
     if (w->state == WORKER_BOOTING) {
         stop_app(w, CANCEL_MS);
     } else if (w->state < WORKER_CANCELLING) {
         stop_accepting(w);
         cancel_requests(w);
         event_active(&w->boot_event, EV_TIMEOUT, 1);
+    } else if (w->state == WORKER_STOPPING) {
+        set_deadline(w, worker_shutdown_limit(w));
     }
+}
+
+static void on_terminated(struct worker *w)
+{
+    if (w->state == WORKER_SERVING)
+        ask_for_successor(w, "it got a SIGTERM");
+    else
+        drain(w);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -213,15 +212,17 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     struct worker *w = arg;
     switch (w->state) {
     case WORKER_DRAINING:
-        log_warning("graceful_timeout is over with %u connections and %u requests left: cutting them", w->net.n_conns,
-                    w->app ? worker_app_running(w->app) : 0);
+        log_warning(
+            "%u connections and %u requests are left of those in flight: cutting them (server.graceful_timeout, "
+            "less shutdown_timeout)",
+            w->net.n_conns, w->app ? worker_app_running(w->app) : 0);
         cancel_requests(w);
         break;
     case WORKER_CANCELLING:
-        stop_app(w, STOP_MS);
+        stop_app(w, worker_shutdown_limit(w));
         break;
     case WORKER_STOPPING:
-        log_warning("application's lifespan shut-down took too long: leaving it");
+        log_warning("lifespan shutdown took too long: leaving it (server.shutdown_timeout)");
         finish_loop(w);
         break;
     default:
@@ -271,7 +272,7 @@ static void on_turn(struct worker *w)
         look_at_log_again(w);
     if ((w->state == WORKER_DRAINING || w->state == WORKER_CANCELLING) && !w->net.n_conns &&
         !(w->app && worker_app_running(w->app)))
-        stop_app(w, STOP_MS);
+        stop_app(w, worker_shutdown_limit(w));
 }
 
 static void reopen_logs(struct worker *w)
@@ -383,7 +384,7 @@ static void free_worker(struct worker *w)
         access_log_finish(w->access_log);
     compressor_free(w->compressor);
     if (w->app)
-        worker_app_free(w->app);
+        worker_app_free(w->app, worker_threads_limit(w));
     if (w->acceptor)
         acceptor_free(w->acceptor);
     worker_routes_free(w);
@@ -410,6 +411,7 @@ static const struct worker_events worker_events = {
     .wants_successor = ask_for_successor,
     .drain = drain,
     .quit = quit,
+    .terminated = on_terminated,
     .reopen_logs = reopen_logs,
 };
 

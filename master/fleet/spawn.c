@@ -27,6 +27,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "common/stop_signals.h"
 #include "common/tickets.h"
 #include "common/vault.h"
 #include "conf/conf.h"
@@ -80,16 +81,14 @@ static int close_what_is_the_masters(const struct listeners *listeners, const in
     return 0;
 }
 
-void spawn_default_signals(void)
+void spawn_default_signals(const sigset_t *blocked)
 {
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     signal(SIGUSR2, SIG_IGN); /* stacks may be asked for before Python can write them */
     for (int signo = 1; signo < NSIG; signo++)
         if (signo != SIGPIPE && signo != SIGXFSZ && signo != SIGUSR2)
             sigaction(signo, &dfl, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigprocmask(SIG_SETMASK, blocked, NULL);
 }
 
 /* libevent remembers one base per process as that of signals, and the child still shares the
@@ -170,7 +169,8 @@ static void leave_master(const struct fleet *fleet, const struct birth *birth)
         log_critical("no event loop after the fork: %s", strerror(errno));
         _exit(WORKER_EXIT_BOOT);
     }
-    spawn_default_signals();
+    const sigset_t group = stop_signals_set();
+    spawn_default_signals(&group);
     if (generation->no_bytecode)
         setenv("PYTHONDONTWRITEBYTECODE", "1", 0);
     if (follow_log(&fleet->current->conf->log, &conf->log, birth->ipc_fd) < 0)
