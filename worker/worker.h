@@ -178,6 +178,8 @@ void worker_app_start(struct worker_app *a);
 int worker_app_run(struct worker_app *a);
 /* Requests that the applications still work on. */
 unsigned worker_app_running(struct worker_app *a);
+/* The applications are told that the worker stops: once, while it serves. */
+void worker_app_drain(struct worker_app *a);
 void worker_app_cancel(struct worker_app *a);
 /* Lifespan shutdown; ends in events->stopped. */
 void worker_app_stop(struct worker_app *a);

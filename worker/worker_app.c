@@ -307,6 +307,12 @@ unsigned worker_app_running(struct worker_app *a)
     return mounts_running(a->mounts);
 }
 
+void worker_app_drain(struct worker_app *a)
+{
+    pyloop_enter(a->loop);
+    mounts_drain(a->mounts);
+}
+
 void worker_app_cancel(struct worker_app *a)
 {
     pyloop_enter(a->loop);

@@ -6,6 +6,7 @@ Tine finds the packages through [app] venv, as a user's service would. Clients a
 """
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from lib.build import APPS
 from lib.server import Server
+from lib.ws import WS
 from lib.waiting import wait_for
 
 VENV = os.environ.get("TINE_TEST_VENV")
@@ -146,3 +148,27 @@ def test_wsgidav(tmp_path, threads, prefix):
         assert client.request("COPY", "/b.bin", headers={"Destination": f"{there}/c.bin"}).status_code == 201
         assert client.delete("/b%C3%BCcher").status_code == 204
         assert sorted(path.name for path in tmp_path.iterdir()) == ["b.bin", "c.bin"]
+
+
+@pytest.mark.parametrize("path", ["/sse", "/events", "/noticing"])
+def test_endless_streams_end_at_term_where_the_application_listens(tmp_path, path):
+    needs("sse_starlette")
+    with Project("with_streams:app", env={"TINE_TEST_MARKS": str(tmp_path)}) as server, server.connect() as c:
+        c.send_request("GET", path)
+        c.read_until(b"3")
+        server.signal(signal.SIGTERM)
+        assert c.read_to_end().endswith(b"0\r\n\r\n"), "the stream was cut"
+        assert server.wait_exit() == 0
+        assert "are left of those in flight" not in server.log()
+        assert (tmp_path / "hook").exists() and (tmp_path / "atexit").exists()
+
+
+def test_a_websocket_ends_at_term(tmp_path):
+    needs("sse_starlette")
+    with Project("with_streams:app", env={"TINE_TEST_MARKS": str(tmp_path)}) as server, WS(server.connect(), "/socket") as ws:
+        ws.expect(1, "hello")
+        server.signal(signal.SIGTERM)
+        ws.expect_close(1012, answer=True)
+        assert server.wait_exit() == 0
+        assert "are left of those in flight" not in server.log()
+        assert (tmp_path / "hook").exists() and (tmp_path / "atexit").exists()
