@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -330,15 +331,9 @@ static int start_base(struct worker *w)
     return 0;
 }
 
-static int start_net(struct worker *w)
+/* 0, or -1 with errno. */
+static int start_net_parts(struct worker *w)
 {
-    const struct conf_log *log = &w->conf->log;
-    const char *name = w->conf->server.proc_name;
-    if (log->accesslog &&
-        !(w->access_log = access_log_open(log->accesslog, w->folder, log->access_log_format, name ? name : "tine"))) {
-        log_error("cannot open the access log %s: %s", log->accesslog, strerror(errno));
-        return -1;
-    }
     if (net_init(&w->net, w->base, w->conf, score_of(w)) < 0)
         return -1;
     if (compressor_new(w->base, &w->conf->http, &w->compressor) < 0)
@@ -353,17 +348,34 @@ static int start_net(struct worker *w)
     return 0;
 }
 
-static int start_worker(struct worker *w)
+/* 0, or -1 and *ret says why. */
+static int start_net(struct worker *w, struct worker_failure *ret)
+{
+    const struct conf_log *log = &w->conf->log;
+    const char *name = w->conf->server.proc_name;
+    if (log->accesslog &&
+        !(w->access_log = access_log_open(log->accesslog, w->folder, log->access_log_format, name ? name : "tine"))) {
+        char why[PATH_MAX + 100];
+        snprintf(why, sizeof why, "log.accesslog %s: %s", log->accesslog, strerror(errno));
+        return worker_failed(ret, WORKER_EXIT_BOOT, why);
+    }
+    if (start_net_parts(w) < 0)
+        return worker_failed(ret, WORKER_EXIT_BOOT, strerror(errno));
+    return 0;
+}
+
+/* 0, or -1 and *ret says why. */
+static int start_worker(struct worker *w, struct worker_failure *ret)
 {
     for (size_t i = 0; i < w->conf->n_env; i++)
         setenv(w->conf->env[i].name, w->conf->env[i].value, 1);
     atomic_store_explicit(&score_of(w)->pid, getpid(), memory_order_relaxed);
     if (start_base(w) < 0)
-        return -1;
+        return worker_failed(ret, WORKER_EXIT_BOOT, strerror(errno));
     evtimer_assign(&w->deadline_event, w->base, on_deadline, w);
     evtimer_assign(&w->boot_event, w->base, on_boot, w);
     worker_beat_new(w);
-    return start_net(w);
+    return start_net(w, ret);
 }
 
 static void run_loop(struct worker *w)
@@ -459,9 +471,10 @@ static int start_parts(struct worker *w, struct worker_app *app)
 int worker_live(const struct heritage *heritage, struct worker_app *app, int folder)
 {
     struct worker w = { .events = &worker_events, .heritage = heritage, .conf = heritage->conf, .folder = folder };
-    if (start_worker(&w) < 0) {
-        on_start_failed(&w, WORKER_EXIT_BOOT, strerror(errno));
-        return WORKER_EXIT_BOOT;
+    struct worker_failure failure;
+    if (start_worker(&w, &failure) < 0) {
+        fail_start(&w, &failure);
+        return failure.status;
     }
     if (start_parts(&w, app) < 0)
         return w.exit_status;

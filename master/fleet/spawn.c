@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,10 +106,11 @@ static int forget_base(struct event_base *base)
 /* A generation that does not serve yet may log elsewhere than the master does. */
 static int follow_log(const struct conf_log *now, const struct conf_log *conf, int ipc_fd)
 {
+    char why[PATH_MAX + 100];
     if (error_log_is_same(now, conf) || error_log_open(conf) == 0)
         return 0;
-    const char why[] = "log.errorlog cannot be opened";
-    if (ipc_send(ipc_fd, IPC_FAILED, why, sizeof(why) - 1) < 0)
+    int n = snprintf(why, sizeof(why), "log.errorlog %s: %m", conf->errorlog);
+    if (ipc_send(ipc_fd, IPC_FAILED, why, (size_t)n < sizeof(why) ? (size_t)n : sizeof(why) - 1) < 0)
         log_debug("the master is gone");
     return -1;
 }
