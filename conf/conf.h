@@ -40,12 +40,16 @@ enum conf_bind_kind { CONF_BIND_TCP, CONF_BIND_UNIX, CONF_BIND_FD, CONF_BIND_SYS
 struct conf_bind {
     enum conf_bind_kind kind;
     char *text; /* as written, without flags; for logs */
-    char *host; /* TCP: name or address without brackets; "" or "*" = all addresses */
+    char *host; /* TCP: name or address without brackets; "" or "*" = all addresses, "::" too unless ipv6only */
     uint16_t port;
     char *path; /* Unix; a leading '@' is the abstract name space */
     int fd;     /* fd:// */
     bool tls, h2c, proxy;
+    bool ipv6only; /* of all addresses, those of IPv6 */
 };
+
+/* It means every address of the machine, of both families or of IPv6. */
+bool conf_bind_is_any(const struct conf_bind *bind);
 
 struct conf_binds {
     struct conf_bind *v;

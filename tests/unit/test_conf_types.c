@@ -201,6 +201,9 @@ static void test_binds(void)
         "systemd",
         "systemd proxy",
         "127.0.0.1:1 tls h2c proxy",
+        "[::]:80 tls ipv6only",
+        ":80 ipv6only",
+        "[::0]:80 ipv6only",
     };
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
         expect(b, right[i], right[i]);
@@ -231,7 +234,11 @@ static void test_binds(void)
         { "fd://x", "a descriptor" },
         { "fd://-1", "a descriptor" },
         { "fd://99999999999", "a descriptor" },
-        { "127.0.0.1:1 ssl", "flags tls, h2c or proxy" },
+        { "127.0.0.1:1 ssl", "flags tls, h2c, proxy or ipv6only" },
+        { "127.0.0.1:1 ipv6only", "is for all addresses" },
+        { "[::1]:1 ipv6only", "is for all addresses" },
+        { "unix:/x ipv6only", "is for all addresses" },
+        { "[::]:1 ipv6onl", "did you mean \"ipv6only\"?" },
         { "127.0.0.1:1 prox", "did you mean \"proxy\"?" },
         { "-x:80", "host:port" },
     };
