@@ -67,6 +67,7 @@ struct conf_nets {
     size_t n;
     bool any;  /* "*" */
     bool unix_; /* "unix": peers on Unix sockets */
+    bool guarded; /* "unix-private": those on sockets whose files keep strangers out */
 };
 
 /* A mode that may be left open. */
@@ -150,8 +151,9 @@ static inline const char *conf_app_name(const struct conf *conf)
     return conf->app.module ? conf->app.module : conf->n_mounts ? conf->mounts[0].app.module : "";
 }
 
-/* True if the peer is in the set. v4-mapped IPv6 addresses match IPv4 networks. `sa` of family AF_UNIX matches "unix". */
+/* True if the peer is in the set. v4-mapped IPv6 addresses match IPv4 networks. `sa` of family AF_UNIX matches "unix", and
+ * "unix-private" if its socket is `guarded`. */
 struct sockaddr;
-bool conf_nets_match(const struct conf_nets *nets, const struct sockaddr *sa);
+bool conf_nets_match(const struct conf_nets *nets, const struct sockaddr *sa, bool guarded);
 
 #endif

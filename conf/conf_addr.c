@@ -242,7 +242,7 @@ static const char *parse_net(struct conf_pool *pool, const char *text, struct co
         map_v4(&v4, &net.addr);
         bits = 32;
     } else if (inet_pton(AF_INET6, address, &net.addr) != 1) {
-        return conf_text(pool, "expected an address, a network such as 10.0.0.0/8, * or unix, got %s",
+        return conf_text(pool, "expected an address, a network such as 10.0.0.0/8, *, unix or unix-private, got %s",
                          conf_shown(text).s);
     }
     prefix = bits;
@@ -274,6 +274,10 @@ const char *conf_net_add(struct conf_pool *pool, const char *text, struct conf_n
         nets->unix_ = true;
         return NULL;
     }
+    if (strcasecmp(text, "unix-private") == 0) {
+        nets->guarded = true;
+        return NULL;
+    }
     const char *why = parse_net(pool, text, &net);
     if (why)
         return why;
@@ -297,6 +301,10 @@ void conf_nets_print(const struct conf_nets *nets, FILE *out)
         fprintf(out, "%sunix", comma);
         comma = ", ";
     }
+    if (nets->guarded) {
+        fprintf(out, "%sunix-private", comma);
+        comma = ", ";
+    }
     for (size_t i = 0; i < nets->n; i++) {
         char text[INET6_ADDRSTRLEN + 8];
         print_net(&nets->v[i], text, sizeof(text));
@@ -315,11 +323,11 @@ static bool contains(const struct conf_net *net, const struct in6_addr *address)
     return memcmp(&cut, &net->addr, sizeof(cut)) == 0;
 }
 
-bool conf_nets_match(const struct conf_nets *nets, const struct sockaddr *sa)
+bool conf_nets_match(const struct conf_nets *nets, const struct sockaddr *sa, bool guarded)
 {
     struct in6_addr address;
     if (sa->sa_family == AF_UNIX)
-        return nets->any || nets->unix_;
+        return nets->any || nets->unix_ || (nets->guarded && guarded);
     if (sa->sa_family == AF_INET)
         map_v4(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, &address);
     else if (sa->sa_family == AF_INET6)

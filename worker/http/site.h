@@ -31,6 +31,7 @@ struct site {
     uint64_t slow_ns;              /* log.slow_request; UINT64_MAX: off */
     const struct proto_ops *http2; /* takes over where HTTP/2 begins without TLS; NULL: built without */
     struct site_share h1, h2, ws;
+    bool has_hinted; /* forwarded.c: that fields of a proxy were ignored has been logged */
 };
 
 /* There is no handler yet; of `conf` only slow_request is read. */
