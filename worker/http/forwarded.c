@@ -383,11 +383,10 @@ static void hint(const struct req *r, const struct sockaddr *peer)
         return;
     site->has_hinted = true;
     if (peer->sa_family == AF_UNIX)
-        log_warning(
-            "forwarded fields from %s have no effect: others than a proxy can connect to it (see its mode, its group "
-            "and "
-            "its folder; server.socket_mode, server.socket_group); http.forwarded_allow_ips = unix trusts them all",
-            r->listener->text);
+        log_warning("forwarded fields from %s have no effect: others than a proxy can connect to it (see its mode, "
+                    "group and folder; server.socket_mode, socket_group); http.forwarded_allow_ips = unix trusts them "
+                    "all",
+                    r->listener->text);
     else
         log_info("forwarded fields from %s have no effect: if this is a proxy of yours, name it in "
                  "http.forwarded_allow_ips",
