@@ -18,6 +18,7 @@ struct vault;
 struct listener {
     int fd; /* listening, non-blocking, close-on-exec */
     bool tls, h2c, proxy;
+    bool guarded; /* a Unix socket whose file keeps strangers out: only a proxy connects there */
     unsigned seat, seats; /* reuseport: which of how many sockets of its address; seats 0: all workers accept from it */
     char *text; /* for logs: "127.0.0.1:8000", "unix:/run/x.sock" */
     char *bind; /* what the configuration calls it, without flags: "localhost:8000" */

@@ -5,6 +5,7 @@ libtine_common_a_SOURCES = \
 	common/least.h \
 	common/likely.h \
 	common/span.h \
+	common/stop_signals.h \
 	common/utf8.h \
 	common/ipc_msgs.def \
 	common/score_figures.def \

@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/buf.h"
 #include "common/fdutil.h"
 #include "common/trusted.h"
 #include "common/utf8.h"
@@ -41,6 +42,7 @@ static struct {
     uint64_t dropped;     /* since the last report */
     uint64_t dropped_all; /* since the start */
     bool survives_forks;
+    struct buf *noted;    /* log_note_errors() */
     dev_t dev;            /* of what is written to, when it was opened */
     ino_t ino;
     pthread_mutex_t lock; /* threads of an application write too */
@@ -404,6 +406,17 @@ static void compose(enum log_level level, const char *first, size_t n_first, con
         free(line);
 }
 
+void log_note_errors(struct buf *to)
+{
+    state.noted = to;
+}
+
+static void note_error(const char *text, size_t n)
+{
+    if ((buf_len(state.noted) && buf_add(state.noted, "\n", 1) < 0) || buf_add(state.noted, text, n) < 0)
+        state.noted = NULL; /* what has been noted is of use */
+}
+
 void log_at(enum log_level level, const char *format, ...)
 {
     if (level < state.level)
@@ -424,6 +437,8 @@ void log_at(enum log_level level, const char *format, ...)
     if (n > 0) {
         size_t have = large ? (size_t)n : n < (int)sizeof(small) ? (size_t)n : sizeof(small) - 1;
         compose(level, large ? large : small, have, NULL, 0);
+        if (level >= LOG_LEVEL_ERROR && state.noted)
+            note_error(large ? large : small, have);
     }
     free(large);
     errno = saved;

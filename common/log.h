@@ -66,6 +66,11 @@ void log_at(enum log_level level, const char *format, ...) __attribute__((format
  * begin as a record does. */
 void log_block(enum log_level level, const char *first, const char *text, size_t n);
 
+struct buf;
+/* Until the next call, which may say NULL, messages of log_at() from level ERROR on are added to `to` as well, a line each
+ * without its prefix: for an answer to whoever asked for what fails. In one thread. */
+void log_note_errors(struct buf *to);
+
 #define log_debug(...)                            \
     do {                                          \
         if (log_level() <= LOG_LEVEL_DEBUG)       \

@@ -53,12 +53,16 @@ enum conf_bind_kind { CONF_BIND_TCP, CONF_BIND_UNIX, CONF_BIND_FD, CONF_BIND_SYS
 struct conf_bind {
     enum conf_bind_kind kind;
     char *text; /* as written, without flags; for logs */
-    char *host; /* TCP: name or address without brackets; "" or "*" = all addresses */
+    char *host; /* TCP: name or address without brackets; "" or "*" = all addresses, "::" too unless ipv6only */
     uint16_t port;
     char *path; /* Unix; a leading '@' is the abstract name space */
     int fd;     /* fd:// */
     bool tls, h2c, proxy;
+    bool ipv6only; /* of all addresses, those of IPv6 */
 };
+
+/* It means every address of the machine, of both families or of IPv6. */
+bool conf_bind_is_any(const struct conf_bind *bind);
 
 struct conf_binds {
     struct conf_bind *v;
@@ -76,6 +80,7 @@ struct conf_nets {
     size_t n;
     bool any;  /* "*" */
     bool unix_; /* "unix": peers on Unix sockets */
+    bool guarded; /* "unix-private": those on sockets whose files keep strangers out */
 };
 
 /* A mode that may be left open. */
@@ -161,8 +166,9 @@ static inline const char *conf_app_name(const struct conf *conf)
     return conf->app.module ? conf->app.module : conf->n_mounts ? conf->mounts[0].app.module : "";
 }
 
-/* True if the peer is in the set. v4-mapped IPv6 addresses match IPv4 networks. `sa` of family AF_UNIX matches "unix". */
+/* True if the peer is in the set. v4-mapped IPv6 addresses match IPv4 networks. `sa` of family AF_UNIX matches "unix", and
+ * "unix-private" if its socket is `guarded`. */
 struct sockaddr;
-bool conf_nets_match(const struct conf_nets *nets, const struct sockaddr *sa);
+bool conf_nets_match(const struct conf_nets *nets, const struct sockaddr *sa, bool guarded);
 
 #endif

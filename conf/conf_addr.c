@@ -17,6 +17,7 @@
 #include "conf/conf_suggest.h"
 
 #define DEFAULT_PORT 8000
+#define N_FLAGS 4
 #define FORMS "host:port, [v6]:port, unix:/path, fd://N or systemd"
 
 static const char no_memory[] = "out of memory";
@@ -64,6 +65,15 @@ static bool is_v6(const char *host)
     memcpy(address, host, n);
     address[n] = '\0';
     return inet_pton(AF_INET6, address, &v6) == 1;
+}
+
+bool conf_bind_is_any(const struct conf_bind *bind)
+{
+    struct in6_addr v6;
+    if (bind->kind != CONF_BIND_TCP)
+        return false;
+    return !bind->host[0] || strcmp(bind->host, "*") == 0 ||
+           (inet_pton(AF_INET6, bind->host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6));
 }
 
 static const char *parse_tcp(struct conf_pool *pool, const char *text, struct conf_bind *b)
@@ -132,9 +142,9 @@ static const char *parse_address(struct conf_pool *pool, const char *text, struc
 
 static const char *set_flag(struct conf_pool *pool, struct span word, struct conf_bind *b)
 {
-    static const char *const names[] = { "tls", "h2c", "proxy" };
-    bool *flags[] = { &b->tls, &b->h2c, &b->proxy };
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const names[] = { "tls", "h2c", "proxy", "ipv6only" };
+    bool *flags[] = { &b->tls, &b->h2c, &b->proxy, &b->ipv6only };
+    for (size_t i = 0; i < N_FLAGS; i++) {
         if (span_eq(word, span_of(names[i]))) {
             *flags[i] = true;
             return NULL;
@@ -143,10 +153,10 @@ static const char *set_flag(struct conf_pool *pool, struct span word, struct con
     const char *text = conf_copy(pool, word.p, word.n);
     if (!text)
         return no_memory;
-    const char *near = conf_nearest(text, names, 3);
-    return conf_text(pool, "expected the flags tls, h2c or proxy after an address, got %s%s%s%s", conf_shown(text).s,
-                     conf_is_near(text, near) ? "; did you mean \"" : "", conf_is_near(text, near) ? near : "",
-                     conf_is_near(text, near) ? "\"?" : "");
+    const char *near = conf_nearest(text, names, N_FLAGS);
+    return conf_text(pool, "expected the flags tls, h2c, proxy or ipv6only after an address, got %s%s%s%s",
+                     conf_shown(text).s, conf_is_near(text, near) ? "; did you mean \"" : "",
+                     conf_is_near(text, near) ? near : "", conf_is_near(text, near) ? "\"?" : "");
 }
 
 const char *conf_bind_add(struct conf_pool *pool, const char *text, struct conf_binds *binds)
@@ -161,6 +171,9 @@ const char *conf_bind_add(struct conf_pool *pool, const char *text, struct conf_
         n = strcspn(p, blanks);
         why = set_flag(pool, (struct span){ p, n }, &b);
     }
+    if (!why && b.ipv6only && !conf_bind_is_any(&b))
+        why = conf_text(pool, "%s: ipv6only is for all addresses of a port, such as [::]:8000 or :8000",
+                        conf_shown(b.text).s);
     if (why)
         return why;
     struct conf_bind *v = conf_extend(pool, binds->v, binds->n, sizeof(*v));
@@ -176,8 +189,8 @@ void conf_binds_print(const struct conf_binds *binds, FILE *out)
 {
     for (size_t i = 0; i < binds->n; i++) {
         const struct conf_bind *b = &binds->v[i];
-        fprintf(out, "%s%s%s%s%s", i ? ", " : "", b->text, b->tls ? " tls" : "", b->h2c ? " h2c" : "",
-                b->proxy ? " proxy" : "");
+        fprintf(out, "%s%s%s%s%s%s", i ? ", " : "", b->text, b->tls ? " tls" : "", b->h2c ? " h2c" : "",
+                b->proxy ? " proxy" : "", b->ipv6only ? " ipv6only" : "");
     }
 }
 
@@ -229,7 +242,7 @@ static const char *parse_net(struct conf_pool *pool, const char *text, struct co
         map_v4(&v4, &net.addr);
         bits = 32;
     } else if (inet_pton(AF_INET6, address, &net.addr) != 1) {
-        return conf_text(pool, "expected an address, a network such as 10.0.0.0/8, * or unix, got %s",
+        return conf_text(pool, "expected an address, a network such as 10.0.0.0/8, *, unix or unix-private, got %s",
                          conf_shown(text).s);
     }
     prefix = bits;
@@ -261,6 +274,10 @@ const char *conf_net_add(struct conf_pool *pool, const char *text, struct conf_n
         nets->unix_ = true;
         return NULL;
     }
+    if (strcasecmp(text, "unix-private") == 0) {
+        nets->guarded = true;
+        return NULL;
+    }
     const char *why = parse_net(pool, text, &net);
     if (why)
         return why;
@@ -284,6 +301,10 @@ void conf_nets_print(const struct conf_nets *nets, FILE *out)
         fprintf(out, "%sunix", comma);
         comma = ", ";
     }
+    if (nets->guarded) {
+        fprintf(out, "%sunix-private", comma);
+        comma = ", ";
+    }
     for (size_t i = 0; i < nets->n; i++) {
         char text[INET6_ADDRSTRLEN + 8];
         print_net(&nets->v[i], text, sizeof(text));
@@ -302,11 +323,11 @@ static bool contains(const struct conf_net *net, const struct in6_addr *address)
     return memcmp(&cut, &net->addr, sizeof(cut)) == 0;
 }
 
-bool conf_nets_match(const struct conf_nets *nets, const struct sockaddr *sa)
+bool conf_nets_match(const struct conf_nets *nets, const struct sockaddr *sa, bool guarded)
 {
     struct in6_addr address;
     if (sa->sa_family == AF_UNIX)
-        return nets->any || nets->unix_;
+        return nets->any || nets->unix_ || (nets->guarded && guarded);
     if (sa->sa_family == AF_INET)
         map_v4(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, &address);
     else if (sa->sa_family == AF_INET6)

@@ -30,7 +30,9 @@ noinst_PROGRAMS += conf/keydoc
 conf_keydoc_SOURCES = conf/keydoc.c
 conf_keydoc_LDADD = libtine_conf.a libtine_common.a
 dist_noinst_DATA += conf/tine.ini
+# As tine.service needs it: systemctl reload asks there how the reload went.
 install-data-hook:
 	$(MKDIR_P) "$(DESTDIR)$(sysconfdir)/tine"
-	test -f "$(DESTDIR)$(sysconfdir)/tine/tine.ini" || \
-	$(INSTALL_DATA) $(srcdir)/conf/tine.ini "$(DESTDIR)$(sysconfdir)/tine/tine.ini"
+	test -f "$(DESTDIR)$(sysconfdir)/tine/tine.ini" || { \
+	  $(INSTALL_DATA) $(srcdir)/conf/tine.ini "$(DESTDIR)$(sysconfdir)/tine/tine.ini" && \
+	  sed -i 's|^;socket =$$|socket = /run/tine/control.sock|' "$(DESTDIR)$(sysconfdir)/tine/tine.ini"; }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* dev_reload.c: what is watched: Python files below the working folder, below each app.pythonpath and beside an
- * application that is named as a file; the configuration file; and server.reload_extra_files. */
+ * application that is named as a file; the configuration file; and server.reload_extra_files; but nothing that
+ * server.reload_exclude names. */
 #include "master/dev_reload.h"
 
 #include <errno.h>
@@ -35,6 +36,8 @@ struct dev_reload {
     time_t newest;  /* of the files found */
     char **extra;   /* absolute patterns of reload_extra_files */
     size_t n_extra;
+    char **exclude; /* of reload_exclude: absolute patterns, or names, which have no slash */
+    size_t n_exclude;
     char here[PATH_MAX];
     char changed[PATH_MAX]; /* the first, for the log; "": none yet */
 };
@@ -47,14 +50,50 @@ static bool ends_with(const char *text, const char *end)
     return n >= n_end && strcmp(text + n - n_end, end) == 0;
 }
 
+static int match_flags(const char *pattern)
+{
+    return strstr(pattern, "**") ? 0 : FNM_PATHNAME;
+}
+
+/* Any part of the path has the name; of one below the working folder, those below that. */
+static bool has_name(const struct dev_reload *dev, const char *pattern, const char *path)
+{
+    size_t n = strlen(dev->here);
+    char name[NAME_MAX + 1];
+    if (strncmp(path, dev->here, n) == 0 && path[n] == '/')
+        path += n;
+    for (path += strspn(path, "/"); *path; path += strspn(path, "/")) {
+        n = strcspn(path, "/");
+        snprintf(name, sizeof(name), "%.*s", (int)n, path);
+        if (fnmatch(pattern, name, 0) == 0)
+            return true;
+        path += n;
+    }
+    return false;
+}
+
+/* A folder means everything below it, and need not be there yet. */
+static bool is_excluded(const struct dev_reload *dev, const char *path)
+{
+    for (size_t i = 0; i < dev->n_exclude; i++) {
+        const char *pattern = dev->exclude[i];
+        if (pattern[0] == '/' ? fnmatch(pattern, path, match_flags(pattern) | FNM_LEADING_DIR) == 0
+                              : has_name(dev, pattern, path))
+            return true;
+    }
+    return false;
+}
+
 static bool is_wanted(const struct dev_reload *dev, const char *path)
 {
+    if (is_excluded(dev, path))
+        return false;
     const char *name = strrchr(path, '/') + 1;
     const char *conf = service_conf(dev->service)->file;
     if (conf && strcmp(path, conf) == 0)
         return true;
     for (size_t i = 0; i < dev->n_extra; i++)
-        if (fnmatch(dev->extra[i], path, strstr(dev->extra[i], "**") ? 0 : FNM_PATHNAME) == 0)
+        if (fnmatch(dev->extra[i], path, match_flags(dev->extra[i])) == 0)
             return true;
     /* Editors' own files, such as Emacs' .#name.py, are hidden. */
     return name[0] != '.' && ends_with(name, ".py");
@@ -70,7 +109,10 @@ static bool enters(void *arg, const char *dir, const char *name)
             return false;
     if (name[0] == '.' || (size_t)snprintf(path, sizeof(path), "%s/%s/pyvenv.cfg", dir, name) >= sizeof(path))
         return false;
-    return access(path, F_OK) < 0;
+    if (access(path, F_OK) == 0)
+        return false;
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return !is_excluded(arg, path);
 }
 
 /* --- when --- */
@@ -169,6 +211,35 @@ static void join_stars(char *pattern)
         memmove(p + 2, p + 3, strlen(p + 3) + 1);
 }
 
+/* NULL: out of memory. */
+static const char *add_pattern(char ***patterns, size_t *n, const char *path, const char *end)
+{
+    char **v = reallocarray(*patterns, *n + 1, sizeof(*v));
+    if (!v)
+        return NULL;
+    *patterns = v;
+    if (asprintf(&v[*n], "%s%s", path, end) < 0)
+        return NULL;
+    join_stars(v[*n]);
+    return v[(*n)++];
+}
+
+/* 0, or -1: out of memory. */
+static int exclude(struct dev_reload *dev, const char *text)
+{
+    char path[PATH_MAX];
+    if (strchr(text, '/') && !absolute(dev, strncmp(text, "./", 2) == 0 ? text + 2 : text, path))
+        return 0;
+    return add_pattern(&dev->exclude, &dev->n_exclude, strchr(text, '/') ? path : text, "") ? 0 : -1;
+}
+
+static void free_patterns(char **v, size_t n)
+{
+    while (n)
+        free(v[--n]);
+    free(v);
+}
+
 /* A folder means everything below it. The folders before the first wildcard are watched, with all
  * that is below them if a wildcard stands for a folder. */
 static int watch_extra(struct dev_reload *dev, const char *text)
@@ -178,17 +249,13 @@ static int watch_extra(struct dev_reload *dev, const char *text)
     if (!absolute(dev, text, path))
         return 0;
     bool all = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    char **v = reallocarray(dev->extra, dev->n_extra + 1, sizeof(*v));
-    if (!v)
+    const char *pattern = add_pattern(&dev->extra, &dev->n_extra, path, all ? "/**" : "");
+    if (!pattern)
         return -1;
-    dev->extra = v;
-    if (asprintf(&v[dev->n_extra], "%s%s", path, all ? "/**" : "") < 0)
-        return -1;
-    join_stars(v[dev->n_extra]);
-    snprintf(dir, sizeof(dir), "%s", v[dev->n_extra++]);
+    snprintf(dir, sizeof(dir), "%s", pattern);
     dir[strcspn(dir, "*?[")] = '\0';
     char *slash = strrchr(dir, '/');
-    const char *rest = v[dev->n_extra - 1] + (slash - dir) + 1;
+    const char *rest = pattern + (slash - dir) + 1;
     slash[slash == dir] = '\0';
     return file_watch_add(dev->watch, dir, strchr(rest, '/') || strstr(rest, "**"));
 }
@@ -196,6 +263,9 @@ static int watch_extra(struct dev_reload *dev, const char *text)
 static int watch_all(struct dev_reload *dev)
 {
     const struct conf *conf = service_conf(dev->service);
+    for (size_t i = 0; i < conf->server.reload_exclude.n; i++)
+        if (exclude(dev, conf->server.reload_exclude.v[i]) < 0)
+            return -1;
     if (watch_tree(dev, ".") < 0 || watch_app(dev, &conf->app) < 0)
         return -1;
     for (size_t i = 0; i < conf->n_mounts; i++)
@@ -253,9 +323,8 @@ void dev_reload_free(struct dev_reload *dev)
     file_watch_free(dev->watch);
     if (event_initialized(&dev->timer))
         evtimer_del(&dev->timer);
-    for (size_t i = 0; i < dev->n_extra; i++)
-        free(dev->extra[i]);
-    free(dev->extra);
+    free_patterns(dev->extra, dev->n_extra);
+    free_patterns(dev->exclude, dev->n_exclude);
     free(dev);
 }
 

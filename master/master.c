@@ -75,6 +75,10 @@ static struct event_base *new_base(void)
     struct event_base *base = NULL;
     if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
         base = event_base_new_with_config(config);
+    if (base && event_base_priority_init(base, SIGNALS_PRIORITIES) < 0) {
+        event_base_free(base);
+        base = NULL;
+    }
     if (config)
         event_config_free(config);
     return base;

@@ -11,6 +11,9 @@
 
 /* Past graceful_timeout: the worker's own end, then SIGKILL and collecting. */
 #define STOP_EXTRA_MS 5000
+/* Requests to stop that follow each other faster than this are one: a wrapper passes on the signal that its process group,
+ * this process included, has had already. */
+#define SAME_REQUEST_MS 300
 
 static void cancel_reload(struct master *master)
 {
@@ -52,7 +55,8 @@ static void begin_leave(struct master *master, uint64_t ms)
     notify_send(&master->notify, "EXTEND_TIMEOUT_USEC=%" PRIu64, (ms + STOP_EXTRA_MS) * 1000);
 }
 
-static void stop_at_once(struct master *master)
+/* Asked again, in a graceful stop. */
+static void stop_quickly(struct master *master)
 {
     log_info("second stop request: stopping immediately");
     if (master->service.state == SERVICE_LEAVING) {
@@ -63,14 +67,34 @@ static void stop_at_once(struct master *master)
     workers_stop_all(&master->service.fleet, true);
 }
 
+/* Asked again, in a quick stop. */
+static void end_at_once(struct master *master)
+{
+    log_warning("asked to stop once more: killing what is left");
+    workers_kill_all(&master->service.fleet);
+}
+
+/* A request to stop when that has begun already. */
+static void stop_again(struct master *master, bool quick, bool same)
+{
+    bool stops_quickly = master->service.state == SERVICE_STOPPING && master->service.fleet.quick;
+    if (same && (stops_quickly || !quick))
+        log_debug("the same request to stop has come twice");
+    else if (stops_quickly && quick)
+        end_at_once(master);
+    else if (!stops_quickly)
+        stop_quickly(master);
+}
+
 void master_stop(struct master *master, bool quick)
 {
-    const struct service *service = &master->service;
-    uint64_t delay = service_conf(service)->server.drain_delay;
-    if (service->state == SERVICE_STOPPING && service->fleet.quick)
-        return;
+    struct service *service = &master->service;
+    uint64_t delay = service_conf(service)->server.drain_delay, now = clock_ms();
+    bool same = service->asked_ms && now - service->asked_ms < SAME_REQUEST_MS;
+    if (!same)
+        service->asked_ms = now;
     if (service->state == SERVICE_STOPPING || service->state == SERVICE_LEAVING) {
-        stop_at_once(master);
+        stop_again(master, quick, same);
         return;
     }
     bool others_serve = service->upgrade == UPGRADE_BESIDE || service->upgrade == UPGRADE_HEIR;

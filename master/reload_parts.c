@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/buf.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "master/control/control.h"
@@ -20,10 +21,14 @@
 #include "master/reload_part.h"
 #include "master/system/error_log.h"
 
-static int cannot_open(const char *what, char **ret_why)
+/* Takes what opening it has logged. */
+static int cannot_open(const char *what, struct buf *logged, char **ret_why)
 {
-    if (asprintf(ret_why, "%s of the new configuration cannot be opened; see the log", what) < 0)
+    struct span text = buf_span(logged);
+    if (asprintf(ret_why, "%s of the new configuration cannot be opened%s%.*s", what, text.n ? ":\n" : "", (int)text.n,
+                 text.n ? text.p : "") < 0)
         *ret_why = NULL;
+    buf_release(logged);
     return -1;
 }
 
@@ -33,9 +38,11 @@ static int prepare_listeners(void *arg, struct generation *next, char **ret_why)
 {
     const struct fleet *fleet = &((struct master *)arg)->service.fleet;
     struct listen_passed none = { 0 };
-    return listeners_open(&next->listeners, &fleet->current->listeners, next->conf, &fleet->privs, &none) < 0
-               ? cannot_open("a bind", ret_why)
-               : 0;
+    struct buf logged = { 0 };
+    log_note_errors(&logged);
+    int rc = listeners_open(&next->listeners, &fleet->current->listeners, next->conf, &fleet->privs, &none);
+    log_note_errors(NULL);
+    return rc < 0 ? cannot_open("a bind", &logged, ret_why) : 0;
 }
 
 static void commit_listeners(void *arg, struct generation *old, struct generation *now)
@@ -53,7 +60,11 @@ static void roll_back_listeners(void *arg, struct generation *next)
 static int prepare_control(void *arg, struct generation *next, char **ret_why)
 {
     struct master *master = arg;
-    return control_prepare(&master->control, next->conf) < 0 ? cannot_open("control.socket", ret_why) : 0;
+    struct buf logged = { 0 };
+    log_note_errors(&logged);
+    int rc = control_prepare(&master->control, next->conf);
+    log_note_errors(NULL);
+    return rc < 0 ? cannot_open("control.socket", &logged, ret_why) : 0;
 }
 
 static void commit_control(void *arg, struct generation *old, struct generation *now)

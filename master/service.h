@@ -50,6 +50,7 @@ struct service {
     enum upgrade_state upgrade;
     struct reload_outcome reload;
     bool started; /* some worker has been READY */
+    uint64_t asked_ms; /* clock_ms() of the last request to stop that counted by itself; 0: none */
     time_t started_at; /* wall clock */
     uint64_t started_ms; /* clock_ms() */
 };

@@ -87,11 +87,14 @@ int signals_init(struct signals *signals, struct event_base *base, const struct 
     *signals = (struct signals){ .orders = orders, .arg = arg };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct event *e = &signals->event[i];
-        if (evsignal_assign(e, base, table[i].signo, on_signal, signals) < 0 || evsignal_add(e, NULL) < 0)
+        if (evsignal_assign(e, base, table[i].signo, on_signal, signals) < 0 ||
+            (table[i].signo != SIGCHLD && event_priority_set(e, 0) < 0) || evsignal_add(e, NULL) < 0)
             return -1;
         signals->n++;
     }
-    return 0;
+    sigset_t none;
+    sigemptyset(&none);
+    return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 void signals_done(struct signals *signals)

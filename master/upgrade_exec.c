@@ -75,7 +75,9 @@ static _Noreturn void be_new_binary(const struct upgrade *upgrade, const char *s
     else if (upgrade->start_dir && chdir(upgrade->start_dir) < 0)
         what = upgrade->start_dir;
     if (!what) {
-        spawn_default_signals();
+        sigset_t none;
+        sigemptyset(&none);
+        spawn_default_signals(&none);
         execv(upgrade->program, upgrade->argv);
         what = upgrade->program;
     }

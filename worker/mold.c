@@ -20,6 +20,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/proctitle.h"
+#include "common/stop_signals.h"
 #include "conf/conf.h"
 #include "worker/python/pyerr.h"
 #include "worker/worker.h"
@@ -89,6 +90,22 @@ static void freeze(void)
     Py_XDECREF(gc);
 }
 
+static void on_group_signal(int signo)
+{
+}
+
+/* Sent to the whole group by a terminal or a service manager: the master decides. A handler, since programs that the
+ * application starts would inherit that they are ignored. */
+static void leave_signals_to_master(void)
+{
+    const struct sigaction nothing = { .sa_handler = on_group_signal, .sa_flags = SA_RESTART };
+    const sigset_t group = stop_signals_set();
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        if (sigaction(stop_signals[i], &nothing, NULL) == 0)
+            forked_own_signal(stop_signals[i]);
+    sigprocmask(SIG_UNBLOCK, &group, NULL);
+}
+
 /* Reports it to the master. Returns the status to end with. */
 static int fail_load(const struct mold *m, struct worker_failure *failure)
 {
@@ -110,6 +127,7 @@ static int load_app(struct mold *m)
         worker_failed(&failure, WORKER_EXIT_BOOT, strerror(errno));
         return fail_load(m, &failure);
     }
+    leave_signals_to_master();
     if (!worker_app_is_needed(conf))
         return 0;
     if (worker_app_cast(w, &m->app, &failure) < 0) {
@@ -226,15 +244,10 @@ static void serve(struct mold *m)
 
 int mold_main(const struct heritage *heritage, const struct proctitle *title, const char *name)
 {
-    static const int signals[] = { SIGTERM, SIGQUIT, SIGINT, SIGHUP };
     struct mold m = { .heritage = heritage, .title = title, .name = name, .folder = worker_folder() };
     int status = load_app(&m);
     if (status)
         return status;
-    /* Sent to the whole group by a terminal or a service manager: the master decides. */
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        if (signal(signals[i], SIG_IGN) != SIG_ERR)
-            forked_own_signal(signals[i]);
     if (ipc_send(heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
         return WORKER_EXIT_BOOT;
     serve(&m);

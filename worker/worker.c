@@ -6,11 +6,11 @@
 #include <event2/event.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -25,9 +25,9 @@
 #include "worker/tls/tls.h"
 #include "worker/protocols.h"
 
-/* The master kills 2 s after graceful_timeout: cancelled tasks and lifespan shutdown share that
- * time. */
+/* For tasks that were cancelled. */
 #define CANCEL_MS 500
+/* For the shutdown of a worker that has not served. */
 #define STOP_MS 1300
 
 static struct score *score_of(struct worker *w)
@@ -91,18 +91,6 @@ static void on_start_failed(struct worker *w, int status, const char *why)
     fail_start(w, &failure);
 }
 
-static uint64_t choose_recycle_at(const struct conf_server *conf)
-{
-    uint64_t random = 0;
-    if (!conf->max_requests)
-        return 0;
-    if (conf->max_requests_jitter && getrandom(&random, sizeof random, 0) == sizeof random)
-        random %= (uint64_t)conf->max_requests_jitter + 1;
-    else
-        random = 0;
-    return conf->max_requests + random;
-}
-
 void worker_trim_memory(void)
 {
 #ifdef __GLIBC__
@@ -126,7 +114,7 @@ static void start_serving(struct worker *w)
     w->log_dropped = log_dropped();
     hearing_init(&w->hearing, w->base, w->heritage->ipc_fd, w->conf->server.timeout);
     worker_beat_start(w);
-    w->recycle_at = choose_recycle_at(&w->conf->server);
+    w->recycle_at = worker_recycle_at(&w->conf->server);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if (ipc_send(w->heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
         log_error("worker cannot tell the master that it is ready: %s", strerror(errno));
@@ -168,6 +156,7 @@ static void stop_accepting(struct worker *w)
 
 static void drain(struct worker *w)
 {
+    worker_limits_begin(w, false);
     if (w->state == WORKER_BOOTING) {
         ipc_send(w->heritage->ipc_fd, IPC_DRAINING, NULL, 0); /* it listens: no need to kill it soon */
         stop_app(w, w->conf->server.graceful_timeout);
@@ -178,8 +167,10 @@ static void drain(struct worker *w)
     set_state(w, WORKER_DRAINING);
     ipc_send(w->heritage->ipc_fd, IPC_DRAINING, NULL, 0);
     stop_accepting(w);
+    if (w->app)
+        worker_app_drain(w->app);
     net_shutdown(&w->net);
-    set_deadline(w, w->conf->server.graceful_timeout);
+    set_deadline(w, worker_drain_limit(w));
     event_active(&w->boot_event, EV_TIMEOUT, 1); /* a turn, to see whether nothing is left already */
 }
 
@@ -208,13 +199,26 @@ static void on_loop_left(struct worker *w, const char *why)
 
 static void quit(struct worker *w)
 {
+    worker_limits_begin(w, true);
     if (w->state == WORKER_BOOTING) {
         stop_app(w, CANCEL_MS);
     } else if (w->state < WORKER_CANCELLING) {
         stop_accepting(w);
+        if (w->app && w->state == WORKER_SERVING)
+            worker_app_drain(w->app);
         cancel_requests(w);
         event_active(&w->boot_event, EV_TIMEOUT, 1);
+    } else if (w->state == WORKER_STOPPING) {
+        set_deadline(w, worker_shutdown_limit(w));
     }
+}
+
+static void on_terminated(struct worker *w)
+{
+    if (w->state == WORKER_SERVING)
+        ask_for_successor(w, "it got a SIGTERM");
+    else
+        drain(w);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -222,15 +226,17 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     struct worker *w = arg;
     switch (w->state) {
     case WORKER_DRAINING:
-        log_warning("graceful_timeout is over with %u connections and %u requests left: cutting them", w->net.n_conns,
-                    w->app ? worker_app_running(w->app) : 0);
+        log_warning(
+            "%u connections and %u requests are left of those in flight: cutting them (server.graceful_timeout, "
+            "less shutdown_timeout)",
+            w->net.n_conns, w->app ? worker_app_running(w->app) : 0);
         cancel_requests(w);
         break;
     case WORKER_CANCELLING:
-        stop_app(w, STOP_MS);
+        stop_app(w, worker_shutdown_limit(w));
         break;
     case WORKER_STOPPING:
-        log_warning("application's lifespan shut-down took too long: leaving it");
+        log_warning("lifespan shutdown took too long: leaving it (server.shutdown_timeout)");
         finish_loop(w);
         break;
     default:
@@ -280,7 +286,7 @@ static void on_turn(struct worker *w)
         look_at_log_again(w);
     if ((w->state == WORKER_DRAINING || w->state == WORKER_CANCELLING) && !w->net.n_conns &&
         !(w->app && worker_app_running(w->app)))
-        stop_app(w, STOP_MS);
+        stop_app(w, worker_shutdown_limit(w));
 }
 
 static void reopen_logs(struct worker *w)
@@ -334,15 +340,9 @@ static int start_base(struct worker *w)
     return 0;
 }
 
-static int start_net(struct worker *w)
+/* 0, or -1 with errno. */
+static int start_net_parts(struct worker *w)
 {
-    const struct conf_log *log = &w->conf->log;
-    const char *name = w->conf->server.proc_name;
-    if (log->accesslog &&
-        !(w->access_log = access_log_open(log->accesslog, w->folder, log->access_log_format, name ? name : "tine"))) {
-        log_error("cannot open the access log %s: %s", log->accesslog, strerror(errno));
-        return -1;
-    }
     if (net_init(&w->net, w->base, w->conf, score_of(w)) < 0)
         return -1;
     if (compressor_new(w->base, &w->conf->http, &w->compressor) < 0)
@@ -358,17 +358,34 @@ static int start_net(struct worker *w)
     return 0;
 }
 
-static int start_worker(struct worker *w)
+/* 0, or -1 and *ret says why. */
+static int start_net(struct worker *w, struct worker_failure *ret)
+{
+    const struct conf_log *log = &w->conf->log;
+    const char *name = w->conf->server.proc_name;
+    if (log->accesslog &&
+        !(w->access_log = access_log_open(log->accesslog, w->folder, log->access_log_format, name ? name : "tine"))) {
+        char why[PATH_MAX + 100];
+        snprintf(why, sizeof why, "log.accesslog %s: %s", log->accesslog, strerror(errno));
+        return worker_failed(ret, WORKER_EXIT_BOOT, why);
+    }
+    if (start_net_parts(w) < 0)
+        return worker_failed(ret, WORKER_EXIT_BOOT, strerror(errno));
+    return 0;
+}
+
+/* 0, or -1 and *ret says why. */
+static int start_worker(struct worker *w, struct worker_failure *ret)
 {
     for (size_t i = 0; i < w->conf->n_env; i++)
         setenv(w->conf->env[i].name, w->conf->env[i].value, 1);
     atomic_store_explicit(&score_of(w)->pid, getpid(), memory_order_relaxed);
     if (start_base(w) < 0)
-        return -1;
+        return worker_failed(ret, WORKER_EXIT_BOOT, strerror(errno));
     evtimer_assign(&w->deadline_event, w->base, on_deadline, w);
     evtimer_assign(&w->boot_event, w->base, on_boot, w);
     worker_beat_new(w);
-    return start_net(w);
+    return start_net(w, ret);
 }
 
 static void run_loop(struct worker *w)
@@ -393,7 +410,7 @@ static void free_worker(struct worker *w)
         access_log_finish(w->access_log);
     compressor_free(w->compressor);
     if (w->app)
-        worker_app_free(w->app);
+        worker_app_free(w->app, worker_threads_limit(w));
     if (w->acceptor)
         acceptor_free(w->acceptor);
     worker_routes_free(w);
@@ -420,6 +437,7 @@ static const struct worker_events worker_events = {
     .wants_successor = ask_for_successor,
     .drain = drain,
     .quit = quit,
+    .terminated = on_terminated,
     .reopen_logs = reopen_logs,
 };
 
@@ -463,9 +481,10 @@ static int start_parts(struct worker *w, struct worker_app *app)
 int worker_live(const struct heritage *heritage, struct worker_app *app, int folder)
 {
     struct worker w = { .events = &worker_events, .heritage = heritage, .conf = heritage->conf, .folder = folder };
-    if (start_worker(&w) < 0) {
-        on_start_failed(&w, WORKER_EXIT_BOOT, strerror(errno));
-        return WORKER_EXIT_BOOT;
+    struct worker_failure failure;
+    if (start_worker(&w, &failure) < 0) {
+        fail_start(&w, &failure);
+        return failure.status;
     }
     if (start_parts(&w, app) < 0)
         return w.exit_status;

@@ -14,6 +14,7 @@
 
 #include "common/descriptors.h"
 #include "common/heritage.h"
+#include "common/stop_signals.h"
 #include "worker/http/site.h"
 #include "worker/net/conn.h"
 #include "worker/net/hearing.h"
@@ -68,6 +69,8 @@ struct worker_events {
     /* Orders: stop gracefully, what is in flight may finish; stop now; open the log files again. */
     void (*drain)(struct worker *w);
     void (*quit)(struct worker *w);
+    /* A SIGTERM was meant for this worker and not for the service. */
+    void (*terminated)(struct worker *w);
     void (*reopen_logs)(struct worker *w);
 };
 
@@ -77,6 +80,8 @@ struct worker {
     const struct conf *conf;
     enum worker_state state;
     int exit_status;
+    uint64_t end_ms; /* clock_ms() by which a worker that was told to stop is to have ended; 0: it was not */
+    bool is_quick; /* it was told to stop now */
     int folder; /* the working folder before the application was loaded: where paths of the configuration begin */
     struct event_base *base;
     struct net net;
@@ -92,7 +97,8 @@ struct worker {
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
     bool wants_successor; /* the master has been asked for one */
     struct descriptors descriptors; /* ours, looked at while it serves */
-    struct event signal_events[4];
+    struct event signal_events[STOP_SIGNALS];
+    struct event term_event; /* pending: a SIGTERM has come, perhaps to this worker alone */
     struct hearing hearing;
     bool is_deaf; /* which is logged already */
 };
@@ -101,6 +107,18 @@ struct worker {
 
 /* An event base without locks, as loop.h wants it: one thread touches it. NULL: out of memory. */
 struct event_base *worker_base_new(void);
+
+/* --- worker_limits.c: when it ends, and how long that may take --- */
+
+struct conf_server;
+/* The number of requests after which to ask for a successor; 0: any. */
+uint64_t worker_recycle_at(const struct conf_server *conf);
+/* It was told to stop, or to stop now: the time for that begins, unless it has. */
+void worker_limits_begin(struct worker *w, bool quick);
+/* Milliseconds: for requests in flight; for lifespan shutdown, from now on; for threads that are left, from now on. */
+uint64_t worker_drain_limit(const struct worker *w);
+uint64_t worker_shutdown_limit(const struct worker *w);
+uint64_t worker_threads_limit(const struct worker *w);
 
 /* --- worker_steps.c: app.blocking_warning --- */
 
@@ -160,14 +178,16 @@ void worker_app_start(struct worker_app *a);
 int worker_app_run(struct worker_app *a);
 /* Requests that the applications still work on. */
 unsigned worker_app_running(struct worker_app *a);
+/* The applications are told that the worker stops: once, while it serves. */
+void worker_app_drain(struct worker_app *a);
 void worker_app_cancel(struct worker_app *a);
 /* Lifespan shutdown; ends in events->stopped. */
 void worker_app_stop(struct worker_app *a);
 /* Makes worker_app_run() return. */
 void worker_app_end(struct worker_app *a);
 /* In the state DONE: ends what is left of the applications' tasks, which takes turns of the loop, and Python's threads,
- * and runs atexit functions. */
-void worker_app_free(struct worker_app *a);
+ * which have `ms` milliseconds, and runs atexit functions. */
+void worker_app_free(struct worker_app *a, uint64_t ms);
 
 /* --- worker_routes.c: who answers which request --- */
 

@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/app/mount.h"
@@ -24,6 +25,8 @@
 
 /* How often it is logged that the application has ended the loop. */
 #define MAX_REPORTS 10
+/* For threads of an application that did not start. */
+#define GIVE_UP_MS 5000
 
 struct worker_app {
     struct worker *worker;
@@ -173,7 +176,7 @@ void worker_app_give_up(struct worker_app *a)
 {
     if (!a)
         return;
-    interp_stop(&a->interp);
+    interp_stop(&a->interp, GIVE_UP_MS);
     free(a);
 }
 
@@ -301,6 +304,12 @@ unsigned worker_app_running(struct worker_app *a)
     return mounts_running(a->mounts);
 }
 
+void worker_app_drain(struct worker_app *a)
+{
+    pyloop_enter(a->loop);
+    mounts_drain(a->mounts);
+}
+
 void worker_app_cancel(struct worker_app *a)
 {
     pyloop_enter(a->loop);
@@ -333,13 +342,15 @@ void worker_app_end(struct worker_app *a)
     pyloop_stop(a->loop);
 }
 
-void worker_app_free(struct worker_app *a)
+void worker_app_free(struct worker_app *a, uint64_t ms)
 {
     unwatch(a);
     mounts_close(a->mounts);
     pytasks_close(a->early);
-    pyloop_free(a->loop);
-    interp_stop(&a->interp);
+    uint64_t end = clock_ms() + ms;
+    pyloop_free(a->loop, ms);
+    uint64_t now = clock_ms();
+    interp_stop(&a->interp, now < end ? end - now : 0);
     pytasks_free(a->early);
     mounts_free(a->mounts);
     free(a);

@@ -229,7 +229,7 @@ void slot_clear(struct slot *slot)
     fd_close(&slot->stacks_fd);
     slot_set_state(slot, SLOT_EMPTY);
     slot->pid = 0;
-    slot->ready_ms = 0;
+    slot->ready_ms = slot->quit_ms = 0;
     slot->main_interpreter = slot->failure_logged = slot->due_by_limit = false;
     if (!slot_leaves(slot))
         slot->farewell = SLOT_STAYS;

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "common/stop_signals.h"
 #include "common/tickets.h"
 #include "common/vault.h"
 #include "conf/conf.h"
@@ -81,16 +83,14 @@ static int close_what_is_the_masters(const struct listeners *listeners, const in
     return 0;
 }
 
-void spawn_default_signals(void)
+void spawn_default_signals(const sigset_t *blocked)
 {
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     signal(SIGUSR2, SIG_IGN); /* stacks may be asked for before Python can write them */
     for (int signo = 1; signo < NSIG; signo++)
         if (signo != SIGPIPE && signo != SIGXFSZ && signo != SIGUSR2)
             sigaction(signo, &dfl, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigprocmask(SIG_SETMASK, blocked, NULL);
 }
 
 /* libevent remembers one base per process as that of signals, and the child still shares the
@@ -107,10 +107,11 @@ static int forget_base(struct event_base *base)
 /* A generation that does not serve yet may log elsewhere than the master does. */
 static int follow_log(const struct conf_log *now, const struct conf_log *conf, int ipc_fd)
 {
+    char why[PATH_MAX + 100];
     if (error_log_is_same(now, conf) || error_log_open(conf) == 0)
         return 0;
-    const char why[] = "log.errorlog cannot be opened";
-    if (ipc_send(ipc_fd, IPC_FAILED, why, sizeof(why) - 1) < 0)
+    int n = snprintf(why, sizeof(why), "log.errorlog %s: %m", conf->errorlog);
+    if (ipc_send(ipc_fd, IPC_FAILED, why, (size_t)n < sizeof(why) ? (size_t)n : sizeof(why) - 1) < 0)
         log_debug("the master is gone");
     return -1;
 }
@@ -173,7 +174,8 @@ static void leave_master(const struct fleet *fleet, const struct birth *birth)
         log_critical("no event loop after the fork: %s", strerror(errno));
         _exit(WORKER_EXIT_BOOT);
     }
-    spawn_default_signals();
+    const sigset_t group = stop_signals_set();
+    spawn_default_signals(&group);
     if (generation->no_bytecode)
         setenv("PYTHONDONTWRITEBYTECODE", "1", 0);
     if (follow_log(&fleet->current->conf->log, &conf->log, birth->ipc_fd) < 0)

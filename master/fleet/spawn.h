@@ -3,6 +3,7 @@
 #ifndef TINE_MASTER_SPAWN_H
 #define TINE_MASTER_SPAWN_H
 
+#include <signal.h>
 #include <sys/types.h>
 
 struct fleet;
@@ -25,7 +26,8 @@ int spawn_worker(struct slot *slot) __attribute__((warn_unused_result));
 void spawn_adopt(struct slot *slot, pid_t pid, struct spawn_channels *channels);
 /* Its process id and our end of its channel, or -1 logged. Does not return in the child. */
 pid_t spawn_mold(const struct fleet *fleet, const struct generation *generation, int *ret_fd);
-/* In a child: signals as a fresh program has them; SIGPIPE stays ignored, as every write reports EPIPE. */
-void spawn_default_signals(void);
+/* In a child: signals as a fresh program has them, but for those that are to be blocked; SIGPIPE stays ignored, as every
+ * write reports EPIPE. */
+void spawn_default_signals(const sigset_t *blocked);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "common/clock.h"
@@ -24,6 +25,8 @@
 #include "master/fleet/stacks.h"
 
 #define QUICK_MS 5000 /* from QUIT to SIGKILL */
+#define SILENT_MS \
+    600 /* the same, for one whose event loop has not even seen QUIT: its requests run code that blocks it */
 #define STARTING_MS 1000 /* for one that still loads its application and may not listen */
 #define GRACE_MS 2000 /* past graceful_timeout: the worker's own end of it comes first */
 #define HASTE_MS 500 /* for requests in flight, when files change in development */
@@ -47,14 +50,17 @@ static void kill_worker(struct slot *slot)
 
 /* --- orders --- */
 
-/* An order to end must arrive: where the channel does not take it, a signal does. */
+/* An order to end must arrive: where the channel takes no more, its end says the same as DRAIN, or a signal the same as
+ * QUIT. */
 static void tell_worker(struct slot *slot, enum ipc_type type)
 {
     if (slot->ipc_fd < 0 || ipc_send(slot->ipc_fd, type, NULL, 0) == 0)
         return;
     log_debug(WORKER_FORMAT " does not take %s: %m", WORKER_ARGS(slot), ipc_name(type));
-    if (type == IPC_DRAIN || type == IPC_QUIT)
-        privs_signal(&slot->fleet->privs, slot->pid, type == IPC_DRAIN ? SIGTERM : SIGQUIT);
+    if (type == IPC_DRAIN)
+        shutdown(slot->ipc_fd, SHUT_WR);
+    else if (type == IPC_QUIT)
+        privs_signal(&slot->fleet->privs, slot->pid, SIGQUIT);
 }
 
 void workers_tell(struct fleet *fleet, enum ipc_type type)
@@ -74,11 +80,12 @@ void worker_stop(struct slot *slot, bool quick)
     bool starting = slot->state == SLOT_STARTING;
     bool hasty = !starting && !quick && conf_of(slot)->reload && slot->fleet->phase != FLEET_STOPPING;
     slot_set_farewell(slot, hasty ? SLOT_HASTY : SLOT_ASKED);
+    slot->quit_ms = quick ? clock_ms() : 0;
     tell_worker(slot, quick ? IPC_QUIT : IPC_DRAIN);
     if (slot->state != SLOT_DRAINING)
         slot_set_state(slot, SLOT_DRAINING);
     slot_arm(slot, starting ? STARTING_MS
-                   : quick  ? QUICK_MS
+                   : quick  ? SILENT_MS
                    : hasty  ? HASTE_MS
                             : conf_of(slot)->graceful_timeout + GRACE_MS);
 }
@@ -90,6 +97,14 @@ static void let_go(struct slot *slot, bool quick)
         slot_give_back(slot);
     else
         worker_stop(slot, quick);
+}
+
+void workers_kill_all(struct fleet *fleet)
+{
+    for (unsigned i = 0; i < fleet->slots.n; i++)
+        if (fleet->slots.v[i].state != SLOT_EMPTY && fleet->slots.v[i].state != SLOT_KILLED)
+            kill_worker(&fleet->slots.v[i]);
+    molds_end_all(fleet);
 }
 
 static void let_all_go(struct fleet *fleet, const struct generation *generation, bool quick)
@@ -138,6 +153,15 @@ void workers_fit(struct fleet *fleet)
 
 /* --- timers --- */
 
+/* The first time after QUIT: whether the event loop has run since then. */
+static bool follows_quit(struct slot *slot)
+{
+    uint64_t told_ns = slot->quit_ms * 1000000;
+    slot->quit_ms = 0;
+    return told_ns && atomic_load_explicit(&slot->fleet->scoreboard->slot[slot->index].heartbeat_ns,
+                                           memory_order_relaxed) > told_ns;
+}
+
 static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct slot *slot = arg;
@@ -160,6 +184,10 @@ static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
     case SLOT_DRAINING:
         if (slot->farewell == SLOT_HASTY) {
             worker_stop(slot, true);
+            return;
+        }
+        if (follows_quit(slot)) {
+            slot_arm(slot, QUICK_MS - SILENT_MS);
             return;
         }
         log_warning(WORKER_FORMAT " did not end in time: killing it", WORKER_ARGS(slot));

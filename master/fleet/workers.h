@@ -20,6 +20,8 @@ int workers_init(struct fleet *fleet) __attribute__((warn_unused_result));
 void worker_stop(struct slot *slot, bool quick);
 /* Molds as well. */
 void workers_stop_all(struct fleet *fleet, bool quick);
+/* Kills them, and molds as well: nothing of theirs is waited for. */
+void workers_kill_all(struct fleet *fleet);
 /* Ends a generation that is neither current nor next any more, with its mold. */
 void workers_stop_generation(struct fleet *fleet, struct generation *generation, bool quick);
 /* Ends all workers of the current generation gracefully. */

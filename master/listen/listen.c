@@ -25,6 +25,8 @@ static int keep_bind(struct listeners *listeners, const struct listeners *before
     int kept = 0;
     if (bind->kind == CONF_BIND_UNIX && !listen_unix_is_there(bind))
         return 0;
+    if (conf_bind_is_any(bind) && bind->port) /* which families these are may have changed: each address by itself */
+        return 0;
     for (size_t i = 0; before && i < before->n; i++) {
         if (strcmp(before->v[i].bind, bind->text) != 0)
             continue;
@@ -92,7 +94,9 @@ static void log_bind_failed(const struct conf_bind *bind, const struct addrinfo 
     bool same = text && strcmp(text, bind->text) == 0;
     const char *hint = why == EACCES && bind->port < 1024 ? " (ports below 1024 need root or CAP_NET_BIND_SERVICE)"
                        : why == EADDRNOTAVAIL             ? " (no interface of this machine has it)"
-                                                          : "";
+                       : why == EADDRINUSE && bind->text[0] == '[' && ai->ai_family == AF_INET
+                           ? " (the flag ipv6only leaves IPv4 to others)"
+                           : "";
     log_at(level, "bind %s%s%s%s: %s%s", bind->text, same ? "" : " (",
            same   ? ""
            : text ? text
@@ -156,32 +160,53 @@ static int open_addresses(struct listeners *listeners, const struct listeners *b
     return 0;
 }
 
-static int listen_tcp(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind,
-                      const struct conf_server *conf)
+/* The same port with IPv4, as an address of its own. */
+static bool has_ipv4(const struct conf_binds *binds, const struct conf_bind *bind)
 {
-    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+    for (size_t i = 0; i < binds->n; i++) {
+        const struct conf_bind *b = &binds->v[i];
+        if (b != bind && b->kind == CONF_BIND_TCP && b->port == bind->port && b->text[0] != '[' && !b->ipv6only)
+            return true;
+    }
+    return false;
+}
+
+/* [::] is both families, as it is to gunicorn, with a socket for each, so that addresses of IPv4 look as such; unless IPv4
+ * is asked for separately. */
+static bool is_v6_alone(const struct conf *conf, const struct conf_bind *bind)
+{
+    return bind->ipv6only ||
+           (bind->text[0] == '[' && (has_ipv4(&conf->server.bind, bind) || has_ipv4(&conf->metrics.bind, bind)));
+}
+
+static int listen_tcp(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind,
+                      const struct conf *conf)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
     struct addrinfo *found = NULL;
     char port[8];
     snprintf(port, sizeof(port), "%u", bind->port);
-    bool any = !bind->host || !bind->host[0] || strcmp(bind->host, "*") == 0;
+    bool any = conf_bind_is_any(bind);
+    if (any && is_v6_alone(conf, bind))
+        hints.ai_family = AF_INET6;
     int rc = getaddrinfo(any ? NULL : bind->host, port, &hints, &found);
     if (rc != 0) {
         log_critical("bind %s: %s", bind->text, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return -1;
     }
-    rc = open_addresses(listeners, before, bind, conf, found);
+    rc = open_addresses(listeners, before, bind, &conf->server, found);
     freeaddrinfo(found);
     return rc;
 }
 
 static int open_bind(struct listeners *listeners, const struct listeners *before, const struct conf_bind *bind,
-                     const struct conf_server *conf, const struct privs *privs, struct listen_passed *passed)
+                     const struct conf *conf, const struct privs *privs, struct listen_passed *passed)
 {
     switch (bind->kind) {
     case CONF_BIND_TCP:
         return listen_tcp(listeners, before, bind, conf);
     case CONF_BIND_UNIX:
-        return listen_unix(listeners, bind, conf, privs);
+        return listen_unix(listeners, bind, &conf->server, privs);
     case CONF_BIND_FD:
         return listen_fd(listeners, before, bind);
     case CONF_BIND_SYSTEMD:
@@ -191,7 +216,7 @@ static int open_bind(struct listeners *listeners, const struct listeners *before
 }
 
 static int open_binds(struct listeners *listeners, const struct listeners *before, const struct conf_binds *binds,
-                      const struct conf_server *conf, const struct privs *privs, struct listen_passed *passed)
+                      const struct conf *conf, const struct privs *privs, struct listen_passed *passed)
 {
     for (size_t i = 0; i < binds->n; i++) {
         const struct conf_bind *bind = &binds->v[i];
@@ -205,12 +230,11 @@ static int open_binds(struct listeners *listeners, const struct listeners *befor
 int listeners_open(struct listeners *listeners, const struct listeners *before, const struct conf *conf,
                    const struct privs *privs, struct listen_passed *passed)
 {
-    const struct conf_server *server = &conf->server;
-    if (open_binds(listeners, before, &server->bind, server, privs, passed) < 0 ||
-        listen_seats(listeners, before, server) < 0)
+    if (open_binds(listeners, before, &conf->server.bind, conf, privs, passed) < 0 ||
+        listen_seats(listeners, before, &conf->server) < 0)
         return -1;
     listeners->n_serving = listeners->n;
-    if (open_binds(listeners, before, &conf->metrics.bind, server, privs, passed) < 0)
+    if (open_binds(listeners, before, &conf->metrics.bind, conf, privs, passed) < 0)
         return -1;
     listen_passed_close_unused(listeners, passed);
     return 0;

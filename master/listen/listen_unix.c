@@ -79,15 +79,27 @@ bool listen_unix_is_there(const struct conf_bind *bind)
     return bind->path[0] == '@' || lstat(bind->path, &st) == 0 || errno != ENOENT;
 }
 
-/* The socket that was just made, and nothing that was put in its place. */
-static int give(const struct listen_file *file, const struct privs *privs)
+/* The owner and the group that it is to have; -1: as it is. 0, or -1 logged. */
+static int find_owner(const struct conf_bind *bind, const struct conf_server *conf, const struct privs *privs,
+                      uid_t *uid, gid_t *gid)
+{
+    *uid = privs->drop ? privs->uid : (uid_t)-1;
+    *gid = privs->drop ? privs->gid : (gid_t)-1;
+    if (!conf->socket_group || privs_find_group(conf->socket_group, gid) == 0)
+        return 0;
+    log_critical("bind %s: server.socket_group: no group is called %s", bind->text, conf->socket_group);
+    return -1;
+}
+
+/* The socket that was just made, and nothing that was put in its place. No one can connect before it listens. */
+static int give(const struct listen_file *file, uid_t uid, gid_t gid)
 {
     struct stat st;
     int fd = open(file->path, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = -1;
     if (fd >= 0 && fstat(fd, &st) == 0) {
         errno = EEXIST;
         if (S_ISSOCK(st.st_mode) && st.st_dev == file->dev && st.st_ino == file->ino)
-            rc = fchownat(fd, "", privs->uid, privs->gid, AT_EMPTY_PATH);
+            rc = fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
     }
     fd_close(&fd);
     return rc;
@@ -96,6 +108,12 @@ static int give(const struct listen_file *file, const struct privs *privs)
 static int make_file(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,
                      const struct privs *privs, int fd, const struct sockaddr_un *addr, socklen_t n)
 {
+    uid_t uid;
+    gid_t gid;
+    if (find_owner(bind, conf, privs, &uid, &gid) < 0) {
+        errno = EINVAL;
+        return -1;
+    }
     if (bind_with_mode(fd, addr, n, conf->socket_mode) < 0)
         return -1;
     if (listeners_own_file(listeners, bind->path) < 0) {
@@ -104,7 +122,12 @@ static int make_file(struct listeners *listeners, const struct conf_bind *bind, 
         errno = saved;
         return -1;
     }
-    return privs->drop ? give(&listeners->files[listeners->n_files - 1], privs) : 0;
+    if ((uid == (uid_t)-1 && gid == (gid_t)-1) || give(&listeners->files[listeners->n_files - 1], uid, gid) == 0)
+        return 0;
+    if (errno == EPERM && conf->socket_group)
+        log_critical("bind %s: server.socket_group: this process is not in the group %s", bind->text,
+                     conf->socket_group);
+    return -1;
 }
 
 int listen_unix(struct listeners *listeners, const struct conf_bind *bind, const struct conf_server *conf,

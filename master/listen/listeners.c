@@ -16,6 +16,7 @@
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
+#include "master/listen/listen_guard.h"
 
 char *listeners_address(const struct sockaddr_storage *addr, socklen_t n)
 {
@@ -50,6 +51,7 @@ int listeners_add(struct listeners *listeners, const struct conf_bind *bind, int
         goto failed;
     }
     l.text = listeners_address(&l.addr, l.addr_len);
+    l.guarded = l.text && strncmp(l.text, "unix:", 5) == 0 && listen_is_guarded(l.text + 5);
     l.bind = strdup(bind->text);
     if (l.text && l.bind)
         v = realloc(listeners->v, (listeners->n + 1) * sizeof(*v));

@@ -60,16 +60,22 @@ static int resolve_user(struct privs *privs, const char *user, const char **ret_
     return 0;
 }
 
-static int resolve_group(struct privs *privs, const char *group)
+int privs_find_group(const char *group, gid_t *ret)
 {
     int64_t id = id_number(group);
     struct group *gr = id >= 0 ? NULL : getgrnam(group);
-    if (!gr && id < 0) {
-        log_critical("server.group: no group is named \"%s\"", group);
+    if (!gr && id < 0)
         return -1;
-    }
-    privs->gid = gr ? gr->gr_gid : (gid_t)id;
+    *ret = gr ? gr->gr_gid : (gid_t)id;
     return 0;
+}
+
+static int resolve_group(struct privs *privs, const char *group)
+{
+    if (privs_find_group(group, &privs->gid) == 0)
+        return 0;
+    log_critical("server.group: no group is named \"%s\"", group);
+    return -1;
 }
 
 /* The user's supplementary groups with the main one among them; just the main one if the user has

@@ -21,6 +21,8 @@ struct privs {
 /* 0, or -1: logged. */
 int privs_resolve(struct privs *privs, const struct conf_server *conf) __attribute__((warn_unused_result));
 void privs_done(struct privs *privs);
+/* The number of a group, by name or as digits. 0, or -1: there is none. */
+int privs_find_group(const char *group, gid_t *ret) __attribute__((warn_unused_result));
 /* In the child. Checks that there is no way back, and that no capability is left, except one that guards it until the
  * application's Python is a worker (exec_guard.h). 0, or -1: logged. */
 int privs_drop(const struct privs *privs) __attribute__((warn_unused_result));

@@ -2,7 +2,10 @@
 /* tinectl.c: asks a running master over its control socket, and shows what it says. A program of
  * its own, without Python: it must work when nothing else does. */
 #include <config.h>
+#include <errno.h>
 #include <getopt.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +44,7 @@ static const char help[] = "Usage: tinectl [-s SOCKET | -c FILE] [-j] COMMAND\n"
                            "  -s SOCKET       the socket; else TINE_CONTROL, [control] socket in ./tine.ini,\n"
                            "                  /run/tine/control.sock\n"
                            "  -c FILE         take the socket from this configuration file\n"
+                           "  -p PID          reload: if no socket is configured, send SIGHUP to this process\n"
                            "  -j              print the answer as JSON\n"
                            "  --help, --version\n"
                            "\n"
@@ -48,6 +52,7 @@ static const char help[] = "Usage: tinectl [-s SOCKET | -c FILE] [-j] COMMAND\n"
 
 struct options {
     const char *socket, *file;
+    pid_t master; /* 0: not named */
     bool json;
     char line[CONTROL_LINE_MAX + 1];
     struct control_request request;
@@ -78,15 +83,25 @@ static int read_command(struct options *options, char **words, int n)
     return -1;
 }
 
+/* 0: it is none. */
+static pid_t read_pid(const char *text)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    return *text && !*end && n > 0 && n <= INT_MAX ? (pid_t)n : 0;
+}
+
 /* -1: go on; else the exit status. */
 static int read_options(struct options *options, int argc, char **argv)
 {
-    static const struct option names[] = {
-        { "help", no_argument, NULL, 'h' },         { "version", no_argument, NULL, 'V' },
-        { "socket", required_argument, NULL, 's' }, { "config", required_argument, NULL, 'c' },
-        { "json", no_argument, NULL, 'j' },         { 0 }
-    };
-    for (int c; (c = getopt_long(argc, argv, "s:c:jh", names, NULL)) != -1;) {
+    static const struct option names[] = { { "help", no_argument, NULL, 'h' },
+                                           { "version", no_argument, NULL, 'V' },
+                                           { "socket", required_argument, NULL, 's' },
+                                           { "config", required_argument, NULL, 'c' },
+                                           { "json", no_argument, NULL, 'j' },
+                                           { "pid", required_argument, NULL, 'p' },
+                                           { 0 } };
+    for (int c; (c = getopt_long(argc, argv, "s:c:p:jh", names, NULL)) != -1;) {
         switch (c) {
         case 's':
             options->socket = optarg;
@@ -97,6 +112,11 @@ static int read_options(struct options *options, int argc, char **argv)
         case 'j':
             options->json = true;
             break;
+        case 'p':
+            if ((options->master = read_pid(optarg)) > 0)
+                break;
+            fprintf(stderr, "tinectl: -p %s: expected the number of a process\n", optarg);
+            return TINECTL_FAILED;
         case 'h':
             return print_and_end(help);
         case 'V':
@@ -188,12 +208,26 @@ static int act(const struct show *show, const struct options *options, int fd)
     return ok ? TINECTL_OK : TINECTL_FAILED;
 }
 
+/* The configuration names no socket: it can be asked for, but nobody says how it goes. */
+static int reload_by_signal(const struct options *options)
+{
+    fprintf(stderr, "tinectl: %s names no control.socket: sending SIGHUP; whether the reload succeeds is in the log\n",
+            options->file);
+    if (kill(options->master, SIGHUP) == 0)
+        return TINECTL_OK;
+    fprintf(stderr, "tinectl: process %d: %s\n", (int)options->master, strerror(errno));
+    return TINECTL_FAILED;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = { 0 };
     int status = read_options(&options, argc, argv);
     if (status >= 0)
         return status;
+    bool may_signal = options.master && options.file && !options.socket && options.request.command == CONTROL_RELOAD;
+    if (may_signal && talk_file_is_silent(options.file))
+        return reload_by_signal(&options);
     char *path = talk_find_socket(options.socket, options.file);
     int fd = path ? talk_connect(path) : -1;
     free(path);

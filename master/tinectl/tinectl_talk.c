@@ -87,6 +87,14 @@ static char *from_file(const char *file)
     return path;
 }
 
+bool talk_file_is_silent(const char *file)
+{
+    char *path = access(file, R_OK) == 0 ? from_file(file) : strdup("");
+    bool silent = !path;
+    free(path);
+    return silent;
+}
+
 char *talk_find_socket(const char *option, const char *file)
 {
     const char *named = option ? option : file ? NULL : getenv("TINE_CONTROL");

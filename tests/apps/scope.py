@@ -19,7 +19,7 @@ def plain(value):
 async def app(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
-    shown = {k: plain(v) for k, v in scope.items() if k != "state"}
+    shown = {k: plain(v) for k, v in scope.items() if k not in ("state", "tine.draining")}
     shown["types"] = {k: type(v).__name__ for k, v in scope.items()}
     shown["header_types"] = sorted({type(part).__name__ for pair in scope["headers"] for part in pair})
     await as_json(send, shown)

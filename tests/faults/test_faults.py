@@ -130,7 +130,7 @@ def server(page, request):
         yield server
         server.signal(signal.SIGTERM)
         server.wait_exit()
-        assert "graceful_timeout is over" not in server.log(), "requests were lost sight of"
+        assert "are left of those in flight" not in server.log(), "requests were lost sight of"
 
 
 def attempt(client, server):

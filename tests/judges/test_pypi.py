@@ -7,6 +7,7 @@ Tine finds the packages through [app] venv, as a user's service would. Clients a
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from lib.build import APPS
 from lib.server import Server
+from lib.ws import WS
 from lib.waiting import wait_for
 
 VENV = os.environ.get("TINE_TEST_VENV")
@@ -207,3 +209,27 @@ def test_middleware_sees_the_bodies_of_files(framework):
                 assert f"content-encoding: {coding}\r\n".encode() in head.lower() + b"\r\n", (middleware, head)
             else:
                 assert body == b"a line of the file\n" * 1000
+
+
+@pytest.mark.parametrize("path", ["/sse", "/events", "/noticing"])
+def test_endless_streams_end_at_term_where_the_application_listens(tmp_path, path):
+    needs("sse_starlette")
+    with Project("with_streams:app", env={"TINE_TEST_MARKS": str(tmp_path)}) as server, server.connect() as c:
+        c.send_request("GET", path)
+        c.read_until(b"3")
+        server.signal(signal.SIGTERM)
+        assert c.read_to_end().endswith(b"0\r\n\r\n"), "the stream was cut"
+        assert server.wait_exit() == 0
+        assert "are left of those in flight" not in server.log()
+        assert (tmp_path / "hook").exists() and (tmp_path / "atexit").exists()
+
+
+def test_a_websocket_ends_at_term(tmp_path):
+    needs("sse_starlette")
+    with Project("with_streams:app", env={"TINE_TEST_MARKS": str(tmp_path)}) as server, WS(server.connect(), "/socket") as ws:
+        ws.expect(1, "hello")
+        server.signal(signal.SIGTERM)
+        ws.expect_close(1012, answer=True)
+        assert server.wait_exit() == 0
+        assert "are left of those in flight" not in server.log()
+        assert (tmp_path / "hook").exists() and (tmp_path / "atexit").exists()

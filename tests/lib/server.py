@@ -187,6 +187,13 @@ class Server:
         self.ending = self.ending or sig in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
         self.process.send_signal(sig)
 
+    def signal_until(self, sig, pattern):
+        """Sends it until the log has the pattern: of requests to stop that come within 0.3 s of each other, one counts."""
+        def logged():
+            self.signal(sig)
+            return re.search(pattern, self.log())
+        wait_for(logged, self.deadline, f"{pattern!r} in the log")
+
     def alive(self):
         return self.process is not None and self.process.poll() is None
 

@@ -111,6 +111,44 @@ def test_what_is_not_the_applications_is_ignored(site):
         assert re.findall(r"(\S+) has changed", server.log()[mark:]) == ["site_app.py"]
 
 
+EXCLUDED = {
+    "generated": ["generated/a.py", "generated/deep/b.py", "deep/generated/c.py"],  # a name, at any depth
+    "*_pb2.py": ["orders_pb2.py", "deep/other_pb2.py"],
+    "./generated": ["generated/a.py", "generated/deep/b.py"],
+    "generated/": ["generated/a.py"],
+    "deep/**/d.py": ["deep/d.py", "deep/er/d.py"],
+    "deep/*.py": ["deep/a.py"],
+}
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["folders are there", "folders come later"])
+@pytest.mark.parametrize("pattern", EXCLUDED)
+def test_what_is_excluded_is_ignored(site, pattern, there):
+    files = [site.folder / name for name in EXCLUDED[pattern]]
+
+    def make_folders():
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+
+    if there:
+        make_folders()
+    with site.server(reload_exclude=pattern) as server:
+        mark = server.log_mark()
+        make_folders()
+        for file in files:
+            file.write_text("x = 1")
+        site.version("two")
+        serves(server, "two")
+        assert re.findall(r"(\S+) has changed", server.log()[mark:]) == ["site_app.py"]
+
+
+def test_what_is_beside_an_excluded_name_is_watched(site):
+    (site.folder / "deep").mkdir()
+    with site.server(reload_exclude="./generated, deep/*.txt, generate") as server:
+        reloads(server, lambda: (site.folder / "deep" / "a.py").write_text("1"), "deep/a.py has changed.*reloaded")
+        reloads(server, lambda: (site.folder / "generated2.py").write_text("1"), "generated2.py has changed.*reloaded")
+
+
 def test_a_removed_file_is_a_change(site):
     (site.folder / "gone.py").touch()
     with site.server() as server:

@@ -3,6 +3,7 @@
 
 import contextlib
 import grp
+import json
 import os
 import pwd
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from lib.build import binary
+from lib.client import Conn
 from lib.procfs import children_of, processes_of_session
 from lib.server import Server
 from lib.sockets import free_port, listening_socket
@@ -144,12 +146,72 @@ def test_a_host_and_port():
         assert f"listening on 127.0.0.1:{port}" in server.log()
 
 
-def test_ipv6_alone_leaves_ipv4_free():
+def families_of(port):
+    """Those that accept on the port of this machine."""
+    found = set()
+    for family, host in (4, "127.0.0.1"), (6, "::1"):
+        try:
+            socket.create_connection((host, port), timeout=DEADLINE).close()
+            found.add(family)
+        except ConnectionRefusedError:
+            pass
+    return found
+
+
+@pytest.mark.parametrize("accept", ["shared", "reuseport"])
+@pytest.mark.parametrize("bind,families", [("[::]:%d", {4, 6}), (":%d", {4, 6}), ("*:%d", {4, 6}), ("[::]:%d ipv6only", {6}),
+                                           (":%d ipv6only", {6}), ("0.0.0.0:%d", {4}), ("[::1]:%d", {6})])
+def test_families_of_an_address(bind, families, accept):
     port = free_port()
-    with Server(APP, bound_to(f"[::]:{port}")):
-        socket.create_connection(("::1", port), timeout=DEADLINE).close()
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+    with Server(APP, {"server": {"bind": bind % port, "accept": accept}}):
+        assert families_of(port) == families
+
+
+def test_ipv4_has_its_own_addresses_under_an_address_of_both():
+    port = free_port()
+    with Server("scope", bound_to(f"[::]:{port}")):
+        with Conn(("127.0.0.1", port)) as c:
+            assert json.loads(c.request("GET", "/").body)["client"][0] == "127.0.0.1"
+
+
+def test_an_address_of_both_leaves_ipv4_to_an_address_of_its_own():
+    port = free_port()
+    with Server(APP, bound_to([f"[::]:{port}", f"127.0.0.1:{port}"])) as server:
+        assert families_of(port) == {4, 6}
+        assert f"listening on 127.0.0.1:{port}" in server.log() and "0.0.0.0" not in server.log()
+
+
+def test_an_address_of_both_says_how_to_leave_ipv4_that_is_in_use():
+    with listening_socket() as taken:
+        port = taken.getsockname()[1]
+        status, log = fails(config=bound_to(f"[::]:{port}"))
+        assert status == 2 and f"bind [::]:{port} (0.0.0.0:{port}): Address already in use (the flag ipv6only" in log
+        with Server(APP, bound_to(f"[::]:{port} ipv6only")):
+            socket.create_connection(("::1", port), timeout=DEADLINE).close()
+
+
+def test_a_reload_changes_the_families_of_an_address():
+    port = free_port()
+    with Server(APP, bound_to(f"[::]:{port}"), respawn=True) as server:
+        for generation, (flag, families) in enumerate([(" ipv6only", {6}), ("", {4, 6}), (" ipv6only", {6})], 2):
+            server.write_config({"server": {"bind": f"[::]:{port}{flag}"}})
+            server.signal(signal.SIGHUP)
+            server.wait_log(f"reloaded: generation {generation} serves")
+            wait_for(lambda: families_of(port) == families, what=f"{families}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to switch IPv6 off in a network of its own")
+def test_an_address_of_both_works_without_ipv6():
+    port = free_port()
+    without = "ip link set lo up; echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; "
+    with tempfile.TemporaryDirectory() as folder:
+        script = without + f'{binary()} -b "[::]:{port}" {APP} & trap "kill $!" EXIT; ' + \
+            f'for n in $(seq 200); do curl -sf http://127.0.0.1:{port}/ && exit 0; sleep 0.1; done; exit 1'
+        done = subprocess.run(["unshare", "-n", "bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=2 * DEADLINE)
+    if "unshare" in done.stderr or "Read-only" in done.stderr or "not found" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    assert f"listening on 0.0.0.0:{port}" in done.stderr
 
 
 def test_several_binds():

@@ -79,7 +79,7 @@ def test_they_finish(place):
             assert a.reset is None and a.body.endswith(end)
         assert h.read_to_end() == NO_ERROR
         assert s.wait_exit() == 0
-        assert "graceful_timeout is over" not in s.log()
+        assert "are left of those in flight" not in s.log()
 
 
 def test_they_are_cut_at_the_hard_limit(place):

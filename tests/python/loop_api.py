@@ -336,7 +336,7 @@ def the_end():
         await asyncio.sleep(0)
 
     loop.run_until_complete(start())
-    loop._shutdown()
+    loop._shutdown(5)
     assert ended == ['task', 'generator'] and loop.is_closed()
 
 

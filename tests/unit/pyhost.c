@@ -116,9 +116,9 @@ static int run(struct interp *interp, char **args)
     if (!loop)
         return report();
     int status = run_script(args[0], loop) ? report() : 0;
-    pyloop_free(loop);
+    pyloop_free(loop, 5000);
     event_base_free(base);
-    interp_stop(interp);
+    interp_stop(interp, 5000);
     return status;
 }
 

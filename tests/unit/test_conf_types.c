@@ -201,6 +201,9 @@ static void test_binds(void)
         "systemd",
         "systemd proxy",
         "127.0.0.1:1 tls h2c proxy",
+        "[::]:80 tls ipv6only",
+        ":80 ipv6only",
+        "[::0]:80 ipv6only",
     };
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
         expect(b, right[i], right[i]);
@@ -231,7 +234,11 @@ static void test_binds(void)
         { "fd://x", "a descriptor" },
         { "fd://-1", "a descriptor" },
         { "fd://99999999999", "a descriptor" },
-        { "127.0.0.1:1 ssl", "flags tls, h2c or proxy" },
+        { "127.0.0.1:1 ssl", "flags tls, h2c, proxy or ipv6only" },
+        { "127.0.0.1:1 ipv6only", "is for all addresses" },
+        { "[::1]:1 ipv6only", "is for all addresses" },
+        { "unix:/x ipv6only", "is for all addresses" },
+        { "[::]:1 ipv6onl", "did you mean \"ipv6only\"?" },
         { "127.0.0.1:1 prox", "did you mean \"proxy\"?" },
         { "-x:80", "host:port" },
     };
@@ -266,18 +273,19 @@ static bool matches(const struct conf_nets *nets, const char *address)
     struct sockaddr_in v4 = { .sin_family = AF_INET };
     struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
     struct sockaddr_un un = { .sun_family = AF_UNIX };
-    if (!strcmp(address, "unix"))
-        return conf_nets_match(nets, (struct sockaddr *)&un);
+    if (!strncmp(address, "unix", 4))
+        return conf_nets_match(nets, (struct sockaddr *)&un, !strcmp(address, "unix, guarded"));
     if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
-        return conf_nets_match(nets, (struct sockaddr *)&v4);
+        return conf_nets_match(nets, (struct sockaddr *)&v4, true);
     CHECK(inet_pton(AF_INET6, address, &v6.sin6_addr) == 1);
-    return conf_nets_match(nets, (struct sockaddr *)&v6);
+    return conf_nets_match(nets, (struct sockaddr *)&v6, true);
 }
 
 static void test_nets(void)
 {
     struct conf_key key = key_of(CONF_TYPE_NETS, 0, 0);
     expect(key, "127.0.0.1,::1", "127.0.0.1, ::1");
+    expect(key, "unix-private, unix,::1", "unix, unix-private, ::1");
     expect(key, "unix, 10.0.0.0/8, *, fe80::/10", "*, unix, 10.0.0.0/8, fe80::/10");
     expect(key, "::ffff:10.0.0.0/104", "10.0.0.0/8");
     expect(key, "0.0.0.0/0", "0.0.0.0/0");
@@ -310,8 +318,12 @@ static void test_nets(void)
     CHECK(!conf_value_parse(&pool, &key, "*", &any) && matches(&any, "unix") && matches(&any, "::1"));
     CHECK(!conf_value_parse(&pool, &key, "unix", &local) && matches(&local, "unix"));
     CHECK(!matches(&local, "127.0.0.1") && !matches(&none, "127.0.0.1") && !matches(&none, "unix"));
+    struct conf_nets guarded = { 0 };
+    CHECK(!conf_value_parse(&pool, &key, "unix-private", &guarded) && matches(&guarded, "unix, guarded"));
+    CHECK(!matches(&guarded, "unix") && !matches(&guarded, "::1") && matches(&local, "unix, guarded"));
+    CHECK(matches(&any, "unix, guarded") && !matches(&none, "unix, guarded"));
     struct sockaddr unknown = { .sa_family = AF_UNSPEC };
-    CHECK(!conf_nets_match(&any, &unknown));
+    CHECK(!conf_nets_match(&any, &unknown, true));
 }
 
 static void test_suggestions(void)

@@ -39,13 +39,6 @@ def test_keep_alive_and_pipelining(running):
         c.expect_no_more()
 
 
-def test_unix_peer_is_not_trusted_by_default(running):
-    _, path = running
-    with Conn(path) as c:
-        scope = c.request("GET", "/", ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"]).json()
-        assert scope["client"] is None and scope["scheme"] == "http"
-
-
 def test_unix_peer_is_trusted_by_name(tmp_path):
     path = str(tmp_path / "tine.sock")
     with Server("scope", {"server": {"bind": f"unix:{path}"}, "http": {"forwarded_allow_ips": "unix"}}), Conn(path) as c:

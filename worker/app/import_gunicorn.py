@@ -322,7 +322,7 @@ def put_networks(ini, got):
     allowed, note = as_list(got.get("forwarded_allow_ips", "127.0.0.1,::1")), None
     on_unix = any(bind_of(one).startswith("unix:") for one in as_list(got.get("bind")))
     if on_unix and "*" not in allowed and not is_uvicorn(got):
-        allowed, note = [*allowed, "unix"], "gunicorn believes whoever connects to a Unix socket"
+        allowed, note = [*allowed, "unix"], "gunicorn believes whoever connects to a Unix socket; without this line: only where its mode keeps strangers out"
     if note or "forwarded_allow_ips" in got:
         ini.set("http", "forwarded_allow_ips", ",".join(allowed), note)
     if "proxy_allow_ips" in got:

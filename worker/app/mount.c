@@ -334,6 +334,12 @@ unsigned mounts_running(const struct mounts *m)
     return n;
 }
 
+void mounts_drain(struct mounts *m)
+{
+    for (size_t i = 0; i < m->n; i++)
+        m->v[i].interface->drain(m->v[i].handler);
+}
+
 void mounts_cancel(struct mounts *m)
 {
     for (size_t i = 0; i < m->n; i++)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "worker/asgi/asgi2.h"
+#include "worker/asgi/asgi_drain.h"
 #include "worker/asgi/asgi_http.h"
 #include "worker/asgi/asgi_lifespan.h"
 #include "worker/asgi/asgi_report.h"
@@ -36,6 +37,7 @@ static void names_done(struct asgi_names *names)
 static void asgi_free(struct asgi *asgi)
 {
     asgi_scope_done(asgi);
+    asgi_drain_done(asgi);
     Py_CLEAR(asgi->state);
     Py_CLEAR(asgi->cancelled_error);
     Py_CLEAR(asgi->gone_error);
@@ -54,7 +56,7 @@ static void asgi_free(struct asgi *asgi)
 static int asgi_init(struct asgi *asgi)
 {
     if (names_init(&asgi->names) < 0 || channel_types_init(asgi) < 0 || asgi_http_init(asgi) < 0 ||
-        asgi_ws_init(asgi) < 0 || asgi_lifespan_init(asgi) < 0)
+        asgi_ws_init(asgi) < 0 || asgi_lifespan_init(asgi) < 0 || asgi_drain_init(asgi) < 0)
         return -1;
     if (!(asgi->awaitables = awaitables_new()))
         return -1;
@@ -144,6 +146,11 @@ static unsigned asgi_running(struct handler *h)
     return pytasks_running(asgi->env.tasks) - asgi_lifespan_running(asgi);
 }
 
+static void asgi_on_drain(struct handler *h)
+{
+    asgi_drain((struct asgi *)h);
+}
+
 static void asgi_cancel(struct handler *h)
 {
     struct asgi *asgi = (struct asgi *)h;
@@ -155,6 +162,7 @@ const struct interface_ops interface_asgi = {
     .open = asgi_open,
     .start = asgi_start,
     .stop = asgi_stop,
+    .drain = asgi_on_drain,
     .running = asgi_running,
     .cancel = asgi_cancel,
 };
@@ -164,6 +172,7 @@ const struct interface_ops interface_asgi2 = {
     .open = asgi2_open,
     .start = asgi_start,
     .stop = asgi_stop,
+    .drain = asgi_on_drain,
     .running = asgi_running,
     .cancel = asgi_cancel,
 };

@@ -6,6 +6,7 @@
 #include <Python.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "worker/asgi/asgi_channel.h"
 #include "worker/http/resp.h"
@@ -22,12 +23,21 @@ enum exchange_stage {
     EXCHANGE_COMPLETE, /* all of it was given: further messages are ignored */
 };
 
+/* What a drain of the worker is to it: asgi_drain.h. */
+enum exchange_drain {
+    EXCHANGE_OTHER,  /* nothing */
+    EXCHANGE_STREAM, /* an event stream */
+    EXCHANGE_TOLD,   /* one that is to end: receive() says http.disconnect */
+};
+
 struct exchange {
     struct channel channel; /* first */
     struct req *req;        /* NULL after on_end */
     struct conn_names *names; /* of the connection */
     PyObject *scope;        /* for the log; dropped when the application has ended */
     enum exchange_stage stage;
+    enum exchange_drain drain;
+    LIST_ENTRY(exchange) stream; /* unless EXCHANGE_OTHER */
     bool gone;              /* the client went away, or the answer broke: send() raises */
     bool peer_eof;          /* the client has closed its sending side */
     bool request_received;      /* the last http.request was received */

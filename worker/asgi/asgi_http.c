@@ -7,6 +7,7 @@
 
 #include "common/fdutil.h"
 #include "common/likely.h"
+#include "worker/asgi/asgi_drain.h"
 #include "worker/asgi/asgi_exchange.h"
 #include "worker/asgi/asgi_ext.h"
 #include "worker/asgi/asgi_fields.h"
@@ -82,6 +83,8 @@ static enum channel_result exchange_receive(struct channel *c, PyObject **ret)
         return receive_disconnect(x, ret);
     if (!x->request_received)
         return receive_body(x, ret);
+    if (asgi_drain_disconnects(x))
+        return receive_disconnect(x, ret);
     if (!x->peer_eof)
         return CHANNEL_WAIT;
     req_abandon(x->req); /* the application has received the disconnect: send() raises from here on */
@@ -103,6 +106,7 @@ static enum channel_result start_answer(struct exchange *x, const struct resp_he
     if (result == RESP_SENT || result == RESP_LATER) {
         x->stage = EXCHANGE_BODY;
         x->trailers = head->trailers;
+        asgi_drain_started(x, head);
     }
     return exchange_result(x, result);
 }
@@ -295,6 +299,13 @@ static bool was_left_behind(const struct exchange *x, PyObject *exception)
     return x->ignored && PyErr_GivenExceptionMatches(exception, x->channel.asgi->cancelled_error);
 }
 
+/* It has ended as it was told to. What the result says is of no use to anyone. */
+static void complete_stream(struct exchange *x)
+{
+    if (send_bytes(x, (struct span){ "", 0 }, false) == CHANNEL_ERROR)
+        PyErr_Clear();
+}
+
 /* The application's coroutine has ended: makes an answer of what it left open. */
 static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exception)
 {
@@ -303,6 +314,8 @@ static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exceptio
         asgi_report_exception(x->channel.asgi, x->scope, exception);
     else if (result && result != Py_None)
         asgi_report_value(x, result);
+    else if (x->req && x->stage == EXCHANGE_BODY && asgi_drain_disconnects(x))
+        complete_stream(x);
     else if (x->req && x->stage != EXCHANGE_COMPLETE)
         asgi_report_incomplete(x);
     Py_CLEAR(x->scope);
@@ -410,6 +423,7 @@ static void on_end(struct req *r, enum req_end why)
     }
     pyloop_enter(x->channel.asgi->env.loop);
     r->user = NULL;
+    asgi_drain_forget(x);
     x->req = NULL;
     x->late = true;
     x->gone = why != REQ_END_COMPLETE;

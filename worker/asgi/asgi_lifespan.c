@@ -291,8 +291,8 @@ static struct lifespan *lifespan_new(struct asgi *asgi)
 
 static int call_lifespan_app(struct asgi *asgi, struct lifespan *l)
 {
-    PyObject *scope = Py_BuildValue("{sOs{ssss}sO}", "type", asgi->names.lifespan, "asgi", "version", asgi->version,
-                                    "spec_version", "2.0", "state", asgi->state);
+    PyObject *scope = Py_BuildValue("{sOs{ssss}sOOO}", "type", asgi->names.lifespan, "asgi", "version", asgi->version,
+                                    "spec_version", "2.0", "state", asgi->state, asgi->names.draining, asgi->draining);
     PyObject *receive = channel_receive_new(&l->channel), *send = channel_send_new(&l->channel);
     int r = -1;
     if (scope && receive && send) {

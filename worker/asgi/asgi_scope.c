@@ -54,7 +54,7 @@ static PyObject *template_new(const struct asgi *asgi)
                                 Py_None, n->raw_path, Py_None, n->query_string, asgi->empty_bytes, n->headers, Py_None);
     if (d && asgi->state && PyDict_SetItem(d, n->state, Py_None) < 0)
         Py_CLEAR(d);
-    if (d && PyDict_SetItem(d, n->extensions, Py_None) < 0)
+    if (d && (PyDict_SetItem(d, n->extensions, Py_None) < 0 || PyDict_SetItem(d, n->draining, asgi->draining) < 0))
         Py_CLEAR(d);
     return d;
 }

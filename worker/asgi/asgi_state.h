@@ -7,6 +7,7 @@
 #include <Python.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "worker/app/interface.h"
 #include "worker/asgi/asgi_pairs.h"
@@ -14,6 +15,7 @@
 
 struct awaitables;
 struct channel;
+struct exchange;
 struct lifespan;
 
 struct asgi_names {
@@ -57,6 +59,10 @@ struct asgi {
     PyObject *tls_cert; /* the server's certificate that the latest connection of TLS was shown; NULL: none yet */
     uint64_t tls_cert_id;
     PyObject *seen_start, *seen_body; /* the latest "http.response.start" and "...body" that are not ours */
+
+    PyObject *draining; /* scope["tine.draining"] */
+    bool drains; /* it is set */
+    LIST_HEAD(, exchange) streams; /* exchanges that answer a GET by an event stream */
 
     PyObject *state; /* lifespan state, NULL without lifespan */
     struct channel *lifespan; /* the lifespan exchange, NULL if none */

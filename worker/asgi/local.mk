@@ -17,6 +17,7 @@ libtine_asgi_a_SOURCES = \
 	worker/asgi/asgi_ws_send.c \
 	worker/asgi/asgi_ws.h worker/asgi/asgi_ws.c \
 	worker/asgi/asgi_exchange.h worker/asgi/asgi_exchange.c \
+	worker/asgi/asgi_drain.h worker/asgi/asgi_drain.c \
 	worker/asgi/asgi_ext.h worker/asgi/asgi_ext.c \
 	worker/asgi/asgi_http.h worker/asgi/asgi_http.c \
 	worker/asgi/asgi.h worker/asgi/asgi.c

@@ -36,7 +36,7 @@ struct head {
 
 struct packed_listener {
     int32_t fd;
-    uint32_t tls, h2c, proxy, seat, seats, addr_len;
+    uint32_t tls, h2c, proxy, guarded, seat, seats, addr_len;
     struct sockaddr_storage addr;
 };
 
@@ -49,6 +49,7 @@ static void pack_listener(const struct listener *l, FILE *out)
         .tls = l->tls,
         .h2c = l->h2c,
         .proxy = l->proxy,
+        .guarded = l->guarded,
         .seat = l->seat,
         .seats = l->seats,
         .addr_len = l->addr_len,
@@ -170,6 +171,7 @@ static int take_listener(struct bytes *b, struct listener *ret)
         .tls = packed.tls,
         .h2c = packed.h2c,
         .proxy = packed.proxy,
+        .guarded = packed.guarded,
         .seat = packed.seat,
         .seats = packed.seats,
         .addr = packed.addr,

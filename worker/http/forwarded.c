@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/heritage.h"
+#include "common/log.h"
 #include "conf/conf.h"
 #include "worker/http/chars.h"
 #include "worker/http/field_list.h"
 #include "worker/http/head_rules.h"
 #include "worker/http/req.h"
+#include "worker/http/site.h"
 
 #define MAX_HOPS 64
 
@@ -107,7 +110,7 @@ static void visit(struct walk *w, const struct element *e)
     }
     w->client = node;
     w->have_client = true;
-    w->ended = w->hops == MAX_HOPS || !conf_nets_match(w->trusted, (const struct sockaddr *)&sa);
+    w->ended = w->hops == MAX_HOPS || !conf_nets_match(w->trusted, (const struct sockaddr *)&sa, false);
 }
 
 /* --- Forwarded --- */
@@ -372,10 +375,32 @@ static const struct refusal *apply_x_forwarded(struct req *r, const struct conf_
     return NULL;
 }
 
+/* Once: whoever puts a proxy in front wonders why its fields have no effect. A client that sends some gets nothing by it. */
+static void hint(const struct req *r, const struct sockaddr *peer)
+{
+    struct site *site = r->conn ? site_of(r->conn) : NULL;
+    if (!site || site->has_hinted)
+        return;
+    site->has_hinted = true;
+    if (peer->sa_family == AF_UNIX)
+        log_warning("forwarded fields from %s have no effect: others than a proxy can connect to it (see its mode, "
+                    "group and folder; server.socket_mode, socket_group); http.forwarded_allow_ips = unix trusts them "
+                    "all",
+                    r->listener->text);
+    else
+        log_info("forwarded fields from %s have no effect: if this is a proxy of yours, name it in "
+                 "http.forwarded_allow_ips",
+                 r->client ? r->client->host : "a peer");
+}
+
 const struct refusal *forwarded_apply(struct req *r, const struct conf_http *conf, const struct sockaddr *peer)
 {
-    if (!is_forwarded(r, conf) || !conf_nets_match(&conf->forwarded_allow_ips, peer))
+    if (!is_forwarded(r, conf))
         return NULL;
+    if (!conf_nets_match(&conf->forwarded_allow_ips, peer, r->listener && r->listener->guarded)) {
+        hint(r, peer);
+        return NULL;
+    }
     struct walk w = { .trusted = &conf->forwarded_allow_ips };
     if (conf->forwarded_family != CONF_FORWARDED_RFC7239)
         return apply_x_forwarded(r, conf, &w);

@@ -31,7 +31,8 @@ struct refusal;
 struct req;
 struct sockaddr;
 
-/* peer: the address of the connection (after PROXY protocol: the address that it gave). Without memory nothing is
+/* That the fields of a peer that is not trusted are ignored is logged once.
+ * peer: the address of the connection (after PROXY protocol: the address that it gave). Without memory nothing is
  * changed but scheme, host and prefix. NULL, or why the request is refused. */
 const struct refusal *forwarded_apply(struct req *r, const struct conf_http *conf, const struct sockaddr *peer);
 

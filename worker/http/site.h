@@ -33,6 +33,7 @@ struct site {
     const struct proto_ops *http2; /* takes over where HTTP/2 begins without TLS; NULL: built without */
     struct held *held;             /* heads that wait for the first piece of their body */
     struct site_share h1, h2, ws;
+    bool has_hinted; /* forwarded.c: that fields of a proxy were ignored has been logged */
 };
 
 /* There is no handler yet; of `conf` only slow_request and head_delay are read. 0, or -1: out of memory. */

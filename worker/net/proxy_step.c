@@ -56,7 +56,7 @@ static int proxy_open(struct conn *c)
 {
     if (c->listener->tls)
         c->transport = &transport_proxy_head;
-    if (!conf_nets_match(&c->net->conf->http.proxy_allow_ips, &c->peer.sa)) {
+    if (!conf_nets_match(&c->net->conf->http.proxy_allow_ips, &c->peer.sa, c->listener->guarded)) {
         log_debug("%s: peer may not speak the PROXY protocol: closed", c->listener->text);
         return -1;
     }

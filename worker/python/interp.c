@@ -326,12 +326,15 @@ int interp_start(struct interp *interp, const struct conf_app *conf, bool main_i
     return 0;
 }
 
-void interp_stop(struct interp *interp)
+void interp_stop(struct interp *interp, uint64_t ms)
 {
     PyObject *module = PyImport_ImportModule("_tine_interp");
-    PyObject *r = module ? PyObject_CallMethod(module, "finish", NULL) : NULL;
-    if (!r)
+    PyObject *r = module ? PyObject_CallMethod(module, "finish", "d", (double)ms / 1000.0) : NULL;
+    const char *left = r ? PyUnicode_AsUTF8(r) : NULL;
+    if (!left)
         pyerr_log(LOG_LEVEL_ERROR, "the end of the application's interpreter failed");
+    else if (*left)
+        log_warning("threads of the application are still running and are left: %s", left);
     Py_XDECREF(r);
     Py_XDECREF(module);
 }

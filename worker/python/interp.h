@@ -6,6 +6,7 @@
 
 #include <Python.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct conf_app;
 
@@ -26,9 +27,9 @@ struct interp {
 int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
     __attribute__((warn_unused_result));
 
-/* The end of a worker, GIL held: threading._shutdown(), atexit functions, standard streams flushed.
- * The process must _exit() afterwards; interpreters are not finalised (daemon threads would abort
+/* The end of a worker, GIL held: the end of the application's threads, which have `ms` milliseconds (those that are left are
+ * logged), atexit functions, standard streams flushed. The process must _exit() afterwards; interpreters are not finalised (daemon threads would abort
  * it). */
-void interp_stop(struct interp *interp);
+void interp_stop(struct interp *interp, uint64_t ms);
 
 #endif

@@ -77,15 +77,46 @@ def prepare(sub, path):
         sys.meta_path.insert(0, _SpawnByDefault)
 
 
-def finish():
-    """What Py_Finalize() would do for the application, without the interpreter's end."""
+def _threads(threading):
+    """Those that the end of a Python waits for."""
+    here = (threading.current_thread(), threading.main_thread())
+    return [t for t in threading.enumerate() if t not in here and not t.daemon]
+
+
+def _join_threads(threading, seconds):
+    """threading._shutdown(), which waits for ever for a thread that never ends. Returns the threads that are left."""
+    import time
+    if not _threads(threading):
+        threading._shutdown()
+        return []
+    end = time.monotonic() + seconds
+    hooks = getattr(threading, '_threading_atexits', [])  # concurrent.futures ends its threads there
+
+    def run_hooks(calls):
+        for call in reversed(calls):
+            call()
+
+    helper = threading.Thread(target=run_hooks, args=(hooks[:],), name='tine-finish', daemon=True)
+    hooks.clear()
+    helper.start()
+    for thread in [helper, *_threads(threading)]:
+        thread.join(max(0, end - time.monotonic()))
+    left = _threads(threading)
+    if not left and not helper.is_alive():
+        threading._shutdown()
+    return left
+
+
+def finish(seconds):
+    """What Py_Finalize() would do for the application, without the interpreter's end. Threads have so many seconds; the
+    names of those that are left are returned, and do not keep atexit functions from being called."""
     import atexit
     threading = sys.modules.get('threading')
-    if threading is not None:
-        threading._shutdown()
+    left = _join_threads(threading, seconds) if threading is not None else []
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (AttributeError, OSError, ValueError):
             pass
+    return ', '.join(t.name for t in left)

@@ -44,11 +44,11 @@ struct pyloop *pyloop_new(struct interp *interp, struct event_base *base)
     return (struct pyloop *)loop;
 }
 
-void pyloop_free(struct pyloop *loop)
+void pyloop_free(struct pyloop *loop, uint64_t ms)
 {
     if (!loop)
         return;
-    PyObject *r = PyObject_CallMethod((PyObject *)loop, "_shutdown", NULL);
+    PyObject *r = PyObject_CallMethod((PyObject *)loop, "_shutdown", "d", (double)ms / 1000.0);
     if (!r)
         PyErr_WriteUnraisable((PyObject *)loop);
     Py_XDECREF(r);

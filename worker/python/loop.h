@@ -37,9 +37,9 @@ bool pyloop_is_open(const struct pyloop *loop);
 /* The application is imported: from now on the loop runs in this thread alone, asyncio.get_event_loop() finds it in this
  * thread, and a stop() from before does not count. GIL held. 0, or -1 with an exception set. */
 int pyloop_settle(struct pyloop *loop);
-/* Closes the loop: cancels what is left, shuts down async generators and the default executor. GIL
- * held. */
-void pyloop_free(struct pyloop *loop);
+/* Closes the loop: cancels what is left, shuts down async generators and the default executor; what has not ended after `ms`
+ * milliseconds is left. GIL held. */
+void pyloop_free(struct pyloop *loop, uint64_t ms);
 
 /* The asyncio loop object; borrowed. */
 PyObject *pyloop_object(struct pyloop *loop);

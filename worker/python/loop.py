@@ -9,6 +9,7 @@ import asyncio
 import selectors
 import signal
 import socket
+import threading
 
 from asyncio import base_events, coroutines, format_helpers
 
@@ -222,15 +223,17 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         super().close()
         self._release()
 
-    def _shutdown(self):
-        """The end of a worker: what asyncio.run() does after its main task."""
+    def _shutdown(self, seconds):
+        """The end of a worker: what asyncio.run() does after its main task, but tasks and threads that do not end are left
+        after so many seconds."""
         if self.is_closed():
             return
+        end = self.time() + seconds
         try:
             self._end_root()
-            self._cancel_all_tasks()
+            self._cancel_all_tasks(end)
             self._finish(self.shutdown_asyncgens())
-            self._finish(self.shutdown_default_executor())
+            self._finish(self._end_executor(end))
         finally:
             asyncio.set_event_loop(None)
             self.close()
@@ -250,7 +253,25 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
                     raise
         task._log_destroy_pending = False
 
-    def _cancel_all_tasks(self):
+    async def _end_executor(self, end):
+        """shutdown_default_executor(), which waits for ever for a thread that never ends."""
+        self._executor_shutdown_called = True
+        executor = self._default_executor
+        if executor is None:
+            return
+        ended = self.create_future()
+
+        def wait():
+            executor.shutdown(wait=True)
+            try:
+                self.call_soon_threadsafe(lambda: ended.done() or ended.set_result(None))
+            except RuntimeError:  # too late: the loop is closed
+                pass
+
+        threading.Thread(target=wait, name='tine-finish', daemon=True).start()
+        await asyncio.wait({ended}, timeout=max(0, end - self.time()))
+
+    def _cancel_all_tasks(self, end):
         tasks = asyncio.all_tasks(self)
         if not tasks:
             return
@@ -258,7 +279,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             task.cancel()
 
         async def wait():
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=max(0, end - self.time()))
 
         self._finish(wait())
         for task in tasks:

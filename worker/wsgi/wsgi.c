@@ -23,6 +23,7 @@
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/app/app_report.h"
+#include "worker/app/draining.h"
 #include "worker/http/resp.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
@@ -353,6 +354,7 @@ static void wsgi_free(struct wsgi *wsgi)
     Py_CLEAR(wsgi->context);
     Py_CLEAR(wsgi->gone_error);
     Py_CLEAR(wsgi->app);
+    Py_CLEAR(wsgi->draining);
     names_done(&wsgi->names);
     free(wsgi);
 }
@@ -367,7 +369,7 @@ static int types_init(struct wsgi *wsgi)
 
 static int wsgi_init(struct wsgi *wsgi)
 {
-    if (names_init(&wsgi->names) < 0 || types_init(wsgi) < 0)
+    if (names_init(&wsgi->names) < 0 || types_init(wsgi) < 0 || !(wsgi->draining = draining_new(true)))
         return -1;
     PyObject *errors = wsgi_errors_new(wsgi);
     int r = errors ? wsgi_environ_init(wsgi, errors) : -1;
@@ -425,6 +427,11 @@ static void wsgi_stop(struct handler *h, void (*done)(void *), void *arg)
     done(arg);
 }
 
+static void wsgi_drain(struct handler *h)
+{
+    draining_tell(((struct wsgi *)h)->draining);
+}
+
 static unsigned wsgi_running(struct handler *h)
 {
     return ((struct wsgi *)h)->running;
@@ -448,6 +455,7 @@ const struct interface_ops interface_wsgi = {
     .open = wsgi_open,
     .start = wsgi_start,
     .stop = wsgi_stop,
+    .drain = wsgi_drain,
     .running = wsgi_running,
     .cancel = wsgi_cancel,
 };

@@ -73,13 +73,13 @@ int wsgi_environ_init(struct wsgi *wsgi, PyObject *errors)
     if (!script)
         return -1;
     wsgi->environ = Py_BuildValue(
-        "{OO OO OO OO OO OO Os Os OO Os Os O(ii) OO OO OO OO OO OO OO}", n->REQUEST_METHOD, n->GET, n->SCRIPT_NAME,
+        "{OO OO OO OO OO OO Os Os OO Os Os O(ii) OO OO OO OO OO OO OO OO}", n->REQUEST_METHOD, n->GET, n->SCRIPT_NAME,
         script, n->PATH_INFO, n->empty, n->QUERY_STRING, n->empty, n->RAW_URI, n->empty, n->REQUEST_URI, n->empty,
         n->SERVER_NAME, "localhost", n->SERVER_PORT, "80", n->SERVER_PROTOCOL, n->http_1_1, n->SERVER_SOFTWARE,
         tine_software, n->REMOTE_ADDR, "", n->wsgi_version, 1, 0, n->wsgi_url_scheme, n->http, n->wsgi_errors, errors,
         n->wsgi_multithread, wsgi->threads > 1 ? Py_True : Py_False, n->wsgi_multiprocess,
         wsgi->env.conf->server.workers > 1 ? Py_True : Py_False, n->wsgi_run_once, Py_False, n->wsgi_input_terminated,
-        Py_True, n->wsgi_file_wrapper, (PyObject *)wsgi->file_type);
+        Py_True, n->wsgi_file_wrapper, (PyObject *)wsgi->file_type, n->draining, wsgi->draining);
     Py_DECREF(script);
     return wsgi->environ ? leave_room(wsgi->environ) : -1;
 }

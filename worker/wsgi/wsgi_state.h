@@ -44,6 +44,7 @@ TAILQ_HEAD(wsgi_calls, wsgi_call);
 struct wsgi {
     struct handler handler; /* first */
     struct app_env env;
+    PyObject *draining; /* environ["tine.draining"] */
     unsigned threads;
     pthread_t loop_thread;
 

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* draining.h: the event by which an application notices that its worker has begun to stop. GIL held. */
+#ifndef TINE_APP_DRAINING_H
+#define TINE_APP_DRAINING_H
+
+#include <Python.h>
+#include <stdbool.h>
+
+/* For the tasks of the worker's loop, or for `threads`. New reference; NULL: exception set. */
+PyObject *draining_new(bool threads);
+/* Sets it, in the loop's thread. What waits for it runs later. Leaves no exception set. */
+void draining_tell(PyObject *event);
+
+#endif
