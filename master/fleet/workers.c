@@ -3,6 +3,7 @@
  * for a worker: messages to it are lost when it does not read, and its timer has the last word. */
 #include "master/fleet/workers.h"
 
+#include <config.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "conf/conf.h"
 #include "master/fleet/births.h"
 #include "master/fleet/exit_words.h"
+#include "master/fleet/experience.h"
 #include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
 #include "master/fleet/mold.h"
@@ -195,25 +197,8 @@ static void on_ready(struct slot *slot)
     slot->ready_ms = clock_ms();
     event_del(&slot->timer);
     log_info(WORKER_FORMAT " is ready", WORKER_ARGS(slot));
+    experience_ready(slot);
     slot->fleet->events->ready(slot->fleet->arg, slot);
-}
-
-static void on_failed(struct slot *slot, const struct ipc_msg *msg)
-{
-    char first[80];
-    snprintf(first, sizeof(first), WORKER_FORMAT " failed to start:", WORKER_ARGS(slot));
-    log_block(LOG_LEVEL_ERROR, first, msg->payload, msg->n);
-    slot->failure_logged = true;
-    slot->fleet->events->said(slot->fleet->arg, slot->generation, msg->payload, msg->n);
-}
-
-static void on_need_main(struct slot *slot, const struct ipc_msg *msg)
-{
-    if (!slot->generation->refused_sub)
-        log_info("the application refuses sub-interpreters (%s): using the main interpreter; "
-                 "set [app] interpreter = main to skip the try",
-                 msg->payload);
-    slot->generation->refused_sub = true;
 }
 
 /* The worker stops right after READY: the next one would do the same, and gets its own slot after the back-off. */
@@ -269,10 +254,13 @@ static void on_message(struct slot *slot, const struct ipc_msg *msg)
         on_ready(slot);
         break;
     case IPC_FAILED:
-        on_failed(slot, msg);
+        experience_failed(slot, msg->payload, msg->n);
         break;
     case IPC_NEED_MAIN:
-        on_need_main(slot, msg);
+        experience_refused(slot, msg->payload, msg->n);
+        break;
+    case IPC_ENVIRONMENT:
+        generation_set_environment(slot->generation, msg->payload);
         break;
     case IPC_RECYCLE:
         slot->fleet->events->asks_successor(slot->fleet->arg, slot, msg->payload);
@@ -324,7 +312,7 @@ int workers_init(struct fleet *fleet)
 
 enum death {
     DEATH_ASKED, /* we told it to stop */
-    DEATH_NEED_MAIN, /* wants another life in the main interpreter */
+    DEATH_NEED_MAIN, /* the sub-interpreter is to blame: another life in the main one */
     DEATH_BOOT, /* never was READY */
     DEATH_CRASH, /* was READY; we did not ask it to end */
 };
@@ -333,12 +321,11 @@ static enum death judge(const struct slot *slot, int status)
 {
     if (slot_was_asked(slot))
         return DEATH_ASKED;
-    if (slot->ready_ms)
-        return DEATH_CRASH;
-    bool may_be_main = slot->generation->conf->app.interpreter == CONF_INTERPRETER_AUTO && !slot->main_interpreter;
-    if (may_be_main && WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_NEED_MAIN)
+    bool was_python = TINE_EMBEDDED || slot->hosting == HOSTING_DONE;
+    if (!slot->main_interpreter && was_python &&
+        verdict_blames(&slot->generation->verdict, slot->ready_ms, status, slot->refused))
         return DEATH_NEED_MAIN;
-    return DEATH_BOOT;
+    return slot->ready_ms ? DEATH_CRASH : DEATH_BOOT;
 }
 
 /* Ended as we wanted it: by itself, by our SIGKILL, or by a signal meant for the whole process group that found it before
@@ -350,9 +337,15 @@ static bool ended_well(const struct slot *slot, int status)
            (slot->state == SLOT_KILLED && signo == SIGKILL);
 }
 
+/* It was READY, and we did not ask it to end, whatever follows. */
+static bool is_crash(const struct slot *slot, enum death death)
+{
+    return death == DEATH_CRASH || (death == DEATH_NEED_MAIN && slot->ready_ms);
+}
+
 static bool was_early(const struct slot *slot, enum death death)
 {
-    return death == DEATH_CRASH && clock_ms() - slot->ready_ms < SLOT_PROOF_MS;
+    return is_crash(slot, death) && clock_ms() - slot->ready_ms < SLOT_PROOF_MS;
 }
 
 static void log_death(const struct slot *slot, enum death death, int status, const char *words)
@@ -360,10 +353,10 @@ static void log_death(const struct slot *slot, enum death death, int status, con
     char lost[LOST_WORDS];
     bool early = was_early(slot, death);
     bool own_end = slot->state == SLOT_DRAINING && status == 0 && !early;
-    enum log_level level = death == DEATH_NEED_MAIN                           ? LOG_LEVEL_DEBUG
+    enum log_level level = death == DEATH_NEED_MAIN && !slot->ready_ms        ? LOG_LEVEL_DEBUG
                            : death == DEATH_ASKED && ended_well(slot, status) ? LOG_LEVEL_INFO
                            : death == DEATH_CRASH && own_end                  ? LOG_LEVEL_INFO
-                           : death != DEATH_CRASH && slot->failure_logged     ? LOG_LEVEL_INFO
+                           : !is_crash(slot, death) && slot->failure_logged   ? LOG_LEVEL_INFO
                                                                               : LOG_LEVEL_ERROR;
     lost_words(slot, words, lost);
     char *doubt = death == DEATH_BOOT && slot->hosting == HOSTING_AWAY && !slot->failure_logged
@@ -383,7 +376,7 @@ static void count_death(const struct slot *slot, enum death death, int status)
 {
     struct counters *counters = &slot->fleet->counters;
     counters->boot_failures += death == DEATH_BOOT;
-    counters->crashed += death == DEATH_CRASH && status != 0 && !slot_is_hung(slot);
+    counters->crashed += is_crash(slot, death) && status != 0 && !slot_is_hung(slot);
     counters->early += was_early(slot, death);
 }
 
@@ -392,9 +385,8 @@ static void after_worker(struct slot *slot, enum death death, int status, const 
 {
     struct fleet *fleet = slot->fleet;
     struct generation *generation = slot->generation;
-    bool on_trial = fleet->phase == FLEET_BOOTING || slot_is_next(slot);
+    bool on_trial = slot_is_on_trial(slot);
     if (death == DEATH_NEED_MAIN && slot_is_wanted(slot)) {
-        generation->refused_sub = true;
         slot_fill(slot);
     } else if ((death == DEATH_BOOT && on_trial) || (death == DEATH_CRASH && fleet->phase == FLEET_BOOTING)) {
         slot_give_back(slot);
@@ -417,6 +409,7 @@ void worker_gone(struct slot *slot, int status)
     stacks_gone(slot);
     exit_words(status, slot->state == SLOT_KILLED, words);
     enum death death = judge(slot, status);
+    experience_ended(slot, death == DEATH_NEED_MAIN, death == DEATH_BOOT, words);
     log_death(slot, death, status, words);
     count_death(slot, death, status);
     if (death == DEATH_BOOT || death == DEATH_CRASH)

@@ -17,6 +17,7 @@
 #include "worker/python/interp_py.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/pystate.h"
+#include "worker/python/refusal.h"
 
 #define STRING_OF(x) #x
 #define STRING(x) STRING_OF(x)
@@ -298,6 +299,19 @@ static int prepare(const struct conf_app *conf, bool sub)
     return r ? 0 : -1;
 }
 
+char *interp_environment(void)
+{
+    PyObject *module = PyImport_ImportModule("_tine_interp");
+    PyObject *text = module ? PyObject_CallMethod(module, "environment", NULL) : NULL;
+    PyObject *bytes = text ? PyUnicode_EncodeFSDefault(text) : NULL;
+    char *paths = bytes ? strdup(PyBytes_AS_STRING(bytes)) : NULL;
+    Py_XDECREF(bytes);
+    Py_XDECREF(text);
+    Py_XDECREF(module);
+    PyErr_Clear();
+    return paths;
+}
+
 static int prepare_forks(void)
 {
     PyObject *module = pystate_run(FORK_CHILD_MODULE, fork_child_py);
@@ -318,7 +332,7 @@ int interp_start(struct interp *interp, const struct conf_app *conf, bool main_i
         return -1;
     if (((hosted || !main_interpreter) && run_site()) || (hosted && pystate_install()))
         return why_exception(ret_why);
-    if (prepare(conf, !main_interpreter) || prepare_forks())
+    if ((!main_interpreter && refusal_watch(interp)) || prepare(conf, !main_interpreter) || prepare_forks())
         return why_exception(ret_why);
     interp->tstate = PyThreadState_Get();
     interp->state = PyThreadState_GetInterpreter(interp->tstate);

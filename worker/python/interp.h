@@ -5,6 +5,7 @@
 #define TINE_PYTHON_INTERP_H
 
 #include <Python.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct conf_app;
@@ -13,6 +14,7 @@ struct interp {
     PyThreadState *tstate; /* of the loop thread */
     PyInterpreterState *state;
     bool sub; /* in a sub-interpreter */
+    char *_Atomic refusal; /* see refusal_late() */
 };
 
 /* Starts Python and makes the interpreter that the application will live in, as the current
@@ -25,6 +27,10 @@ struct interp {
  * malloc. */
 int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
     __attribute__((warn_unused_result));
+
+/* What this Python is made of: the program and its folders of packages, absolute, one a line, to be freed. NULL: not to be
+ * had. GIL held. */
+char *interp_environment(void);
 
 /* The end of a worker, GIL held: threading._shutdown(), atexit functions, standard streams flushed.
  * The process must _exit() afterwards; interpreters are not finalised (daemon threads would abort
