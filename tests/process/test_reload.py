@@ -503,7 +503,7 @@ def test_signals_behind_the_one_that_stops(site, first, then):
 
 
 def test_workers_killed_during_a_reload_are_replaced_by_both(site):
-    with site.server() as server:
+    with site.server(app={"pythonpath": site.folder, "interpreter": "main"}) as server:
         before = server.workers()
         site.write(BLOCKS)
         server.signal(signal.SIGHUP)
