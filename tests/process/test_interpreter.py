@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -402,6 +403,80 @@ def test_if_main_does_not_start_it_stays_where_it_is(folder):
         wait_for(lambda: s.log().count("is ready") == 2, what="another one")
         assert lives_in(s) == "sub"
         assert len(said(s)) == 2 and s.log().count("ValueError: not here") == 1
+
+
+# --- who tells of it ---
+
+@pytest.mark.parametrize("code, interpreter, which, because", [
+    ("", "auto", "sub", "it works there"),
+    ("", "sub", "sub", "app.interpreter"),
+    ("", "main", "main", "app.interpreter"),
+    ("import picky", "auto", "main", "picky: ImportError: picky says no"),
+])
+def test_tinectl_says_which_interpreter_and_why(folder, code, interpreter, which, because):
+    config = {"app": {"interpreter": interpreter}, "control": {"socket": folder / "ctl"}}
+    with server(folder, code, config=config) as s:
+        def ask(*args):
+            tinectl = Path(binary()).parent / "tinectl"
+            return subprocess.run([tinectl, "-s", folder / "ctl", *args], stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
+        status = json.loads(ask("-j", "status"))
+        assert (status["interpreter"], status["interpreter_because"]) == (which, because)
+        assert re.search(rf"^interpreter +{which}: {re.escape(because)}$", ask("status"), re.M)
+        assert [worker["interpreter"] for worker in json.loads(ask("-j", "workers"))["workers"]] == [which]
+        if hosted():
+            assert status["python"] in s.log()
+
+
+def check(folder, code, *args, app=ASGI, env=None):
+    (folder / "tried_app.py").write_text(HEAD + code + app)
+    environment = {**os.environ, "XDG_STATE_HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+    return subprocess.run([binary(), "-t", "--import", *args, "tried_app:app"], cwd=folder, env=environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("code, args, words", [
+    ("", [], "a sub-interpreter (it works there)"),
+    ("import picky", [], "the main interpreter (picky: ImportError: picky says no)"),
+    ("", ["-o", "app.interpreter=main"], "the main interpreter (app.interpreter)"),
+    ("", ["-o", "app.preload_app=true"], "the main interpreter (app.preload_app)"),
+])
+def test_a_check_with_import_starts_the_application_and_says_where(folder, code, args, words):
+    """It listens nowhere: the service may be running. The lifespan has its start-up and its shutdown."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        shown = check(folder, code, "-b", bind, "-o", f"server.pidfile={folder / 'pid'}", *args)
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout.startswith(f"configuration OK\napplication OK: it is ready in {words}\n")
+        assert (folder / "notes").read_text().splitlines()[-1:] == ["shutdown in " + ("main" if "main" in words else "sub")]
+        assert not (folder / "pid").exists()
+
+
+@pytest.mark.parametrize("code, args, status, words", [
+    ("import nowhere_at_all", [], 4, "No module named 'nowhere_at_all'"),
+    ("import picky", ["-o", "app.interpreter=sub"], 4, "ImportError: picky says no"),
+    ("def at_start():\n    raise ValueError('no pool')", [], 3, "ValueError: no pool"),
+    ("os._exit(9)", [], 3, "exited with status 9"),
+    ("", ["-o", "server.chdir=/nonexistent"], 1, "server.chdir /nonexistent"),
+    ("", ["-o", "app.nothing=1"], 1, "nothing"),
+])
+def test_a_check_with_import_ends_as_the_service_would(folder, code, args, status, words):
+    shown = check(folder, code, *args)
+    assert shown.returncode == status and words in shown.stderr
+    assert "application OK" not in shown.stdout
+
+
+def test_a_check_with_import_can_be_stopped(folder):
+    (folder / "tried_app.py").write_text("import time\nopen('loading', 'w').close()\ntime.sleep(1000)\n")
+    process = subprocess.Popen([binary(), "-t", "--import", "tried_app:app"], cwd=folder, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, env={**os.environ, "XDG_STATE_HOME": str(folder)})
+    wait_for((folder / "loading").exists, what="the import")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 2
+
+
+def test_import_is_for_a_check():
+    shown = subprocess.run([binary(), "--import", "a:b"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert shown.returncode == 1 and "option --import is for -t" in shown.stderr
 
 
 @pytest.mark.skipif(not hosted() or len(pythons()) < 2, reason="there is one Python only that Tine has a module for")
