@@ -10,6 +10,7 @@
 #include "common/fatal.h"
 #include "common/heritage.h"
 #include "common/log.h"
+#include "common/span.h"
 #include "conf/conf.h"
 
 #define WHY_MOST 300
@@ -49,18 +50,26 @@ bool verdict_is_main(const struct verdict *verdict)
     return verdict->state == VERDICT_TRYING || verdict->state == VERDICT_MAIN;
 }
 
-/* The last line of `text`: of a traceback that is the exception. */
-static void set_why(struct verdict *verdict, const char *text)
+static struct span line_before(const char *text, size_t n)
 {
-    char line[WHY_MOST + 1];
-    size_t n = strlen(text);
     while (n && (text[n - 1] == '\n' || text[n - 1] == ' '))
         n--;
     const char *newline = memrchr(text, '\n', n);
-    const char *last = newline ? newline + 1 : text;
-    size_t length = log_escape(line, WHY_MOST, last, n - (size_t)(last - text), "");
+    const char *line = newline ? newline + 1 : text;
+    return (struct span){ line, n - (size_t)(line - text) };
+}
+
+/* The last line of `text`: of a traceback that is the exception. What a worker adds to that (refusal.py) says nothing here. */
+static void set_why(struct verdict *verdict, const char *text)
+{
+    static const char advice[] = "Tine: ";
+    char room[WHY_MOST + 1];
+    struct span line = line_before(text, strlen(text));
+    while (line.p > text && line.n >= strlen(advice) && memcmp(line.p, advice, strlen(advice)) == 0)
+        line = line_before(text, (size_t)(line.p - text));
+    size_t n = log_escape(room, WHY_MOST, line.p, line.n, "");
     free(verdict->why);
-    verdict->why = strndup(line, length);
+    verdict->why = strndup(room, n);
 }
 
 static const char *why_of(const struct verdict *verdict)

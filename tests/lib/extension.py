@@ -37,6 +37,39 @@ PyMODINIT_FUNC PyInit_%(name)s(void)
 }
 """
 
+# call(f): a thread that Python does not know calls f, and the caller waits for it.
+NATIVE_THREAD = """
+#include <Python.h>
+#include <pthread.h>
+static void *run(void *f)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *r = PyObject_CallNoArgs(f);
+    if (!r)
+        PyErr_Clear();
+    Py_XDECREF(r);
+    PyGILState_Release(state);
+    return NULL;
+}
+static PyObject *call(PyObject *module, PyObject *f)
+{
+    pthread_t thread;
+    Py_BEGIN_ALLOW_THREADS
+    if (pthread_create(&thread, NULL, run, f) == 0)
+        pthread_join(thread, NULL);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+static PyMethodDef methods[] = { { "call", call, METH_O, NULL }, { 0 } };
+static PyModuleDef_Slot slots[] = { { 0 } };
+static PyModuleDef def = { PyModuleDef_HEAD_INIT, .m_name = "native_thread", .m_methods = methods, .m_slots = slots };
+PyMODINIT_FUNC PyInit_native_thread(void);
+PyMODINIT_FUNC PyInit_native_thread(void)
+{
+    return PyModuleDef_Init(&def);
+}
+"""
+
 
 @functools.cache
 def includes(python):
@@ -48,7 +81,8 @@ def includes(python):
 @functools.cache
 def compiled(name, python):
     folder = Path(tempfile.mkdtemp(prefix="tine-extension-"))
-    (folder / f"{name}.c").write_text(SOURCE % {"name": name, "action": MODULES[name]})
+    source = NATIVE_THREAD if name == "native_thread" else SOURCE % {"name": name, "action": MODULES[name]}
+    (folder / f"{name}.c").write_text(source)
     command = [shutil.which("cc") or "gcc", "-shared", "-fPIC", *includes(python), "-o", folder / f"{name}.so", folder / f"{name}.c"]
     subprocess.run(command, check=True, timeout=120)
     content = (folder / f"{name}.so").read_bytes()
@@ -57,6 +91,6 @@ def compiled(name, python):
 
 
 def put(folder, *names, python=None):
-    """Puts these of MODULES into the folder; they can be imported from there."""
+    """Puts these of MODULES, or native_thread, into the folder; they can be imported from there."""
     for name in names:
         (folder / f"{name}.so").write_bytes(compiled(name, python or own_python()))

@@ -395,6 +395,32 @@ def test_a_signal_handler_of_another_thread_would_not_work_in_main_either(folder
         assert said(s) == [] and s.workers_at_ready == [worker]
 
 
+CALLED = """
+import native_thread
+called = []
+
+def note_thread():
+    called.append(number(interpreters.get_current()))
+
+def at_request(path):
+    if path == "/late":
+        native_thread.call(note_thread)
+        assert called.pop() == number(interpreters.get_main())
+"""
+
+
+@pytest.mark.parametrize("app", [ASGI, WSGI], ids=["asgi", "wsgi"])
+def test_native_threads_that_run_python_move_the_application(folder, app):
+    """CPython has them do so in the main interpreter, where the application is not."""
+    extension.put(folder, "native_thread")
+    with server(folder, CALLED, app) as s:
+        assert lives_in(s) == "sub"
+        assert s.get("/late").status == 200
+        s.wait_log(r"does not work in a sub-interpreter \(a thread that native code has made runs Python, which CPython does in")
+        wait_for(lambda: lives_in(s) == "main", what="the main interpreter")
+        assert s.get("/late").status == 200 and len(said(s)) == 1
+
+
 def test_if_main_does_not_start_it_stays_where_it_is(folder):
     code = "if not SUB:\n    raise ValueError('not here')\ndef at_request(path):\n    if path == '/late':\n        os.fork()"
     with server(folder, code, allow={"Traceback"}) as s:
@@ -488,3 +514,23 @@ def test_each_python_tells_the_same(tmp_path, failure):
         extension.put(folder, "picky", python=python)
         with server(folder, FAILURES[failure][0], config={"app": {"python": python}}) as s:
             assert lives_in(s) == "main" and len(said(s)) == 1
+
+
+THREADS = """
+import threading
+
+def at_request(path):
+    started = threading.Thread(target=int)
+    if path == "/threads":
+        assert threading.current_thread() is threading.main_thread()
+        assert (threading.current_thread().name, started.daemon) == ("MainThread", False)
+"""
+
+
+@pytest.mark.parametrize("interpreter", ["sub", "main"])
+def test_the_loops_thread_is_the_main_one_of_each_python(folder, interpreter):
+    """Threads that it starts are joined at the end then, also those that sitecustomize starts."""
+    for python in pythons() if hosted() else [None]:
+        app = {"interpreter": interpreter, **({"python": python} if python else {})}
+        with server(folder, THREADS, config={"app": app}) as s:
+            assert s.get("/threads").status == 200

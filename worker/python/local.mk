@@ -9,6 +9,7 @@ libtine_python_a_SOURCES = \
 	worker/python/step_watch.h worker/python/step_watch.c \
 	worker/python/pyerr.h worker/python/pyerr.c \
 	worker/python/fork_child.h worker/python/fork_child.c \
+	worker/python/thread_hooks.h worker/python/thread_hooks.c \
 	worker/python/coro.h worker/python/coro.c \
 	worker/python/loop_hide.c \
 	worker/python/loop_gil.c \
@@ -24,6 +25,7 @@ libtine_python_a_SOURCES = \
 	worker/python/pystate.h worker/python/pystate.c \
 	worker/python/loop.h worker/python/loop.c \
 	worker/python/refusal.h worker/python/refusal.c \
+	worker/python/native_threads.h worker/python/native_threads.c \
 	worker/python/interp.h worker/python/interp.c \
 	worker/python/stacks.h worker/python/stacks.c \
 	worker/python/awaitable.h worker/python/awaitable.c \

@@ -21,6 +21,11 @@ static void keep_first(struct interp *interp, char *text)
         free(text);
 }
 
+void refusal_keep(struct interp *interp, const char *why)
+{
+    keep_first(interp, strdup(why));
+}
+
 const char *refusal_late(const struct interp *interp)
 {
     return atomic_load(&interp->refusal);
@@ -33,7 +38,7 @@ static PyObject *tell(PyObject *capsule, PyObject *text)
     const char *s = interp ? PyUnicode_AsUTF8(text) : NULL;
     if (!s)
         return NULL;
-    keep_first(interp, strdup(s));
+    refusal_keep(interp, s);
     Py_RETURN_NONE;
 }
 

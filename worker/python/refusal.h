@@ -19,6 +19,8 @@ char *refusal_so_far(void);
 char *refusal_at_ready(void);
 /* The exception has come out of the application: a late refusal, if it says so. */
 void refusal_seen(struct interp *interp, PyObject *exception);
+/* A late refusal in these words. */
+void refusal_keep(struct interp *interp, const char *why);
 /* The first late one; NULL: none. In any thread, without the GIL; stays. */
 const char *refusal_late(const struct interp *interp);
 
