@@ -35,7 +35,7 @@ enum slot_farewell {
     SLOT_SELF,       /* it stops by itself */
     SLOT_ASKED,      /* we told it to stop */
     SLOT_HASTY,      /* the same, but it gets only a moment before it is told to stop at once (server.reload) */
-    SLOT_HUNG_ASKED, /* SLOT_HUNG, and it would have been told to stop */
+    SLOT_HUNG_ASKED, /* SLOT_HUNG, and it would have been told to stop, or was, and has not ended in time */
 };
 
 struct fleet;

@@ -29,6 +29,7 @@
 #define STARTING_MS 1000 /* for one that still loads its application and may not listen */
 #define GRACE_MS 2000 /* past graceful_timeout: the worker's own end of it comes first */
 #define HASTE_MS 500 /* for requests in flight, when files change in development */
+#define STACKS_MS 1000 /* for writing its stacks, before SIGKILL */
 #define DEAF_MS 5000 /* from EOF to SIGKILL, if the process is still running */
 #define MESSAGES_AT_ONCE 16 /* of one worker, before the others get their turn */
 
@@ -140,6 +141,16 @@ void workers_fit(struct fleet *fleet)
 
 /* --- timers --- */
 
+/* A thread that the application, or a debugger, does not end keeps the process: its stack says which. */
+static void name_what_holds(struct slot *slot)
+{
+    log_warning(WORKER_FORMAT " has not ended in time: the stacks of its threads follow, then it is killed",
+                WORKER_ARGS(slot));
+    slot_set_farewell(slot, SLOT_HUNG_ASKED);
+    stacks_to_log(slot);
+    slot_arm(slot, STACKS_MS);
+}
+
 static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct slot *slot = arg;
@@ -162,6 +173,10 @@ static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
     case SLOT_DRAINING:
         if (slot->farewell == SLOT_HASTY) {
             worker_stop(slot, true);
+            return;
+        }
+        if (slot->ready_ms && slot_was_asked(slot) && !slot_is_hung(slot)) {
+            name_what_holds(slot);
             return;
         }
         log_warning(WORKER_FORMAT " did not end in time: killing it", WORKER_ARGS(slot));
