@@ -28,12 +28,17 @@ struct import_check {
     enum service_exit result;
 };
 
+static void set_phase(struct fleet *fleet, enum fleet_phase phase)
+{
+    fleet->phase = phase;
+}
+
 static void end(struct import_check *check, enum service_exit result, bool quick)
 {
     if (check->fleet->phase == FLEET_STOPPING)
         return;
     check->result = result;
-    check->fleet->phase = FLEET_STOPPING;
+    set_phase(check->fleet, FLEET_STOPPING);
     workers_stop_all(check->fleet, quick);
 }
 

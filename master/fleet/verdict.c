@@ -33,8 +33,8 @@ static void set_state(struct verdict *verdict, enum verdict_state state)
 void verdict_init(struct verdict *verdict, const struct conf_app *app)
 {
     enum verdict_state state = app->interpreter == CONF_INTERPRETER_MAIN || app->preload_app ? VERDICT_MAIN
-                               : app->interpreter == CONF_INTERPRETER_SUB                     ? VERDICT_SUB
-                                                                                              : VERDICT_NEW;
+                               : app->interpreter == CONF_INTERPRETER_SUB                    ? VERDICT_SUB
+                                                                                             : VERDICT_NEW;
     const char *why = app->preload_app && app->interpreter == CONF_INTERPRETER_AUTO ? "app.preload_app" : NULL;
     *verdict = (struct verdict){ .state = state, .why = why ? strdup(why) : NULL };
 }
@@ -59,7 +59,8 @@ static struct span line_before(const char *text, size_t n)
     return (struct span){ line, n - (size_t)(line - text) };
 }
 
-/* The last line of `text`: of a traceback that is the exception. What a worker adds to that (refusal.py) says nothing here. */
+/* The last line of `text`: of a traceback that is the exception. What a worker adds to that (refusal.py) says nothing
+ * here. */
 static void set_why(struct verdict *verdict, const char *text)
 {
     static const char advice[] = "Tine: ";

@@ -11,19 +11,19 @@
 struct conf_app;
 
 enum verdict_state {
-    VERDICT_NEW,    /* auto, and it is not known yet whether something is remembered */
-    VERDICT_OPEN,   /* sub-interpreters; any end of a life there before READY counts against them */
-    VERDICT_WORKS,  /* one has been READY in a sub-interpreter; what counts now is a refusal or a crash */
+    VERDICT_NEW, /* auto, and it is not known yet whether something is remembered */
+    VERDICT_OPEN, /* sub-interpreters; any end of a life there before READY counts against them */
+    VERDICT_WORKS, /* one has been READY in a sub-interpreter; what counts now is a refusal or a crash */
     VERDICT_TRYING, /* the main interpreter, in which none has been READY yet */
-    VERDICT_MAIN,   /* the main interpreter: configured, remembered, or it has worked */
-    VERDICT_SUB,    /* sub-interpreters and nothing else: configured, or the main interpreter has failed as well */
+    VERDICT_MAIN, /* the main interpreter: configured, remembered, or it has worked */
+    VERDICT_SUB, /* sub-interpreters and nothing else: configured, or the main interpreter has failed as well */
 };
 
 struct verdict {
     enum verdict_state state;
-    bool found;    /* by experience, now or earlier: not by the configuration */
+    bool found; /* by experience, now or earlier: not by the configuration */
     bool reported; /* that the main interpreter is used is in the log */
-    char *why;     /* one line without control characters; NULL: nothing to say, or out of memory */
+    char *why; /* one line without control characters; NULL: nothing to say, or out of memory */
 };
 
 /* From app.interpreter and app.preload_app. */
