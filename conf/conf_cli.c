@@ -27,6 +27,7 @@ const char conf_cli_help[] =
     "  -C, --chdir DIR                folder to change to before anything is loaded\n"
     "  -o, --option SECTION.KEY=VALUE any setting of the configuration file\n"
     "  -t, --check-config             check the configuration, import nothing, and exit\n"
+    "      --import                   with -t: start a worker too, until the application is ready\n"
     "  -T, --print-config             print every setting with its origin, and exit\n"
     "      --import-gunicorn FILE     print gunicorn's settings as a tine.ini, and exit\n"
     "  -h, --help                     print this, and exit\n"
@@ -35,7 +36,7 @@ const char conf_cli_help[] =
     "A setting is taken from the command line, the environment (TINE_SECTION_KEY), the file or\n"
     "its default, whichever comes first. See tine(8) and tine.ini(5).\n";
 
-enum { OPTION_IMPORT_GUNICORN = 256 };
+enum { OPTION_IMPORT_GUNICORN = 256, OPTION_IMPORT };
 
 static const struct option long_options[] = {
     { "config", required_argument, NULL, 'c' },
@@ -45,6 +46,7 @@ static const struct option long_options[] = {
     { "option", required_argument, NULL, 'o' },
     { "check-config", no_argument, NULL, 't' },
     { "print-config", no_argument, NULL, 'T' },
+    { "import", no_argument, NULL, OPTION_IMPORT },
     { "import-gunicorn", required_argument, NULL, OPTION_IMPORT_GUNICORN },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'v' },
@@ -142,6 +144,9 @@ static int take_option(struct conf_cli *cli, int option, const char *word, struc
     case 'T':
         cli->action = CONF_CLI_DUMP;
         return 0;
+    case OPTION_IMPORT:
+        cli->check_app = true;
+        return 0;
     case OPTION_IMPORT_GUNICORN:
         cli->action = CONF_CLI_IMPORT;
         free(cli->import);
@@ -173,8 +178,11 @@ static int parse(int argc, char **argv, struct conf_cli *cli, struct conf_errors
     for (;;) {
         int at = optind ? optind : 1;
         int option = getopt_long(argc, argv, ":c:b:w:C:o:tThv", long_options, NULL);
-        if (option == -1)
+        if (option == -1) {
+            if (cli->check_app && cli->action != CONF_CLI_CHECK)
+                conf_error(errors, NULL, "option --import is for -t");
             return take_positional(cli, argc, argv, errors);
+        }
         if (option == 'h' || option == 'v') {
             cli->action = option == 'h' ? CONF_CLI_HELP : CONF_CLI_VERSION;
             return 0;

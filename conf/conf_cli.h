@@ -7,6 +7,7 @@
 #ifndef TINE_CONF_CONF_CLI_H
 #define TINE_CONF_CONF_CLI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum conf_cli_action {
@@ -28,6 +29,7 @@ struct conf_override {
 
 struct conf_cli {
     enum conf_cli_action action;
+    bool check_app;  /* --import, with -t */
     char *file;      /* -c, absolute; NULL when not given */
     char *import;    /* FILE of --import-gunicorn, as given; NULL when not given */
     char *start_dir; /* the working directory at the start, absolute */

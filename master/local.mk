@@ -3,6 +3,7 @@
 master_sources = \
 	master/orders.h master/service.h master/reload_part.h \
 	master/import_gunicorn.h master/import_gunicorn.c \
+	master/import_check.h master/import_check.c \
 	master/signals.h master/signals.c \
 	master/dev_reload.h master/dev_reload.c \
 	master/upgrade.h master/upgrade_exec.h master/upgrade_exec.c \

@@ -17,6 +17,7 @@
 #include "conf/conf_cli.h"
 #include "conf/conf_load.h"
 #include "master/fleet/certs.h"
+#include "master/import_check.h"
 #include "master/import_gunicorn.h"
 #include "master/listen/listen.h"
 #include "master/master.h"
@@ -138,6 +139,10 @@ static int act(struct master *master)
     } else if (cli->action == CONF_CLI_CHECK) {
         puts("configuration OK");
         status = fflush(stdout) == 0 ? SERVICE_EXIT_OK : SERVICE_EXIT_SYSTEM;
+        if (status == SERVICE_EXIT_OK && cli->check_app) {
+            struct generation *first = generation_new(loaded, 1);
+            return first ? (int)import_check(&master->service.fleet, first) : print_errors(NULL);
+        }
     } else {
         struct generation *first = generation_new(loaded, 1);
         return first ? serve(master, first) : print_errors(NULL);

@@ -104,14 +104,11 @@ static void on_said(void *arg, const struct generation *generation, const char *
 
 static void start_failed(struct master *master, enum boot_fault fault)
 {
-    static const struct {
-        enum service_exit exit_code;
-        const char *words;
-    } faults[] = {
-        [BOOT_FAILED] = { SERVICE_EXIT_BOOT, "workers failed to boot" },
-        [BOOT_NOT_STARTED] = { SERVICE_EXIT_SYSTEM, "no worker could be started" },
-        [BOOT_CONF] = { SERVICE_EXIT_CONF, "the configuration names what cannot be used" },
-        [BOOT_APP] = { SERVICE_EXIT_APP, "the application could not be loaded" },
+    static const char *const words[] = {
+        [BOOT_FAILED] = "workers failed to boot",
+        [BOOT_NOT_STARTED] = "no worker could be started",
+        [BOOT_CONF] = "the configuration names what cannot be used",
+        [BOOT_APP] = "the application could not be loaded",
     };
     if (master->dev_reload && master->service.upgrade != UPGRADE_HEIR) {
         log_info("server.reload: waiting for a file to change");
@@ -119,8 +116,8 @@ static void start_failed(struct master *master, enum boot_fault fault)
         settle_soon(master); /* one may have changed already */
         return;
     }
-    log_error("%s: stopping", faults[fault].words);
-    master->exit_code = faults[fault].exit_code;
+    log_error("%s: stopping", words[fault]);
+    master->exit_code = service_exit_of(fault);
     notify_send(&master->notify, "STOPPING=1\nSTATUS=workers failed to boot");
     /* The workers of a new binary that were READY may have taken requests. */
     master_begin_stop(master, master->service.upgrade != UPGRADE_HEIR);

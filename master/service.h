@@ -19,6 +19,22 @@ enum service_exit {
     SERVICE_EXIT_APP = 4, /* the application failed to load */
 };
 
+/* The status of a service that could not start for this reason. */
+static inline enum service_exit service_exit_of(enum boot_fault fault)
+{
+    switch (fault) {
+    case BOOT_NOT_STARTED:
+        return SERVICE_EXIT_SYSTEM;
+    case BOOT_CONF:
+        return SERVICE_EXIT_CONF;
+    case BOOT_APP:
+        return SERVICE_EXIT_APP;
+    case BOOT_FAILED:
+        break;
+    }
+    return SERVICE_EXIT_BOOT;
+}
+
 enum service_state {
     SERVICE_STARTING, /* until a first worker is READY */
     SERVICE_RUNNING,

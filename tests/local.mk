@@ -158,6 +158,12 @@ bench: all tests/bench/wsload
 bench-attacks: all
 	$(PYTHON3) $(srcdir)/tests/bench/attacks.py --tine ./tine $(BENCH_ARGS)
 
+# make package-table TABLE_ARGS='PYTHON ...': packages of PyPI in sub-interpreters, by version of CPython; writes
+# tests/matrix/package_table.txt.
+.PHONY: package-table
+package-table: all
+	TINE_BINARY=$(abs_builddir)/tine $(PYTHON3) $(srcdir)/tests/matrix/package_table.py $(TABLE_ARGS)
+
 # make soak SOAK_ARGS='--seconds 1800 --seed 1'
 .PHONY: soak
 soak: all

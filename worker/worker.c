@@ -138,6 +138,18 @@ static void stop_app(struct worker *w, uint64_t deadline_ms)
         on_stopped(w);
 }
 
+static void on_needs_main(struct worker *w, const char *why)
+{
+    if (w->state > WORKER_SERVING || w->has_refused)
+        return;
+    w->has_refused = true;
+    report_why(w->heritage, IPC_NEED_MAIN, why);
+    if (w->state == WORKER_SERVING)
+        return;
+    w->exit_status = WORKER_EXIT_NEED_MAIN;
+    stop_app(w, STOP_MS);
+}
+
 static void cancel_requests(struct worker *w)
 {
     set_state(w, WORKER_CANCELLING);
@@ -431,6 +443,7 @@ int worker_folder(void)
 static const struct worker_events worker_events = {
     .started = start_serving,
     .start_failed = on_start_failed,
+    .needs_main = on_needs_main,
     .stopped = on_stopped,
     .turn = on_turn,
     .loop_left = on_loop_left,

@@ -56,6 +56,9 @@ struct worker_events {
     /* From worker_app.c: lifespan startup has succeeded, or failed with an exit status and `why`, for the master's log. */
     void (*started)(struct worker *w);
     void (*start_failed)(struct worker *w, int status, const char *why);
+    /* Something refuses the sub-interpreter that the application lives in (`why`), and the configuration leaves the choice:
+     * a worker that starts ends for a life in the main one, one that serves has the master replace it. */
+    void (*needs_main)(struct worker *w, const char *why);
     /* Lifespan shutdown has ended. */
     void (*stopped)(struct worker *w);
     /* Once a loop turn. */
@@ -96,6 +99,7 @@ struct worker {
     uint64_t log_dropped; /* lines of the error log that are counted, here or in the process that forked this one */
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
     bool wants_successor; /* the master has been asked for one */
+    bool has_refused; /* the master knows what refuses its interpreter */
     struct descriptors descriptors; /* ours, looked at while it serves */
     struct event signal_events[STOP_SIGNALS];
     struct event term_event; /* pending: a SIGTERM has come, perhaps to this worker alone */
@@ -176,6 +180,8 @@ void worker_app_start(struct worker_app *a);
 /* Runs the loop until worker_app_end(), again each time that the application has ended it. 0, or -1, logged: the loop
  * cannot be run any more. */
 int worker_app_run(struct worker_app *a);
+/* Once a second: what the application has met that refuses its sub-interpreter is reported (events->needs_main). */
+void worker_app_look_at_refusals(struct worker_app *a);
 /* Requests that the applications still work on. */
 unsigned worker_app_running(struct worker_app *a);
 /* The applications are told that the worker stops: once, while it serves. */

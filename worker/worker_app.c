@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/ipc.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/app/mount.h"
@@ -18,6 +19,7 @@
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
+#include "worker/python/refusal.h"
 #include "worker/python/stacks.h"
 #include "worker/python/task.h"
 #include "worker/interfaces.h"
@@ -39,12 +41,20 @@ struct worker_app {
     struct pytasks *early; /* runs nothing: asyncio.current_task() is ours before the application imports it */
     struct mounts *mounts;
     struct step_watch *watch; /* NULL: not yet, not any more, or off */
+    struct event refused_event; /* made active when something has refused before the application had started */
+    char *refusal; /* then: what */
 };
 
 static void on_loop_turn(void *arg)
 {
     struct worker *w = arg;
     w->events->turn(w);
+}
+
+/* The application may get the main interpreter instead of this one. */
+static bool is_in_doubt(const struct worker_app *a)
+{
+    return a->interp.sub && a->worker->conf->app.interpreter == CONF_INTERPRETER_AUTO;
 }
 
 /* Takes the exception that is set: *ret has its traceback. `app`: the application that it comes from; NULL: none.
@@ -57,12 +67,14 @@ static int fail_with_exception(struct worker_app *a, struct worker_failure *ret,
         mounts_label(a->worker->conf, app, label, sizeof label);
     if (asprintf(&text, "%s%s", label, trace) < 0)
         text = NULL;
-    bool retry = a->worker->conf->app.interpreter == CONF_INTERPRETER_AUTO && a->interp.sub &&
-                 pyerr_refuses_subinterpreter(exception, &module);
-    if (retry)
-        worker_failed(ret, WORKER_EXIT_NEED_MAIN, module ? module : trace);
+    char *refusal = is_in_doubt(a) ? refusal_so_far() : NULL;
+    if (!refusal && is_in_doubt(a) && pyerr_refuses_subinterpreter(exception, &module))
+        refusal = strdup(module ? module : trace);
+    if (refusal)
+        worker_failed(ret, WORKER_EXIT_NEED_MAIN, refusal);
     else
         worker_failed(ret, status, text ? text : trace);
+    free(refusal);
     free(module);
     free(trace);
     free(text);
@@ -136,12 +148,21 @@ static int take_loop(struct worker_app *a)
     return pyloop_settle(a->loop);
 }
 
+/* In a turn of its own, outside of the application. */
+static void on_refused(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker_app *a = arg;
+    pyloop_enter(a->loop);
+    a->worker->events->needs_main(a->worker, a->refusal);
+}
+
 /* The applications are imported: from here on they belong to this worker. 0, or -1 and *ret says why. */
 static int open_apps(struct worker_app *a, struct worker_failure *ret)
 {
     const struct conf_app *failed = NULL;
     if (take_loop(a) == 0) {
         struct app_env env = env_of(a);
+        evtimer_assign(&a->refused_event, a->worker->base, on_refused, a);
         pyloop_add_turn_hook(a->loop, on_loop_turn, a->worker);
         if (mounts_open(a->mounts, &env, &failed) == 0)
             return 0;
@@ -220,27 +241,67 @@ struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *
     return mounts_handler(a->mounts, app);
 }
 
+/* What the master remembers together with the interpreter. */
+static void report_environment(const struct worker_app *a)
+{
+    const struct conf_app *conf = &a->worker->conf->app;
+    if (a->interp.sub || conf->interpreter != CONF_INTERPRETER_AUTO || conf->preload_app)
+        return;
+    char *paths = interp_environment();
+    if (paths && ipc_send(a->worker->heritage->ipc_fd, IPC_ENVIRONMENT, paths, strlen(paths)) < 0)
+        log_debug("the master is not told of the environment: %m");
+    free(paths);
+}
+
+/* The application has started, but something that it loaded does not work here. */
+static bool refuses_to_start(struct worker_app *a)
+{
+    char *refusal = a->interp.sub ? refusal_at_ready() : NULL;
+    if (!refusal)
+        return false;
+    if (is_in_doubt(a)) {
+        a->refusal = refusal;
+        event_active(&a->refused_event, EV_TIMEOUT, 1);
+        return true;
+    }
+    log_warning("something refuses sub-interpreters (%s), and the application goes on without it: set \"interpreter = "
+                "main\" in section [app]",
+                refusal);
+    free(refusal);
+    return false;
+}
+
+static void report_failed_start(struct worker_app *a, enum interface_start result, const char *why)
+{
+    struct worker *w = a->worker;
+    char *refusal = is_in_doubt(a) ? refusal_so_far() : NULL;
+    if (refusal || (is_in_doubt(a) && result == INTERFACE_START_NEEDS_MAIN))
+        w->events->start_failed(w, WORKER_EXIT_NEED_MAIN, refusal ? refusal : why);
+    else
+        w->events->start_failed(w, WORKER_EXIT_BOOT, why);
+    free(refusal);
+}
+
+void worker_app_look_at_refusals(struct worker_app *a)
+{
+    const char *refusal = is_in_doubt(a) ? refusal_late(&a->interp) : NULL;
+    if (refusal)
+        a->worker->events->needs_main(a->worker, refusal);
+}
+
 static void on_mounts_started(void *arg, enum interface_start result, const char *why)
 {
     struct worker_app *a = arg;
     struct worker *w = a->worker;
     if (w->state != WORKER_BOOTING) /* asked to stop meanwhile: no failure to report */
         return;
-    switch (result) {
-    case INTERFACE_STARTED:
+    if (result == INTERFACE_STARTED && !refuses_to_start(a)) {
+        report_environment(a);
         a->watch = worker_steps_watch(w, a->loop);
         w->events->started(w);
-        return;
-    case INTERFACE_START_NEEDS_MAIN:
-        if (w->conf->app.interpreter == CONF_INTERPRETER_AUTO) {
-            w->events->start_failed(w, WORKER_EXIT_NEED_MAIN, why);
-            return;
-        }
-        break;
-    case INTERFACE_START_FAILED:
-        break;
+    } else if (result != INTERFACE_STARTED) {
+        report_failed_start(a, result, why);
     }
-    w->events->start_failed(w, WORKER_EXIT_BOOT, why);
 }
 
 void worker_app_start(struct worker_app *a)
@@ -347,12 +408,14 @@ void worker_app_free(struct worker_app *a, uint64_t ms)
     unwatch(a);
     mounts_close(a->mounts);
     pytasks_close(a->early);
+    evtimer_del(&a->refused_event);
     uint64_t end = clock_ms() + ms;
     pyloop_free(a->loop, ms);
     uint64_t now = clock_ms();
     interp_stop(&a->interp, now < end ? end - now : 0);
     pytasks_free(a->early);
     mounts_free(a->mounts);
+    free(a->refusal);
     free(a);
 }
 

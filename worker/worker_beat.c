@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* worker_beat.c: what a worker looks at once a second: that its descriptors are still its own. An idle loop has no other
+/* worker_beat.c: what a worker looks at once a second: that its descriptors are still its own, and what has refused its
+ * interpreter. An idle loop has no other
  * turns, so it is also by this that the master sees that the worker lives. */
 #include <errno.h>
 #include <event2/event.h>
@@ -51,8 +52,11 @@ void worker_check_descriptors(struct worker *w)
 /* The loss of most descriptors shows when they are used; that of a timer or a log would not. */
 static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
-    worker_check_descriptors(arg);
-    worker_hear(arg);
+    struct worker *w = arg;
+    worker_check_descriptors(w);
+    worker_hear(w);
+    if (w->app)
+        worker_app_look_at_refusals(w->app);
 }
 
 void worker_beat_new(struct worker *w)

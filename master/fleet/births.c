@@ -2,6 +2,8 @@
 /* births.c: which workers are wanted, and how a slot gets one. */
 #include "master/fleet/births.h"
 
+#include <stdlib.h>
+
 #include "common/clock.h"
 #include "common/log.h"
 #include "conf/conf.h"
@@ -25,6 +27,11 @@ bool slot_is_wanted(const struct slot *slot)
     const struct fleet *fleet = slot->fleet;
     return fleet->phase != FLEET_STOPPING && !slot_leaves(slot) &&
            ((slot_is_current(slot) && !fleet->paused) || slot_is_next(slot));
+}
+
+bool slot_is_on_trial(const struct slot *slot)
+{
+    return slot->fleet->phase == FLEET_BOOTING || slot_is_next(slot);
 }
 
 unsigned fleet_wants(const struct fleet *fleet, const struct generation *generation)
@@ -67,7 +74,7 @@ int slot_fill(struct slot *slot)
     struct generation *generation = slot->generation;
     if ((generation->conf->app.preload_app ? mold_ask(slot) : spawn_worker(slot)) == 0)
         return 0;
-    if (fleet->phase == FLEET_BOOTING || slot_is_next(slot)) {
+    if (slot_is_on_trial(slot)) {
         slot_give_back(slot);
         fleet->events->boot_failed(fleet->arg, generation, BOOT_NOT_STARTED, "a worker could not be started");
     } else {
@@ -77,11 +84,22 @@ int slot_fill(struct slot *slot)
     return -1;
 }
 
+/* Before the first birth of a generation. */
+static void recall_verdict(const struct fleet *fleet, struct generation *generation)
+{
+    if (generation->verdict.state != VERDICT_NEW)
+        return;
+    char *why = verdicts_find(&fleet->verdicts, generation->conf);
+    verdict_recall(&generation->verdict, why);
+    free(why);
+}
+
 void workers_fill(struct fleet *fleet, struct generation *generation)
 {
     static const char full[] = "no slot is free for another worker";
     if (fleet->phase == FLEET_STOPPING || (fleet->paused && generation == fleet->current))
         return;
+    recall_verdict(fleet, generation);
     unsigned target = fleet_wants(fleet, generation);
     for (unsigned n = slots_wanted(&fleet->slots, generation); n < target; n++) {
         struct slot *slot = slots_take(&fleet->slots, generation);

@@ -11,6 +11,8 @@ struct slot;
 
 bool slot_is_current(const struct slot *slot);
 bool slot_is_next(const struct slot *slot);
+/* Its generation has to prove itself: a failure is reported, and nothing is tried again. */
+bool slot_is_on_trial(const struct slot *slot);
 /* A worker belongs into the slot: there is one, or it is due. */
 bool slot_is_wanted(const struct slot *slot);
 /* How many workers a generation may have now: the current one has one more while one is being replaced. */

@@ -12,6 +12,7 @@ int fleet_init(struct fleet *fleet, struct event_base *base, const struct fleet_
     fleet->base = base;
     fleet->events = events;
     fleet->arg = arg;
+    LIST_INIT(&fleet->verdicts.all);
     fleet->watchdog.looked_ns = clock_ns();
     fleet->scoreboard = scoreboard_new(SLOTS_MAX);
     fleet->tickets = tickets_new();
@@ -22,6 +23,7 @@ void fleet_done(struct fleet *fleet)
 {
     stacks_cancel(&fleet->stacks);
     slots_done(&fleet->slots);
+    verdicts_done(&fleet->verdicts);
     scoreboard_free(fleet->scoreboard);
     tickets_free(fleet->tickets);
     fleet->scoreboard = NULL;

@@ -18,6 +18,7 @@
 #include "master/fleet/recycle.h"
 #include "master/fleet/slots.h"
 #include "master/fleet/stacks.h"
+#include "master/fleet/verdicts.h"
 #include "master/fleet/watchdog.h"
 #include "master/system/privs.h"
 
@@ -72,6 +73,7 @@ struct fleet {
     struct recycle recycle;
     struct watchdog watchdog;
     struct counters counters;
+    struct verdicts verdicts; /* of applications that need the main interpreter */
     const struct fleet_events *events;
     void *arg;
 };

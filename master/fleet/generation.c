@@ -23,16 +23,19 @@ struct generation *generation_new(struct conf_loaded *loaded, unsigned number)
     generation->loaded = loaded;
     generation->conf = conf_loaded_get(loaded);
     generation->target = generation->conf->server.workers;
+    verdict_init(&generation->verdict, &generation->conf->app);
     return generation;
 }
 
 bool generation_lives_in_main(const struct generation *generation)
 {
-    const struct conf_app *app = &generation->conf->app;
-    if (app->preload_app) /* CPython cannot fork a sub-interpreter */
-        return true;
-    return app->interpreter == CONF_INTERPRETER_MAIN ||
-           (app->interpreter == CONF_INTERPRETER_AUTO && generation->refused_sub);
+    return verdict_is_main(&generation->verdict);
+}
+
+void generation_set_environment(struct generation *generation, const char *paths)
+{
+    free(generation->environment);
+    generation->environment = strdup(paths);
 }
 
 void generation_becomes(struct generation *generation, const char *python)
@@ -60,6 +63,8 @@ void generation_free(struct generation *generation)
     listeners_done(&generation->listeners);
     certs_close(&generation->certs);
     conf_loaded_free(generation->loaded);
+    verdict_done(&generation->verdict);
+    free(generation->environment);
     free(generation->python);
     fd_close(&generation->module.fd);
     free(generation->module.path);

@@ -9,6 +9,7 @@
 
 #include "common/heritage.h"
 #include "master/fleet/certs.h"
+#include "master/fleet/verdict.h"
 #include "master/listen/listeners.h"
 
 struct conf;
@@ -20,7 +21,8 @@ struct generation {
     struct conf_loaded *loaded;
     const struct conf *conf; /* in `loaded` */
     unsigned target; /* workers wanted */
-    bool refused_sub; /* its application refused a sub-interpreter; see generation_lives_in_main() */
+    struct verdict verdict; /* the interpreter that its application lives in; see generation_lives_in_main() */
+    char *environment; /* what the verdict depends on: paths, one a line; NULL: not heard yet */
     bool no_bytecode; /* its code may change within the second: workers write no compiled files */
     struct held_module module; /* that its workers have loaded; see hosting.h */
     char *python; /* the one that its workers are, by their word; NULL: not heard yet */
@@ -34,10 +36,12 @@ struct generation {
 /* Takes `loaded` in any case. NULL: out of memory. */
 struct generation *generation_new(struct conf_loaded *loaded, unsigned number);
 /* Whether a process that is born now runs the application in Python's main interpreter: the one place where this is
- * decided (app.interpreter, app.preload_app, what the application has refused). heritage.h hands it down. */
+ * decided (verdict.h). heritage.h hands it down. */
 bool generation_lives_in_main(const struct generation *generation);
 /* A child is about to become this Python ("/usr/bin/python3 (app.python)"): logged where it is news. */
 void generation_becomes(struct generation *generation, const char *python);
+/* A worker in the main interpreter has said what its environment is made of. */
+void generation_set_environment(struct generation *generation, const char *paths);
 /* What to add to the log line on a child that ended, or was ended, before that Python said that it runs; to be freed.
  * NULL: out of memory. */
 char *generation_doubt(const struct generation *generation);

@@ -5,6 +5,8 @@ libtine_fleet_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 libtine_fleet_a_SOURCES = \
 	master/fleet/counters.h \
 	master/fleet/certs.h master/fleet/certs.c \
+	master/fleet/verdict.h master/fleet/verdict.c \
+	master/fleet/verdicts.h master/fleet/verdicts.c \
 	master/fleet/generation.h master/fleet/generation.c \
 	master/fleet/hosting.h master/fleet/hosting.c \
 	master/fleet/slots.h master/fleet/slots.c \
@@ -14,6 +16,7 @@ libtine_fleet_a_SOURCES = \
 	master/fleet/spawn.h master/fleet/spawn.c \
 	master/fleet/mold.h master/fleet/mold.c \
 	master/fleet/births.h master/fleet/births.c \
+	master/fleet/experience.h master/fleet/experience.c \
 	master/fleet/workers.h master/fleet/workers.c \
 	master/fleet/recycle.h master/fleet/recycle.c \
 	master/fleet/watchdog.h master/fleet/watchdog.c \

@@ -91,6 +91,17 @@ void recycle_step(struct fleet *fleet)
     }
 }
 
+/* --- workers in an interpreter that their application turned out not to work in --- */
+
+static void leave_sub_interpreters(struct fleet *fleet)
+{
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
+        struct slot *slot = &fleet->slots.v[i];
+        if (slot->farewell == SLOT_STAYS && slot_serves(slot, fleet->current) && !slot->main_interpreter)
+            mark(slot, "it lives in a sub-interpreter");
+    }
+}
+
 /* --- limits --- */
 
 /* Resident bytes; 0: unknown. */
@@ -128,6 +139,8 @@ static void check(struct slot *slot, const struct conf_server *conf)
 void recycle_tick(struct fleet *fleet)
 {
     const struct conf_server *conf = &fleet->current->conf->server;
+    if (generation_lives_in_main(fleet->current))
+        leave_sub_interpreters(fleet);
     if (!conf->max_worker_lifetime && !conf->max_worker_memory)
         return;
     for (unsigned i = 0; i < fleet->slots.n; i++) {

@@ -41,7 +41,7 @@ static const unsigned farewell_next[] = {
     [SLOT_RECYCLE] = BIT(SLOT_HUNG) | BIT(SLOT_SELF) | BIT(SLOT_ASKED) | BIT(SLOT_HASTY),
     [SLOT_HUNG] = BIT(SLOT_HUNG_ASKED) | BIT(SLOT_SELF),
     [SLOT_SELF] = BIT(SLOT_ASKED) | BIT(SLOT_HASTY),
-    [SLOT_ASKED] = BIT(SLOT_ASKED),
+    [SLOT_ASKED] = BIT(SLOT_ASKED) | BIT(SLOT_HUNG_ASKED),
     [SLOT_HASTY] = BIT(SLOT_ASKED),
     [SLOT_HUNG_ASKED] = BIT(SLOT_HUNG_ASKED),
 };
@@ -64,6 +64,7 @@ void slots_done(struct slots *slots)
         fd_close(&slot->ipc_fd);
         fd_close(&slot->stacks_fd);
         buf_release(&slot->stacks_text);
+        free(slot->failure);
     }
     free(slots->v);
     slots->v = NULL;
@@ -230,7 +231,9 @@ void slot_clear(struct slot *slot)
     slot_set_state(slot, SLOT_EMPTY);
     slot->pid = 0;
     slot->ready_ms = slot->quit_ms = 0;
-    slot->main_interpreter = slot->failure_logged = slot->due_by_limit = false;
+    slot->main_interpreter = slot->failure_logged = slot->due_by_limit = slot->refused = false;
+    free(slot->failure);
+    slot->failure = NULL;
     if (!slot_leaves(slot))
         slot->farewell = SLOT_STAYS;
 }

@@ -35,7 +35,7 @@ enum slot_farewell {
     SLOT_SELF,       /* it stops by itself */
     SLOT_ASKED,      /* we told it to stop */
     SLOT_HASTY,      /* the same, but it gets only a moment before it is told to stop at once (server.reload) */
-    SLOT_HUNG_ASKED, /* SLOT_HUNG, and it would have been told to stop */
+    SLOT_HUNG_ASKED, /* SLOT_HUNG, and it would have been told to stop, or was, and has not ended in time */
 };
 
 struct fleet;
@@ -65,6 +65,8 @@ struct slot {
     bool main_interpreter;    /* this life was told to use the main interpreter */
     enum hosting hosting;     /* how far the process is in becoming a Python */
     bool failure_logged;      /* the worker has said itself why it failed (IPC_FAILED) */
+    bool refused;             /* it has said that something refuses sub-interpreters (IPC_NEED_MAIN) */
+    char *failure;            /* why it failed, kept back: the main interpreter may work; NULL: nothing */
     unsigned backoff_ms;      /* before the next birth; 0: none */
     unsigned early;           /* lives in a row that ended within SLOT_PROOF_MS of READY */
 };

@@ -3,6 +3,7 @@
  * for a worker: messages to it are lost when it does not read, and its timer has the last word. */
 #include "master/fleet/workers.h"
 
+#include <config.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "conf/conf.h"
 #include "master/fleet/births.h"
 #include "master/fleet/exit_words.h"
+#include "master/fleet/experience.h"
 #include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
 #include "master/fleet/mold.h"
@@ -30,6 +32,7 @@
 #define STARTING_MS 1000 /* for one that still loads its application and may not listen */
 #define GRACE_MS 2000 /* past graceful_timeout: the worker's own end of it comes first */
 #define HASTE_MS 500 /* for requests in flight, when files change in development */
+#define STACKS_MS 1000 /* for writing its stacks, before SIGKILL */
 #define DEAF_MS 5000 /* from EOF to SIGKILL, if the process is still running */
 #define MESSAGES_AT_ONCE 16 /* of one worker, before the others get their turn */
 
@@ -162,6 +165,16 @@ static bool follows_quit(struct slot *slot)
                                            memory_order_relaxed) > told_ns;
 }
 
+/* A thread that the application, or a debugger, does not end keeps the process: its stack says which. */
+static void name_what_holds(struct slot *slot)
+{
+    log_warning(WORKER_FORMAT " has not ended in time: the stacks of its threads follow, then it is killed",
+                WORKER_ARGS(slot));
+    slot_set_farewell(slot, SLOT_HUNG_ASKED);
+    stacks_to_log(slot);
+    slot_arm(slot, STACKS_MS);
+}
+
 static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct slot *slot = arg;
@@ -186,8 +199,13 @@ static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
             worker_stop(slot, true);
             return;
         }
+        bool at_once = slot->quit_ms;
         if (follows_quit(slot)) {
             slot_arm(slot, QUICK_MS - SILENT_MS);
+            return;
+        }
+        if (!at_once && slot->ready_ms && slot_was_asked(slot) && !slot_is_hung(slot)) {
+            name_what_holds(slot);
             return;
         }
         log_warning(WORKER_FORMAT " did not end in time: killing it", WORKER_ARGS(slot));
@@ -223,25 +241,8 @@ static void on_ready(struct slot *slot)
     slot->ready_ms = clock_ms();
     event_del(&slot->timer);
     log_info(WORKER_FORMAT " is ready", WORKER_ARGS(slot));
+    experience_ready(slot);
     slot->fleet->events->ready(slot->fleet->arg, slot);
-}
-
-static void on_failed(struct slot *slot, const struct ipc_msg *msg)
-{
-    char first[80];
-    snprintf(first, sizeof(first), WORKER_FORMAT " failed to start:", WORKER_ARGS(slot));
-    log_block(LOG_LEVEL_ERROR, first, msg->payload, msg->n);
-    slot->failure_logged = true;
-    slot->fleet->events->said(slot->fleet->arg, slot->generation, msg->payload, msg->n);
-}
-
-static void on_need_main(struct slot *slot, const struct ipc_msg *msg)
-{
-    if (!slot->generation->refused_sub)
-        log_info("the application refuses sub-interpreters (%s): using the main interpreter; "
-                 "set [app] interpreter = main to skip the try",
-                 msg->payload);
-    slot->generation->refused_sub = true;
 }
 
 /* The worker stops right after READY: the next one would do the same, and gets its own slot after the back-off. */
@@ -297,10 +298,13 @@ static void on_message(struct slot *slot, const struct ipc_msg *msg)
         on_ready(slot);
         break;
     case IPC_FAILED:
-        on_failed(slot, msg);
+        experience_failed(slot, msg->payload, msg->n);
         break;
     case IPC_NEED_MAIN:
-        on_need_main(slot, msg);
+        experience_refused(slot, msg->payload, msg->n);
+        break;
+    case IPC_ENVIRONMENT:
+        generation_set_environment(slot->generation, msg->payload);
         break;
     case IPC_RECYCLE:
         slot->fleet->events->asks_successor(slot->fleet->arg, slot, msg->payload);
@@ -352,7 +356,7 @@ int workers_init(struct fleet *fleet)
 
 enum death {
     DEATH_ASKED, /* we told it to stop */
-    DEATH_NEED_MAIN, /* wants another life in the main interpreter */
+    DEATH_NEED_MAIN, /* the sub-interpreter is to blame: another life in the main one */
     DEATH_BOOT, /* never was READY */
     DEATH_CRASH, /* was READY; we did not ask it to end */
 };
@@ -361,12 +365,11 @@ static enum death judge(const struct slot *slot, int status)
 {
     if (slot_was_asked(slot))
         return DEATH_ASKED;
-    if (slot->ready_ms)
-        return DEATH_CRASH;
-    bool may_be_main = slot->generation->conf->app.interpreter == CONF_INTERPRETER_AUTO && !slot->main_interpreter;
-    if (may_be_main && WIFEXITED(status) && WEXITSTATUS(status) == WORKER_EXIT_NEED_MAIN)
+    bool was_python = TINE_EMBEDDED || slot->hosting == HOSTING_DONE;
+    if (!slot->main_interpreter && was_python &&
+        verdict_blames(&slot->generation->verdict, slot->ready_ms, status, slot->refused))
         return DEATH_NEED_MAIN;
-    return DEATH_BOOT;
+    return slot->ready_ms ? DEATH_CRASH : DEATH_BOOT;
 }
 
 /* Ended as we wanted it: by itself, by our SIGKILL, or by a signal meant for the whole process group that found it before
@@ -378,9 +381,15 @@ static bool ended_well(const struct slot *slot, int status)
            (slot->state == SLOT_KILLED && signo == SIGKILL);
 }
 
+/* It was READY, and we did not ask it to end, whatever follows. */
+static bool is_crash(const struct slot *slot, enum death death)
+{
+    return death == DEATH_CRASH || (death == DEATH_NEED_MAIN && slot->ready_ms);
+}
+
 static bool was_early(const struct slot *slot, enum death death)
 {
-    return death == DEATH_CRASH && clock_ms() - slot->ready_ms < SLOT_PROOF_MS;
+    return is_crash(slot, death) && clock_ms() - slot->ready_ms < SLOT_PROOF_MS;
 }
 
 static void log_death(const struct slot *slot, enum death death, int status, const char *words)
@@ -388,10 +397,10 @@ static void log_death(const struct slot *slot, enum death death, int status, con
     char lost[LOST_WORDS];
     bool early = was_early(slot, death);
     bool own_end = slot->state == SLOT_DRAINING && status == 0 && !early;
-    enum log_level level = death == DEATH_NEED_MAIN                           ? LOG_LEVEL_DEBUG
+    enum log_level level = death == DEATH_NEED_MAIN && !slot->ready_ms        ? LOG_LEVEL_DEBUG
                            : death == DEATH_ASKED && ended_well(slot, status) ? LOG_LEVEL_INFO
                            : death == DEATH_CRASH && own_end                  ? LOG_LEVEL_INFO
-                           : death != DEATH_CRASH && slot->failure_logged     ? LOG_LEVEL_INFO
+                           : !is_crash(slot, death) && slot->failure_logged   ? LOG_LEVEL_INFO
                                                                               : LOG_LEVEL_ERROR;
     lost_words(slot, words, lost);
     char *doubt = death == DEATH_BOOT && slot->hosting == HOSTING_AWAY && !slot->failure_logged
@@ -411,7 +420,7 @@ static void count_death(const struct slot *slot, enum death death, int status)
 {
     struct counters *counters = &slot->fleet->counters;
     counters->boot_failures += death == DEATH_BOOT;
-    counters->crashed += death == DEATH_CRASH && status != 0 && !slot_is_hung(slot);
+    counters->crashed += is_crash(slot, death) && status != 0 && !slot_is_hung(slot);
     counters->early += was_early(slot, death);
 }
 
@@ -420,9 +429,8 @@ static void after_worker(struct slot *slot, enum death death, int status, const 
 {
     struct fleet *fleet = slot->fleet;
     struct generation *generation = slot->generation;
-    bool on_trial = fleet->phase == FLEET_BOOTING || slot_is_next(slot);
+    bool on_trial = slot_is_on_trial(slot);
     if (death == DEATH_NEED_MAIN && slot_is_wanted(slot)) {
-        generation->refused_sub = true;
         slot_fill(slot);
     } else if ((death == DEATH_BOOT && on_trial) || (death == DEATH_CRASH && fleet->phase == FLEET_BOOTING)) {
         slot_give_back(slot);
@@ -445,6 +453,7 @@ void worker_gone(struct slot *slot, int status)
     stacks_gone(slot);
     exit_words(status, slot->state == SLOT_KILLED, words);
     enum death death = judge(slot, status);
+    experience_ended(slot, death == DEATH_NEED_MAIN, death == DEATH_BOOT, words);
     log_death(slot, death, status, words);
     count_death(slot, death, status);
     if (death == DEATH_BOOT || death == DEATH_CRASH)

@@ -95,6 +95,7 @@ static void take_worker(struct snapshot_worker *worker, const struct service *se
                                         .generation = slot->generation->number,
                                         .current = slot->generation == service->fleet.current,
                                         .hung = slot_is_hung(slot),
+                                        .main_interpreter = slot->main_interpreter,
                                         .recycle = slot->farewell == SLOT_RECYCLE };
     if (slot->state == SLOT_EMPTY)
         return;
@@ -218,6 +219,15 @@ static void write_binds(const struct snapshot *snapshot, struct json_out *j)
     json_end_array(j);
 }
 
+/* Of workers that are born now. */
+static void write_interpreter(const struct snapshot *snapshot, struct json_out *j)
+{
+    const struct generation *generation = snapshot->service->fleet.current;
+    json_string(j, "python", generation->python);
+    json_string(j, "interpreter", verdict_name(&generation->verdict));
+    json_string(j, "interpreter_because", verdict_because(&generation->verdict));
+}
+
 static void write_reload(const struct snapshot *snapshot, struct json_out *j)
 {
     json_object(j, "reload");
@@ -260,6 +270,7 @@ void snapshot_write_service(const struct snapshot *snapshot, struct json_out *j)
     json_uint(j, "generation", snapshot->generation);
     json_int(j, "started_at", snapshot->started_at);
     json_number(j, "uptime", seconds(snapshot->uptime_ms), 3);
+    write_interpreter(snapshot, j);
     write_binds(snapshot, j);
     json_uint(j, "workers_wanted", snapshot->workers_wanted);
     json_uint(j, "workers_ready", snapshot->workers_ready);
@@ -297,6 +308,7 @@ void snapshot_write_workers(const struct snapshot *snapshot, bool latencies, str
         json_uint(j, "generation", worker->generation);
         json_bool(j, "serving", worker->current);
         json_bool(j, "recycle", worker->recycle);
+        json_string(j, "interpreter", worker->main_interpreter ? "main" : "sub");
         json_number(j, "age", seconds(worker->age_ms), 3);
         json_number(j, "silent", seconds(worker->silent_ms), 3);
         json_uint(j, "connections", worker->connections);

@@ -31,6 +31,7 @@ struct snapshot_worker {
     unsigned generation;
     bool current;       /* of the generation that serves */
     bool hung, recycle; /* gives no sign of life; is to be replaced */
+    bool main_interpreter; /* of Python: else a sub-interpreter */
     uint64_t age_ms;    /* since it was forked */
     uint64_t silent_ms; /* since its loop last turned; 0 unless READY */
     uint32_t connections, inflight;

@@ -9,4 +9,5 @@ libtine_system_a_SOURCES = \
 	master/system/notify.h master/system/notify.c \
 	master/system/notify_main.h master/system/notify_main.c \
 	master/system/pidfile.h master/system/pidfile.c \
-	master/system/privs.h master/system/privs.c
+	master/system/privs.h master/system/privs.c \
+	master/system/state_folder.h master/system/state_folder.c

@@ -69,6 +69,18 @@ static void put_binds(const struct show *show, const struct json *binds)
     putc('\n', show->out);
 }
 
+static void put_interpreter(const struct show *show, const struct json *answer)
+{
+    const char *python = json_get_text(answer, "python", NULL);
+    if (python) {
+        put_name(show, "Python");
+        show_text(show, python);
+    }
+    put_name(show, "interpreter");
+    fprintf(show->out, "%s: ", json_get_text(answer, "interpreter", "?"));
+    show_text(show, json_get_text(answer, "interpreter_because", "?"));
+}
+
 static void put_time(const struct show *show, double at)
 {
     char text[64];
@@ -109,6 +121,7 @@ void show_status(const struct show *show, const struct json *answer)
     fprintf(show->out, ", up %s, generation %.0f\n", uptime, json_get_number(answer, "generation"));
     put_name(show, "application");
     show_text(show, json_get_text(answer, "app", "?"));
+    put_interpreter(show, answer);
     put_binds(show, json_get(answer, "binds"));
     put_name(show, "workers");
     fputs(show_colour(show, ready < wanted ? SHOW_CARE : SHOW_GOOD), show->out);

@@ -203,12 +203,16 @@ JOBS = {"fork": lambda: processes("fork"), "spawn": lambda: processes("spawn"), 
 kept = []  # what must stay busy
 
 
+def pool_at_work(method):
+    import multiprocessing
+    pool = concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method))
+    kept.append((pool, [pool.submit(work) for _ in range(2)]))
+    return [pid for pid in pool._processes]
+
+
 def busy():
     """A pool of processes that work for long, and a child that sleeps."""
-    import multiprocessing
-    pool = concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))
-    kept.append((pool, [pool.submit(work) for _ in range(2)]))
-    pids = [pid for pid in pool._processes]
+    pids = pool_at_work("fork")
     pid = os.fork()
     if pid == 0:
         report(busy=True)
@@ -238,7 +242,7 @@ def answer(path, loop=None):
     if kind == "job":
         return JOBS[rest]()
     if kind == "busy":
-        return busy()
+        return pool_at_work(rest) if rest else busy()
     if kind == "thread":
         found = []
         thread = threading.Thread(target=lambda: found.append(forked("fork", rest)))

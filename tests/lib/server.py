@@ -61,7 +61,8 @@ class Server:
             self.sockets = [listening_socket(family) for _ in range(sockets)]
             self.config["server"]["bind"] = [f"fd://{s.fileno()}{flags and ' ' + flags.strip()}" for s in self.sockets]
         self.cwd = cwd or self.dir
-        self.env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8", **(env or {}))
+        self.env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8", **{"XDG_STATE_HOME": str(self.dir), **(env or {})})
+        self.env.pop("STATE_DIRECTORY", None)
         for name in ("WEB_CONCURRENCY", "PORT", "LISTEN_FDS", "LISTEN_PID"):
             if name not in (env or {}):
                 self.env.pop(name, None)

@@ -313,7 +313,7 @@ def hold_the_next_boot(site, code):
 
 
 def test_who_asks_during_a_reload_gets_the_outcome_of_the_next(site):
-    with site_server(site) as s, contextlib.ExitStack() as stack:
+    with site_server(site, app={"interpreter": "main"}) as s, contextlib.ExitStack() as stack:
         first, *others = [stack.enter_context(Raw(s)) for _ in range(5)]
         release = hold_the_next_boot(site, "raise ImportError('the first')\n")
         first.send(b"reload\n")

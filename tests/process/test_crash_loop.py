@@ -45,7 +45,7 @@ async def app(scope, receive, send):
 def test_one_worker_crashes_again_and_again(tmp_path, soon):
     (tmp_path / "crashes.py").write_text(CRASHES.format(soon=soon))
     (tmp_path / "crashes.py.crash").touch()
-    config = {"server": {"workers": 2}, "app": {"pythonpath": tmp_path}}
+    config = {"server": {"workers": 2}, "app": {"pythonpath": tmp_path, "interpreter": "main"}}
     with Watched("crashes:app", config, respawn=True, allow=("AddressSanitizer",)) as s:
         with Load(s.address, clients=4, per_connection=10) as load:
             wait_for(lambda: s.log().count("was killed by SIGABRT") >= 5, what="five crashes")
@@ -63,7 +63,7 @@ def test_one_worker_crashes_again_and_again(tmp_path, soon):
 def test_a_generation_that_crashes_when_it_serves(tmp_path):
     """It had been ready: the reload is done, and the next one mends it; meanwhile connections wait, and none is refused."""
     (tmp_path / "crashes.py").write_text(CRASHES.format(soon=False))
-    config = {"server": {"workers": 2}, "app": {"pythonpath": tmp_path}}
+    config = {"server": {"workers": 2}, "app": {"pythonpath": tmp_path, "interpreter": "main"}}
     with Watched("crashes:app", config, respawn=True, allow=("AddressSanitizer",)) as s:
         with Load(s.address, clients=4) as load:
             load.more()

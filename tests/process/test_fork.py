@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -262,6 +263,43 @@ def test_the_port_is_free_after_a_stop_though_children_live(kind):
         binds(address, True)
         for pid in living:
             os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not processes_of_session(s.pid), what="the end of the children")
+    finally:
+        s.kill()
+        s.cleanup()
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("interpreter", ["sub", "main"])
+@pytest.mark.parametrize("kind", [ASGI, WSGI])
+def test_processes_of_an_executor_have_nothing_of_the_server_and_the_port_is_free(kind, interpreter, method, tmp_path):
+    """They are programs of their own; a fork is not possible in a sub-interpreter."""
+    with listening_socket() as probe:
+        address = probe.getsockname()
+    s = server(kind, {"server": {"bind": "%s:%d" % address, "graceful_timeout": "500ms"}, "log": {"accesslog": tmp_path / "access"},
+                      "app": {"interpreter": interpreter}})
+    s.start()
+    try:
+        s.wait_ready()
+        with Conn(address) as c:
+            assert c.request("GET", f"/busy/{method}").status == 200
+            for _ in range(2):
+                s.wait_event(busy=True)
+            worker, = s.workers()
+            others = set(processes_of_session(s.pid)) - {s.pid, worker}
+            assert len(others) >= 2
+            for pid in others:
+                names = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+                # Pipes are its own, and a forkserver has a selector and a socket in the file system.
+                assert not [n for n in names if n.startswith(("anon_inode:[eventfd", "/memfd:")) or n == str(tmp_path / "access")], names
+        wait_for(lambda: not established(address[1]), what="the end of the connection")
+        s.signal(signal.SIGTERM)
+        s.wait_exit()
+        binds(address, False)
+        binds(address, True)
+        for pid in others:
+            if os.path.exists(f"/proc/{pid}"):
+                os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not processes_of_session(s.pid), what="the end of the children")
     finally:
         s.kill()

@@ -545,7 +545,7 @@ def test_an_application_that_does_not_import_ends_with_4(tmp_path):
     status, log = fails(app, {"server": {"workers": 2}, "app": {"pythonpath": tmp_path}})
     assert status == 4
     assert "Traceback" in log and "no_such_module_anywhere" in log
-    assert log.count(" started\n") == 2, "no second try"
+    assert log.count("Traceback") == 1 and log.count(" started\n") <= 4, "one try in each interpreter"
 
 
 def test_an_application_that_is_not_there_ends_with_4(tmp_path):
@@ -570,8 +570,8 @@ def test_a_lifespan_that_fails_ends_with_3(tmp_path):
 def test_a_worker_that_dies_while_loading_ends_with_3(tmp_path):
     app = write_app(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     status, log = fails(app, {"app": {"pythonpath": tmp_path}})
-    assert status == 3 and "was killed by SIGKILL" in log and "before it was ready" in log
-    assert log.count(" started\n") == 1
+    assert status == 3 and log.count("was killed by SIGKILL") == 1 and "before it was ready" in log
+    assert log.count(" started\n") == 2, "one try in each interpreter"
 
 
 BLOCKS = """

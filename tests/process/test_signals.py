@@ -70,6 +70,36 @@ def test_a_worker_that_does_not_follow_is_killed_after_graceful_timeout():
         assert "did not end in time: killing it" in server.log()
 
 
+HOLDS = """
+import threading
+import time
+
+def holds_the_process():
+    while True:
+        time.sleep(0.1)
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise NotImplementedError
+    threading.Thread(target=holds_the_process).start()
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+"""
+
+
+@pytest.mark.parametrize("interpreter", ["sub", "main"])
+def test_a_thread_that_holds_the_process_is_named(tmp_path, interpreter):
+    """Of the application, or of a debugger that it runs in: Python waits for it at its end, and the master does not."""
+    (tmp_path / "holds_app.py").write_text(HOLDS)
+    config = {"server": {"graceful_timeout": "0"}, "app": {"pythonpath": tmp_path, "interpreter": interpreter}}
+    with Server("holds_app:app", config, respawn=True) as server:
+        assert server.get("/").status == 204
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit() == 0
+        assert re.search("has not ended in time: the stacks of its threads follow, then it is killed.*in holds_the_process.*"
+                         "did not end in time: killing it", server.log(), re.S)
+
+
 def test_the_whole_group_is_interrupted_as_by_a_terminal():
     with Server(APP, {"server": {"workers": 2}}, respawn=True) as server:
         os.killpg(server.pid, signal.SIGINT)

@@ -33,7 +33,7 @@ struct app_env {
 enum interface_start {
     INTERFACE_STARTED,
     INTERFACE_START_FAILED,
-    INTERFACE_START_NEEDS_MAIN, /* something refuses to run in a sub-interpreter; `why` names it */
+    INTERFACE_START_NEEDS_MAIN, /* it failed because something refuses to run in a sub-interpreter */
 };
 
 struct interface_ops {

@@ -241,9 +241,7 @@ static void undo(struct mounts *m, enum interface_start result, const char *why)
     const struct app_env *env = &m->v[m->at].env;
     char label[LABEL_ROOM];
     m->failure = result;
-    if (result == INTERFACE_START_NEEDS_MAIN)
-        m->why = strdup(why);
-    else if (asprintf(&m->why, "%s%s", mounts_label(env->conf, env->app, label, sizeof label), why) < 0)
+    if (asprintf(&m->why, "%s%s", mounts_label(env->conf, env->app, label, sizeof label), why) < 0)
         m->why = NULL;
     set_stage(m, MOUNTS_UNDOING);
     evtimer_add(&m->deadline, &limit);

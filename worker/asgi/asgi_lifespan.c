@@ -200,7 +200,9 @@ static void ended_early(struct lifespan *l, PyObject *exception)
     struct asgi *asgi = l->channel.asgi;
     char *module = NULL;
     if (exception && asgi->env.interp->sub && pyerr_refuses_subinterpreter(exception, &module)) {
-        report_started(l, INTERFACE_START_NEEDS_MAIN, module ? module : "its lifespan start-up");
+        char *text = pyerr_format(exception);
+        report_started(l, INTERFACE_START_NEEDS_MAIN, text);
+        free(text);
         free(module);
         return;
     }

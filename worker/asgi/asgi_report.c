@@ -14,6 +14,7 @@
 #include "worker/net/conn.h"
 #include "worker/net/proto.h"
 #include "worker/python/pyerr.h"
+#include "worker/python/refusal.h"
 
 /* str() of a scope entry; "" if there is none. Never leaves an exception set. */
 static PyObject *scope_text(PyObject *scope, PyObject *key)
@@ -106,6 +107,7 @@ void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *excepti
         log_warning("Request cancelled: %s", line);
         return;
     }
+    refusal_seen(asgi->env.interp, exception);
     snprintf(first, sizeof first, "Exception in ASGI application: %s", line);
     pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
     if (exit)

@@ -15,8 +15,10 @@
 #include "worker/python/fork_child.h"
 #include "worker/python/fork_child_py.h"
 #include "worker/python/interp_py.h"
+#include "worker/python/native_threads.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/pystate.h"
+#include "worker/python/refusal.h"
 
 #define STRING_OF(x) #x
 #define STRING(x) STRING_OF(x)
@@ -200,6 +202,24 @@ static PyObject *flags_with_site(PyObject *flags)
     return copy;
 }
 
+/* The main thread that threading speaks of is this one, where it is the process's from 3.13 on: threads that are started
+ * here would else inherit from a thread that is no one's, and be daemons that nobody waits for at the end. Before anything
+ * imports threading. */
+static int be_main_thread(void)
+{
+    static const char code[] =
+        "import _thread\n"
+        "if hasattr(_thread, '_get_main_thread_ident'):\n"
+        "    _thread._get_main_thread_ident = (lambda ident: lambda: ident)(_thread.get_ident())\n";
+    PyObject *globals = PyDict_New();
+    PyObject *r = globals && PyDict_SetItemString(globals, "__builtins__", PyEval_GetBuiltins()) == 0
+                      ? PyRun_String(code, Py_file_input, globals, globals)
+                      : NULL;
+    Py_XDECREF(r);
+    Py_XDECREF(globals);
+    return r ? 0 : -1;
+}
+
 /* Python was started without site, so that it, sitecustomize and .pth files run once, in the interpreter of the
  * application, and not before this process is one of the server's. Importing it runs it, unless it was imported without
  * effect. */
@@ -298,6 +318,19 @@ static int prepare(const struct conf_app *conf, bool sub)
     return r ? 0 : -1;
 }
 
+char *interp_environment(void)
+{
+    PyObject *module = PyImport_ImportModule("_tine_interp");
+    PyObject *text = module ? PyObject_CallMethod(module, "environment", NULL) : NULL;
+    PyObject *bytes = text ? PyUnicode_EncodeFSDefault(text) : NULL;
+    char *paths = bytes ? strdup(PyBytes_AS_STRING(bytes)) : NULL;
+    Py_XDECREF(bytes);
+    Py_XDECREF(text);
+    Py_XDECREF(module);
+    PyErr_Clear();
+    return paths;
+}
+
 static int prepare_forks(void)
 {
     PyObject *module = pystate_run(FORK_CHILD_MODULE, fork_child_py);
@@ -312,13 +345,14 @@ int interp_start(struct interp *interp, const struct conf_app *conf, bool main_i
     bool hosted = Py_IsInitialized();
     if (hosted ? join_python(main_interpreter, ret_why) : start_python(conf, main_interpreter, ret_why))
         return -1;
-    if (prepare_signals())
+    if (prepare_signals() || (!main_interpreter && native_threads_watch(interp)))
         return why_exception(ret_why);
     if (!main_interpreter && enter_sub_interpreter(ret_why))
         return -1;
-    if (((hosted || !main_interpreter) && run_site()) || (hosted && pystate_install()))
+    if ((!main_interpreter && be_main_thread()) || ((hosted || !main_interpreter) && run_site()) ||
+        (hosted && pystate_install()))
         return why_exception(ret_why);
-    if (prepare(conf, !main_interpreter) || prepare_forks())
+    if ((!main_interpreter && refusal_watch(interp)) || prepare(conf, !main_interpreter) || prepare_forks())
         return why_exception(ret_why);
     interp->tstate = PyThreadState_Get();
     interp->state = PyThreadState_GetInterpreter(interp->tstate);

@@ -5,6 +5,7 @@
 #define TINE_PYTHON_INTERP_H
 
 #include <Python.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ struct interp {
     PyThreadState *tstate; /* of the loop thread */
     PyInterpreterState *state;
     bool sub; /* in a sub-interpreter */
+    char *_Atomic refusal; /* see refusal_late() */
 };
 
 /* Starts Python and makes the interpreter that the application will live in, as the current
@@ -27,9 +29,13 @@ struct interp {
 int interp_start(struct interp *interp, const struct conf_app *conf, bool main_interpreter, char **ret_why)
     __attribute__((warn_unused_result));
 
+/* What this Python is made of: the program and its folders of packages, absolute, one a line, to be freed. NULL: not to be
+ * had. GIL held. */
+char *interp_environment(void);
+
 /* The end of a worker, GIL held: the end of the application's threads, which have `ms` milliseconds (those that are left are
- * logged), atexit functions, standard streams flushed. The process must _exit() afterwards; interpreters are not finalised (daemon threads would abort
- * it). */
+ * logged), atexit functions, standard streams flushed. The process must _exit() afterwards; interpreters are not finalised
+ * (daemon threads would abort it). */
 void interp_stop(struct interp *interp, uint64_t ms);
 
 #endif

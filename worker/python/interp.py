@@ -33,9 +33,11 @@ def _refuse_fork():
 
     def refuse(name):
         def refused():
-            raise RuntimeError(
+            error = RuntimeError(
                 f'os.{name}() does not work in a sub-interpreter of tine: '
                 f'set "interpreter = main" in section [app], or start processes by subprocess or multiprocessing\'s spawn')
+            sys.modules['_tine_refusal'].record(f'os.{name}()', error, 'CPython aborts the child')
+            raise error
         refused.__name__ = refused.__qualname__ = name
         return refused
 
@@ -75,6 +77,13 @@ def prepare(sub, path):
     if sub:
         _refuse_fork()
         sys.meta_path.insert(0, _SpawnByDefault)
+
+
+def environment():
+    """What a verdict on this application depends on: it is void when one of these has changed."""
+    folders = [path for path in sys.path if os.path.basename(path) in ('site-packages', 'dist-packages')]
+    paths = [os.path.realpath(sys.executable), os.path.join(sys.prefix, 'pyvenv.cfg'), *folders]
+    return '\n'.join(path for path in paths if os.path.exists(path) and '\n' not in path)
 
 
 def _threads(threading):

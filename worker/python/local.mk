@@ -9,6 +9,7 @@ libtine_python_a_SOURCES = \
 	worker/python/step_watch.h worker/python/step_watch.c \
 	worker/python/pyerr.h worker/python/pyerr.c \
 	worker/python/fork_child.h worker/python/fork_child.c \
+	worker/python/thread_hooks.h worker/python/thread_hooks.c \
 	worker/python/coro.h worker/python/coro.c \
 	worker/python/loop_hide.c \
 	worker/python/loop_gil.c \
@@ -23,6 +24,8 @@ libtine_python_a_SOURCES = \
 	worker/python/loop_type.c \
 	worker/python/pystate.h worker/python/pystate.c \
 	worker/python/loop.h worker/python/loop.c \
+	worker/python/refusal.h worker/python/refusal.c \
+	worker/python/native_threads.h worker/python/native_threads.c \
 	worker/python/interp.h worker/python/interp.c \
 	worker/python/stacks.h worker/python/stacks.c \
 	worker/python/awaitable.h worker/python/awaitable.c \
@@ -33,11 +36,12 @@ libtine_python_a_SOURCES = \
 	worker/python/task_current.c
 
 # The Python halves, as C strings.
-python_embedded = worker/python/interp_py.h worker/python/loop_py.h worker/python/fork_child_py.h
+python_embedded = worker/python/interp_py.h worker/python/loop_py.h worker/python/fork_child_py.h \
+	worker/python/refusal_py.h
 nodist_libtine_python_a_SOURCES = $(python_embedded)
 BUILT_SOURCES += $(python_embedded)
 CLEANFILES += $(python_embedded)
-EXTRA_DIST += worker/python/interp.py worker/python/loop.py worker/python/fork_child.py
+EXTRA_DIST += worker/python/interp.py worker/python/loop.py worker/python/fork_child.py worker/python/refusal.py
 python_embed = $(AM_V_GEN)$(MKDIR_P) $(@D) && { \
 	  echo "static const char $(@F:_py.h=)_py[] = {"; \
 	  od -An -v -tu1 $< | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
@@ -49,6 +53,9 @@ worker/python/loop_py.h: worker/python/loop.py
 	$(python_embed)
 worker/python/fork_child_py.h: worker/python/fork_child.py
 	$(python_embed)
+worker/python/refusal_py.h: worker/python/refusal.py
+	$(python_embed)
 # For a build of one program in a fresh tree; later the compiler's own dependencies do.
 worker/python/libtine_python_a-interp.$(OBJEXT): worker/python/interp_py.h worker/python/fork_child_py.h
 worker/python/libtine_python_a-pystate.$(OBJEXT): worker/python/loop_py.h
+worker/python/libtine_python_a-refusal.$(OBJEXT): worker/python/refusal_py.h

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/fatal.h"
+#include "worker/python/thread_hooks.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_pool_priv.h"
 #include "worker/wsgi/wsgi_spool.h"
@@ -155,9 +156,12 @@ static void *thread_main(void *arg)
 {
     struct wsgi_pool *pool = arg;
     PyThreadState *state = PyThreadState_New(pool->interp);
-    bool has_gil = false;
+    bool has_gil = false, is_new = true;
     while (state) {
         struct wsgi_call *c = next_call(pool, state, &has_gil);
+        if (is_new)
+            thread_follow_hooks();
+        is_new = false;
         fatal_unless(pool->ops->run(c));
         wsgi_outbox_note(c, NOTE_OVER); /* and hands over the reference */
     }

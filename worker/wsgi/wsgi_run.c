@@ -9,6 +9,7 @@
 #include "worker/app/app_report.h"
 #include "worker/python/fork_child.h"
 #include "worker/python/pyerr.h"
+#include "worker/python/refusal.h"
 #include "worker/wsgi/wsgi_body.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_environ.h"
@@ -35,6 +36,7 @@ static void report_exception(struct wsgi_call *c)
     if (!exit && app_from_disconnect(c->wsgi->gone_error, exception)) {
         log_debug("Client disconnected during %s", line);
     } else {
+        refusal_seen(c->wsgi->env.interp, exception);
         snprintf(first, sizeof first, "Exception in WSGI application: %s", line);
         pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
     }
