@@ -71,6 +71,7 @@ def test_a_worker_that_does_not_follow_is_killed_after_graceful_timeout():
 
 
 HOLDS = """
+import atexit
 import threading
 import time
 
@@ -81,23 +82,29 @@ def holds_the_process():
 async def app(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError
-    threading.Thread(target=holds_the_process).start()
+    if scope["path"] == "/thread":
+        threading.Thread(target=holds_the_process, name="holder").start()
+    else:
+        atexit.register(holds_the_process)
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 """
 
 
 @pytest.mark.parametrize("interpreter", ["sub", "main"])
-def test_a_thread_that_holds_the_process_is_named(tmp_path, interpreter):
-    """Of the application, or of a debugger that it runs in: Python waits for it at its end, and the master does not."""
+@pytest.mark.parametrize(["path", "words"], [
+    ("/thread", "threads of the application are still running and are left: holder"),
+    ("/atexit", "has not ended in time: the stacks of its threads follow, then it is killed.*in holds_the_process.*"
+                "did not end in time: killing it")])
+def test_what_holds_the_process_is_named(tmp_path, interpreter, path, words):
+    """A thread of the application or of a debugger, for which Python would wait at its end, and a function that it calls there."""
     (tmp_path / "holds_app.py").write_text(HOLDS)
     config = {"server": {"graceful_timeout": "0"}, "app": {"pythonpath": tmp_path, "interpreter": interpreter}}
     with Server("holds_app:app", config, respawn=True) as server:
-        assert server.get("/").status == 204
+        assert server.get(path).status == 204
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
-        assert re.search("has not ended in time: the stacks of its threads follow, then it is killed.*in holds_the_process.*"
-                         "did not end in time: killing it", server.log(), re.S)
+        assert re.search(words, server.log(), re.S)
 
 
 def test_the_whole_group_is_interrupted_as_by_a_terminal():
