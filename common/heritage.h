@@ -63,9 +63,10 @@ int mold_main(const struct heritage *heritage, const struct proctitle *title, co
 /* What the worker is made of, for --version, a line each: "http-parser 2.9.4", "Python 3.11.2". Starts no Python. */
 void worker_print_versions(FILE *out);
 
-/* For --import-gunicorn, in a separate process: runs a gunicorn.conf.py and writes what its settings come to as a
- * tine.ini to `out`. 0, or -1: what is wrong is on standard error. */
-int worker_import_gunicorn(const char *file, int out);
+/* For --import-gunicorn and its kind, in a separate process: writes what the configuration of another server comes to as
+ * a tine.ini to `out`. server: "gunicorn"; words: a file with the words after the option, each with its NUL; both
+ * descriptors stay the caller's. 0, or -1: what is wrong is on standard error. */
+int worker_import(const char *server, int words, int out);
 
 enum worker_exit {
     WORKER_EXIT_OK = 0,

@@ -26,7 +26,13 @@ enum conf_interpreter { CONF_INTERPRETER_AUTO, CONF_INTERPRETER_SUB, CONF_INTERP
 enum conf_asgi_spec { CONF_ASGI_SPEC_2_3, CONF_ASGI_SPEC_2_5 };
 enum conf_lifespan { CONF_LIFESPAN_AUTO, CONF_LIFESPAN_ON, CONF_LIFESPAN_OFF };
 enum conf_ws_engine { CONF_WS_ENGINE_AUTO, CONF_WS_ENGINE_LIBWEBSOCKETS, CONF_WS_ENGINE_WSLAY };
-enum conf_forwarded { CONF_FORWARDED_X, CONF_FORWARDED_X_FOR, CONF_FORWARDED_RFC7239, CONF_FORWARDED_NONE };
+enum conf_forwarded {
+    CONF_FORWARDED_X,
+    CONF_FORWARDED_X_FOR,
+    CONF_FORWARDED_RFC7239,
+    CONF_FORWARDED_NONE,
+    CONF_FORWARDED_X_SSL
+};
 enum conf_cert_reqs { CONF_CERT_REQS_NONE, CONF_CERT_REQS_OPTIONAL, CONF_CERT_REQS_REQUIRED };
 enum conf_tls_version { CONF_TLS_VERSION_1_2, CONF_TLS_VERSION_1_3 };
 
@@ -124,6 +130,9 @@ struct conf_umask {
     }               \
     ;
 #include "conf/conf_keys.def"
+
+/* Bytes of metrics.statsd_prefix and of metrics.statsd_tags. */
+#define CONF_LONGEST_STATSD 256
 
 /* app.module: answers from C. */
 #define CONF_BUILTIN_HELLO "builtin:hello"

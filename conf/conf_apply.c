@@ -217,7 +217,7 @@ static void settle_key(struct conf_loaded *l, struct conf_instance *in, const st
     }
     const struct conf_setting *s = in->first[key - in->section->keys];
     if (s && s->source == CONF_FROM_FALLBACK && s->next_same)
-        s = s->next_same; /* WEB_CONCURRENCY and PORT are meant for others too: not looked at unless needed */
+        s = s->next_same; /* WEB_CONCURRENCY and its kind are meant for others too: not looked at unless needed */
     for (; s; s = s->next_same) {
         take_setting(l, in, key, s, before, errors);
         before = s;
@@ -254,7 +254,7 @@ static int take_env(struct conf_loaded *l, const struct conf_setting *s, struct 
         return 0;
     }
     size_t i = env_find(&l->conf, s->key);
-    if (i < l->conf.n_env && s->source == CONF_FROM_FILE) {
+    if (i < l->conf.n_env && s->source == CONF_FROM_FILE && l->env_from[i]->source == CONF_FROM_FILE) {
         conf_error(errors, s, "set twice, first in line %u", l->env_from[i]->line);
         return 0;
     }
@@ -274,6 +274,19 @@ static int take_env(struct conf_loaded *l, const struct conf_setting *s, struct 
     l->env_from[i] = s;
     l->conf.env[i].value = conf_copy(&l->pool, value, strlen(value));
     return l->conf.env[i].value ? 0 : -1;
+}
+
+/* Beneath [env]: the names of these files come first, so that it replaces them. */
+static int take_env_files(struct conf_loaded *l, const char *start_dir, struct conf_errors *errors)
+{
+    struct conf_settings list;
+    conf_settings_init(&list, &l->pool);
+    if (conf_env_files(l, start_dir, &list, errors) != 0)
+        return -1;
+    for (const struct conf_setting *s = list.first; s; s = s->next)
+        if (take_env(l, s, errors) != 0)
+            return -1;
+    return 0;
 }
 
 /* The sections that there may be many of become arrays of the configuration; their strings are shared. */
@@ -308,13 +321,15 @@ static int gather_many(struct conf_loaded *l)
     return 0;
 }
 
-int conf_apply(struct conf_loaded *l, struct conf_settings *list, struct conf_errors *errors)
+int conf_apply(struct conf_loaded *l, const char *start_dir, struct conf_settings *list, struct conf_errors *errors)
 {
     if (add_single_sections(l) != 0 || distribute(l, list, errors) != 0)
         return -1;
     for (size_t i = 0; i < l->n; i++)
         for (size_t k = 0; k < l->v[i].section->n_keys; k++)
             settle_key(l, &l->v[i], &l->v[i].section->keys[k], errors);
+    if (start_dir && take_env_files(l, start_dir, errors) != 0)
+        return -1;
     for (const struct conf_setting *s = list->first; s; s = s->next)
         if (s->key && strcmp(s->section, "env") == 0 && take_env(l, s, errors) != 0)
             return -1;

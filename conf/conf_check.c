@@ -72,6 +72,11 @@ static void check_binds(const struct conf_loaded *l, struct conf_errors *errors)
     }
 }
 
+static bool is_plain_name(const char *text, const char *without)
+{
+    return strlen(text) <= CONF_LONGEST_STATSD && !strpbrk(text, without);
+}
+
 static void check_metrics(const struct conf_loaded *l, struct conf_errors *errors)
 {
     const struct conf_metrics *metrics = &l->conf.metrics;
@@ -91,6 +96,12 @@ static void check_metrics(const struct conf_loaded *l, struct conf_errors *error
             port > UINT16_MAX)
             conf_error(errors, from(in, "statsd"), "expected host:port, got %s", conf_shown(metrics->statsd).s);
     }
+    if (metrics->statsd_prefix && !is_plain_name(metrics->statsd_prefix, ":|@# \n"))
+        conf_error(errors, from(in, "statsd_prefix"), "expected at most %d bytes without blanks and : | @ #, got %s",
+                   CONF_LONGEST_STATSD, conf_shown(metrics->statsd_prefix).s);
+    if (metrics->statsd_tags && !is_plain_name(metrics->statsd_tags, "|# \n"))
+        conf_error(errors, from(in, "statsd_tags"), "expected at most %d bytes without blanks and | #, got %s",
+                   CONF_LONGEST_STATSD, conf_shown(metrics->statsd_tags).s);
 }
 
 /* "syslog:dir/log": meant for a daemon, but read as the name of a file. */
@@ -205,10 +216,28 @@ static const char *skip_dotted(const char *p)
     }
 }
 
+/* Nothing, or the arguments of a factory, which are Python's to judge. */
+static bool is_call_or_end(const char *end)
+{
+    return !*end || (*end == '(' && end[strlen(end) - 1] == ')');
+}
+
+/* The colon before the attribute: the first one after which all is as it should be, for arguments may have colons too; else
+ * the last. NULL: none. */
+static const char *module_colon(const char *module)
+{
+    for (const char *p = module; (p = strchr(p, ':')); p++) {
+        const char *end = skip_dotted(p + 1);
+        if (end && is_call_or_end(end))
+            return p;
+    }
+    return strrchr(module, ':');
+}
+
 /* NULL, or what is wrong with the shape of app.module. */
 static const char *module_fault(const char *module)
 {
-    const char *colon = strrchr(module, ':');
+    const char *colon = module_colon(module);
     size_t n = colon ? (size_t)(colon - module) : strlen(module);
     bool is_file = n > 3 && memcmp(module + n - 3, ".py", 3) == 0;
     if (!is_file) {
@@ -225,8 +254,8 @@ static const char *module_fault(const char *module)
     const char *end = skip_dotted(colon + 1);
     if (!end)
         return "the attribute after the colon is not a dotted Python name";
-    if (strcmp(end, "()") != 0 && *end)
-        return "only () may follow the attribute";
+    if (!is_call_or_end(end))
+        return "only (), or arguments in parentheses, may follow the attribute";
     return NULL;
 }
 

@@ -29,14 +29,18 @@ const char conf_cli_help[] =
     "  -t, --check-config             check the configuration, import nothing, and exit\n"
     "      --import                   with -t: start a worker too, until the application is ready\n"
     "  -T, --print-config             print every setting with its origin, and exit\n"
-    "      --import-gunicorn FILE     print gunicorn's settings as a tine.ini, and exit\n"
+    "      --import-gunicorn FILE, or a whole command line of gunicorn: print its settings\n"
+    "                                 as a tine.ini, and exit; so do --import-uvicorn,\n"
+    "                                 --import-hypercorn, --import-granian, --import-uwsgi\n"
     "  -h, --help                     print this, and exit\n"
     "  -v, --version                  print the versions of tine and its libraries, and exit\n"
     "\n"
     "A setting is taken from the command line, the environment (TINE_SECTION_KEY), the file or\n"
     "its default, whichever comes first. See tine(8) and tine.ini(5).\n";
 
-enum { OPTION_IMPORT_GUNICORN = 256, OPTION_IMPORT };
+enum { OPTION_CHECK_APP = 256, OPTION_IMPORT };
+
+static const char *const import_servers[] = { "gunicorn", "uvicorn", "hypercorn", "granian", "uwsgi" };
 
 static const struct option long_options[] = {
     { "config", required_argument, NULL, 'c' },
@@ -46,8 +50,12 @@ static const struct option long_options[] = {
     { "option", required_argument, NULL, 'o' },
     { "check-config", no_argument, NULL, 't' },
     { "print-config", no_argument, NULL, 'T' },
-    { "import", no_argument, NULL, OPTION_IMPORT },
-    { "import-gunicorn", required_argument, NULL, OPTION_IMPORT_GUNICORN },
+    { "import", no_argument, NULL, OPTION_CHECK_APP },
+    { "import-gunicorn", required_argument, NULL, OPTION_IMPORT },
+    { "import-uvicorn", required_argument, NULL, OPTION_IMPORT + 1 },
+    { "import-hypercorn", required_argument, NULL, OPTION_IMPORT + 2 },
+    { "import-granian", required_argument, NULL, OPTION_IMPORT + 3 },
+    { "import-uwsgi", required_argument, NULL, OPTION_IMPORT + 4 },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'v' },
     { NULL, 0, NULL, 0 },
@@ -104,7 +112,95 @@ static int take_file(struct conf_cli *cli, const char *name)
     return cli->file ? 0 : -1;
 }
 
-static void bad_option(const char *word, struct conf_errors *errors)
+/* The option's value and all that follows it belongs to another server. 0, or -1: out of memory. */
+static int take_import(struct conf_cli *cli, int option, int argc, char **argv)
+{
+    free(cli->import_words);
+    cli->import_words = NULL;
+    cli->action = CONF_CLI_IMPORT;
+    cli->import_server = import_servers[option - OPTION_IMPORT];
+    FILE *out = open_memstream(&cli->import_words, &cli->import_n);
+    if (!out)
+        return -1;
+    fwrite(optarg, 1, strlen(optarg) + 1, out);
+    for (int i = optind; i < argc; i++)
+        fwrite(argv[i], 1, strlen(argv[i]) + 1, out);
+    bool failed = ferror(out);
+    return fclose(out) != 0 || failed ? -1 : 0;
+}
+
+/* Options of other servers, and what says the same here. */
+static const struct {
+    const char *name, *here;
+} foreign_options[] = {
+    { "host", "-b HOST:PORT" },
+    { "port", "-b :%s" },
+    { "uds", "-b unix:%s" },
+    { "fd", "-b fd://%s" },
+    { "worker-class", "app.interface is found out by itself" },
+    { "access-logfile", "-o log.accesslog=%s" },
+    { "access-log", "-o log.accesslog=-" },
+    { "error-logfile", "-o log.errorlog=%s" },
+    { "log-level", "-o log.loglevel=%s" },
+    { "reload", "-o server.reload=true" },
+    { "timeout", "-o server.timeout=%s" },
+    { "timeout-keep-alive", "-o http.keepalive=%s" },
+    { "keep-alive", "-o http.keepalive=%s" },
+    { "graceful-timeout", "-o server.graceful_timeout=%s" },
+    { "timeout-graceful-shutdown", "-o server.graceful_timeout=%s" },
+    { "threads", "-o app.threads=%s" },
+    { "preload", "-o app.preload_app=true" },
+    { "interface", "-o app.interface=%s" },
+    { "lifespan", "-o app.lifespan=%s" },
+    { "root-path", "-o app.root_path=%s" },
+    { "app-dir", "-o app.pythonpath=%s" },
+    { "pythonpath", "-o app.pythonpath=%s" },
+    { "factory", "MODULE:FACTORY()" },
+    { "env-file", "-o server.env_file=%s" },
+    { "env", "-o env.NAME=VALUE" },
+    { "daemon", "-o server.daemon=true" },
+    { "pid", "-o server.pidfile=%s" },
+    { "user", "-o server.user=%s" },
+    { "group", "-o server.group=%s" },
+    { "umask", "-o server.umask=%s" },
+    { "name", "-o server.proc_name=%s" },
+    { "max-requests", "-o server.max_requests=%s" },
+    { "limit-max-requests", "-o server.max_requests=%s" },
+    { "backlog", "-o server.backlog=%s" },
+    { "forwarded-allow-ips", "-o http.forwarded_allow_ips=%s" },
+    { "proxy-headers", "-o http.forwarded_allow_ips=PROXY" },
+    { "certfile", "-o tls.certfile=%s" },
+    { "keyfile", "-o tls.keyfile=%s" },
+    { "ssl-certfile", "-o tls.certfile=%s" },
+    { "ssl-keyfile", "-o tls.keyfile=%s" },
+};
+
+/* The value of a long option that getopt does not know: after its =, or the next word if that is no option. */
+static const char *value_of_unknown(const char *word, const char *next)
+{
+    const char *equals = strchr(word, '=');
+    return equals ? equals + 1 : next && next[0] != '-' ? next : NULL;
+}
+
+/* Whether it is known from elsewhere; then it is reported. */
+static bool is_foreign(const char *name, const char *word, const char *next, struct conf_errors *errors)
+{
+    for (size_t i = 0; i < sizeof(foreign_options) / sizeof(foreign_options[0]); i++) {
+        if (strcmp(foreign_options[i].name, name) != 0)
+            continue;
+        const char *here = foreign_options[i].here, *place = strstr(here, "%s");
+        const char *value = value_of_unknown(word, next);
+        if (place)
+            conf_error(errors, NULL, "unknown option --%s: it is written %.*s%s", name, (int)(place - here), here,
+                       value ? value : "VALUE");
+        else
+            conf_error(errors, NULL, "unknown option --%s: it is written %s", name, here);
+        return true;
+    }
+    return false;
+}
+
+static void bad_option(const char *word, const char *next, struct conf_errors *errors)
 {
     if (strncmp(word, "--", 2) != 0) {
         /* One letter of several that may stand together: getopt says which. */
@@ -113,6 +209,8 @@ static void bad_option(const char *word, struct conf_errors *errors)
     }
     char name[64] = "";
     strncat(name, word + 2, strcspn(word + 2, "=") < sizeof(name) - 1 ? strcspn(word + 2, "=") : sizeof(name) - 1);
+    if (is_foreign(name, word, next, errors))
+        return;
     const char *names[sizeof(long_options) / sizeof(long_options[0])];
     size_t n = 0;
     for (; long_options[n].name; n++)
@@ -125,7 +223,7 @@ static void bad_option(const char *word, struct conf_errors *errors)
 }
 
 /* 0, or -1: out of memory. */
-static int take_option(struct conf_cli *cli, int option, const char *word, struct conf_errors *errors)
+static int take_option(struct conf_cli *cli, int option, const char *word, const char *next, struct conf_errors *errors)
 {
     switch (option) {
     case 'c':
@@ -144,25 +242,22 @@ static int take_option(struct conf_cli *cli, int option, const char *word, struc
     case 'T':
         cli->action = CONF_CLI_DUMP;
         return 0;
-    case OPTION_IMPORT:
+    case OPTION_CHECK_APP:
         cli->check_app = true;
         return 0;
-    case OPTION_IMPORT_GUNICORN:
-        cli->action = CONF_CLI_IMPORT;
-        free(cli->import);
-        cli->import = strdup(optarg);
-        return cli->import ? 0 : -1;
     case ':':
         conf_error(errors, NULL, "option %s needs a value", word);
         return 0;
     default:
-        bad_option(word, errors);
+        bad_option(word, next, errors);
         return 0;
     }
 }
 
 static int take_positional(struct conf_cli *cli, int argc, char **argv, struct conf_errors *errors)
 {
+    if (errors->n) /* one of the words may be the value of an option that is not known */
+        return 0;
     if (optind < argc && add_named(cli, "MODULE:ATTR", "app", "module", argv[optind]) != 0)
         return -1;
     for (int i = optind + 1; i < argc; i++)
@@ -187,9 +282,11 @@ static int parse(int argc, char **argv, struct conf_cli *cli, struct conf_errors
             cli->action = option == 'h' ? CONF_CLI_HELP : CONF_CLI_VERSION;
             return 0;
         }
+        if (option >= OPTION_IMPORT)
+            return take_import(cli, option, argc, argv);
         /* Options may have moved before operands: the one just read ends at optind. */
         const char *word = argv[optind > at ? optind - 1 : at];
-        if (take_option(cli, option, word, errors) != 0)
+        if (take_option(cli, option, word, optind < argc ? argv[optind] : NULL, errors) != 0)
             return -1;
     }
 }
@@ -226,7 +323,7 @@ void conf_cli_done(struct conf_cli *cli)
     }
     free(cli->v);
     free(cli->file);
-    free(cli->import);
+    free(cli->import_words);
     free(cli->start_dir);
     *cli = (struct conf_cli){ 0 };
 }

@@ -16,7 +16,7 @@ enum conf_cli_action {
     CONF_CLI_DUMP,    /* -T */
     CONF_CLI_HELP,    /* --help: print conf_cli_help on standard output, exit 0 */
     CONF_CLI_VERSION, /* --version */
-    CONF_CLI_IMPORT,  /* --import-gunicorn */
+    CONF_CLI_IMPORT,  /* --import-gunicorn, --import-uvicorn, ... */
 };
 
 /* One setting, in the order of the command line. */
@@ -31,7 +31,9 @@ struct conf_cli {
     enum conf_cli_action action;
     bool check_app;  /* --import, with -t */
     char *file;      /* -c, absolute; NULL when not given */
-    char *import;    /* FILE of --import-gunicorn, as given; NULL when not given */
+    const char *import_server; /* "gunicorn", static text; NULL when nothing is imported */
+    char *import_words;        /* all words after --import-SERVER, each with its NUL */
+    size_t import_n;           /* bytes */
     char *start_dir; /* the working directory at the start, absolute */
     struct conf_override *v;
     size_t n;

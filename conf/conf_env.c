@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/conf_load.h"
 #include "conf/conf_loaded.h"
 #include "conf/conf_suggest.h"
 
@@ -55,12 +56,51 @@ static void unknown_key(const struct conf_section *section, const struct conf_se
     conf_error(errors, s, "no such setting; did you mean %s?", nearest);
 }
 
+/* --- what Kubernetes sets for each service of a namespace --- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
+/* SERVICE_HOST, SERVICE_PORT, SERVICE_PORT_NAME, PORT=tcp://..., PORT_80_TCP, PORT_80_TCP_ADDR, after any prefix. */
+static bool looks_like_link(const char *name, const char *value)
+{
+    const char *port = strstr(name, "_PORT_");
+    if (ends_with(name, "_SERVICE_HOST") || ends_with(name, "_SERVICE_PORT") || strstr(name, "_SERVICE_PORT_"))
+        return true;
+    if (port && isdigit((unsigned char)port[6]) &&
+        (strstr(port, "_TCP") || strstr(port, "_UDP") || strstr(port, "_SCTP")))
+        return true;
+    return ends_with(name, "_PORT") && strstr(value, "://");
+}
+
+/* A name of [env] may end in the same way on purpose: here all that Kubernetes sets together has to be there. */
+static bool is_link(struct conf_pool *pool, const char *name, const char *value)
+{
+    static const char *const marks[] = { "_SERVICE_", "_PORT" };
+    for (size_t i = 0; looks_like_link(name, value) && i < sizeof(marks) / sizeof(marks[0]); i++) {
+        for (const char *mark = name; (mark = strstr(mark, marks[i])); mark++) {
+            int n = (int)(mark - name);
+            const char *port = getenv(conf_text(pool, "%.*s_PORT", n, name));
+            if (port && strstr(port, "://") && getenv(conf_text(pool, "%.*s_SERVICE_HOST", n, name)))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* --- TINE_SECTION_KEY --- */
+
 /* One NAME=VALUE whose name starts with TINE_. Those that name no section of ours belong to other programs. */
 static int take_variable(struct conf_settings *list, const char *name, const char *value, struct conf_errors *errors)
 {
     struct conf_setting s = { .source = CONF_FROM_ENVIRONMENT, .where = name, .value = value };
     const char *rest = name + strlen(PREFIX), *key;
     if (names_section(rest, "env", &key)) {
+        if (is_link(list->pool, name, value))
+            return 0;
         s.section = "env";
         s.key = key;
         return conf_settings_add(list, &s);
@@ -70,6 +110,8 @@ static int take_variable(struct conf_settings *list, const char *name, const cha
         if (!names_section(rest, section->name, &key))
             continue;
         const char *known = section->many ? NULL : key_named(section, key);
+        if (!known && looks_like_link(name, value))
+            return 0;
         if (!known) {
             unknown_key(section, &s, key, errors);
             return 0;
@@ -96,7 +138,7 @@ int conf_env_settings(struct conf_settings *list, struct conf_errors *errors)
 
 int conf_env_fallbacks(struct conf_settings *list)
 {
-    const char *workers = getenv("WEB_CONCURRENCY"), *port = getenv("PORT");
+    const char *workers = getenv("WEB_CONCURRENCY"), *port = getenv("PORT"), *proxies = getenv("FORWARDED_ALLOW_IPS");
     struct conf_setting s = { .source = CONF_FROM_FALLBACK, .section = "server" };
     if (workers && *workers) {
         s.where = "WEB_CONCURRENCY";
@@ -113,7 +155,37 @@ int conf_env_fallbacks(struct conf_settings *list)
         if (conf_settings_add(list, &s) != 0)
             return -1;
     }
+    if (proxies && *proxies) {
+        s = (struct conf_setting){ .source = CONF_FROM_FALLBACK,
+                                   .where = "FORWARDED_ALLOW_IPS",
+                                   .section = "http",
+                                   .key = "forwarded_allow_ips",
+                                   .value = proxies };
+        if (conf_settings_add(list, &s) != 0)
+            return -1;
+    }
     return 0;
+}
+
+void conf_env_foreign(void (*say)(void *arg, const char *name, const char *hint), void *arg)
+{
+    static const struct {
+        const char *prefix, *hint;
+    } foreign[] = {
+        { "GUNICORN_CMD_ARGS", "tine --import-gunicorn shows what it comes to" },
+        { "UVICORN_", "tine --import-uvicorn shows what these come to" },
+        { "GRANIAN_", "tine --import-granian shows what these come to" },
+        { "UWSGI_", "uWSGI's settings have counterparts in tine.ini" },
+    };
+    for (char **e = environ; e && *e; e++) {
+        char name[128];
+        size_t n = strcspn(*e, "=");
+        snprintf(name, sizeof(name), "%.*s", (int)n, *e);
+        for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+            if (strncmp(name, foreign[i].prefix, strlen(foreign[i].prefix)) == 0 && (*e)[n] &&
+                !looks_like_link(name, *e + n + 1))
+                say(arg, name, foreign[i].hint);
+    }
 }
 
 /* The name after a $: NAME or {NAME}. Returns what follows; NULL: no name there. */

@@ -210,13 +210,16 @@ static int load(struct conf_loaded *l, const struct conf_cli *cli, struct conf_e
 {
     struct conf_settings list;
     conf_settings_init(&list, &l->pool);
-    const char *file = cli->file;
+    const char *file = cli->file, *folder = cli->start_dir ? cli->start_dir : ".";
+    if (cli->action == CONF_CLI_IMPORT) /* what is imported may be for another machine */
+        folder = NULL;
     if (!file)
         file = conf_text(&l->pool, "%s/tine.ini", cli->start_dir ? cli->start_dir : ".");
     if (conf_env_fallbacks(&list) != 0 || load_file(l, file, cli->file != NULL, &list, errors) != 0 ||
-        conf_env_settings(&list, errors) != 0 || add_overrides(&list, cli) != 0 || conf_apply(l, &list, errors) != 0)
+        conf_env_settings(&list, errors) != 0 || add_overrides(&list, cli) != 0 ||
+        conf_apply(l, folder, &list, errors) != 0)
         return -1;
-    conf_check(l, cli->action != CONF_CLI_DUMP, errors);
+    conf_check(l, cli->action != CONF_CLI_DUMP && cli->action != CONF_CLI_IMPORT, errors);
     return 0;
 }
 

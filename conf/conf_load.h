@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* conf_load.h: from command line, environment and file to one checked, constant configuration.
  *
- * Precedence: command line > environment TINE_SECTION_KEY > file > WEB_CONCURRENCY and PORT > default. Every mistake is
+ * Precedence: command line > environment TINE_SECTION_KEY > file > WEB_CONCURRENCY, PORT and FORWARDED_ALLOW_IPS > default. Every mistake is
  * reported, not only the first, each on its own line that names where it stands (file:line, option or environment
  * variable), the key, and what was expected. Nothing is kept between two calls: a reload simply loads again.
  */
@@ -15,11 +15,16 @@ struct conf_cli;
 struct conf_loaded;
 
 /* 0; or -1 with *ret_errors, lines each ended by a newline, to be freed (NULL: out of memory).
- * CONF_CLI_DUMP does without app.module; serving and -t need it. */
+ * CONF_CLI_DUMP does without app.module; serving and -t need it. CONF_CLI_IMPORT does so too, and reads no file but
+ * cli->file. */
 int conf_load(const struct conf_cli *cli, struct conf_loaded **ret, char **ret_errors)
     __attribute__((warn_unused_result));
 const struct conf *conf_loaded_get(const struct conf_loaded *l);
 void conf_loaded_free(struct conf_loaded *l);
+
+/* conf_env.c: calls `say` for each variable of the environment that tells another server what to do and has no effect here,
+ * with what to do about it. */
+void conf_env_foreign(void (*say)(void *arg, const char *name, const char *hint), void *arg);
 
 /* conf_dump.c: every key with its value and origin, as a file that loads to the same values. */
 void conf_dump(const struct conf_loaded *l, FILE *out);

@@ -37,15 +37,21 @@ static inline void *conf_instance_value(const struct conf_instance *in, const st
     return in->values + key->offset;
 }
 
-/* conf_env.c: TINE_SECTION_KEY, WEB_CONCURRENCY and PORT of the environment, as settings. 0, or -1: out of memory. */
+/* conf_env.c: TINE_SECTION_KEY, WEB_CONCURRENCY, PORT and FORWARDED_ALLOW_IPS of the environment, as settings. 0, or -1: out of memory. */
 int conf_env_fallbacks(struct conf_settings *list) __attribute__((warn_unused_result));
 int conf_env_settings(struct conf_settings *list, struct conf_errors *errors) __attribute__((warn_unused_result));
 /* Replaces $NAME, ${NAME} and $$. NULL, or what is wrong. */
 const char *conf_env_expand(struct conf_pool *pool, const char *text, const char **ret)
     __attribute__((warn_unused_result));
 
-/* conf_apply.c: types all settings into l->conf. 0, or -1: out of memory. */
-int conf_apply(struct conf_loaded *l, struct conf_settings *list, struct conf_errors *errors)
+/* conf_env_file.c: the lines of server.env_file, but those that the environment has, as settings of [env]. Paths start in
+ * server.chdir, and that in start_dir. 0, or -1: out of memory. */
+int conf_env_files(struct conf_loaded *l, const char *start_dir, struct conf_settings *list, struct conf_errors *errors)
+    __attribute__((warn_unused_result));
+
+/* conf_apply.c: types all settings into l->conf. start_dir: where paths start; NULL: nothing is read from other files.
+ * 0, or -1: out of memory. */
+int conf_apply(struct conf_loaded *l, const char *start_dir, struct conf_settings *list, struct conf_errors *errors)
     __attribute__((warn_unused_result));
 
 /* conf_check.c: rules that involve more than one value: keys against each other, and what is not supported yet. */

@@ -94,7 +94,8 @@ struct conf_loaded *conf_unpack(struct span bytes)
     if (!l)
         return NULL;
     conf_settings_init(&list, &l->pool);
-    bool good = unpack_pairs(l, bytes, &list) == 0 && conf_apply(l, &list, &errors) == 0 && !errors.n && !errors.failed;
+    bool good =
+        unpack_pairs(l, bytes, &list) == 0 && conf_apply(l, NULL, &list, &errors) == 0 && !errors.n && !errors.failed;
     free(errors.text);
     if (good)
         return l;

@@ -50,6 +50,7 @@ struct conf_place conf_place(const struct conf_setting *s)
     struct conf_place p;
     switch (s->source) {
     case CONF_FROM_FILE:
+    case CONF_FROM_ENV_FILE:
         snprintf(p.s, sizeof(p.s), "%s:%u", s->where, s->line);
         break;
     case CONF_FROM_FALLBACK:

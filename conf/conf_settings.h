@@ -10,7 +10,8 @@
 
 /* By rising precedence. */
 enum conf_source {
-    CONF_FROM_FALLBACK, /* WEB_CONCURRENCY, PORT */
+    CONF_FROM_FALLBACK, /* WEB_CONCURRENCY, PORT, FORWARDED_ALLOW_IPS */
+    CONF_FROM_ENV_FILE, /* server.env_file */
     CONF_FROM_FILE,
     CONF_FROM_ENVIRONMENT,
     CONF_FROM_OPTION,

@@ -27,7 +27,8 @@ static const char *const interpreters[] = { "auto", "sub", "main", NULL };
 static const char *const asgi_specs[] = { "2.3", "2.5", NULL };
 static const char *const lifespans[] = { "auto", "on", "off", NULL };
 static const char *const ws_engines[] = { "auto", "libwebsockets", "wslay", NULL };
-static const char *const forwarded_families[] = { "x-forwarded", "x-forwarded-for", "forwarded", "none", NULL };
+static const char *const forwarded_families[] = { "x-forwarded", "x-forwarded-for", "forwarded",
+                                                  "none",        "x-forwarded-ssl", NULL };
 static const char *const cert_reqs[] = { "none", "optional", "required", NULL };
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 
@@ -60,7 +61,7 @@ static const struct {
     [CONF_TYPE_ASGI_SPEC] = { "2.3 or 2.5", asgi_specs, sizeof(enum conf_asgi_spec) },
     [CONF_TYPE_LIFESPAN] = { "auto, on or off", lifespans, sizeof(enum conf_lifespan) },
     [CONF_TYPE_WS_ENGINE] = { "auto, libwebsockets or wslay", ws_engines, sizeof(enum conf_ws_engine) },
-    [CONF_TYPE_FORWARDED] = { "x-forwarded, x-forwarded-for, forwarded or none", forwarded_families,
+    [CONF_TYPE_FORWARDED] = { "x-forwarded, x-forwarded-ssl, x-forwarded-for, forwarded or none", forwarded_families,
                               sizeof(enum conf_forwarded) },
     [CONF_TYPE_CERT_REQS] = { "none, optional or required", cert_reqs, sizeof(enum conf_cert_reqs) },
     [CONF_TYPE_TLS_VERSION] = { "1.2 or 1.3", tls_versions, sizeof(enum conf_tls_version) },

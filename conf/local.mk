@@ -11,6 +11,7 @@ libtine_conf_a_SOURCES = \
 	conf/conf_cli.h conf/conf_cli.c \
 	conf/conf_table.h conf/conf_table.c \
 	conf/conf_env.c \
+	conf/conf_env_file.c \
 	conf/conf_number.h conf/conf_number.c \
 	conf/conf_addr.h conf/conf_addr.c \
 	conf/conf_extensions.def \

@@ -2,7 +2,7 @@
 # Sources stand in the order of floors: a file calls only what is listed before it.
 master_sources = \
 	master/orders.h master/service.h master/reload_part.h \
-	master/import_gunicorn.h master/import_gunicorn.c \
+	master/import.h master/import.c \
 	master/import_check.h master/import_check.c \
 	master/signals.h master/signals.c \
 	master/dev_reload.h master/dev_reload.c \

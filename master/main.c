@@ -17,8 +17,8 @@
 #include "conf/conf_cli.h"
 #include "conf/conf_load.h"
 #include "master/fleet/certs.h"
+#include "master/import.h"
 #include "master/import_check.h"
-#include "master/import_gunicorn.h"
 #include "master/listen/listen.h"
 #include "master/master.h"
 #include "master/reload_parts.h"
@@ -50,6 +50,11 @@ static int read_certs(struct generation *first)
     return SERVICE_EXIT_CONF;
 }
 
+static void warn_of_foreign(void *arg, const char *name, const char *hint)
+{
+    log_warning("%s in the environment has no effect: %s", name, hint);
+}
+
 /* Where paths of the configuration start, and where messages go. */
 static int prepare(struct master *master)
 {
@@ -65,6 +70,7 @@ static int prepare(struct master *master)
         log_require_trusted_path();
     if (error_log_open(&conf->log) < 0)
         return SERVICE_EXIT_SYSTEM;
+    conf_env_foreign(warn_of_foreign, NULL);
     reload_parts_adopt(master);
     return read_certs(fleet->current);
 }
@@ -125,6 +131,11 @@ static int serve(struct master *master, struct generation *first)
     return status;
 }
 
+static void print_foreign(void *arg, const char *name, const char *hint)
+{
+    fprintf(stderr, "tine: warning: %s in the environment has no effect: %s\n", name, hint);
+}
+
 static int act(struct master *master)
 {
     const struct conf_cli *cli = master->cli;
@@ -137,6 +148,7 @@ static int act(struct master *master)
         conf_dump(loaded, stdout);
         status = fflush(stdout) == 0 ? SERVICE_EXIT_OK : SERVICE_EXIT_SYSTEM;
     } else if (cli->action == CONF_CLI_CHECK) {
+        conf_env_foreign(print_foreign, NULL);
         puts("configuration OK");
         status = fflush(stdout) == 0 ? SERVICE_EXIT_OK : SERVICE_EXIT_SYSTEM;
         if (status == SERVICE_EXIT_OK && cli->check_app) {
@@ -166,7 +178,7 @@ int main(int argc, char **argv)
     else if (cli.action == CONF_CLI_HELP)
         status = fputs(conf_cli_help, stdout) < 0 || fflush(stdout) != 0 ? SERVICE_EXIT_SYSTEM : SERVICE_EXIT_OK;
     else if (cli.action == CONF_CLI_IMPORT)
-        status = import_gunicorn(cli.import);
+        status = import_settings(&cli);
     else
         status = act(&master);
     conf_cli_done(&cli);

@@ -14,9 +14,11 @@
 
 #include "common/fdutil.h"
 #include "common/log.h"
+#include "conf/conf.h"
 #include "master/metrics/history.h"
 #include "master/service.h"
 
+#define LINE (128 + 2 * CONF_LONGEST_STATSD)
 #define PACKET 1400 /* bytes: no fragments on the usual paths */
 
 static int connect_to(const char *address)
@@ -64,6 +66,7 @@ void statsd_close(struct statsd *statsd)
 
 struct packet {
     int fd;
+    const char *prefix, *tags; /* NULL: none; conf_check.c limits their lengths */
     size_t n;
     char text[PACKET];
 };
@@ -79,11 +82,15 @@ static void flush(struct packet *packet)
 static void put_metric(struct packet *packet, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void put_metric(struct packet *packet, const char *format, ...)
 {
-    char line[128];
+    char line[LINE];
     va_list args;
+    int at = packet->prefix ? snprintf(line, sizeof(line), "%s.", packet->prefix) : 0;
     va_start(args, format);
-    size_t n = (size_t)vsnprintf(line, sizeof(line), format, args);
+    at += vsnprintf(line + at, sizeof(line) - (size_t)at, format, args);
     va_end(args);
+    if (packet->tags)
+        at += snprintf(line + at, sizeof(line) - (size_t)at, "|#%s", packet->tags);
+    size_t n = (size_t)at;
     if (packet->n + n + 1 > sizeof(packet->text))
         flush(packet);
     memcpy(packet->text + packet->n, line, n);
@@ -123,7 +130,8 @@ void statsd_send(const struct statsd *statsd, const struct service *service, con
     if (statsd->fd < 0)
         return;
     const struct score_sums *now = &history->sums, *before = &history->older;
-    struct packet packet = { .fd = statsd->fd };
+    const struct conf_metrics *conf = &service_conf(service)->metrics;
+    struct packet packet = { .fd = statsd->fd, .prefix = conf->statsd_prefix, .tags = conf->statsd_tags };
     put_metric(&packet, "tine.workers:%u|g", slots_ready(&service->fleet.slots, service->fleet.current));
     put_metric(&packet, "tine.connections:%" PRIu64 "|g", now->connections);
     put_metric(&packet, "tine.requests.in_flight:%" PRIu64 "|g", now->inflight);

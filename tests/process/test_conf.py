@@ -16,7 +16,7 @@ SAMPLE = ROOT / "conf" / "tine.ini"
 
 
 def tine(*args, cwd, **env):
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("TINE_") and k not in ("PORT", "WEB_CONCURRENCY")}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("TINE_") and k not in ("PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS")}
     return subprocess.run([binary(), *args], cwd=cwd, env={**clean, **env}, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""tine --import-gunicorn FILE: what is printed passes tine -t, means the same, and names what has no counterpart."""
+"""tine --import-gunicorn FILE or WORDS: what is printed can be loaded, means the same, and names what has no counterpart."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from lib.build import binary
+from lib.importers import importer
 from lib.waiting import DEADLINE
 
 DJANGO = """
@@ -104,14 +105,15 @@ def run(*args, env=None, cwd=None):
 
 @pytest.fixture
 def imported(tmp_path):
-    """imported(text) -> (what is printed, its effective configuration as {"section.key": value})."""
-    def do(text, env=None):
-        (tmp_path / "gunicorn.conf.py").write_text(text)
-        done = run("--import-gunicorn", "gunicorn.conf.py", env=env, cwd=tmp_path)
+    """imported(text, words) -> (what is printed, its effective configuration as {"section.key": value})."""
+    def do(text, env=None, words=("gunicorn.conf.py",)):
+        if text is not None:
+            (tmp_path / "gunicorn.conf.py").write_text(text)
+        done = run("--import-gunicorn", *words, env=env, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         (tmp_path / "tine.ini").write_text(done.stdout)
         module = [] if re.search("^module = ", done.stdout, re.M) else ["shop.wsgi:application"]
-        checked = run("-t", *module, cwd=tmp_path)
+        checked = run("-T", *module, cwd=tmp_path)
         assert (checked.returncode, checked.stderr) == (0, ""), done.stdout
         keys, section = {}, ""
         for line in done.stdout.splitlines():
@@ -131,7 +133,7 @@ def test_a_django_project(imported):
         "server.chdir": "/srv/shop", "server.user": "www-data", "server.group": "www-data", "server.umask": "7",
         "server.timeout": "120", "server.graceful_timeout": "45", "server.max_requests": "1000",
         "server.max_requests_jitter": "50", "server.proc_name": "shop", "server.pidfile": "/run/shop/gunicorn.pid",
-        "app.module": "shop.wsgi:application", "app.interface": "wsgi", "app.threads": "1", "app.root_path": "/shop",
+        "app.module": "shop.wsgi:application", "app.root_path": "/shop",
         "env.DJANGO_SETTINGS_MODULE": "shop.settings", "env.PRICE": "5$$",
         "http.forwarded_allow_ips": "127.0.0.1,::1,unix", "http.forwarded_family": "none",
         "log.accesslog": "/var/log/shop/access.log", "log.errorlog": "/var/log/shop/error.log", "log.loglevel": "warning",
@@ -143,7 +145,7 @@ def test_a_django_project(imported):
 
 def test_a_fastapi_image(imported):
     text, keys = imported(FASTAPI)
-    assert keys["server.bind"] == "0.0.0.0:80" and keys["app.interface"] == "asgi"
+    assert keys["server.bind"] == "0.0.0.0:80" and "app.interface" not in keys
     assert keys["http.forwarded_allow_ips"] == "10.0.0.0/8,192.168.1.1" and keys["http.keepalive"] == "5"
     assert keys["log.accesslog"] == keys["log.errorlog"] == "-"
     assert '{"loglevel"' not in text, "what the file prints is not part of it"
@@ -160,6 +162,7 @@ USUAL = "{'X-FORWARDED-PROTOCOL': 'ssl', 'X-FORWARDED-PROTO': 'https', 'X-FORWAR
     (UNIX, "127.0.0.1,::1,unix", None), ("forwarded_allow_ips = '10.0.0.1'\n" + UNIX, "10.0.0.1,unix", None),
     ("forwarded_allow_ips = ''\n" + UNIX, "unix", None), (UNIX + UVICORN, None, None),
     (f"secure_scheme_headers = {USUAL}\n", None, None), ("secure_scheme_headers = {'x-forwarded-proto': 'https'}\n", None, None),
+    ("secure_scheme_headers = {'X-FORWARDED-SSL': 'on'}\n", None, "x-forwarded-ssl"),
     ("secure_scheme_headers = {}\n", None, "none"), ("secure_scheme_headers = {'X-Https': '1'}\n", None, "none"),
     ("secure_scheme_headers = {'X-FORWARDED-PROTO': 'ssl'}\n", None, "none"),
     ("secure_scheme_headers = {}\n" + UVICORN, None, None)])
@@ -180,7 +183,7 @@ def test_scheme_fields_that_are_not_read_are_named(imported):
 def test_hooks_and_lists(imported):
     text, keys = imported(HOOKS)
     assert keys["server.bind"] == ["127.0.0.1:8001", "[::1]:8001", "fd://3", "localhost:8000"]
-    assert (keys["app.interface"], keys["app.threads"], keys["server.backlog"]) == ("wsgi", "8", "64")
+    assert (keys.get("app.interface"), keys["app.threads"], keys["server.backlog"]) == (None, "8", "64")
     assert (keys["http.limit_request_line"], keys["http.limit_request_fields"]) == ("65535", "1000")
     assert keys["http.limit_request_head"] == "504k"
     assert keys["log.access_log_format"] == '%(h)s "%(r)s" %(s)s %({X-Request-Id}i)s %(D)s'
@@ -221,10 +224,8 @@ def test_values_that_are_refused_become_comments(imported):
 def test_every_setting_of_gunicorn_is_known():
     """Those of the newest release at the time of writing; each is either written or explained."""
     gunicorn = pytest.importorskip("gunicorn.config")
-    from_here = open(os.path.join(os.path.dirname(__file__), "../../worker/app/import_gunicorn.py")).read()
-    scope = {"__builtins__": __builtins__}
-    exec(compile(from_here, "import_gunicorn.py", "exec"), scope)
-    known = scope["BY_HAND"] | set(scope["SAME"]) | set(scope["WITHOUT"]) | set(scope["HOOKS"])
+    ours = importer("gunicorn")
+    known = ours.BY_HAND | set(ours.SAME) | set(ours.WITHOUT) | set(ours.HOOKS)
     assert set(gunicorn.make_settings()) - known == set()
 
 
@@ -259,3 +260,63 @@ def test_syslog(imported, text, accesslog):
     said, keys = imported("wsgi_app = 'a:b'\n" + text)
     assert keys.get("log.accesslog") == accesslog
     assert ("udp://loghost" in said) == ("udp" in text)
+
+
+# --- a command line ---
+
+def test_a_whole_command_line(imported):
+    text, keys = imported(None, words=["gunicorn", "-k", "uvicorn.workers.UvicornWorker", "-w", "4", "-b", "0.0.0.0:80", "main:app"])
+    assert keys == {"server.bind": "0.0.0.0:80", "server.workers": "4", "app.module": "main:app"}, "interface = auto finds it out"
+    assert "worker_class = uvicorn.workers.UvicornWorker" in text
+
+
+@pytest.mark.parametrize("words", [
+    ["A=1 WEB_CONCURRENCY=3 gunicorn --threads 2 'main:create_app(\"x y\", debug=False)'"],
+    ["python3", "-m", "gunicorn", "--threads=2", 'main:create_app("x y", debug=False)'],
+    ["/srv/venv/bin/gunicorn", 'main:create_app("x y", debug=False)', "--threads", "2"],
+    ["--threads", "2", 'main:create_app("x y", debug=False)']])
+def test_words_in_every_shape(imported, words):
+    _, keys = imported(None, words=words)
+    assert keys == {"app.module": 'main:create_app("x y", debug=False)', "app.threads": "2"}
+
+
+def test_the_command_line_goes_before_the_environment_and_this_before_the_file(imported):
+    _, keys = imported("workers = 2\nbacklog = 11\ntimeout = 50\n", env={"GUNICORN_CMD_ARGS": "-w 3 --backlog 12"},
+                       words=["gunicorn", "-w", "4", "-c", "gunicorn.conf.py", "a:b"])
+    assert (keys["server.workers"], keys["server.backlog"], keys["server.timeout"]) == ("4", "12", "50")
+
+
+def test_the_default_file_is_read_with_a_command_line(imported):
+    text, keys = imported("backlog = 11\n", words=["gunicorn", "a:b"])
+    assert keys["server.backlog"] == "11" and "gunicorn.conf.py and command line" in text
+
+
+def test_options_that_do_not_exist_are_refused(tmp_path):
+    done = run("--import-gunicorn", "gunicorn", "--no-such-option", "a:b", cwd=tmp_path)
+    assert done.returncode == 1 and "--no-such-option" in done.stderr and done.stdout == ""
+
+
+def test_computed_values_are_marked(imported):
+    text, keys = imported("import os, multiprocessing\nworkers = multiprocessing.cpu_count() * 2 + 1\nbacklog = 64\n"
+                          "loglevel = os.getenv('LEVEL_OF_IT', 'info')\ntimeout = 10\nif True:\n    timeout = 20\n")
+    lines = text.splitlines()
+    for key, how in (("workers", "workers = multiprocessing.cpu_count() * 2 + 1"),
+                     ("loglevel", "loglevel = os.getenv('LEVEL_OF_IT', 'info')"), ("timeout", "timeout = 20")):
+        at = next(i for i, line in enumerate(lines) if line.startswith(f"{key} = "))
+        assert lines[at - 1] == f"# computed when this was written: {how}"
+    assert text.count("computed") == 3, "backlog is not computed"
+
+
+def test_a_computed_value_that_the_command_line_replaces_is_not_marked(imported):
+    text, keys = imported("import os\nworkers = os.cpu_count()\n", words=["gunicorn", "-w", "3", "a:b"])
+    assert keys["server.workers"] == "3" and "computed" not in text
+
+
+def test_statsd_and_header_map(imported):
+    _, keys = imported("wsgi_app = 'a:b'\nstatsd_host = '127.0.0.1:8125'\nstatsd_prefix = 'shop'\ndogstatsd_tags = 'env:prod,eu'\n"
+                       "header_map = 'drop'\n")
+    assert keys["metrics.statsd_prefix"] == "shop" and keys["metrics.statsd_tags"] == "env:prod,eu"
+    text, _ = imported("wsgi_app = 'a:b'\nheader_map = 'refuse'\n")
+    assert re.search("^# header_map = 'refuse': .*dropped", text, re.M)
+    text, _ = imported("wsgi_app = 'a:b'\nheader_map = 'dangerous'\n")
+    assert re.search("^# header_map = 'dangerous': .*rename", text, re.M)

@@ -351,7 +351,20 @@ def test_statsd():
             assert counted["tine.workers|g"] >= 1
 
 
+def test_statsd_with_prefix_and_tags():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(20)
+        metrics = {"statsd": f"127.0.0.1:{receiver.getsockname()[1]}", "statsd_prefix": "shop.web", "statsd_tags": "env:prod,eu"}
+        with Server("answers", {"metrics": metrics}):
+            for line in receiver.recv(2048).decode().split("\n"):
+                assert re.fullmatch(r"shop\.web\.tine\.[a-z_.0-9]+:[0-9.]+\|(c|g|ms)(\|@[0-9.]+)?\|#env:prod,eu", line), line
+
+
 @pytest.mark.parametrize("key, value, why", [
+    ("statsd_prefix", "a b", "without blanks"),
+    ("statsd_tags", "a|b", "without blanks"),
+    ("statsd_tags", "a" * 257, "at most 256 bytes"),
     ("bind", "127.0.0.1:9 tls", "no flag is possible here"),
     ("bind", "systemd", "sockets of systemd are for server.bind"),
     ("statsd", "localhost", "expected host:port"),

@@ -125,6 +125,18 @@ def test_forwarded_host_must_be_a_host(believing, host):
     assert host_of(scope) == ["test"]
 
 
+@pytest.mark.parametrize("ssl, proto, scheme", [("on", None, "https"), ("off", None, "http"), ("maybe", None, "http"), ("on", "http", "https"),
+                                                (None, "https", "http")])
+def test_the_scheme_by_x_forwarded_ssl_where_it_is_named(serve, ssl, proto, scheme):
+    headers = [*([f"X-Forwarded-Ssl: {ssl}"] if ssl else []), *([f"X-Forwarded-Proto: {proto}"] if proto else []), "X-Forwarded-For: 192.0.2.1"]
+    s = serve("scope", {"http": {"forwarded_family": "x-forwarded-ssl"}})
+    with s.connect() as c:
+        found = c.request("GET", "/", headers).json()
+        assert (found["scheme"], found["client"][0]) == (scheme, "192.0.2.1")
+    with s.connect(source="127.0.0.2") as c:
+        assert c.request("GET", "/", headers).json()["scheme"] == "http"
+
+
 def test_second_request_is_judged_anew(server):
     with server.connect() as c:
         assert c.request("GET", "/", ["X-Forwarded-For: 192.0.2.1"]).json()["client"][0] == "192.0.2.1"

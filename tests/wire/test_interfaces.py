@@ -29,7 +29,7 @@ def test_neither(name):
     try:
         server.start()
         assert server.wait_exit() == 4
-        assert f"apps.wsgi_odd:{name} is a" in server.log() and "looks like neither ASGI nor WSGI" in server.log()
+        assert f"apps.wsgi_odd:{name}, of type" in server.log() and "looks like neither ASGI nor WSGI" in server.log()
         server.stop()
     finally:
         server.kill()

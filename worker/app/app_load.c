@@ -37,7 +37,7 @@ static const struct interface_ops *choose(const struct interface_choice *list, c
         ops = interface_named(list, PyUnicode_AsUTF8(kind));
     } else if (kind) {
         PyErr_Format(PyExc_TypeError,
-                     "%s is a %s and looks like neither ASGI nor WSGI: an ASGI application is "
+                     "%s, of type %s, looks like neither ASGI nor WSGI: an ASGI application is "
                      "called with scope, receive, send (ASGI 2: with scope), a WSGI application "
                      "with environ, start_response; a factory is named as %s(). If it is one of "
                      "them, say so: interface = asgi, asgi2 or wsgi",

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Finds the application that [app] module names, and says what kind it is. Run inside the worker's interpreter."""
+import ast
 import importlib
 import importlib.util
 import inspect
 import os
+import re
 import sys
 
 
@@ -65,9 +67,37 @@ def _attribute(module, name, path):
     return found
 
 
+def _kind(found):
+    name = type(found).__name__
+    return "%s %s" % ("an" if name[0] in "aeiouAEIOU" else "a", name)
+
+
+def _arguments(text, call):
+    """(args, kwargs) of "(...)": literals only, nothing is evaluated."""
+    try:
+        found = ast.parse("f" + call, mode="eval").body
+        if not isinstance(found, ast.Call) or not isinstance(found.func, ast.Name):
+            raise ValueError
+        if any(keyword.arg is None for keyword in found.keywords):
+            raise ValueError
+        return ([ast.literal_eval(one) for one in found.args],
+                {keyword.arg: ast.literal_eval(keyword.value) for keyword in found.keywords})
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        raise ApplicationNotFound(
+            "%s: a factory's arguments are literals, as in factory('x', debug=False)" % text
+        ) from None
+
+
 def load(text):
-    """The object that "pkg.mod:attr", "pkg.mod:factory()" or "dir/file.py:attr" names."""
-    name, colon, path = text.rpartition(":") if ":" in text else (text, "", "")
+    """The object that "pkg.mod:attr", "pkg.mod:factory()", "pkg.mod:factory('x', n=1)" or "dir/file.py:attr" names."""
+    # the first colon after which all is an attribute, with or without arguments: these may have colons too
+    match = re.match(r"(.*?):([^\W\d][\w.]*)(\(.*\))?\Z", text, re.DOTALL)
+    if match:
+        name, path, call = match.groups()
+        colon = ":"
+    else:
+        name, colon, path = text.rpartition(":") if ":" in text else (text, "", "")
+        call = None
     module = _import(name)
     if not colon:
         for path in ("app", "application"):
@@ -77,12 +107,12 @@ def load(text):
             raise ApplicationNotFound(
                 "module %r has neither app nor application: name the attribute as %s:NAME" % (name, name)
             )
-    factory = path.endswith("()")
-    found = _attribute(module, name, path[:-2] if factory else path)
-    if factory:
-        found = found()
+    args, kwargs = _arguments(text, call) if call else ((), {})
+    found = _attribute(module, name, path)
+    if call:
+        found = found(*args, **kwargs)
     if not callable(found):
-        raise ApplicationNotFound("%s is a %s, which cannot be called" % (text, type(found).__name__))
+        raise ApplicationNotFound("%s is %s, which cannot be called" % (text, _kind(found)))
     return found
 
 

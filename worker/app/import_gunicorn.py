@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# import_gunicorn.py: what a gunicorn.conf.py comes to as a tine.ini. convert() runs the file, adds GUNICORN_CMD_ARGS and
-# returns the text. Values are written as they are meant; whether this Tine takes each is for the caller to check.
-# Must never leave a setting out without a word.
+# import_gunicorn.py: what a gunicorn.conf.py, or a command line of gunicorn, comes to as a tine.ini. convert() runs the
+# file, adds GUNICORN_CMD_ARGS and the words, in gunicorn's order, and returns the text.
 
-import argparse
 import os
-import shlex
-import sys
+
+from import_ini import (Ini, Stop, as_bool, as_int, as_list, as_module, bind_of, computed_names, put_same, put_without, read_words,
+                        split_text, split_words)
 
 # gunicorn's option: (setting, action, type). Options without a row here have no meaning in an environment variable.
 OPTIONS = {
@@ -40,6 +39,7 @@ OPTIONS = {
     ("-R", "--enable-stdio-inheritance"): ("enable_stdio_inheritance", "store_true", None),
     ("--statsd-host",): ("statsd_host", "store", str), ("--dogstatsd-tags",): ("dogstatsd_tags", "store", str),
     ("--statsd-prefix",): ("statsd_prefix", "store", str), ("-n", "--name"): ("proc_name", "store", str),
+    ("-c", "--config"): ("config", "store", str),
     ("--enable-backlog-metric",): ("enable_backlog_metric", "store_true", None),
     ("--pythonpath",): ("pythonpath", "store", str), ("--paste", "--paster"): ("paste", "store", str),
     ("--proxy-protocol",): ("proxy_protocol", "maybe", str), ("--proxy-allow-from",): ("proxy_allow_ips", "store", str),
@@ -83,7 +83,8 @@ SAME = {
     "chdir": ("server", "chdir"), "daemon": ("server", "daemon"), "pidfile": ("server", "pidfile"),
     "user": ("server", "user"), "group": ("server", "group"), "proc_name": ("server", "proc_name"),
     "accesslog": ("log", "accesslog"), "access_log_format": ("log", "access_log_format"),
-    "errorlog": ("log", "errorlog"), "statsd_host": ("metrics", "statsd"), "keyfile": ("tls", "keyfile"),
+    "errorlog": ("log", "errorlog"), "statsd_host": ("metrics", "statsd"),
+    "statsd_prefix": ("metrics", "statsd_prefix"), "dogstatsd_tags": ("metrics", "statsd_tags"), "keyfile": ("tls", "keyfile"),
     "certfile": ("tls", "certfile"), "ca_certs": ("tls", "ca_certs"), "ciphers": ("tls", "ciphers"),
     "root_path": ("app", "root_path"), "asgi_lifespan": ("app", "lifespan"),
     "http2_max_concurrent_streams": ("http", "http2_max_concurrent_streams"),
@@ -105,7 +106,6 @@ WITHOUT = {
     "logger_class": LOGGING, "logconfig": LOGGING, "logconfig_dict": LOGGING, "logconfig_json": LOGGING,
     "syslog_prefix": "server.proc_name is what the daemon shows", "syslog_facility": "the facility is daemon",
     "enable_stdio_inheritance": "standard streams are inherited, unbuffered or not as Python's own variables say",
-    "dogstatsd_tags": "tags are for the collector to add", "statsd_prefix": "names are Tine's own",
     "enable_backlog_metric": "see the metrics of the system for listen queues", "default_proc_name": "see server.proc_name",
     "paste": "name the application as module:factory(), with a function that calls paste.deploy.loadapp",
     "raw_paste_global_conf": "see paste", "uwsgi_allow_ips": "the uwsgi protocol is not spoken: let the proxy speak HTTP",
@@ -118,7 +118,6 @@ WITHOUT = {
     "permit_unconventional_http_version": SMUGGLING, "casefold_http_method": "methods are as received",
     "forwarder_headers": "SCRIPT_NAME comes from app.root_path, or with http.forwarded_host from X-Forwarded-Prefix; "
                          "PATH_INFO from the request",
-    "header_map": "fields whose name has an underscore never reach a WSGI application",
     "asgi_disconnect_grace_period": "an application is told of a disconnect, and not cancelled",
     "http_parser": "there is one parser", "control_socket": "another protocol: see control.socket and tinectl",
     "control_socket_mode": "see control.mode", "control_socket_disable": "there is no control socket unless it is named",
@@ -139,45 +138,7 @@ HOOKS = {
     "on_dirty_starting": DIRTY, "dirty_post_fork": DIRTY, "dirty_worker_init": DIRTY, "dirty_worker_exit": DIRTY,
 }
 
-ORDER = ("server", "app", "env", "http", "websocket", "tls", "log", "metrics")
 WSGI_CLASSES = ("sync", "gthread", "eventlet", "gevent", "gevent_wsgi", "gevent_pywsgi", "tornado")
-
-
-class Stop(Exception):
-    """A mistake of the one who asked, told without a traceback."""
-
-
-class Ini:
-    """Sections with lines, and what was left out."""
-
-    def __init__(self):
-        self.sections = {name: [] for name in ORDER}
-        self.left_out = []
-
-    def set(self, section, key, value, note=None):
-        if isinstance(value, bool):
-            value = "true" if value else "false"
-        text = str(value)
-        if note:
-            self.sections[section].append(f"# {note}")
-        broken = "\n" in text or text != text.strip() or " ;" in text or text[:1] in (";", '"')
-        if broken:
-            self.sections[section].append(f"# {section}.{key}: this cannot stand in an INI file: {text!r}")
-        else:
-            self.sections[section].append(f"{key} = {text}")
-
-    def skip(self, name, value, why):
-        shown = repr(value)
-        self.left_out.append(f"# {name} = {shown if len(shown) < 60 else shown[:57] + '...'}: {why}")
-
-    def text(self, origin):
-        lines = [f"# {origin}"]
-        for name, content in self.sections.items():
-            if content:
-                lines += ["", f"[{name}]", *content]
-        if self.left_out:
-            lines += ["", "# Left out:", *self.left_out]
-        return "\n".join(line.replace("\r", "\\r") for line in lines) + "\n"
 
 
 # --- what gunicorn would read ---
@@ -198,58 +159,7 @@ def run_file(name):
     return scope
 
 
-def read_options(text):
-    """The settings of GUNICORN_CMD_ARGS."""
-    class Parser(argparse.ArgumentParser):
-        def error(self, message):
-            raise Stop(f"GUNICORN_CMD_ARGS: {message}")
-    parser = Parser(prog="gunicorn", add_help=False, argument_default=argparse.SUPPRESS)
-    for names, (setting, action, kind) in OPTIONS.items():
-        if action in ("store_true", "store_false"):
-            parser.add_argument(*names, dest=setting, action=action)
-        elif action == "maybe":
-            parser.add_argument(*names, dest=setting, nargs="?", const=True, type=kind)
-        else:
-            parser.add_argument(*names, dest=setting, action=action, type=kind)
-    parser.add_argument("args", nargs="*")
-    found = vars(parser.parse_args(shlex.split(text)))
-    args = found.pop("args", [])
-    if args:
-        found["wsgi_app"] = args[0]
-    return found
-
-
 # --- value by value ---
-
-def as_list(value):
-    if value is None:
-        return []
-    if isinstance(value, str):
-        value = value.split(",")
-    return [str(one).strip() for one in value if str(one).strip()]
-
-
-def as_bool(value):
-    return value.strip().lower() == "true" if isinstance(value, str) else bool(value)
-
-
-def as_int(value):
-    return int(value, 0) if isinstance(value, str) else int(value)
-
-
-def bind_of(text):
-    text = text.removeprefix("tcp://").strip("/") if not text.startswith(("unix:", "fd://")) else text
-    if text.startswith("unix://"):
-        text = "unix:" + text[7:]
-    if text.startswith(("unix:", "fd://")):
-        return text
-    host, colon, port = text.rpartition(":")
-    if text.startswith("[") and text.endswith("]") or not colon:
-        return f"{text}:8000"
-    if ":" in host and not host.startswith("["):
-        host = f"[{host}]"
-    return f"{host or '0.0.0.0'}:{port}"
-
 
 def put_binds(ini, got):
     flags = " proxy" if got.get("proxy_protocol") not in (None, False, "off", "false", "False", "") else ""
@@ -265,11 +175,12 @@ def put_binds(ini, got):
 
 def put_class(ini, got):
     value = got.get("worker_class", "sync")
+    named = "worker_class" in got
     name = value if isinstance(value, str) else f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value)}"
     threads = as_int(got.get("threads", 1))
     short = name.rpartition(".")[2]
-    if name == "asgi" or short in ("UvicornWorker", "UvicornH11Worker"):
-        ini.set("app", "interface", "asgi", f"worker_class = {name}")
+    if name == "asgi" or short.startswith("Uvicorn"):
+        ini.say("app", f"worker_class = {name}: app.interface is found out when the application is loaded")
         return
     if name not in WSGI_CLASSES and not name.startswith("gunicorn.workers."):
         ini.skip("worker_class", name, "unknown; app.interface is found out when the application is loaded")
@@ -281,8 +192,10 @@ def put_class(ini, got):
         note = (f"worker_class = {name}: the application runs in threads instead; as many requests as these can wait at a "
                 "time")
         threads = max(threads, 32)
-    ini.set("app", "interface", "wsgi")
-    ini.set("app", "threads", threads, note)
+    if note or named or "threads" in got:
+        ini.set("app", "threads", threads, note)
+    else:
+        ini.say("app", "gunicorn's default is one thread for each worker: threads = 1 has it so, if the application is WSGI")
 
 
 def put_limits(ini, got):
@@ -330,19 +243,35 @@ def put_networks(ini, got):
 
 
 def put_schemes(ini, got):
-    """Only X-Forwarded-Proto is read here; where gunicorn would not believe it, nothing is believed."""
+    """One field says the scheme here, X-Forwarded-Proto or X-Forwarded-Ssl; where gunicorn believes neither, none does."""
     name = "secure_scheme_headers"
+    if name not in got and not is_uvicorn(got):
+        ini.say("http", "X-Forwarded-Proto says the scheme; for a proxy that sets X-Forwarded-Ssl alone: forwarded_family = "
+                        "x-forwarded-ssl")
     if name not in got:
         return
     fields = {str(k).upper(): str(v).lower() for k, v in dict(got[name] or {}).items()}
     if is_uvicorn(got):
         ini.skip(name, got[name], "the worker of uvicorn does not look at it: X-Forwarded-Proto counts")
+    elif fields.get("X-FORWARDED-SSL") == "on" and fields.get("X-FORWARDED-PROTO") != "https":
+        ini.set("http", "forwarded_family", "x-forwarded-ssl", f"{name} names X-Forwarded-Ssl")
+        if fields.keys() - {"X-FORWARDED-SSL"}:
+            ini.skip(name, got[name], "of these, X-Forwarded-Ssl is read: let the proxy set it")
     elif fields.pop("X-FORWARDED-PROTO", None) != "https":
         ini.set("http", "forwarded_family", "none", f"{name} does not name X-Forwarded-Proto")
         if fields:
             ini.skip(name, got[name], "let the proxy set X-Forwarded-Proto, and then http.forwarded_family = x-forwarded")
     elif fields.keys() - {"X-FORWARDED-PROTOCOL", "X-FORWARDED-SSL"}:
         ini.skip(name, got[name], "of these, X-Forwarded-Proto is read: let the proxy set it")
+
+
+def put_header_map(ini, got):
+    value = str(got.get("header_map", "drop")).lower()
+    if value == "refuse":
+        ini.skip("header_map", value, "fields whose name has an underscore are dropped: the request is served without them")
+    elif value != "drop":
+        ini.skip("header_map", value, "fields whose name has an underscore never reach a WSGI application, which could not tell "
+                 "them from others: rename them in the proxy")
 
 
 def put_cert_reqs(ini, got):
@@ -369,8 +298,7 @@ def put_syslog(ini, got):
 
 def put_others(ini, got):
     if "wsgi_app" in got:
-        module = got["wsgi_app"]
-        ini.set("app", "module", module if ":" in module else f"{module}:application")
+        ini.set("app", "module", as_module(got["wsgi_app"], "application"))
     else:
         ini.sections["app"].append("# module: not in this file; name it here or, as for gunicorn, on the command line")
     if "workers" in got:
@@ -398,61 +326,90 @@ def put_others(ini, got):
 BY_HAND = {"bind", "proxy_protocol", "http2_cleartext", "worker_class", "threads", "limit_request_line",
            "limit_request_fields", "limit_request_field_size", "raw_env", "forwarded_allow_ips", "proxy_allow_ips",
            "secure_scheme_headers", "cert_reqs", "wsgi_app", "workers", "umask", "reuse_port", "reload_extra_files",
-           "pythonpath", "loglevel", "syslog", "syslog_addr", "asgi_loop", "http_protocols", "protocol"}
+           "pythonpath", "loglevel", "syslog", "syslog_addr", "asgi_loop", "http_protocols", "protocol", "header_map"}
 BOOLS = {"reload", "preload_app", "daemon"}
+# Where the value of a setting that is computed stands: setting -> ("section.key", ...).
+COMPUTED = {name: (f"{section}.{key}",) for name, (section, key) in SAME.items()} | {
+    "bind": ("server.bind",), "workers": ("server.workers",), "threads": ("app.threads",), "wsgi_app": ("app.module",),
+    "umask": ("server.umask",), "forwarded_allow_ips": ("http.forwarded_allow_ips",), "loglevel": ("log.loglevel",),
+    "proxy_allow_ips": ("http.proxy_allow_ips",), "pythonpath": ("app.pythonpath",),
+}
 
 
-def put_same(ini, got):
-    for name, (section, key) in SAME.items():
-        value = got.get(name)
-        if name not in got or value is None:
-            continue
+def plain(got):
+    """The settings of SAME as their keys take them."""
+    same = {name: got[name] for name in SAME if got.get(name) is not None}
+    for name in same:
         if name in BOOLS:
-            value = as_bool(value)
-        if name == "statsd_host" and isinstance(value, tuple):
-            value = "%s:%s" % value
-        if name == "errorlog" and value == "":
-            value = "-"
-        ini.set(section, key, value)
+            same[name] = as_bool(same[name])
+    if isinstance(same.get("statsd_host"), tuple):
+        same["statsd_host"] = "%s:%s" % same["statsd_host"]
+    if same.get("errorlog") == "":
+        same["errorlog"] = "-"
+    for name in ("statsd_prefix", "dogstatsd_tags"):
+        if same.get(name) == "":
+            del same[name]
+    return same
 
 
 def is_plain(name, value):
     return not name.startswith("_") and isinstance(value, (str, int, float, bool, list, tuple, dict))
 
 
-def convert(name):
-    got = {}
-    others = []
-    if name:
-        for key, value in run_file(name).items():
-            if key in BY_HAND or key in SAME or key in WITHOUT or key in HOOKS:
-                got[key] = value
-            elif is_plain(key, value):
-                others.append(key)
-    got.update(read_options(os.environ.get("GUNICORN_CMD_ARGS", "")))
-    ini = Ini()
-    for put in (put_binds, put_class, put_limits, put_environment, put_networks, put_schemes, put_cert_reqs, put_others,
-                put_same):
+def source_of(name):
+    """The text of a configuration file, "" if it is a module."""
+    if name.startswith("python:"):
+        return ""
+    with open(name.removeprefix("file:"), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def read_file(name):
+    """(settings, where the computed ones stand, names that gunicorn ignores)."""
+    got, others = {}, []
+    for key, value in run_file(name).items():
+        if key in BY_HAND or key in SAME or key in WITHOUT or key in HOOKS:
+            got[key] = value
+        elif is_plain(key, value):
+            others.append(key)
+    computed = {place: how for setting, how in computed_names(source_of(name)).items() for place in COMPUTED.get(setting, ())}
+    return got, computed, others
+
+
+def file_named(words, from_words, from_environment):
+    """The configuration file that gunicorn reads: named, or there."""
+    if words and not from_words:
+        return words[0]
+    for found in (from_words, from_environment):
+        if found and found.get("config"):
+            return found["config"]
+    return "gunicorn.conf.py" if os.path.exists("gunicorn.conf.py") else None
+
+
+def convert(words):
+    words, is_line = split_words(words, "gunicorn")
+    from_environment = read_words("gunicorn", OPTIONS, split_text(os.environ.get("GUNICORN_CMD_ARGS", ""), "GUNICORN_CMD_ARGS"),
+                                  "GUNICORN_CMD_ARGS", "wsgi_app")
+    from_words = read_words("gunicorn", OPTIONS, words, "gunicorn", "wsgi_app") if is_line else None
+    name = file_named(words, from_words, from_environment)
+    got, computed, others = read_file(name) if name else ({}, {}, [])
+    for more in (from_environment, from_words or {}):
+        got.update(more)
+        for setting in more:
+            for place in COMPUTED.get(setting, ()):
+                computed.pop(place, None)
+    got.pop("config", None)
+    ini = Ini(computed)
+    for put in (put_binds, put_class, put_limits, put_environment, put_networks, put_schemes, put_header_map, put_cert_reqs,
+                put_others):
         put(ini, got)
-    for key, value in got.items():
-        if key in WITHOUT:
-            ini.skip(key, value, WITHOUT[key])
-        elif key in HOOKS:
-            ini.left_out.append(f"# {key}(): no hooks; {HOOKS[key]}")
+    put_same(ini, SAME, plain(got))
+    put_without(ini, WITHOUT, got)
+    for key in got.keys() & HOOKS.keys():
+        ini.left_out.append(f"# {key}(): no hooks; {HOOKS[key]}")
     if others:
         ini.left_out.append(f"# no settings of gunicorn, which ignores them: {', '.join(others)}")
-    return ini.text(f"From gunicorn's {os.path.basename(name)}; tine -c FILE -t checks it.")
-
-
-def main(name):
-    """(True, the text), or (False, what is wrong)."""
-    out = sys.stdout
-    sys.stdout = sys.stderr  # what the file prints is not the answer
-    try:
-        return True, convert(name)
-    except Stop as e:
-        return False, str(e)
-    except SystemExit as e:
-        return False, f"{name}: the file ended itself by sys.exit({e.code!r})"
-    finally:
-        sys.stdout = out
+    origin = os.path.basename(name) if name else "command line"
+    if name and is_line:
+        origin += " and command line"
+    return ini.text(f"From gunicorn's {origin}; tine -c FILE -t checks it.")

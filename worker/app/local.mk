@@ -7,19 +7,36 @@ libtine_app_a_SOURCES = \
 	worker/app/app_load.h worker/app/app_load.c \
 	worker/app/app_report.h worker/app/app_report.c \
 	worker/app/draining.h worker/app/draining.c \
-	worker/app/import_gunicorn.c \
+	worker/app/import.c \
 	worker/app/mount.h worker/app/mount.c
 
-nodist_libtine_app_a_SOURCES = worker/app/app_load_py.h worker/app/draining_py.h worker/app/import_gunicorn_py.h
-BUILT_SOURCES += worker/app/app_load_py.h worker/app/draining_py.h worker/app/import_gunicorn_py.h
-CLEANFILES += worker/app/app_load_py.h worker/app/draining_py.h worker/app/import_gunicorn_py.h
-EXTRA_DIST += worker/app/app_load.py worker/app/draining.py worker/app/import_gunicorn.py
+importers = worker/app/import_ini.py worker/app/import_gunicorn.py worker/app/import_uvicorn.py worker/app/import_hypercorn.py \
+	worker/app/import_granian.py worker/app/import_uwsgi.py worker/app/import_main.py
+importers_embedded = worker/app/import_ini_py.h worker/app/import_gunicorn_py.h worker/app/import_uvicorn_py.h \
+	worker/app/import_hypercorn_py.h worker/app/import_granian_py.h worker/app/import_uwsgi_py.h worker/app/import_main_py.h
+app_embedded = worker/app/app_load_py.h worker/app/draining_py.h $(importers_embedded)
+nodist_libtine_app_a_SOURCES = $(app_embedded)
+BUILT_SOURCES += $(app_embedded)
+CLEANFILES += $(app_embedded)
+EXTRA_DIST += worker/app/app_load.py worker/app/draining.py $(importers)
 worker/app/draining_py.h: worker/app/draining.py
 	$(python_embed)
 worker/app/libtine_app_a-draining.$(OBJEXT): worker/app/draining_py.h
+worker/app/import_ini_py.h: worker/app/import_ini.py
+	$(python_embed)
 worker/app/import_gunicorn_py.h: worker/app/import_gunicorn.py
 	$(python_embed)
-worker/app/libtine_app_a-import_gunicorn.$(OBJEXT): worker/app/import_gunicorn_py.h
+worker/app/import_uvicorn_py.h: worker/app/import_uvicorn.py
+	$(python_embed)
+worker/app/import_hypercorn_py.h: worker/app/import_hypercorn.py
+	$(python_embed)
+worker/app/import_granian_py.h: worker/app/import_granian.py
+	$(python_embed)
+worker/app/import_uwsgi_py.h: worker/app/import_uwsgi.py
+	$(python_embed)
+worker/app/import_main_py.h: worker/app/import_main.py
+	$(python_embed)
+worker/app/libtine_app_a-import.$(OBJEXT): $(importers_embedded)
 worker/app/app_load_py.h: worker/app/app_load.py
 	$(python_embed)
 worker/app/libtine_app_a-app_load.$(OBJEXT): worker/app/app_load_py.h

@@ -151,14 +151,15 @@ void worker_print_versions(FILE *out)
         ;
 }
 
-int worker_import_gunicorn(const char *file, int out)
+int worker_import(const char *server, int words, int out)
 {
     struct python_choice choice;
     char *argument = NULL;
-    if (choose_any(&choice) < 0 || fcntl(out, F_SETFD, 0) < 0 || asprintf(&argument, "%d:%s", out, file) < 0)
+    if (choose_any(&choice) < 0 || fcntl(out, F_SETFD, 0) < 0 || fcntl(words, F_SETFD, 0) < 0 ||
+        asprintf(&argument, "%d:%d:%s", out, words, server) < 0)
         return -1;
     run_python(choice.executable,
-               &(struct errand){ .command = "import_gunicorn", .argument = argument, .channel = -1, .site = true });
+               &(struct errand){ .command = "import_settings", .argument = argument, .channel = -1, .site = true });
     fprintf(stderr, "tine: %s cannot be run: %s\n", choice.executable, why_not(errno));
     free(argument);
     return -1;

@@ -148,14 +148,14 @@ static PyObject *host_print_versions(PyObject *module, PyObject *args)
     _exit(0);
 }
 
-/* import_gunicorn("DESCRIPTOR:FILE", ...): never returns. */
-static PyObject *host_import_gunicorn(PyObject *module, PyObject *args)
+/* import_settings("OUT:WORDS:SERVER", ...), two descriptors and a name: never returns. */
+static PyObject *host_import_settings(PyObject *module, PyObject *args)
 {
     const char *text = PyUnicode_AsUTF8(PyTuple_GetItem(args, 0));
-    const char *file = text ? strchr(text, ':') : NULL;
-    if (!file)
+    int out, words, n = 0;
+    if (!text || sscanf(text, "%d:%d:%n", &out, &words, &n) != 2 || !n)
         return NULL;
-    int rc = worker_import_gunicorn(file + 1, atoi(text));
+    int rc = worker_import(text + n, words, out);
     fflush(NULL);
     _exit(rc == 0 ? 0 : 1);
 }
@@ -163,7 +163,7 @@ static PyObject *host_import_gunicorn(PyObject *module, PyObject *args)
 static PyMethodDef host_methods[] = {
     { "run", host_run, METH_VARARGS, NULL },
     { "print_versions", host_print_versions, METH_VARARGS, NULL },
-    { "import_gunicorn", host_import_gunicorn, METH_VARARGS, NULL },
+    { "import_settings", host_import_settings, METH_VARARGS, NULL },
     { 0 },
 };
 

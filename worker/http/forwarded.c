@@ -293,12 +293,22 @@ static void set_scheme(struct req *r, struct span proto)
         r->https = false;
 }
 
-/* X-Forwarded-Ssl (on, off) is an older field for the scheme that few proxies write. It is ignored, but where it
- * contradicts the field that counts, one of the programs on the way was misled. */
+/* X-Forwarded-Ssl (on, off) is an older field for the scheme that few proxies write. Where X-Forwarded-Proto counts it is
+ * ignored, but if it contradicts the field that counts, one of the programs on the way was misled. */
 static bool contradicts(const struct req *r, struct span proto)
 {
     struct span ssl = req_field(r, SPAN("x-forwarded-ssl"));
     return proto.p && ssl.p && (r->https ? span_ieq(ssl, SPAN("off")) : span_ieq(ssl, SPAN("on")));
+}
+
+/* Some proxies say the scheme in X-Forwarded-Ssl alone. */
+static void set_scheme_by_ssl(struct req *r)
+{
+    struct span ssl = req_field(r, SPAN("x-forwarded-ssl"));
+    if (ssl.p && span_ieq(ssl, SPAN("on")))
+        r->https = true;
+    else if (ssl.p && span_ieq(ssl, SPAN("off")))
+        r->https = false;
 }
 
 static void set_host(struct req *r, struct span host)
@@ -342,6 +352,7 @@ static bool is_forwarded(const struct req *r, const struct conf_http *conf)
         return known[FIELD_FORWARDED];
     return known[FIELD_X_FORWARDED_FOR] ||
            (known[FIELD_X_FORWARDED_PROTO] && conf->forwarded_family == CONF_FORWARDED_X) ||
+           (conf->forwarded_family == CONF_FORWARDED_X_SSL && req_field(r, SPAN("x-forwarded-ssl")).p) ||
            (conf->forwarded_host &&
             (known[FIELD_X_FORWARDED_HOST] || known[FIELD_X_FORWARDED_PORT] || known[FIELD_X_FORWARDED_PREFIX]));
 }
@@ -365,6 +376,8 @@ static const struct refusal *apply_x_forwarded(struct req *r, const struct conf_
         if (contradicts(r, proto))
             return head_rules_named("scheme-contradictory");
     }
+    if (conf->forwarded_family == CONF_FORWARDED_X_SSL)
+        set_scheme_by_ssl(r);
     if (conf->forwarded_host) {
         struct span host = beside_for(r, FIELD_X_FORWARDED_HOST, w);
         set_prefix(r);

@@ -3,7 +3,7 @@
  * others: sets the request's client and scheme, and if http.forwarded_host says so its host, the port of its server and
  * its prefix. Every field stays visible to the application as it came.
  *
- * http.forwarded_family names the fields: X-Forwarded-For and X-Forwarded-Proto, X-Forwarded-For alone, Forwarded
+ * http.forwarded_family names the fields: X-Forwarded-For and X-Forwarded-Proto or -Ssl, X-Forwarded-For alone, Forwarded
  * (RFC 7239), or none. Most proxies write one family and pass the other on as the client sent it, so the presence of a
  * field proves nothing. For the same reason X-Forwarded-Host, -Port, -Prefix and "host" of Forwarded need
  * http.forwarded_host as well.
@@ -20,7 +20,7 @@
  * which the peer wrote. X-Forwarded-Port and -Prefix: the right-most.
  * http, https, ws and wss are known; a host has to be valid (head_rules_valid_host) and not empty; a request without
  * Host does not get one; a prefix is an absolute path of plain segments. What is not valid is ignored.
- * X-Forwarded-Ssl (on, off) never counts, but a request in which it contradicts the X-Forwarded-Proto that counts is
+ * X-Forwarded-Ssl (on, off) counts where the configuration names it; else a request in which it contradicts the X-Forwarded-Proto that counts is
  * refused.
  */
 #ifndef TINE_HTTP_FORWARDED_H

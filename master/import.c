@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* import_gunicorn.c: the file is Python and runs in a child; what comes back is
+/* import.c: the importer is Python, as some files are, and runs in a child; what comes back is
  * loaded as any configuration is, and a line that is refused becomes a comment with the reason: the
  * result passes tine -t. */
-#include "master/import_gunicorn.h"
+#include "master/import.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,11 +30,16 @@ struct text {
 
 /* --- the child --- */
 
-static _Noreturn void be_child(const char *file, int out)
+static _Noreturn void be_child(const struct conf_cli *cli, int out)
 {
     /* What the file prints is not the answer. */
     dup2(STDERR_FILENO, STDOUT_FILENO);
-    int rc = worker_import_gunicorn(file, out);
+    int words = memfd_create("words", MFD_CLOEXEC);
+    int rc = words < 0 ? -1 : fd_write_all(words, cli->import_words, cli->import_n);
+    if (rc < 0)
+        perror("tine: --import");
+    else
+        rc = worker_import(cli->import_server, words, out);
     fflush(NULL);
     _exit(rc == 0 ? 0 : SERVICE_EXIT_CONF);
 }
@@ -61,7 +66,7 @@ static int read_all(int fd, struct text *ret)
 }
 
 /* 0, or -1: it is on standard error. */
-static int run_child(const char *file, struct text *ret)
+static int run_child(const struct conf_cli *cli, struct text *ret)
 {
     int fds[2], status = 0;
     if (pipe2(fds, O_CLOEXEC) < 0) {
@@ -70,17 +75,17 @@ static int run_child(const char *file, struct text *ret)
     }
     pid_t pid = fork();
     if (pid == 0)
-        be_child(file, fds[1]);
+        be_child(cli, fds[1]);
     fd_close(&fds[1]);
     int rc = pid < 0 ? -1 : read_all(fds[0], ret);
     fd_close(&fds[0]);
     if (rc < 0)
-        perror("tine: --import-gunicorn");
+        perror("tine: --import");
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (rc == 0 && (status != 0 || !ret->n)) {
         if (!WIFEXITED(status) || WEXITSTATUS(status) != SERVICE_EXIT_CONF)
-            fprintf(stderr, "tine: %s: the file ended the process that ran it\n", file);
+            fprintf(stderr, "tine: %s: the file ended the process that ran it\n", cli->import_words);
         free(ret->p);
         return -1;
     }
@@ -100,7 +105,7 @@ static char *load(const struct text *text, char path[32])
         return NULL;
     }
     snprintf(path, 32, "/proc/self/fd/%d", fd);
-    struct conf_cli cli = { .action = CONF_CLI_DUMP, .file = path, .start_dir = path };
+    struct conf_cli cli = { .action = CONF_CLI_IMPORT, .file = path, .start_dir = path };
     if (conf_load(&cli, &loaded, &errors) == 0)
         conf_loaded_free(loaded);
     fd_close(&fd);
@@ -158,10 +163,10 @@ static bool leave_out_refused(struct text *text)
     return found;
 }
 
-int import_gunicorn(const char *file)
+int import_settings(const struct conf_cli *cli)
 {
     struct text text;
-    if (run_child(file, &text) < 0)
+    if (run_child(cli, &text) < 0)
         return SERVICE_EXIT_CONF;
     for (int i = 0; i < ROUNDS_MOST && leave_out_refused(&text); i++)
         ;
