@@ -68,6 +68,11 @@ void worker_print_versions(FILE *out);
  * descriptors stay the caller's. 0, or -1: what is wrong is on standard error. */
 int worker_import(const char *server, int words, int out);
 
+struct conf_app;
+/* For -t: whether the Python or the virtual environment that would run the application is there. Starts nothing.
+ * 0, or -1 with *ret_why, to be freed (NULL: out of memory). */
+int worker_check_python(const struct conf_app *conf, char **ret_why);
+
 enum worker_exit {
     WORKER_EXIT_OK = 0,
     WORKER_EXIT_BOOT = 3, /* a resource or lifespan startup failed */

@@ -4,6 +4,7 @@ libtine_common_a_SOURCES = \
 	common/heritage.h \
 	common/least.h \
 	common/likely.h \
+	common/plural.h \
 	common/span.h \
 	common/stop_signals.h \
 	common/utf8.h \

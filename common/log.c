@@ -27,6 +27,7 @@
 
 #include "common/buf.h"
 #include "common/fdutil.h"
+#include "common/plural.h"
 #include "common/trusted.h"
 #include "common/utf8.h"
 
@@ -300,8 +301,8 @@ static bool report_dropped(void)
         return true;
     char line[160];
     size_t n = prefix(line, sizeof(line), LOG_LEVEL_WARNING);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, "%llu log lines could not be written and are lost\n",
-                          (unsigned long long)state.dropped);
+    n += (size_t)snprintf(line + n, sizeof(line) - n, "%llu log line%s could not be written and %s lost\n",
+                          (unsigned long long)state.dropped, plural(state.dropped), state.dropped == 1 ? "is" : "are");
     if (!put(line, n))
         return false;
     state.dropped = 0;

@@ -279,18 +279,15 @@ static void check_app(const struct conf_instance *in, struct conf_errors *errors
 static void check_shared_keys(const struct conf_instance *app, const struct conf_instance *mount,
                               struct conf_errors *errors)
 {
-    static const char *const shared[] = {
-        "loop", "interpreter", "venv", "pythonpath", "blocking_warning", "preload_app"
-    };
-    for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++) {
-        const struct conf_key *key = conf_key_find(app->section, shared[i]);
-        if (!from(mount, shared[i]))
+    for (size_t i = 0; i < app->section->n_keys; i++) {
+        const struct conf_key *key = &app->section->keys[i];
+        if (!conf_key_is_shared(key) || !mount->from[i])
             continue;
         char *a = conf_value_text(key, conf_instance_value(app, key));
         char *b = conf_value_text(key, conf_instance_value(mount, key));
         errors->failed |= !a || !b;
         if (a && b && strcmp(a, b) != 0)
-            conf_error(errors, from(mount, shared[i]),
+            conf_error(errors, mount->from[i],
                        "all applications of a worker share its interpreter and its loop: "
                        "set it under [app], for all of them");
         free(a);

@@ -26,7 +26,7 @@ const char conf_cli_help[] =
     "  -w, --workers N                number of worker processes, or auto\n"
     "  -C, --chdir DIR                folder to change to before anything is loaded\n"
     "  -o, --option SECTION.KEY=VALUE any setting of the configuration file\n"
-    "  -t, --check-config             check the configuration, import nothing, and exit\n"
+    "  -t, --check-config             check the configuration and what it names, and exit\n"
     "      --import                   with -t: start a worker too, until the application is ready\n"
     "  -T, --print-config             print every setting with its origin, and exit\n"
     "      --import-gunicorn FILE, or a whole command line of gunicorn: print its settings\n"

@@ -49,6 +49,8 @@ static void dump_section(const struct conf_instance *in, FILE *out)
     fprintf(out, "\n[%s]\n", in->name);
     for (size_t i = 0; i < in->section->n_keys; i++) {
         const struct conf_key *key = &in->section->keys[i];
+        if (strcmp(in->section->name, "mount") == 0 && conf_key_is_shared(key))
+            continue; /* that of [app], and an error where it differs */
         char *value = conf_value_text(key, conf_instance_value(in, key));
         print_pair(out, key->name, value, in->from[i]);
         free(value);

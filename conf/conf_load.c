@@ -243,6 +243,17 @@ const struct conf *conf_loaded_get(const struct conf_loaded *l)
     return &l->conf;
 }
 
+char *conf_origin(const struct conf_loaded *l, const char *section, const char *key)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct conf_key *found = strcmp(l->v[i].name, section) == 0 ? conf_key_find(l->v[i].section, key) : NULL;
+        const struct conf_setting *s = found ? l->v[i].from[found - l->v[i].section->keys] : NULL;
+        if (found)
+            return strdup(s ? conf_place(s).s : "default");
+    }
+    return NULL;
+}
+
 void conf_loaded_free(struct conf_loaded *l)
 {
     if (!l)

@@ -22,6 +22,10 @@ int conf_load(const struct conf_cli *cli, struct conf_loaded **ret, char **ret_e
 const struct conf *conf_loaded_get(const struct conf_loaded *l);
 void conf_loaded_free(struct conf_loaded *l);
 
+/* Where the value of a key was set, for people: "/etc/tine.ini:3", "command line -b", "default"; to be freed. NULL: out of
+ * memory, or there is no such section or key. */
+char *conf_origin(const struct conf_loaded *l, const char *section, const char *key);
+
 /* conf_env.c: calls `say` for each variable of the environment that tells another server what to do and has no effect here,
  * with what to do about it. */
 void conf_env_foreign(void (*say)(void *arg, const char *name, const char *hint), void *arg);

@@ -60,3 +60,13 @@ const struct conf_key *conf_key_find(const struct conf_section *section, const c
             return &section->keys[i];
     return NULL;
 }
+
+bool conf_key_is_shared(const struct conf_key *key)
+{
+    static const char *const shared[] = { "loop",       "interpreter",      "python",     "venv",
+                                          "pythonpath", "blocking_warning", "preload_app" };
+    for (size_t i = 0; i < COUNT(shared); i++)
+        if (strcmp(shared[i], key->name) == 0)
+            return true;
+    return false;
+}

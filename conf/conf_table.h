@@ -64,6 +64,8 @@ extern const size_t conf_n_sections;
 
 /* By exact name; NULL if there is none. */
 const struct conf_section *conf_section_find(const char *name, size_t n);
+/* Whether a key of [app] concerns what all applications of a worker share, so that a mount cannot have its own. */
+bool conf_key_is_shared(const struct conf_key *key);
 const struct conf_key *conf_key_find(const struct conf_section *section, const char *name);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "conf/conf.h"
 #include "master/service.h"
 #include "master/system/file_watch.h"
@@ -282,7 +283,8 @@ static int watch_all(struct dev_reload *dev)
 static void say_what(const struct dev_reload *dev)
 {
     int fault = file_watch_fault(dev->watch);
-    log_info("server.reload: watching %zu folders for changes; for development only", file_watch_count(dev->watch));
+    size_t n = file_watch_count(dev->watch);
+    log_info("server.reload: watching %zu folder%s for changes; for development only", n, plural(n));
     if (fault == ENOSPC)
         log_warning("server.reload: not every folder is watched: fs.inotify.max_user_watches is too "
                     "low");

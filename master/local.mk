@@ -3,6 +3,7 @@
 master_sources = \
 	master/orders.h master/service.h master/reload_part.h \
 	master/import.h master/import.c \
+	master/check.h master/check.c \
 	master/import_check.h master/import_check.c \
 	master/signals.h master/signals.c \
 	master/dev_reload.h master/dev_reload.c \

@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "conf/conf_cli.h"
 #include "conf/conf_load.h"
+#include "master/check.h"
 #include "master/fleet/certs.h"
 #include "master/import.h"
 #include "master/import_check.h"
@@ -61,7 +62,10 @@ static int prepare(struct master *master)
     struct fleet *fleet = &master->service.fleet;
     const struct conf *conf = fleet->current->conf;
     if (conf->server.chdir && chdir(conf->server.chdir) < 0) {
-        log_critical("server.chdir %s: %s", conf->server.chdir, strerror(errno));
+        int why = errno;
+        char *origin = conf_origin(fleet->current->loaded, "server", "chdir");
+        log_critical("%s: server.chdir: %s: %s", origin ? origin : "?", conf->server.chdir, strerror(why));
+        free(origin);
         return SERVICE_EXIT_CONF;
     }
     if (privs_resolve(&fleet->privs, &conf->server) < 0)
@@ -149,8 +153,9 @@ static int act(struct master *master)
         status = fflush(stdout) == 0 ? SERVICE_EXIT_OK : SERVICE_EXIT_SYSTEM;
     } else if (cli->action == CONF_CLI_CHECK) {
         conf_env_foreign(print_foreign, NULL);
-        puts("configuration OK");
-        status = fflush(stdout) == 0 ? SERVICE_EXIT_OK : SERVICE_EXIT_SYSTEM;
+        status = check_system(loaded);
+        if (status == SERVICE_EXIT_OK && (puts("configuration OK") < 0 || fflush(stdout) != 0))
+            status = SERVICE_EXIT_SYSTEM;
         if (status == SERVICE_EXIT_OK && cli->check_app) {
             struct generation *first = generation_new(loaded, 1);
             return first ? (int)import_check(&master->service.fleet, first) : print_errors(NULL);

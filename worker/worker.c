@@ -17,6 +17,7 @@
 #include "common/forked.h"
 #include "common/ipc.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/log/access_log.h"
@@ -236,12 +237,14 @@ static void on_terminated(struct worker *w)
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *w = arg;
+    unsigned running;
     switch (w->state) {
     case WORKER_DRAINING:
+        running = w->app ? worker_app_running(w->app) : 0;
         log_warning(
-            "%u connections and %u requests are left of those in flight: cutting them (server.graceful_timeout, "
+            "%u connection%s and %u request%s are left of those in flight: cutting them (server.graceful_timeout, "
             "less shutdown_timeout)",
-            w->net.n_conns, w->app ? worker_app_running(w->app) : 0);
+            w->net.n_conns, plural(w->net.n_conns), running, plural(running));
         cancel_requests(w);
         break;
     case WORKER_CANCELLING:
@@ -261,8 +264,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 static void has_served_enough(struct worker *w)
 {
     char why[64];
-    snprintf(why, sizeof why, "%llu requests answered (server.max_requests)",
-             (unsigned long long)score_of(w)->requests);
+    snprintf(why, sizeof why, "%llu request%s answered (server.max_requests)",
+             (unsigned long long)score_of(w)->requests, plural(score_of(w)->requests));
     w->recycle_at = 0;
     ask_for_successor(w, why);
 }

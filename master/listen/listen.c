@@ -14,6 +14,7 @@
 #include "common/fdutil.h"
 #include "common/log.h"
 #include "conf/conf.h"
+#include "master/listen/busy.h"
 #include "master/listen/listen_priv.h"
 
 /* --- what is open already --- */
@@ -97,11 +98,13 @@ static void log_bind_failed(const struct conf_bind *bind, const struct addrinfo 
                        : why == EADDRINUSE && bind->text[0] == '[' && ai->ai_family == AF_INET
                            ? " (the flag ipv6only leaves IPv4 to others)"
                            : "";
-    log_at(level, "bind %s%s%s%s: %s%s", bind->text, same ? "" : " (",
+    char *holder = why == EADDRINUSE ? busy_holder(ai->ai_addr) : NULL;
+    log_at(level, "bind %s%s%s%s: %s%s%s%s", bind->text, same ? "" : " (",
            same   ? ""
            : text ? text
                   : "?",
-           same ? "" : ")", strerror(why), hint);
+           same ? "" : ")", strerror(why), holder ? ": " : "", holder ? holder : "", hint);
+    free(holder);
     free(text);
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/fdutil.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "conf/conf.h"
 
 #define FIRST_PASSED_FD 3
@@ -140,6 +141,7 @@ void listen_passed_close_unused(const struct listeners *listeners, struct listen
         }
     }
     if (unused)
-        log_warning("%d sockets were passed by LISTEN_FDS and are not used: no bind says systemd", unused);
+        log_warning("%d socket%s passed by LISTEN_FDS %s not used: no bind says systemd", unused,
+                    plural((unsigned)unused), unused == 1 ? "is" : "are");
     passed->n = 0;
 }

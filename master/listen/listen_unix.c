@@ -2,6 +2,7 @@
 /* listen_unix.c: Unix sockets: files with a mode, left-overs of a dead server, the abstract name
  * space. Must never take a path away from a server that lives, or remove anything that is not a
  * socket. */
+#include "master/listen/busy.h"
 #include "master/listen/listen_priv.h"
 
 #include <errno.h>
@@ -46,7 +47,9 @@ static int clear_stale(const struct conf_bind *bind, const struct sockaddr_un *a
     }
     int why = try_connect(addr, n);
     if (why == 0 || why == EPROTOTYPE) {
-        log_critical("bind %s: already in use by another process", bind->text);
+        char *holder = busy_holder((const struct sockaddr *)addr);
+        log_critical("bind %s: already in use by %s", bind->text, holder ? holder : "another process");
+        free(holder);
         return -1;
     }
     if (why != ECONNREFUSED) {

@@ -3,6 +3,7 @@
 noinst_LIBRARIES += libtine_listen.a
 libtine_listen_a_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 libtine_listen_a_SOURCES = \
+	master/listen/busy.h master/listen/busy.c \
 	master/listen/listen_guard.h master/listen/listen_guard.c \
 	master/listen/listeners.h master/listen/listeners.c \
 	master/listen/listen.h master/listen/listen_priv.h \

@@ -374,7 +374,7 @@ def test_passed_sockets_that_no_bind_wants_are_mentioned(tmp_path):
     with activated(bound_to(f"unix:{tmp_path}/s")) as (server, _):
         server.start()
         server.wait_ready()
-        server.wait_log("passed by LISTEN_FDS and are not used")
+        server.wait_log("1 socket passed by LISTEN_FDS is not used")
         server.signal(signal.SIGTERM)
         assert server.wait_exit() == 0
 

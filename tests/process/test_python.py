@@ -454,7 +454,8 @@ def alone(tmp_path):
 @only_hosted
 def test_what_needs_no_python_works_without_one(alone, tmp_path):
     (tmp_path / "tine.ini").write_text("[app]\nmodule = a:b\npython = /gone/python3\n")
-    assert alone("-t", "-c", "tine.ini").returncode == 0
+    checked = alone("-t", "-c", "tine.ini", "-b", "127.0.0.1:0")
+    assert checked.returncode == 1 and "tine.ini:3: app.python: /gone/python3: No such file" in checked.stderr
     assert alone("-T", "-c", "tine.ini").returncode == 0
     assert alone("--help").returncode == 0
     shown = alone("--version")

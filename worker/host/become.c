@@ -151,6 +151,12 @@ void worker_print_versions(FILE *out)
         ;
 }
 
+int worker_check_python(const struct conf_app *conf, char **ret_why)
+{
+    struct python_choice choice;
+    return python_choose(conf, &choice, ret_why);
+}
+
 int worker_import(const char *server, int words, int out)
 {
     struct python_choice choice;

@@ -25,6 +25,7 @@
 #include "common/fdutil.h"
 #include "common/forked.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "conf/log_dest.h"
 #include "conf/log_format.h"
 #include "worker/log/access_line.h"
@@ -172,8 +173,9 @@ void access_log_free(struct access_log *log)
         return;
     access_log_flush(log);
     if (log->broken || buf_len(&log->out))
-        log_error("access log: still cannot be written: %llu lines and %zu buffered bytes lost",
-                  (unsigned long long)(log->dropped - log->reported), buf_len(&log->out));
+        log_error("access log: still cannot be written: %llu line%s and %zu buffered bytes lost",
+                  (unsigned long long)(log->dropped - log->reported), plural(log->dropped - log->reported),
+                  buf_len(&log->out));
     if (log->owned)
         fd_close(&log->fd);
     log_daemon_free(log->daemon);
@@ -214,8 +216,9 @@ static size_t whole_lines(struct span s, size_t max)
 
 static __attribute__((cold, noinline)) void report_mended(struct access_log *log)
 {
-    log_warning("access log: can be written again; %llu lines were lost",
-                (unsigned long long)(log->dropped - log->reported));
+    log_warning("access log: can be written again; %llu line%s lost",
+                (unsigned long long)(log->dropped - log->reported),
+                log->dropped - log->reported == 1 ? " was" : "s were");
     log->broken = false;
     log->reported = log->dropped;
 }

@@ -16,6 +16,7 @@
 #include "common/forked.h"
 #include "common/heritage.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/net/conn_priv.h"
@@ -121,9 +122,9 @@ static void warn(struct net *net)
     if (net->warned_ms && now - net->warned_ms < WARN_MS)
         return;
     net->warned_ms = now;
-    log_warning("http.limit_memory is reached: %llu KB are kept for %u connections, the limit is %llu KB: those with "
+    log_warning("http.limit_memory is reached: %llu KB are kept for %u connection%s, the limit is %llu KB: those with "
                 "the most are ended",
-                (unsigned long long)((net->memory.held + net->memory.lent) >> 10), net->n_conns,
+                (unsigned long long)((net->memory.held + net->memory.lent) >> 10), net->n_conns, plural(net->n_conns),
                 (unsigned long long)(net->memory.limit >> 10));
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/heritage.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/python/fork_child.h"
@@ -146,6 +147,12 @@ static PyStatus fill_config(PyConfig *config, const char *program, bool site)
     if (!PyStatus_Exception(status) && *program)
         status = PyConfig_SetBytesString(config, &config->executable, program);
     return status;
+}
+
+int worker_check_python(const struct conf_app *conf, char **ret_why)
+{
+    const char *venv;
+    return choose_venv(conf, &venv, ret_why);
 }
 
 static int start_python(const struct conf_app *conf, bool main_interpreter, char **ret_why)
