@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* check.c: opens and closes again what the service will open. Must never leave a trace: no file is made, no socket listens. */
+/* check.c: opens and closes what the service will open. Must never leave a trace: no file is made, no socket listens. */
 #include "master/check.h"
 
 #include <errno.h>
