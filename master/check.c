@@ -176,12 +176,15 @@ static bool is_missing(const struct addrinfo *ai)
 
 static void check_tcp(struct check *c, const char *section, const struct conf_bind *bind)
 {
-    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+    const struct addrinfo hints = {
+        .ai_family = bind->ipv6only ? AF_INET6 : AF_UNSPEC,
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+    };
     struct addrinfo *found = NULL;
     char port[8];
     snprintf(port, sizeof(port), "%u", bind->port);
-    bool any = !bind->host || !bind->host[0] || strcmp(bind->host, "*") == 0;
-    int rc = getaddrinfo(any ? NULL : bind->host, port, &hints, &found);
+    int rc = getaddrinfo(conf_bind_is_any(bind) ? NULL : bind->host, port, &hints, &found);
     if (rc != 0) {
         fault(c, SERVICE_EXIT_SYSTEM, section, "bind", "%s: %s", bind->text, gai_strerror(rc));
         return;

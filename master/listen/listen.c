@@ -103,7 +103,7 @@ static void log_bind_failed(const struct conf_bind *bind, const struct addrinfo 
            same   ? ""
            : text ? text
                   : "?",
-           same ? "" : ")", strerror(why), holder ? ": " : "", holder ? holder : "", hint);
+           same ? "" : ")", strerror(why), hint, holder ? ": " : "", holder ? holder : "");
     free(holder);
     free(text);
 }
