@@ -482,7 +482,7 @@ def test_a_check_with_import_starts_the_application_and_says_where(folder, code,
     ("import picky", ["-o", "app.interpreter=sub"], 4, "ImportError: picky says no"),
     ("def at_start():\n    raise ValueError('no pool')", [], 3, "ValueError: no pool"),
     ("os._exit(9)", [], 3, "exited with status 9"),
-    ("", ["-o", "server.chdir=/nonexistent"], 1, "server.chdir /nonexistent"),
+    ("", ["-o", "server.chdir=/nonexistent"], 1, "server.chdir: /nonexistent"),
     ("", ["-o", "app.nothing=1"], 1, "nothing"),
 ])
 def test_a_check_with_import_ends_as_the_service_would(folder, code, args, status, words):
