@@ -100,7 +100,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, monkeypatch):
+    monkeypatch.delenv("TINE_TEST_PYTHON", raising=False)  # it would be preferred to the environments of these tests
     return Place(tmp_path)
 
 

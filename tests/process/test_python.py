@@ -69,6 +69,14 @@ async def app(scope, receive, send):
 """
 
 
+@pytest.fixture(autouse=True)
+def choice(request, monkeypatch):
+    """The Python that all tests are run with (TINE_TEST_PYTHON) is for those of what an application finds, not of how one is
+    chosen."""
+    if "mode" not in request.fixturenames:
+        monkeypatch.delenv("TINE_TEST_PYTHON", raising=False)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "seen_app.py").write_text(APP)
