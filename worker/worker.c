@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -90,13 +89,6 @@ static void on_start_failed(struct worker *w, int status, const char *why)
     struct worker_failure failure;
     worker_failed(&failure, status, why);
     fail_start(w, &failure);
-}
-
-void worker_trim_memory(void)
-{
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
 }
 
 /* Startup has ended: accept and say READY. */

@@ -124,6 +124,12 @@ uint64_t worker_drain_limit(const struct worker *w);
 uint64_t worker_shutdown_limit(const struct worker *w);
 uint64_t worker_threads_limit(const struct worker *w);
 
+/* --- worker_memory.c --- */
+
+/* Gives back to the kernel what the start has freed: imports free a lot, most of it in the arena of the loop's thread, which
+ * the C library never trims by itself. */
+void worker_trim_memory(void);
+
 /* --- worker_steps.c: app.blocking_warning --- */
 
 struct pyloop;
@@ -214,9 +220,6 @@ void worker_ipc_stop(struct worker *w);
 int worker_live(const struct heritage *heritage, struct worker_app *app, int folder);
 /* The descriptor of the present working folder, for worker_live(); AT_FDCWD if there is none to be had. */
 int worker_folder(void);
-/* Gives back to the kernel what the start has freed: imports free a lot, most of it in the arena of the loop's thread, which
- * the C library never trims by itself. */
-void worker_trim_memory(void);
 /* From here on children that the application forks are strangers (forked.h), and have nothing of what was handed down.
  * At the birth of a worker or a mold, before there are threads. 0, or -1 with errno. */
 int worker_guard_forks(const struct heritage *heritage);

@@ -100,7 +100,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, monkeypatch):
+    monkeypatch.delenv("TINE_TEST_PYTHON", raising=False)  # it would be preferred to the environments of these tests
     return Place(tmp_path)
 
 
@@ -110,6 +111,7 @@ def version_of(s):
 
 def kill_all(s):
     """One process after the other: what replaces it was born after the installation."""
+    wait_for(lambda: len(s.workers()) == 2, what="an old generation's workers to end")
     for kind, words in ((s.molds, r"mold \(pid \d+\) has loaded"), (s.workers, r"worker \d+ \(pid \d+\) is ready")):
         for pid in kind():
             mark = s.log_mark()

@@ -69,6 +69,14 @@ async def app(scope, receive, send):
 """
 
 
+@pytest.fixture(autouse=True)
+def choice(request, monkeypatch):
+    """The Python that all tests are run with (TINE_TEST_PYTHON) is for those of what an application finds, not of how one is
+    chosen."""
+    if "mode" not in request.fixturenames:
+        monkeypatch.delenv("TINE_TEST_PYTHON", raising=False)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "seen_app.py").write_text(APP)
@@ -278,11 +286,11 @@ def test_a_python_that_vanishes_is_missed_by_the_next_worker_only(folder):
     venv = make_venv(folder / "venv")
     with server(folder, {"venv": venv}) as s:
         before, = s.workers()
-        (venv / "bin" / "python3").rename(venv / "kept")
+        (venv / "bin").rename(venv / "kept")
         assert look(s)["prefix"] == str(venv)
         os.kill(before, signal.SIGKILL)
         s.wait_log(r"failed to start:\n.*app\.venv \S+/venv: it has no bin/python3: No such file")
-        (venv / "kept").rename(venv / "bin" / "python3")
+        (venv / "kept").rename(venv / "bin")
         wait_for(lambda: s.workers() not in ([], [before]), what="another worker")
         s.wait_log(r"is ready.*is ready")
         assert look(s)["prefix"] == str(venv)

@@ -309,6 +309,21 @@ def threads_wake_the_loop():
 
 
 @case
+def a_handle_that_threads_share_is_cancelled_before_or_after_its_callback():
+    """Never while it runs, since Python 3.14."""
+    began, out = threading.Event(), []
+    handle = loop.call_soon_threadsafe(lambda: (began.set(), thread.join(0.2 if sys.version_info >= (3, 14) else 20), out.append('ran')))
+    assert isinstance(handle, getattr(asyncio.events, '_ThreadSafeHandle', asyncio.Handle)), type(handle)
+    thread = threading.Thread(target=lambda: (began.wait(20), handle.cancel(), out.append('cancelled')))
+    thread.start()
+    turn()
+    thread.join()
+    loop.call_soon_threadsafe(out.append, 'never').cancel()
+    turn(2)
+    assert out == (['ran', 'cancelled'] if sys.version_info >= (3, 14) else ['cancelled', 'ran']) and handle.cancelled()
+
+
+@case
 def readers_and_writers_in_a_context():
     """As asyncio's transports of Python 3.15 ask for them."""
     a, b = socket.socketpair()

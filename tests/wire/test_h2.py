@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from lib.client import Truncated
 from lib.h2 import H2, Answer
 from lib.h2frames import (CONNECT_PROTOCOL, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, HEADERS,
                           INITIAL_WINDOW, INTERNAL_ERROR, MAX_FIELDS, MAX_STREAMS, NO_ERROR, NO_PRIORITIES, PADDED,
@@ -172,12 +173,16 @@ def test_unread_body_stops_at_the_window(open_h2):
 
 
 def test_more_than_the_window(open_h2):
+    """An error of the stream or of the connection (RFC 9113 6.9), which nghttp2 makes it from 1.6x on."""
     h = open_h2("turns")
     h.ping()
     stream = h.request("POST", "/wait?gate=over", end=False)
     h.data(stream, b"x" * 65536)
-    assert h.answer(stream).reset == FLOW_CONTROL_ERROR or h.goaways[-1][1] == FLOW_CONTROL_ERROR
-    h.get("/open?gate=over")
+    try:
+        assert h.answer(stream).reset == FLOW_CONTROL_ERROR
+    except Truncated:
+        assert h.goaways[-1][1] == FLOW_CONTROL_ERROR
+    h.server.get("/open?gate=over")
 
 
 @pytest.mark.parametrize("length, body", [("5", b"1234"), ("5", b"123456"), ("0", b"x")])

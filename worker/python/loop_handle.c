@@ -122,6 +122,19 @@ PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callbac
     return h;
 }
 
+PyObject *loop_handle_new_shared(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n,
+                                 PyObject *context)
+{
+    if (!loop->st->shared_type)
+        return loop_handle_new(loop, NULL, callback, args, n, context);
+    PyObject *tuple = args_tuple(args, n), *self = (PyObject *)loop;
+    PyObject *h = tuple ? PyObject_CallFunctionObjArgs(loop->st->shared_type, callback, tuple, self,
+                                                       context ? context : Py_None, NULL)
+                        : NULL;
+    Py_XDECREF(tuple);
+    return h;
+}
+
 /* asyncio's cancel() keeps a repr in debug mode: then it is asyncio's that runs. */
 static int cancel_by_base(PyTypeObject *type, PyObject *handle)
 {
@@ -294,6 +307,10 @@ int loop_handle_init(PyObject *module, struct pystate *st)
     if (!handle || !timer || find_slots(st, handle, handle_slots) || find_slots(st, timer, timer_slots))
         goto out;
     st->layout.place = ((PyTypeObject *)timer)->tp_basicsize;
+#if PY_VERSION_HEX >= 0x030e0000
+    if (!(st->shared_type = PyObject_GetAttrString(events, "_ThreadSafeHandle")))
+        goto out;
+#endif
     st->handle_type = make_type(module, handle, "_tine.Handle", 0);
     st->timer_type = make_type(module, timer, "_tine.TimerHandle", sizeof(struct timer_place));
     if (st->handle_type && st->timer_type)

@@ -38,6 +38,9 @@ int loop_handle_init(PyObject *module, struct pystate *st);
  * NULL: a Handle, else a TimerHandle. New reference, or NULL with an exception set. */
 PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callback, PyObject *const *args, Py_ssize_t n,
                           PyObject *context);
+/* For call_soon_threadsafe(): since Python 3.14 one whose cancel() in another thread waits for the callback's end. */
+PyObject *loop_handle_new_shared(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n,
+                                 PyObject *context);
 
 /* Marks one of our own handles as cancelled and drops callback and arguments, as Handle.cancel()
  * does. 0 or -1. */

@@ -62,9 +62,9 @@ static void scheduled(struct pyloop *loop)
         wake_loop(loop);
 }
 
-static PyObject *queue(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n, PyObject *context)
+/* Takes `handle` (NULL: an exception is set), and returns it. */
+static PyObject *queue(struct pyloop *loop, PyObject *handle)
 {
-    PyObject *handle = loop_handle_new(loop, NULL, callback, args, n, context);
     if (handle && ready_push(loop, Py_NewRef(handle)))
         Py_CLEAR(handle);
     else if (handle)
@@ -82,7 +82,7 @@ static PyObject *loop_call_soon(PyObject *self, PyObject *const *args, Py_ssize_
         loop->captured = Py_NewRef(args[0]);
         Py_RETURN_NONE;
     }
-    return queue(loop, args[0], args + 1, n - 1, context);
+    return queue(loop, loop_handle_new(loop, NULL, args[0], args + 1, n - 1, context));
 }
 
 static PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
@@ -91,7 +91,7 @@ static PyObject *loop_call_soon_threadsafe(PyObject *self, PyObject *const *args
     PyObject *method = loop->st->name_call_soon_threadsafe, *context;
     if (parse_context(loop, method, args, n, 1, kwnames, &context) || check_call(loop, args[0], method, true))
         return NULL;
-    return queue(loop, args[0], args + 1, n - 1, context);
+    return queue(loop, loop_handle_new_shared(loop, args[0], args + 1, n - 1, context));
 }
 
 static PyObject *call_at(struct pyloop *loop, PyObject *when, PyObject *const *args, Py_ssize_t n, PyObject *context)
@@ -188,7 +188,8 @@ static PyObject *loop_create_future(PyObject *self, PyObject *unused)
 }
 
 /* With a context, since Python 3.15. */
-static PyObject *add_watch(PyObject *self, int kind, PyObject *method, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+static PyObject *add_watch(PyObject *self, int kind, PyObject *method, PyObject *const *args, Py_ssize_t n,
+                           PyObject *kwnames)
 {
     PyObject *context;
     if (parse_context(loop_of(self), method, args, n, 0, kwnames, &context))

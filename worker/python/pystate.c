@@ -14,6 +14,7 @@ static int state_visit(PyObject *module, visitproc visit, void *arg)
         return 0;
     Py_VISIT(st->handle_type);
     Py_VISIT(st->timer_type);
+    Py_VISIT(st->shared_type);
     Py_VISIT(st->base_type);
     Py_VISIT(st->loop_class);
     Py_VISIT(st->loop_module);
@@ -29,6 +30,7 @@ static int state_clear(PyObject *module)
         return 0;
     Py_CLEAR(st->handle_type);
     Py_CLEAR(st->timer_type);
+    Py_CLEAR(st->shared_type);
     Py_CLEAR(st->base_type);
     Py_CLEAR(st->loop_class);
     Py_CLEAR(st->loop_module);

@@ -36,6 +36,7 @@ struct handle_layout {
 struct pystate {
     PyTypeObject *handle_type; /* ours, derived from asyncio.Handle */
     PyTypeObject *timer_type;  /* ours, derived from asyncio.TimerHandle */
+    PyObject *shared_type;     /* asyncio's _ThreadSafeHandle; NULL: this Python is older than 3.14 */
     PyTypeObject *base_type;   /* LoopBase */
     PyObject *loop_class;      /* Loop of loop.py */
     PyObject *loop_module;     /* loop.py */

@@ -8,8 +8,8 @@
 static void follow(PyObject *threading, const char *get, const char *set)
 {
     PyObject *function = PyObject_CallMethod(threading, get, NULL);
-    PyObject *setter = PySys_GetObject(set); /* borrowed */
-    PyObject *r = function && function != Py_None && setter ? PyObject_CallOneArg(setter, function) : NULL;
+    PyObject *in_sys = PySys_GetObject(set); /* borrowed */
+    PyObject *r = function && function != Py_None && in_sys ? PyObject_CallOneArg(in_sys, function) : NULL;
     Py_XDECREF(r);
     Py_XDECREF(function);
     PyErr_Clear();
