@@ -7,6 +7,7 @@ Tine finds the packages through [app] venv, as a user's service would. Clients a
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -233,3 +234,33 @@ def test_a_websocket_ends_at_term(tmp_path):
         assert server.wait_exit() == 0
         assert "are left of those in flight" not in server.log()
         assert (tmp_path / "hook").exists() and (tmp_path / "atexit").exists()
+# In each of them some version of CPython refuses a sub-interpreter: when the module is loaded, or in the lifespan.
+REFUSES = {
+    "pandas": "import pandas\ndef use():\n    return int(pandas.DataFrame({'a': [1, 2]}).a.sum())\nat_start = use",
+    "psycopg2": "import psycopg2.extensions\ndef use():\n    return len(psycopg2.extensions.parse_dsn('host=a'))\nat_start = use",
+    "bcrypt": "def use():\n    import bcrypt\n    return len(bcrypt.gensalt(4))\nat_start = use",
+    "fork": "import os\ndef at_start():\n    pass\ndef use():\n    pid = os.fork()\n    if pid == 0:\n        os._exit(0)\n    return os.waitpid(pid, 0)[1]",
+}
+REFUSES_APP = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        at_start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    body = str(use()).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+@pytest.mark.parametrize("package", REFUSES)
+def test_without_any_setting(package, tmp_path):
+    if package != "fork":
+        needs(package)
+    (tmp_path / "refuses_app.py").write_text(REFUSES[package] + REFUSES_APP)
+    with Server("refuses_app:app", {"app": {"venv": VENV, "pythonpath": tmp_path}}, cwd=tmp_path, respawn=True, allow={"Traceback"}) as server:
+        wait_for(lambda: server.get("/").status == 200, what="an answer")
+        assert len(re.findall("the application (?:refuses|does not work in a) sub-interpreter", server.log())) <= 1

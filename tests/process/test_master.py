@@ -545,7 +545,7 @@ def test_an_application_that_does_not_import_ends_with_4(tmp_path):
     status, log = fails(app, {"server": {"workers": 2}, "app": {"pythonpath": tmp_path}})
     assert status == 4
     assert "Traceback" in log and "no_such_module_anywhere" in log
-    assert log.count("Traceback") == 1 and log.count(" started\n") <= 4, "one try in each interpreter"
+    assert log.count(" started\n") <= 4, "one try of each worker in each interpreter"
 
 
 def test_an_application_that_is_not_there_ends_with_4(tmp_path):

@@ -92,10 +92,23 @@ def _threads(threading):
     return [t for t in threading.enumerate() if t not in here and not t.daemon]
 
 
+def _end_main_thread(threading):
+    """As threading._shutdown() does it before it joins (from 3.13 on not in a sub-interpreter): some threads wait for this
+    end, those of debuggers too."""
+    main = threading.main_thread()
+    if hasattr(main, '_handle'):
+        main._handle._set_done()
+    elif main is threading.current_thread() and getattr(main, '_tstate_lock', None) is not None:
+        main._tstate_lock.release()
+        main._stop()
+
+
 def _join_threads(threading, seconds):
     """threading._shutdown(), which waits for ever for a thread that never ends. Returns the threads that are left."""
     import time
     if not _threads(threading):
+        if '_tine_refusal' in sys.modules and hasattr(threading.main_thread(), '_handle'):
+            _end_main_thread(threading)
         threading._shutdown()
         return []
     end = time.monotonic() + seconds
@@ -108,6 +121,7 @@ def _join_threads(threading, seconds):
     helper = threading.Thread(target=run_hooks, args=(hooks[:],), name='tine-finish', daemon=True)
     hooks.clear()
     helper.start()
+    _end_main_thread(threading)
     for thread in [helper, *_threads(threading)]:
         thread.join(max(0, end - time.monotonic()))
     left = _threads(threading)
