@@ -73,15 +73,15 @@ void wsgi_pool_unspool(struct wsgi_call *c, size_t n)
 
 /* --- the threads ---
  *
- * The one that has the GIL takes one call after the other. While there are more, a single other thread stands by: it waits for
- * the GIL, which it gets as soon as the application waits for something, and calls the next one to stand by. So threads are
- * made and woken as fast as the application blocks them, but those that compute do not contend with each other: that costs
- * more than most requests.
+ * The one that has the GIL takes one call after the other. While there are more, a single other thread stands by: it waits
+ * for the GIL, which it gets as soon as the application waits for something, and calls the next one to stand by. So threads
+ * are made and woken as fast as the application blocks them, but those that compute do not contend with each other: that
+ * costs more than most requests.
  */
 
 static int add_thread(struct wsgi_pool *pool);
 
-/* Lock held. A thread that comes to the queue finds it without being called. 0, or -1: there is no thread, and none can be made. */
+/* Lock held. 0, or -1: there is no thread, and none can be made. */
 static int call_standby(struct wsgi_pool *pool)
 {
     if (pool->standby || TAILQ_EMPTY(&pool->queue))
