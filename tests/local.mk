@@ -153,6 +153,11 @@ tests_bench_wsload_LDADD = $(LIBEVENT_LIBS) $(ZLIB_LIBS)
 bench: all tests/bench/wsload
 	$(PYTHON3) $(srcdir)/tests/bench/bench.py --tine ./tine $(BENCH_ARGS)
 
+# make bench-real BENCH_ARGS='--venv DIR --before OTHER/tine': the same on real applications (tests/bench/real_apps).
+.PHONY: bench-real
+bench-real: all
+	$(PYTHON3) $(srcdir)/tests/bench/real.py --tine ./tine $(BENCH_ARGS)
+
 # make bench-attacks BENCH_ARGS='--venv DIR': idle, slow and hostile clients in their thousands.
 .PHONY: bench-attacks
 bench-attacks: all

@@ -183,6 +183,33 @@ async def getaddrinfo():
 
 
 @case
+async def numeric_addresses():
+    """As socket.getaddrinfo() has them, without a thread and without asking anybody; other names go to one."""
+    loop, asked = asyncio.get_running_loop(), []
+    real = loop.run_in_executor
+    loop.run_in_executor = lambda executor, call, *args: asked.append(args[:2]) or real(executor, call, *args)
+    try:
+        for host in "127.0.0.1", "::1", "2001:db8::7", "0.0.0.0":
+            for port in 80, "443", None, 0:
+                for more in {}, {"type": socket.SOCK_STREAM}, {"flags": socket.AI_PASSIVE}, {"flags": socket.AI_CANONNAME}:
+                    expected = socket.getaddrinfo(host, port, 0, more.get("type", 0), 0, more.get("flags", 0))
+                    assert await loop.getaddrinfo(host, port, **more) == expected, (host, port, more)
+        assert not asked
+        for host, port, family in ("127.0.0.1", 80, socket.AF_INET6), ("::1", 80, socket.AF_INET):
+            try:
+                await loop.getaddrinfo(host, port, family=family)
+                raise AssertionError("an address of another family")
+            except socket.gaierror as error:
+                assert error.errno == socket.EAI_ADDRFAMILY, error
+        assert not asked
+        for host, port in ("localhost", 80), ("127.0.0.1", "http"), (b"127.0.0.1", 80), ("127.1", 80), (None, 80):
+            assert await loop.getaddrinfo(host, port) == socket.getaddrinfo(host, port)
+        assert len(asked) == 5
+    finally:
+        del loop.run_in_executor
+
+
+@case
 async def subprocesses():
     process = await asyncio.create_subprocess_exec('cat', stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     out, _ = await process.communicate(b'x' * 200000)

@@ -171,6 +171,107 @@ def timers_in_order_and_never_early():
 
 
 @case
+def timers_that_are_due_at_once():
+    out = []
+    now = loop.time()
+    for i in range(50):
+        loop.call_at(now - i, out.append, ("past", -i))
+        loop.call_later(0, out.append, ("now", i))
+        when = now + i * 1e-6
+        loop.call_at(when, lambda when=when: out.append(("soon", loop.time() >= when)))
+    loop.call_later(0.02, loop.stop)
+    loop.run_forever()
+    assert [n for kind, n in out if kind == "past"] == sorted(-i for i in range(50))
+    assert [n for kind, n in out if kind == "now"] == list(range(50))
+    assert [n for kind, n in out if kind == "soon"] == [True] * 50
+
+
+@case
+def a_timer_that_is_always_due_leaves_room_for_others():
+    """One that schedules itself for now does not keep descriptors and threads from their turn."""
+    a, b = socket.socketpair()
+    a.setblocking(False)
+    out, count = [], 0
+
+    def again():
+        nonlocal count
+        count += 1
+        if len(out) < 2:
+            loop.call_later(0, again)
+        else:
+            loop.stop()
+    loop.add_reader(a, lambda: out.append(a.recv(1)))
+    thread = threading.Thread(target=lambda: (b.send(b"x"), loop.call_soon_threadsafe(out.append, "thread")))
+    loop.call_soon(thread.start)
+    again()
+    loop.run_forever()
+    thread.join()
+    assert set(out) == {b"x", "thread"} and count >= 1
+    loop.remove_reader(a)
+    a.close()
+    b.close()
+
+
+@case
+def tasks_are_asyncios():
+    async def who():
+        return asyncio.current_task().get_name(), variable.get()
+    variable = contextvars.ContextVar("variable", default="none")
+    context = contextvars.copy_context()
+    context.run(variable.set, "given")
+    tasks = [loop.create_task(who()), loop.create_task(who(), name="named"), loop.create_task(who(), context=context),
+             loop.create_task(who(), name=7, context=context), loop.create_task(coro=who(), name="by keyword")]
+    found = loop.run_until_complete(asyncio.gather(*tasks))
+    assert all(type(task) is asyncio.Task for task in tasks)
+    names = [name for name, _ in found]
+    assert names[1] == "named" and names[3] == "7" and names[4] == "by keyword" and names[0].startswith("Task-")
+    assert [value for _, value in found] == ["none", "none", "given", "given", "none"]
+    assert names == [task.get_name() for task in tasks]
+
+
+@case
+def what_makes_tasks_can_be_replaced():
+    made = []
+
+    class Mine(asyncio.Task):
+        def __init__(self, *args, **kwargs):
+            made.append(kwargs)
+            super().__init__(*args, **kwargs)
+
+    async def nothing():
+        return 1
+    kept, asyncio.tasks.Task = asyncio.tasks.Task, Mine
+    try:
+        task = loop.create_task(nothing(), name="x")
+    finally:
+        asyncio.tasks.Task = kept
+    assert type(task) is Mine and made[0]["loop"] is loop and made[0]["name"] == "x"
+    assert loop.run_until_complete(task) == 1
+    loop.set_task_factory(lambda loop, coro, **more: Mine(coro, loop=loop, **more))
+    try:
+        task = loop.create_task(nothing(), name="y")
+    finally:
+        loop.set_task_factory(None)
+    assert type(task) is Mine and task.get_name() == "y" and loop.run_until_complete(task) == 1
+
+
+@case
+def what_is_no_task():
+    async def nothing():
+        pass
+    raises(TypeError, loop.create_task)
+    raises(TypeError, loop.create_task, 1)
+    raises(TypeError, loop.create_task, lambda: None)
+    coro = nothing()
+    raises(TypeError, lambda: loop.create_task(coro, nonsense=1))
+    raises(TypeError, lambda: loop.create_task(coro, 1, 2))
+    other = _tine.new_loop()
+    other.close()
+    raises(RuntimeError, other.create_task, coro)
+    coro.close()
+
+
+@case
 def cancelled_timers_leave_nothing():
     handles = [loop.call_later(1000 + i % 13, print, i) for i in range(20000)]
     refs = [weakref.ref(h) for h in handles[::1000]]

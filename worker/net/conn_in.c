@@ -83,8 +83,8 @@ static void settle_doubts_soon(struct net *net)
 }
 
 /* Libevent does not report a reset that came together with bytes (it shows EPOLLERR as readable), and there is no second
- * edge. A write shows it, and most often the answer is written soon; otherwise the error has to be fetched by reading to the
- * end. Doing that at once would cost every request whose application waits for something a read and a turn of the loop. */
+ * edge. A write shows it, and most often the answer is written soon; otherwise the error has to be fetched by
+ * reading to the end. Doing that at once would cost every request whose application waits a read and a turn of the loop. */
 static void doubt(struct conn *c)
 {
     if (c->doubt_age)

@@ -21,6 +21,7 @@ libtine_python_a_SOURCES = \
 	worker/python/loop_wake.c \
 	worker/python/loop_fd.c \
 	worker/python/loop_base.c \
+	worker/python/loop_task.c \
 	worker/python/loop_type.c \
 	worker/python/pystate.h worker/python/pystate.c \
 	worker/python/loop.h worker/python/loop.c \

@@ -26,6 +26,20 @@ _ROOT_PAUSE = 1
 _INTERRUPTIONS = 100
 
 
+_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+
+
+def _is_numeric(host, port):
+    """An address and a port by number."""
+    if type(host) is not str or not (port is None or type(port) is int or (type(port) is str and port.isdecimal())):
+        return False
+    try:
+        socket.inet_pton(socket.AF_INET6 if ':' in host else socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 class _Selector:
     """What asyncio's code and its debuggers ask a selector: who watches which descriptor. libevent does its work."""
 
@@ -112,6 +126,11 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
                                'runs: use asyncio.run_coroutine_threadsafe()')
         there = asyncio.run_coroutine_threadsafe(self._hand_over(call, *args), self)
         return await asyncio.wrap_future(there)
+
+    async def getaddrinfo(self, host, port, *, family=0, type=0, proto=0, flags=0):
+        if self._debug or not _is_numeric(host, port):
+            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+        return socket.getaddrinfo(host, port, family, type, proto, flags | _NUMERIC)  # asks nobody: needs no thread
 
     def add_signal_handler(self, sig, callback, *args):
         if coroutines.iscoroutine(callback) or _iscoroutinefunction(callback):

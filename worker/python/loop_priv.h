@@ -160,6 +160,9 @@ void loop_leave_gil(struct pyloop *loop);
 /* loop_turn.c: one round of the loop. 0, or -1 with an exception set. */
 int loop_turn(struct pyloop *loop);
 
+/* loop_task.c: loop.create_task(). */
+PyObject *loop_create_task(struct pyloop *loop, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
+
 /* loop_timer.c */
 int timers_open(struct pyloop *loop);
 void timers_close(struct pyloop *loop);
@@ -169,9 +172,9 @@ void timers_detach(struct pyloop *loop);
 int timers_add(struct pyloop *loop, PyObject *handle, int64_t when);
 /* Forgets a handle if it is scheduled. */
 void timers_remove(struct pyloop *loop, PyObject *handle);
-/* True if the first timer is due. */
+/* True if the first timer is due, or about to be: the loop must not wait. */
 bool timers_due(const struct pyloop *loop);
-/* Sets the timerfd to the first timer if it is earlier than what it is set to. */
+/* Sets the timerfd to the first timer if it is earlier than what it is set to, and not due. */
 void timers_arm(struct pyloop *loop);
 /* Moves what is due to ready. 0, or -1 with an exception set. */
 int timers_expire(struct pyloop *loop);

@@ -19,6 +19,8 @@
 #include "worker/python/loop_priv.h"
 
 enum { FIRST_CAP = 64 };
+/* For a timer that is due so soon the loop turns and does not wait, which would take longer. */
+#define SOON_NS 4000
 
 static bool before(const struct timer *a, const struct timer *b)
 {
@@ -105,13 +107,13 @@ void timers_remove(struct pyloop *loop, PyObject *handle)
 
 bool timers_due(const struct pyloop *loop)
 {
-    return loop->timers.n > 0 && loop->timers.v[0].when <= (int64_t)clock_ns();
+    return loop->timers.n > 0 && loop->timers.v[0].when <= (int64_t)clock_ns() + SOON_NS;
 }
 
 void timers_arm(struct pyloop *loop)
 {
     struct timers *ts = &loop->timers;
-    if (ts->n == 0 || ts->v[0].when >= ts->armed)
+    if (ts->n == 0 || ts->v[0].when >= ts->armed || timers_due(loop))
         return;
     int64_t when = ts->v[0].when > 0 ? ts->v[0].when : 1; /* 0 would disarm */
     struct itimerspec spec = {

@@ -68,6 +68,14 @@ static void poll_events(struct pyloop *loop, int flags)
     run_hooks(loop);
 }
 
+/* A thread that was made meanwhile may keep it for long. */
+static void poll_without_gil(struct pyloop *loop, bool block)
+{
+    do
+        poll_events(loop, block ? 0 : EVLOOP_NONBLOCK);
+    while (block && loop->entered == 0 && !loop->stopping && !loop->broken);
+}
+
 /* A round without waiting keeps the GIL for now. */
 static bool keeps_gil(struct pyloop *loop)
 {
@@ -85,14 +93,12 @@ static void wait_for_events(struct pyloop *loop)
     loop->entered = 0;
     if (others_want_the_gil(loop->tstate) && (block || !keeps_gil(loop))) {
         loop_leave_gil(loop);
-        do
-            poll_events(loop, block ? 0 : EVLOOP_NONBLOCK);
-        while (block && loop->entered == 0 && !loop->stopping && !loop->broken);
+        poll_without_gil(loop, block);
     } else {
         poll_events(loop, EVLOOP_NONBLOCK);
         if (block && loop->entered == 0 && !must_not_block(loop) && !loop->broken) {
             loop_leave_gil(loop);
-            poll_events(loop, 0);
+            poll_without_gil(loop, true);
         }
     }
     loop_take_gil(loop);

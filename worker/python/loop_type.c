@@ -187,6 +187,11 @@ static PyObject *loop_create_future(PyObject *self, PyObject *unused)
     return PyObject_Vectorcall(st->future_type, &self, 0, st->future_kwnames);
 }
 
+static PyObject *loop_create_task_method(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+{
+    return loop_create_task(loop_of(self), args, n, kwnames);
+}
+
 /* With a context, since Python 3.15. */
 static PyObject *add_watch(PyObject *self, int kind, PyObject *method, PyObject *const *args, Py_ssize_t n,
                            PyObject *kwnames)
@@ -306,6 +311,8 @@ static const PyMethodDef loop_methods[] = {
     { "is_closed", loop_is_closed, METH_NOARGS, NULL },
     { "get_debug", loop_get_debug, METH_NOARGS, NULL },
     { "create_future", loop_create_future, METH_NOARGS, NULL },
+    { "create_task", FAST_KEYWORDS(loop_create_task_method),
+      "create_task($self, coro, *, name=None, context=None)\n--\n\nA Task of the coroutine." },
     { "_add_reader", FAST_KEYWORDS(loop_add_reader), NULL },
     { "_add_writer", FAST_KEYWORDS(loop_add_writer), NULL },
     { "_remove_reader", loop_remove_reader, METH_O, NULL },

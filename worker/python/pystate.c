@@ -20,6 +20,9 @@ static int state_visit(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->loop_module);
     Py_VISIT(st->future_type);
     Py_VISIT(st->future_kwnames);
+    Py_VISIT(st->tasks_dict);
+    Py_VISIT(st->task_kwnames);
+    Py_VISIT(st->create_task);
     return 0;
 }
 
@@ -36,6 +39,9 @@ static int state_clear(PyObject *module)
     Py_CLEAR(st->loop_module);
     Py_CLEAR(st->future_type);
     Py_CLEAR(st->future_kwnames);
+    Py_CLEAR(st->tasks_dict);
+    Py_CLEAR(st->task_kwnames);
+    Py_CLEAR(st->create_task);
 #define X(name) Py_CLEAR(st->name_##name);
     PYSTATE_NAMES(X)
 #undef X
@@ -68,11 +74,26 @@ static int future_init(struct pystate *st)
     return st->future_type && st->future_kwnames ? 0 : -1;
 }
 
+static int task_init(struct pystate *st)
+{
+    PyObject *tasks = PyImport_ImportModule("asyncio.tasks");
+    PyObject *events = PyImport_ImportModule("asyncio.base_events");
+    PyObject *loop = events ? PyObject_GetAttrString(events, "BaseEventLoop") : NULL;
+    st->create_task = loop ? PyObject_GetAttrString(loop, "create_task") : NULL;
+    st->tasks_dict = tasks ? Py_NewRef(PyModule_GetDict(tasks)) : NULL;
+    st->task_kwnames = PyTuple_Pack(3, st->name_loop, st->name_name, st->name_context);
+    Py_XDECREF(loop);
+    Py_XDECREF(events);
+    Py_XDECREF(tasks);
+    return st->create_task && st->tasks_dict && st->task_kwnames ? 0 : -1;
+}
+
 /* loop.py is run last: its class derives from LoopBase. */
 static int module_exec(PyObject *module)
 {
     struct pystate *st = PyModule_GetState(module);
-    if (names_init(st) || future_init(st) || loop_handle_init(module, st) || loop_type_init(module, st))
+    if (names_init(st) || future_init(st) || task_init(st) || loop_handle_init(module, st) ||
+        loop_type_init(module, st))
         return -1;
     if (PyModule_AddType(module, st->handle_type) || PyModule_AddType(module, st->timer_type) ||
         PyModule_AddType(module, st->base_type))

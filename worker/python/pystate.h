@@ -16,6 +16,7 @@
     X(_cancelled)           \
     X(_add_reader)          \
     X(_add_writer)          \
+    X(Task)                 \
     X(call_at)              \
     X(call_later)           \
     X(call_soon)            \
@@ -23,6 +24,7 @@
     X(context)              \
     X(fileno)               \
     X(loop)                 \
+    X(name)                 \
     X(run)                  \
     X(_serve)
 
@@ -42,6 +44,9 @@ struct pystate {
     PyObject *loop_module;     /* loop.py */
     PyObject *future_type;     /* _asyncio.Future */
     PyObject *future_kwnames;  /* ("loop",) */
+    PyObject *tasks_dict;      /* of the module asyncio.tasks */
+    PyObject *task_kwnames;    /* ("loop", "name", "context") */
+    PyObject *create_task;     /* asyncio.BaseEventLoop.create_task */
     struct handle_layout layout;
 #define X(name) PyObject *name_##name;
     PYSTATE_NAMES(X)

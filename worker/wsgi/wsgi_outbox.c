@@ -16,8 +16,6 @@
 /* So many answers leave together, those of so much time. */
 #define TOGETHER 8
 #define TOGETHER_NS 300000
-/* What a thread did not tell the loop of is found after this long at most. */
-#define LATE_US 1000
 
 void wsgi_pool_lock(struct wsgi_pool *pool)
 {
@@ -44,11 +42,11 @@ void wsgi_pool_wake(struct wsgi_pool *pool)
         descriptor_lost("what the threads of WSGI wake the event loop by");
 }
 
-/* Others follow: a thread has calls to take, and should the application wait in the next one, or end it late, then the thread
- * that stands by tells the loop, or the loop looks by itself. */
+/* Others follow: a thread has calls to take. Should the application wait in the next one, or end it late, then a thread that
+ * gets the GIL meanwhile tells the loop, or the loop looks by itself. */
 static bool may_be_late(const struct wsgi_pool *pool)
 {
-    return pool->standby && pool->watched && !TAILQ_EMPTY(&pool->queue) && pool->untold < TOGETHER &&
+    return pool->watched && !TAILQ_EMPTY(&pool->queue) && pool->untold < TOGETHER &&
            clock_ns() - pool->untold_since < TOGETHER_NS;
 }
 
@@ -172,9 +170,8 @@ static void wake_owed(struct wsgi_pool *pool)
         broadcast_changed(c);
 }
 
-static void on_event(evutil_socket_t fd, short what, void *arg)
+void wsgi_outbox_read(struct wsgi_pool *pool)
 {
-    struct wsgi_pool *pool = arg;
     struct wsgi_call *c;
     wake_owed(pool);
     wsgi_pool_lock(pool);
@@ -194,23 +191,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     pool->ops->on_turn(pool->wsgi);
 }
 
-void wsgi_outbox_watch(struct wsgi_pool *pool)
+static void on_event(evutil_socket_t fd, short what, void *arg)
 {
-    static const struct timeval soon = { .tv_usec = LATE_US };
-    if (!pool->watched && pool->standby && !TAILQ_EMPTY(&pool->queue))
-        pool->watched = evtimer_add(pool->patience, &soon) == 0;
-}
-
-static void on_patience(evutil_socket_t fd, short what, void *arg)
-{
-    struct wsgi_pool *pool = arg;
-    wsgi_pool_lock(pool);
-    bool some = !TAILQ_EMPTY(&pool->outbox);
-    pool->watched = false;
-    wsgi_outbox_watch(pool);
-    wsgi_pool_unlock(pool);
-    if (some)
-        on_event(pool->fd, EV_TIMEOUT, pool);
+    wsgi_outbox_read(arg);
 }
 
 /* --- life --- */
@@ -223,15 +206,12 @@ int wsgi_outbox_open(struct wsgi_pool *pool, struct event_base *base)
     forked_own(pool->fd);
     if (pool->fd >= 0)
         pool->event = event_new(base, pool->fd, EV_READ | EV_PERSIST | EV_ET, on_event, pool);
-    pool->patience = evtimer_new(base, on_patience, pool);
-    return pool->event && pool->patience ? event_add(pool->event, NULL) : -1;
+    return pool->event ? event_add(pool->event, NULL) : -1;
 }
 
 void wsgi_outbox_close(struct wsgi_pool *pool)
 {
     if (pool->event)
         event_free(pool->event);
-    if (pool->patience)
-        event_free(pool->patience);
     fd_close(&pool->fd);
 }

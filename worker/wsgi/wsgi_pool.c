@@ -3,8 +3,10 @@
  * for each would cost more than most applications do. */
 #include "worker/wsgi/wsgi_pool.h"
 
+#include <event2/event.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/fatal.h"
 #include "worker/python/thread_hooks.h"
 #include "worker/wsgi/wsgi_call.h"
@@ -73,16 +75,25 @@ void wsgi_pool_unspool(struct wsgi_call *c, size_t n)
 
 /* --- the threads ---
  *
- * The one that has the GIL takes one call after the other. While there are more, a single other thread stands by: it waits for
- * the GIL, which it gets as soon as the application waits for something, and calls the next one to stand by. So threads are
- * made and woken as fast as the application blocks them, but those that compute do not contend with each other: that costs
- * more than most requests.
+ * The one that has the GIL takes one call after the other. The next thread is called when it is needed:
+ *  - an application that was seen to wait in its calls has a single thread that stands by: it waits for the GIL, which it gets
+ *    as soon as the application waits again, and calls the next one;
+ *  - else the loop calls it when no call has been begun for a millisecond.
+ * So threads are made and woken as fast as the application blocks them, but those that compute do not contend with each
+ * other: that costs more than most requests.
  */
+
+/* How many calls what was seen of the application holds for. */
+#define BLOCKING_CALLS 64
+/* Python makes a thread give the GIL away after 5 ms (sys.getswitchinterval()). */
+#define FORCED_NS 4500000
+/* How long a call waits for a thread that is in another one, and an answer for others, at most. */
+#define LOOK_US 1000
 
 static int add_thread(struct wsgi_pool *pool);
 
-/* Lock held. A thread that comes to the queue finds it without being called. 0, or -1: there is no thread, and none can be made. */
-static int call_standby(struct wsgi_pool *pool)
+/* Lock held. 0, or -1: there is no thread, and none can be made. */
+static int call_thread(struct wsgi_pool *pool)
 {
     if (pool->standby || TAILQ_EMPTY(&pool->queue))
         return 0;
@@ -97,6 +108,37 @@ static int call_standby(struct wsgi_pool *pool)
     return pool->n_threads ? 0 : -1;
 }
 
+/* The same, if it is needed by now. */
+static int call_standby(struct wsgi_pool *pool)
+{
+    return pool->inside && !pool->blocking ? 0 : call_thread(pool);
+}
+
+/* Lock held. A call waits, and there is, or can be made, a thread that has nothing to do: looks again soon. */
+static void watch(struct wsgi_pool *pool)
+{
+    static const struct timeval soon = { .tv_usec = LOOK_US };
+    if (pool->watched || TAILQ_EMPTY(&pool->queue) || (!pool->idle && pool->n_threads == pool->most))
+        return;
+    pool->seen = pool->begun;
+    pool->watched = evtimer_add(pool->patience, &soon) == 0;
+}
+
+/* Whether calls are begun with, and for what the loop was not told of. */
+static void on_patience(evutil_socket_t fd, short what, void *arg)
+{
+    struct wsgi_pool *pool = arg;
+    wsgi_pool_lock(pool);
+    bool some = !TAILQ_EMPTY(&pool->outbox);
+    if (pool->seen == pool->begun)
+        (void)call_thread(pool);
+    pool->watched = false;
+    watch(pool);
+    wsgi_pool_unlock(pool);
+    if (some)
+        wsgi_outbox_read(pool);
+}
+
 /* Lock held, which is released meanwhile. */
 static void leave_gil(struct wsgi_pool *pool)
 {
@@ -108,13 +150,16 @@ static void leave_gil(struct wsgi_pool *pool)
     wsgi_pool_lock(pool);
 }
 
-/* The same. The thread that stood by does not any more. */
+/* The same. It does not stand by any more. If it got the GIL soon and a call is not over, then that call waits. */
 static void take_gil(struct wsgi_pool *pool, PyThreadState *state)
 {
+    uint64_t from = clock_ns();
     wsgi_pool_unlock(pool);
     PyEval_RestoreThread(state);
     wsgi_pool_lock(pool);
     pool->standby = false;
+    if (pool->inside && clock_ns() - from < FORCED_NS)
+        pool->blocking = BLOCKING_CALLS;
 }
 
 /* Nobody stands by who finds nothing to do; if this is another thread, one more is woken than has to be. */
@@ -126,12 +171,24 @@ static void wait_for_work(struct wsgi_pool *pool)
     pool->idle--;
 }
 
+/* Lock held. */
+static void begin(struct wsgi_pool *pool, struct wsgi_call *c)
+{
+    TAILQ_REMOVE(&pool->queue, c, queue);
+    c->queued = false;
+    pool->inside++;
+    pool->begun++;
+    if (pool->blocking)
+        pool->blocking--;
+}
+
 /* The next call, with the GIL; waits for one without it. */
 static struct wsgi_call *next_call(struct wsgi_pool *pool, PyThreadState *state, bool *has_gil)
 {
     struct wsgi_call *c;
     bool kept = *has_gil;
     wsgi_pool_lock(pool);
+    pool->inside -= kept;
     while (!(c = TAILQ_FIRST(&pool->queue)) || !*has_gil) {
         if (c)
             take_gil(pool, state);
@@ -142,10 +199,9 @@ static struct wsgi_call *next_call(struct wsgi_pool *pool, PyThreadState *state,
         *has_gil = c ? true : false;
         kept = false;
     }
-    TAILQ_REMOVE(&pool->queue, c, queue);
-    c->queued = false;
+    begin(pool, c);
     (void)call_standby(pool);
-    bool tell = (!kept || !pool->standby || TAILQ_EMPTY(&pool->queue)) && wsgi_outbox_must_tell(pool);
+    bool tell = (!kept || !pool->watched || TAILQ_EMPTY(&pool->queue)) && wsgi_outbox_must_tell(pool);
     wsgi_pool_unlock(pool);
     if (tell)
         wsgi_pool_wake(pool);
@@ -195,7 +251,7 @@ int wsgi_pool_push(struct wsgi_call *c)
         c->queued = false;
         TAILQ_REMOVE(&pool->queue, c, queue);
     }
-    wsgi_outbox_watch(pool);
+    watch(pool);
     wsgi_pool_unlock(pool);
     return result;
 }
@@ -220,10 +276,11 @@ struct wsgi_pool *wsgi_pool_new(struct wsgi *wsgi, struct event_base *base, PyIn
     struct wsgi_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return NULL;
-    *pool = (struct wsgi_pool){ .wsgi = wsgi, .ops = ops, .interp = interp, .most = most };
+    *pool = (struct wsgi_pool){ .wsgi = wsgi, .ops = ops, .interp = interp, .most = most, .fd = -1 };
     TAILQ_INIT(&pool->queue);
     pthread_cond_init(&pool->work, NULL);
-    if (wsgi_outbox_open(pool, base) == 0)
+    pool->patience = evtimer_new(base, on_patience, pool);
+    if (pool->patience && wsgi_outbox_open(pool, base) == 0)
         return pool;
     wsgi_pool_free(pool);
     return NULL;
@@ -234,5 +291,7 @@ void wsgi_pool_free(struct wsgi_pool *pool)
     if (!pool)
         return;
     wsgi_outbox_close(pool);
+    if (pool->patience)
+        event_free(pool->patience);
     free(pool);
 }

@@ -23,15 +23,17 @@ struct wsgi_pool {
     PyInterpreterState *interp;
     struct event *event;
     int fd; /* eventfd: the loop has notes to read */
-    struct event *patience; /* looks for what the loop was not told of */
+    struct event *patience; /* while calls wait for a thread, the loop looks after them */
     struct wsgi_call *owed; /* the loop's: has bytes that its thread was not woken for */
 
     pthread_mutex_t lock;
     pthread_cond_t work;
     struct wsgi_calls queue; /* for the threads */
     struct wsgi_calls outbox; /* with notes or parcels for the loop */
-    unsigned most, n_threads, idle;
-    bool watched; /* the loop looks at the outbox by itself, soon */
+    unsigned most, n_threads, idle, inside; /* `inside`: threads that run a call */
+    unsigned blocking; /* for so many more calls the application is taken for one that waits in them */
+    uint64_t begun, seen; /* calls that threads have begun with; when the loop looked last */
+    bool watched; /* `patience` is set: the loop looks at the outbox by itself, soon */
     bool told; /* the loop is on its way to the outbox */
     unsigned untold; /* posts that it was not told of, since ... */
     uint64_t untold_since; /* clock_ns() */
@@ -52,10 +54,9 @@ bool wsgi_pool_post(struct wsgi_call *c, enum wsgi_haste haste);
 bool wsgi_outbox_must_tell(struct wsgi_pool *pool);
 /* Posts a note. NOTE_OVER drops the last reference: `c` may be freed afterwards. */
 void wsgi_outbox_note(struct wsgi_call *c, enum wsgi_note note);
-/* The loop's thread, lock held. If calls wait for a thread, the loop looks at the outbox by itself, soon: only then may it be
- * left untold of answers. */
-void wsgi_outbox_watch(struct wsgi_pool *pool);
-/* Lock, outbox, events. 0, or -1 with errno. */
+/* The loop's thread: takes everything that is posted. */
+void wsgi_outbox_read(struct wsgi_pool *pool);
+/* Lock, outbox, event. 0, or -1 with errno. */
 int wsgi_outbox_open(struct wsgi_pool *pool, struct event_base *base);
 void wsgi_outbox_close(struct wsgi_pool *pool);
 
