@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_lifespan.c: startup before the first request, shutdown after the last one. An application
  * that does not know the protocol goes without it (lifespan = auto): it raises an Exception at the
- * scope, before it has received lifespan.startup, returns, or answers as if it were a request. One that says
- * startup.failed, raises
- * when it has received lifespan.startup, or raises what is no Exception (SystemExit) at any time of
- * its startup, fails to start in any case. */
+ * scope, before it has received lifespan.startup, returns, or answers as if it were a request. One
+ * that says startup.failed, raises when it has received lifespan.startup, or raises what is no
+ * Exception (SystemExit) at any time of its startup, fails to start in any case. */
 #include "worker/asgi/asgi_lifespan.h"
 
 #include <stdio.h>
