@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_socket.c: see wsgi_socket.h. Carries bytes both ways and keeps none: what one side has no room for is not read
- * from the other. When the worker drains, it sends the application the Close frame that the client could have sent, and the application
- * answers the client with its own. It never looks into a frame. */
+ * from the other. When the worker drains, it sends the application the Close frame that the client could have sent, and the
+ * application answers the client with its own. It never looks into a frame. */
 #include "worker/wsgi/wsgi_socket.h"
 
 #include <errno.h>
