@@ -142,6 +142,16 @@ int forked_accept(int fd, struct sockaddr *ret_peer, socklen_t *n)
     return taken;
 }
 
+int forked_socketpair(int ret_fds[2])
+{
+    pthread_mutex_lock(&state.lock);
+    int result = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds);
+    if (result == 0 && fcntl(ret_fds[0], F_SETFL, O_NONBLOCK) == 0)
+        forked_own(ret_fds[0]);
+    pthread_mutex_unlock(&state.lock);
+    return result;
+}
+
 int forked_close(int fd)
 {
     pthread_mutex_lock(&state.lock);

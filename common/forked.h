@@ -41,6 +41,8 @@ bool forked_owns(int fd);
 void forked_disown(int fd);
 /* accept4(2), non-blocking and close-on-exec, and the connection is owned: no fork comes between. */
 int forked_accept(int fd, struct sockaddr *ret_peer, socklen_t *n);
+/* socketpair(2) of streams, close-on-exec; the first one is non-blocking and owned: no fork comes between. 0, or -1 with errno. */
+int forked_socketpair(int ret_fds[2]) __attribute__((warn_unused_result));
 /* close(2), disowned with no fork between; fd_close() does it too. */
 int forked_close(int fd);
 

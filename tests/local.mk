@@ -80,6 +80,10 @@ tests_unit_test_access_log_SOURCES = tests/unit/test_access_log.c tests/unit/hea
 tests_unit_test_access_log_LDADD = $(h1_unit_libs)
 
 # Connections: the pure parts
+check_PROGRAMS += tests/unit/test_wsgi_frames
+UNIT_TESTS += tests/unit/test_wsgi_frames
+tests_unit_test_wsgi_frames_SOURCES = tests/unit/test_wsgi_frames.c tests/unit/unit.h worker/wsgi/wsgi_frames.h
+
 check_PROGRAMS += tests/unit/test_pace
 UNIT_TESTS += tests/unit/test_pace
 tests_unit_test_pace_SOURCES = tests/unit/test_pace.c tests/unit/unit.h worker/net/pace.h worker/net/pace.c

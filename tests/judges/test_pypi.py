@@ -16,8 +16,8 @@ import pytest
 
 from lib.build import APPS
 from lib.server import Server
-from lib.ws import WS
 from lib.waiting import wait_for
+from lib.ws import CLOSE, TEXT, WS, close_payload
 
 VENV = os.environ.get("TINE_TEST_VENV")
 pytestmark = pytest.mark.skipif(not VENV, reason="TINE_TEST_VENV is not set")
@@ -32,8 +32,8 @@ def needs(package):
 
 
 class Project(Server):
-    def __init__(self, module, *, env=None, flags="", allow=(), **app):
-        super().__init__(module, {"app": {"venv": VENV, **app}}, cwd=PYPI, env=env, flags=flags, allow=allow)
+    def __init__(self, module, *, env=None, flags="", allow=(), tls=None, **app):
+        super().__init__(module, {"app": {"venv": VENV, **app}}, cwd=PYPI, env=env, flags=flags, allow=allow, tls=tls)
 
     def __enter__(self):
         super().__enter__()
@@ -234,6 +234,41 @@ def test_a_websocket_ends_at_term(tmp_path):
         assert server.wait_exit() == 0
         assert "are left of those in flight" not in server.log()
         assert (tmp_path / "hook").exists() and (tmp_path / "atexit").exists()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+def test_flask_sock(tls):
+    needs("flask_sock")
+    with Project("with_flask_sockets:app", threads=4, tls=tls) as server:
+        with WS(server.connect(), "/echo") as w:
+            for message in ("one", "caf\u00e9", "x" * 100000):
+                w.send(TEXT, message)
+                assert w.read()[2:] == (TEXT, message.encode())
+            w.send(TEXT, "stop")
+            assert w.read()[2:] == (TEXT, b"stop")
+            assert w.read()[2] == CLOSE
+        with WS(server.connect(), "/echo") as w:
+            w.send(CLOSE, close_payload(1000))
+            assert w.read()[2] == CLOSE
+        assert server.get("/").body == b"hello"
+        assert "[ERROR]" not in server.log()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+def test_flask_socketio_in_threading_mode(tls):
+    needs("flask_socketio")
+    with Project("with_flask_sockets:app", threads=4, tls=tls) as server:
+        with WS(server.connect(), "/socket.io/?EIO=4&transport=websocket") as w:
+            assert w.read()[3].startswith(b"0{")
+            w.send(TEXT, "40")
+            assert w.read()[3].startswith(b"40{")
+            w.send(TEXT, '42["shout","hello"]')
+            assert w.read()[3] == b'42["heard","HELLO"]'
+            w.send(CLOSE, close_payload(1000))
+        assert server.get("/").body == b"hello"
+        assert "[ERROR]" not in server.log()
+
+
 # In each of them some version of CPython refuses a sub-interpreter: when the module is loaded, or in the lifespan.
 REFUSES = {
     "pandas": "import pandas\ndef use():\n    return int(pandas.DataFrame({'a': [1, 2]}).a.sum())\nat_start = use",

@@ -27,7 +27,7 @@ EXCUSED = {
     "worker/app/mount.c": 1,
     "worker/asgi/asgi_ext.c": 2,
     "worker/asgi/asgi_http.c": 2,
-    "worker/asgi/asgi_lifespan.c": 6,
+    "worker/asgi/asgi_lifespan.c": 4,
     "worker/asgi/asgi_ws.c": 1,
     "worker/asgi/asgi_ws_send.c": 5,
     "worker/coding/compress_run.c": 1,

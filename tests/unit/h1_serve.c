@@ -133,7 +133,8 @@ static int serve(struct serve *s, struct event_base *base)
     struct access_log *log = s->log;
     struct event *term = evsignal_new(base, SIGTERM, on_term, s);
     struct event *quit = evsignal_new(base, SIGINT, on_int, s);
-    if (net_init(&s->net, base, &s->conf, &s->score) < 0 || site_init(&s->site, &s->conf, base) < 0 || listen_on(s) < 0) {
+    if (net_init(&s->net, base, &s->conf, &s->score) < 0 || site_init(&s->site, &s->conf, base) < 0 ||
+        listen_on(s) < 0) {
         perror("h1_serve");
         return 1;
     }

@@ -465,44 +465,6 @@ static PyTypeObject *type_new(PyType_Spec *spec)
     return (PyTypeObject *)PyType_FromSpec(spec);
 }
 
-/* collections.abc.Coroutine.register(type): asyncio.iscoroutine() and create_task() then take it.
- */
-static int register_coroutine(PyTypeObject *type)
-{
-    PyObject *abc = PyImport_ImportModule("collections.abc");
-    PyObject *coroutine = abc ? PyObject_GetAttrString(abc, "Coroutine") : NULL;
-    PyObject *done = coroutine ? PyObject_CallMethod(coroutine, "register", "O", type) : NULL;
-    Py_XDECREF(abc);
-    Py_XDECREF(coroutine);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
-/* Copies `from`.`attribute` to the type, so that iscoroutinefunction(receive) is true; absent in
- * some versions. */
-static int copy_marker(PyTypeObject *type, const char *module, const char *attribute, const char *as)
-{
-    PyObject *from = PyImport_ImportModule(module);
-    if (!from)
-        return -1;
-    PyObject *marker = PyObject_GetAttrString(from, attribute);
-    Py_DECREF(from);
-    if (!marker) {
-        PyErr_Clear();
-        return 0;
-    }
-    int r = PyObject_SetAttrString((PyObject *)type, as, marker);
-    Py_DECREF(marker);
-    return r;
-}
-
-static int mark_coroutine_function(PyTypeObject *type)
-{
-    if (copy_marker(type, "asyncio.coroutines", "_is_coroutine", "_is_coroutine") < 0)
-        return -1;
-    return copy_marker(type, "inspect", "_is_coroutine_mark", "_is_coroutine_marker");
-}
-
 int channel_types_init(struct asgi *asgi)
 {
     asgi->step_type = type_new(&step_spec);
@@ -510,7 +472,7 @@ int channel_types_init(struct asgi *asgi)
     asgi->send_type = type_new(&send_spec);
     if (!asgi->step_type || !asgi->receive_type || !asgi->send_type)
         return -1;
-    if (register_coroutine(asgi->step_type) < 0 || mark_coroutine_function(asgi->receive_type) < 0)
+    if (coro_register(asgi->step_type) < 0 || coro_mark_function(asgi->receive_type) < 0)
         return -1;
-    return mark_coroutine_function(asgi->send_type);
+    return coro_mark_function(asgi->send_type);
 }

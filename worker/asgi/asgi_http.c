@@ -121,9 +121,7 @@ static enum channel_result send_start(struct exchange *x, PyObject *message)
     if (trailers < 0 || (!headers && PyErr_Occurred()))
         return CHANNEL_ERROR;
     struct resp_field small[32], *fields;
-    struct resp_head head = { .status = (unsigned)status,
-                              .trailers = trailers,
-                              .dynamic = true };
+    struct resp_head head = { .status = (unsigned)status, .trailers = trailers, .dynamic = true };
     if (asgi_fields(headers, small, 32, &fields, &head.n_fields, &keep) < 0)
         return CHANNEL_ERROR;
     head.fields = fields;

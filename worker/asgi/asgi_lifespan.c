@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_lifespan.c: startup before the first request, shutdown after the last one. An application
  * that does not know the protocol goes without it (lifespan = auto): it raises an Exception at the
- * scope, before it has received lifespan.startup, returns, or answers as if it were a request. One that says startup.failed, raises
- * when it has received lifespan.startup, or raises what is no Exception (SystemExit) at any time of
- * its startup, fails to start in any case. */
+ * scope, before it has received lifespan.startup, returns, or answers as if it were a request. One
+ * that says startup.failed, raises when it has received lifespan.startup, or raises what is no
+ * Exception (SystemExit) at any time of its startup, fails to start in any case. */
 #include "worker/asgi/asgi_lifespan.h"
 
 #include <stdio.h>
@@ -39,6 +39,11 @@ struct lifespan {
     void *start_arg, *stop_arg;
 };
 
+static void end_stage(struct lifespan *l)
+{
+    l->stage = LIFESPAN_OVER;
+}
+
 /* Reports startup's result, once. */
 static void report_started(struct lifespan *l, enum interface_start result, const char *why)
 {
@@ -52,7 +57,7 @@ static void report_stopped(struct lifespan *l)
 {
     void (*done)(void *) = l->on_stopped;
     l->on_stopped = NULL;
-    l->stage = LIFESPAN_OVER;
+    end_stage(l);
     if (done)
         done(l->stop_arg);
 }
@@ -106,7 +111,7 @@ static void startup_failed(struct channel *c, PyObject *message)
 {
     struct lifespan *l = (struct lifespan *)c;
     char *text = failure_text(c, message);
-    l->stage = LIFESPAN_OVER;
+    end_stage(l);
     l->failed_quietly = text && !*text;
     if (!l->failed_quietly)
         report_failure(l, text);
@@ -134,9 +139,10 @@ static bool is_no_lifespan(const struct lifespan *l, PyObject *type)
 
 static void go_without(struct lifespan *l)
 {
-    log_info("Application answers lifespan with HTTP messages, so it does not support the lifespan protocol: goes on without");
+    log_info("Application answers lifespan with HTTP messages, so it does not support the lifespan protocol: goes on "
+             "without");
     l->unsupported = true;
-    l->stage = LIFESPAN_OVER;
+    end_stage(l);
     Py_CLEAR(l->channel.asgi->state);
     report_started(l, INTERFACE_STARTED, NULL);
 }
@@ -236,7 +242,7 @@ static void on_lifespan_done(PyObject *arg, PyObject *result, PyObject *exceptio
     enum lifespan_stage was = l->stage;
     l->running = false;
     if (was == LIFESPAN_NEW || was == LIFESPAN_STARTING) {
-        l->stage = LIFESPAN_OVER;
+        end_stage(l);
         if (!l->on_stopped) {
             ended_early(l, exception);
             return;

@@ -202,7 +202,9 @@ static PyObject *with_tls(struct asgi *asgi, PyObject *extensions, struct req *r
 static PyObject *extensions_of(struct asgi *asgi, PyObject *template, struct req *r)
 {
     PyObject *extensions = PyDict_Copy(template);
-    return extensions && r->conn->transport == &transport_tls && offers(asgi, CONF_EXTENSION_TLS) ? with_tls(asgi, extensions, r) : extensions;
+    return extensions && r->conn->transport == &transport_tls && offers(asgi, CONF_EXTENSION_TLS)
+               ? with_tls(asgi, extensions, r)
+               : extensions;
 }
 
 /* --- target --- */

@@ -87,7 +87,8 @@ static size_t reason_room(const char *p, size_t n)
     return n;
 }
 
-/* A reason of any type, as UTF-8 of what str() makes of it. 0 or -1 with an exception set; text_done() follows in any case. */
+/* A reason of any type, as UTF-8 of what str() makes of it. 0 or -1 with an exception set; text_done() follows in any
+ * case. */
 static int reason_get(struct text *t, PyObject *message, PyObject *key)
 {
     PyObject *value = message_item(message, key), *str;

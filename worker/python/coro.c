@@ -137,3 +137,27 @@ PyObject *coro_awaitable_iterator(PyObject *object)
     Py_DECREF(iterator);
     return NULL;
 }
+
+/* Copies `from`.`attribute` to the type, so that iscoroutinefunction(receive) is true; absent in some versions. */
+static int copy_marker(PyTypeObject *type, const char *module, const char *attribute, const char *as)
+{
+    PyObject *from = PyImport_ImportModule(module);
+    if (!from)
+        return -1;
+    PyObject *marker = PyObject_GetAttrString(from, attribute);
+    Py_DECREF(from);
+    if (!marker) {
+        PyErr_Clear();
+        return 0;
+    }
+    int r = PyObject_SetAttrString((PyObject *)type, as, marker);
+    Py_DECREF(marker);
+    return r;
+}
+
+int coro_mark_function(PyTypeObject *type)
+{
+    if (copy_marker(type, "asyncio.coroutines", "_is_coroutine", "_is_coroutine") < 0)
+        return -1;
+    return copy_marker(type, "inspect", "_is_coroutine_mark", "_is_coroutine_marker");
+}

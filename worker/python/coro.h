@@ -24,5 +24,7 @@ void coro_restore(PyObject *exception);
 /* What `await object` iterates over: the coroutine itself, or the iterator of its __await__. New reference, or NULL
  * with the TypeError that await raises. */
 PyObject *coro_awaitable_iterator(PyObject *object);
+/* inspect.iscoroutinefunction() and asyncio's take callables of the type for coroutine functions. 0, or -1 with an exception set. */
+int coro_mark_function(PyTypeObject *type);
 
 #endif

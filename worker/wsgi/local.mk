@@ -10,6 +10,7 @@ libtine_wsgi_a_SOURCES = \
 	worker/wsgi/wsgi_errors.h worker/wsgi/wsgi_errors.c \
 	worker/wsgi/wsgi_file.h worker/wsgi/wsgi_file.c \
 	worker/wsgi/wsgi_outbox.c \
+	worker/wsgi/wsgi_frames.h worker/wsgi/wsgi_socket.h worker/wsgi/wsgi_socket.c \
 	worker/wsgi/wsgi_pool.h worker/wsgi/wsgi_pool_priv.h worker/wsgi/wsgi_pool.c \
 	worker/wsgi/wsgi_send.c \
 	worker/wsgi/wsgi_flusher.h worker/wsgi/wsgi_flusher.c \

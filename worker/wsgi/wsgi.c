@@ -39,6 +39,7 @@
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_run.h"
+#include "worker/wsgi/wsgi_socket.h"
 #include "worker/wsgi/wsgi_start.h"
 #include "worker/wsgi/wsgi_state.h"
 
@@ -63,6 +64,7 @@ static void on_ended(struct wsgi_call *c)
     if (c->exit)
         report_exit(c);
     wsgi_pool_stream_ends(c);
+    wsgi_socket_call_ended(c);
     if (wsgi->threads == 1 && c->stage >= CALL_POOL) {
         wsgi->busy = false;
         if (!TAILQ_EMPTY(&wsgi->waiting))
@@ -139,7 +141,8 @@ static void start_application(struct wsgi_call *c)
         return;
     }
     wsgi->busy = true;
-    if (wsgi->threads == 1 && c->in_ended && !wsgi->hands_over) {
+    wsgi_socket_offer(c);
+    if (wsgi->threads == 1 && c->in_ended && !wsgi->hands_over && !c->socket) {
         run_inline(c);
         return;
     }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "common/fdutil.h"
 #include "worker/app/app_report.h"
 
 /* Head bytes and fields lie after the call. */
@@ -13,9 +14,13 @@ struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
     struct wsgi_call *c = malloc(sizeof *c + n_fields + n_head);
     if (!c)
         return NULL;
-    *c = (struct wsgi_call){
-        .wsgi = wsgi, .req = r, .file.fd = -1, .body.fd = -1, .spool.fd = -1, .changed = PTHREAD_COND_INITIALIZER
-    };
+    *c = (struct wsgi_call){ .wsgi = wsgi,
+                             .req = r,
+                             .file.fd = -1,
+                             .body.fd = -1,
+                             .spool.fd = -1,
+                             .socket_fd = -1,
+                             .changed = PTHREAD_COND_INITIALIZER };
     c->parcels_end = &c->parcels;
     atomic_init(&c->refs, 2);
     c->fields = (struct field *)(c + 1);
@@ -55,6 +60,7 @@ void wsgi_call_unref(struct wsgi_call *c)
     wsgi_spool_drop(c->wsgi, &c->body);
     wsgi_spool_drop(c->wsgi, &c->spool);
     free(c->answer);
+    fd_close(&c->socket_fd);
     pthread_cond_destroy(&c->changed);
     free(c);
 }

@@ -20,6 +20,7 @@
 struct resp_field;
 struct wsgi;
 struct wsgi_parcel;
+struct wsgi_socket;
 
 /* Above it a piece of a body waits for the client, in either direction. */
 #define WSGI_BODY_MARK (64u << 10)
@@ -82,11 +83,13 @@ struct wsgi_call {
     uint32_t n_fields;
     enum http_version version;
     bool https, is_head, has_client, has_server;
+    bool socket_offered; /* environ has a socket for a WebSocket; constant once it runs */
     struct endpoint client, server;
 
     /* the loop's thread */
     struct req *req; /* NULL after on_end */
     enum wsgi_stage stage;
+    struct wsgi_socket *socket; /* wsgi_socket.h; NULL: none */
     bool wants_body; /* the application waits for more of it */
     bool head_seen; /* it was held when wsgi_head.c looked at it last */
     bool suspended; /* inline: waits for on_drained */
@@ -129,6 +132,7 @@ struct wsgi_call {
     atomic_uchar head_place; /* enum wsgi_head_place; the loop's thread reads it without the GIL */
     bool finished; /* the application has ended */
     const char *exit; /* "SystemExit": it wants the process to end; else NULL */
+    int socket_fd; /* its end of the pair, until environ has it; -1: none */
     bool is_inline;
     bool ends_at_once; /* nothing of the application's runs after the last piece */
     PyObject *context, *environ, *result, *iterator;

@@ -12,6 +12,7 @@
 #include "worker/http/route.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_input.h"
+#include "worker/wsgi/wsgi_socket.h"
 #include "worker/wsgi/wsgi_state.h"
 
 #define PORT_ROOM 12
@@ -347,7 +348,7 @@ PyObject *wsgi_environ_new(struct wsgi_call *c)
         return NULL;
     if (set_target(c, environ) == 0 && set_prefix(c, environ) == 0 && set_version(c, environ) == 0 &&
         set_server(c, environ) == 0 && set_client(c, environ) == 0 && set_fields(c, environ) == 0 &&
-        set_new(environ, c->wsgi->names.wsgi_input, wsgi_input_new(c)) == 0)
+        set_new(environ, c->wsgi->names.wsgi_input, wsgi_input_new(c)) == 0 && wsgi_socket_put(c, environ) == 0)
         return environ;
     Py_DECREF(environ);
     return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_head.c: see wsgi_head.h. The loop looks at the calls that run once in every http.head_delay: a head that it sees for the
- * second time leaves. */
+/* wsgi_head.c: see wsgi_head.h. The loop looks at the calls that run once in every http.head_delay: a head that it sees
+ * for the second time leaves. */
 #include "worker/wsgi/wsgi_head.h"
 
 #include <Python.h>

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/likely.h"
 #include "common/log.h"
 #include "worker/app/app_report.h"
 #include "worker/net/conn.h"
 #include "worker/wsgi/wsgi_flusher.h"
 #include "worker/wsgi/wsgi_pool.h"
+#include "worker/wsgi/wsgi_socket.h"
 #include "worker/wsgi/wsgi_state.h"
 
 /* Pieces that come after less time leave together. */
@@ -29,6 +31,8 @@ static void complain(struct wsgi_call *c, enum resp_result result)
 
 static enum resp_result give_piece(struct wsgi_call *c, const struct wsgi_piece *piece)
 {
+    if (unlikely(wsgi_socket_is_taken(c)))
+        return RESP_GONE;
     const struct wsgi_answer *a = piece->answer;
     if (a && c->req) {
         struct resp_head head = { .status = a->status, .fields = a->fields, .n_fields = a->n, .dynamic = true };
@@ -106,7 +110,7 @@ void wsgi_out_pump(struct wsgi_call *c)
 
 void wsgi_out_fail(struct wsgi_call *c)
 {
-    if (!c->req)
+    if (wsgi_socket_is_taken(c) || !c->req)
         return;
     if (c->req->state <= REQ_RUNNING)
         resp_error(c->req, 500);
@@ -186,6 +190,7 @@ enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece)
 void wsgi_out_end(struct wsgi_call *c, enum req_end why)
 {
     conn_keep(c->req->conn, &c->kept, 0);
+    wsgi_socket_request_ended(c);
     c->req = NULL;
     c->late = 0;
     file_done(c);

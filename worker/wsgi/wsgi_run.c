@@ -30,6 +30,11 @@ static void report_exception(struct wsgi_call *c)
     char line[APP_DESCRIPTION], first[APP_DESCRIPTION + 64];
     PyObject *exception = pyerr_take();
     wsgi_call_describe(c, line, sizeof line);
+    if (c->socket_offered && PyErr_GivenExceptionMatches(exception, PyExc_StopIteration)) {
+        log_debug("WebSocket of a WSGI application has ended: %s", line); /* what gunicorn takes for it, too */
+        Py_DECREF(exception);
+        return;
+    }
     const char *exit = app_exit_name(exception);
     if (exit) /* close() may raise another one */
         c->exit = exit;

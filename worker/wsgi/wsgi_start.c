@@ -81,7 +81,8 @@ static void warn_hop_by_hop(struct wsgi_call *c, const struct resp_field *f)
     c->wsgi->warned_hop_by_hop = true;
     wsgi_call_describe(c, line, sizeof line);
     caller_name(where, sizeof where);
-    log_warning("the application gave start_response() the header %.*s%s, which is the server's (PEP 3333): it is left out, and "
+    log_warning("the application gave start_response() the header %.*s%s, which is the server's (PEP 3333): it is left "
+                "out, and "
                 "this is not logged again: %s",
                 (int)(f->name.n < 40 ? f->name.n : 40), f->name.p, where, line);
 }
@@ -154,7 +155,8 @@ static struct wsgi_answer *answer_new(struct wsgi_call *c, unsigned status, PyOb
     if (!fields)
         goto no_memory;
     for (size_t i = 0; i < n; i++) {
-        if (pair_field(c, PyList_GET_ITEM(headers, (Py_ssize_t)i), &fields[i]) < 0 || read_length(&fields[i], &length) < 0)
+        if (pair_field(c, PyList_GET_ITEM(headers, (Py_ssize_t)i), &fields[i]) < 0 ||
+            read_length(&fields[i], &length) < 0)
             goto out;
         bytes += fields[i].name.n + fields[i].value.n;
     }

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The application that a server runs while the suite of a framework is tested against it: hands each scope, and every message both
+ways, to the process of the test (through.py), where the real application is. It finds it by the port of its client: the Unix socket
+$BRIDGE/PORT. Needs nothing but the standard library, and runs on any ASGI server."""
+
+import asyncio
+import os
+import pickle
+import struct
+
+
+async def take(reader):
+    return pickle.loads(await reader.readexactly(struct.unpack(">I", await reader.readexactly(4))[0]))
+
+
+def put(writer, *what):
+    data = pickle.dumps(what)
+    writer.write(struct.pack(">I", len(data)) + data)
+
+
+def plain(scope):
+    """What goes over a socket: no lifespan state, no objects of the server."""
+    return {k: v for k, v in scope.items() if k != "state"} | {"headers": [(bytes(k), bytes(v)) for k, v in scope["headers"]]}
+
+
+async def serve(reader, writer, receive, send, tasks):
+    async def sent(number, message):
+        try:
+            await send(message)
+            put(writer, "sent", number, None)
+        except Exception as e:
+            put(writer, "sent", number, ("OSError" if isinstance(e, OSError) else type(e).__name__, str(e)))
+
+    async def received(number):
+        put(writer, "received", number, await receive())
+    while True:
+        kind, number, value = await take(reader)
+        if kind == "over":
+            if value is not None:
+                raise RuntimeError(f"the application has raised {value}")
+            return
+        tasks.append(asyncio.ensure_future(sent(number, value) if kind == "send" else received(number)))
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise NotImplementedError("the test runs the lifespan")
+    reader, writer = await asyncio.open_unix_connection(f"{os.environ['BRIDGE']}/{scope['client'][1]}")
+    tasks = []
+    try:
+        put(writer, "scope", 0, plain(scope))
+        await serve(reader, writer, receive, send, tasks)
+    except asyncio.IncompleteReadError:
+        pass  # the test has been cancelled
+    finally:
+        for task in tasks:
+            task.cancel()
+        writer.close()
