@@ -8,7 +8,8 @@ libtine_app_a_SOURCES = \
 	worker/app/app_report.h worker/app/app_report.c \
 	worker/app/draining.h worker/app/draining.c \
 	worker/app/import_gunicorn.c \
-	worker/app/mount.h worker/app/mount.c
+	worker/app/mount.h worker/app/mount.c \
+	worker/app/app_mismatch.h worker/app/app_mismatch.c
 
 nodist_libtine_app_a_SOURCES = worker/app/app_load_py.h worker/app/draining_py.h worker/app/import_gunicorn_py.h
 BUILT_SOURCES += worker/app/app_load_py.h worker/app/draining_py.h worker/app/import_gunicorn_py.h

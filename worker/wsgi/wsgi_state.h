@@ -44,6 +44,7 @@ TAILQ_HEAD(wsgi_calls, wsgi_call);
 struct wsgi {
     struct handler handler; /* first */
     struct app_env env;
+    bool said_mismatch; /* app_mismatch.h; under the GIL */
     PyObject *draining; /* environ["tine.draining"] */
     unsigned threads;
     pthread_t loop_thread;
