@@ -73,6 +73,7 @@ struct wsgi {
 
     atomic_size_t spooled;     /* bytes in files: wsgi_spool.c */
     atomic_bool spool_failed;  /* and was logged */
+    atomic_bool spools_in_memory; /* no folder takes a file */
     struct wsgi_pool *pool;    /* has its own lock */
     struct wsgi_flusher *flusher; /* the same */
 };
