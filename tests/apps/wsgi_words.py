@@ -51,7 +51,26 @@ def errors(environ, start_response):
     return [threading.current_thread().name.encode()]
 
 
-table = {"/reason": reason, "/errors": errors}
+def loggers(environ, start_response):
+    """As guides for deployment have it: the application's logger takes over those of the server."""
+    name = parse_qs(environ["QUERY_STRING"])["name"][0]
+    server = logging.getLogger(name)
+    shop = logging.getLogger(f"shop.{name}")
+    shop.handlers, shop.propagate = server.handlers, False
+    shop.setLevel(server.level or logging.INFO)
+    shop.info("taken over")
+    server.info("said by %s", name)
+    server.debug("a detail of %s", name)
+    try:
+        fails()
+    except ValueError:
+        server.exception("failed")
+    logging.getLogger("root.like").warning("not ours")
+    start_response("200 OK", [])
+    return [b""]
+
+
+table = {"/loggers": loggers, "/reason": reason, "/errors": errors}
 
 
 def app(environ, start_response):

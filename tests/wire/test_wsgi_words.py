@@ -2,6 +2,7 @@
 """Reasons of a status, and what an application writes to wsgi.errors: one record for each thing said, at its level."""
 
 import re
+import socket
 from urllib.parse import quote
 
 import pytest
@@ -82,6 +83,23 @@ def test_threads_have_names(serve):
     assert re.fullmatch(rb"wsgi-\d+", server.get("/errors?kind=none").body)
 
 
+# --- loggers of other servers ---
+
+@pytest.mark.parametrize("interpreter", ["sub", "main"])
+@pytest.mark.parametrize("name", ["gunicorn.error", "uvicorn.error", "uvicorn", "uvicorn.access"])
+def test_loggers_of_other_servers_are_answered(serve, name, interpreter):
+    server = serve("apps.wsgi_words:app", {"app": {"interpreter": interpreter}}, allow=["Traceback"])
+    mark = server.log_mark()
+    assert server.get(f"/loggers?name={name}").status == 200
+    said = rf"\[INFO\] said by {re.escape(name)}\n.*\[ERROR\] failed\nTraceback.*\nValueError: the innermost\n"
+    server.wait_log(said, mark)
+    text = server.log()[mark:]
+    assert text.count(f"said by {name}") == 1 and "a detail" not in text
+    if name in ("gunicorn.error", "uvicorn"):
+        assert "[INFO] taken over\n" in text
+    assert "WARNING] not ours" not in text, "the root logger is the application's"
+
+
 # --- a root that is read-only ---
 
 def test_a_slow_reader_holds_no_thread_where_no_file_can_be_made(tmp_path):
@@ -93,7 +111,7 @@ def test_a_slow_reader_holds_no_thread_where_no_file_can_be_made(tmp_path):
         "        for _ in range(120):\n"
         "            write(b'x' * 65536)\n"
         "    return [b'end']\n")
-    config = {"app": {"threads": 2, "pythonpath": tmp_path}}
+    config = {"app": {"threads": 2, "pythonpath": tmp_path}, "http": {"write_timeout": "600s", "body_min_rate": "0"}}
     with Server("large:app", config, env={"TMPDIR": "/nonexistent"}) as server:
         with server.connect(rcvbuf=4096) as slow, server.connect(rcvbuf=4096) as slower:
             for c in slow, slower:
@@ -103,5 +121,6 @@ def test_a_slow_reader_holds_no_thread_where_no_file_can_be_made(tmp_path):
                 assert server.get("/").body == b"end"
             server.wait_log(r"no file in TMPDIR .*No such file or directory.*: it is kept in memory")
             for c in slow, slower:
+                c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
                 assert c.read_to_end() == b"x" * 65536 * 120 + b"end"
         assert server.log().count("kept in memory") == 1
