@@ -86,7 +86,7 @@ static void check_metrics(const struct conf_loaded *l, struct conf_errors *error
         if (b->kind == CONF_BIND_SYSTEMD)
             conf_error(errors, from(in, "bind"), "sockets of systemd are for server.bind; write fd://N here");
         if (b->tls || b->h2c || b->proxy)
-            conf_error(errors, from(in, "bind"), "%s: no flag but ipv6only is possible here", b->text);
+            conf_error(errors, from(in, "bind"), "%s: no flag is possible here, but for ipv6only", b->text);
     }
     if (metrics->statsd) {
         const char *colon = strrchr(metrics->statsd, ':');

@@ -225,7 +225,7 @@ STRICTER = {
     "request-line-too-long": lambda raw: len(raw.split(b"\n")[0]) > 8000,
     "host-invalid": lambda raw: not has(head_of(raw), rb"\nhost:[ \t]*[a-z0-9.-]+(:[0-9]{1,4})?[ \t]*\r\n"),  # 3.2
     "target-form": bad_target,  # 3.2
-    "target-escape": in_line(b"%"),  # RFC 3986 2.1
+    "target-byte": lambda raw: has(head_of(raw), rb"\A[^ ]+ [^ ]*[^\x21-\x7e ]|\A[^ ]+ [^ ]*#"),  # RFC 3986 2
     "target-scheme": in_line(b"://"),  # RFC 9110 4.2
     "target-authority": in_line(b"://"),  # RFC 9110 4.2.1
     "target-userinfo": in_line(b"@"),  # RFC 9110 4.2.4

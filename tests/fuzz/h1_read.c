@@ -37,6 +37,7 @@ static const char *guard_name(enum h1_guard_result result)
            : result == H1_GUARD_LINE_TOO_LONG ? "request-line-too-long"
            : result == H1_GUARD_FIELDS        ? "fields-too-large"
            : result == H1_GUARD_VERSION       ? "version"
+           : result == H1_GUARD_TARGET        ? "target-byte"
            : result == H1_GUARD_H2_PREFACE    ? "http2-preface"
                                               : "head-malformed";
 }

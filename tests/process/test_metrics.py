@@ -178,7 +178,7 @@ def test_readiness():
         answer = wait_for(lambda: (a := s.see("/readyz")).status == 503 and a, what="drain_delay")
         assert answer.body == b"stopping\n" and s.see("/healthz").status == 200
         assert s.get("/").status == 200
-        s.signal(signal.SIGTERM)
+        s.signal_until(signal.SIGTERM, "second stop request")
 
 
 def test_paused_is_not_ready():

@@ -123,5 +123,5 @@ def test_a_second_term_ends_the_drain_delay():
     with server("hello", drain_delay="1h") as s:
         s.signal(signal.SIGTERM)
         s.wait_log("accepting for another 3600 s")
-        s.signal(signal.SIGTERM)
+        s.signal_until(signal.SIGTERM, "second stop request")
         assert s.wait_exit() == 0

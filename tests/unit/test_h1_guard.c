@@ -15,6 +15,7 @@ static const char *const names[] = {
     [H1_GUARD_OK] = "OK",
     [H1_GUARD_MORE] = "MORE",
     [H1_GUARD_BAD] = "BAD",
+    [H1_GUARD_TARGET] = "TARGET",
     [H1_GUARD_LINE_TOO_LONG] = "LINE_TOO_LONG",
     [H1_GUARD_FIELDS] = "FIELDS",
     [H1_GUARD_VERSION] = "VERSION",
@@ -82,7 +83,12 @@ static void test_lines(void)
     expect(H1_GUARD_BAD, "GET\t/ HTTP/1.1\r\n\r\n");
     expect(H1_GUARD_BAD, "GET /\r\n\r\n");
     expect(H1_GUARD_BAD, "GET / \r\n\r\n");
-    expect(H1_GUARD_BAD, "GET /a#b HTTP/1.1\r\n\r\n");
+    expect(H1_GUARD_TARGET, "GET /a#b HTTP/1.1\r\n\r\n");
+    expect(H1_GUARD_TARGET, "GET /\xc3\xa9 HTTP/1.1\r\n\r\n");
+    expect(H1_GUARD_TARGET, "GET \xc3\xa9 HTTP/1.1\r\n\r\n");
+    expect(H1_GUARD_TARGET, "GET /\x7f HTTP/1.1\r\n\r\n");
+    expect(H1_GUARD_BAD, "GET /a\tb HTTP/1.1\r\n\r\n");
+    expect(H1_GUARD_BAD, "GET /\x01 HTTP/1.1\r\n\r\n");
 }
 
 static void test_versions(void)

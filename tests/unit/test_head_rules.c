@@ -123,10 +123,10 @@ static void test_target(void)
     h11("target-authority", "GET http://a:b/\nhost:a\n");
     h11("target-userinfo", "GET http://u:p@b/\nhost:a\n");
     h11("target-userinfo", "GET http://@b/\nhost:a\n");
-    h11("target-escape", "GET /%zz\nhost:a\n");
-    h11("target-escape", "GET /%2\nhost:a\n");
-    h11("target-escape", "GET /a%\nhost:a\n");
-    h11("target-escape", "GET http://b/%\nhost:a\n");
+    h11(NULL, "GET /%zz\nhost:a\n");
+    h11(NULL, "GET /%2\nhost:a\n");
+    h11(NULL, "GET /a%\nhost:a\n");
+    h11(NULL, "GET http://b/%\nhost:a\n");
     h11("connect", "CONNECT a:443\nhost:a\n");
     judge(HTTP_1_0, NULL, "GET http://b/\n");
 }

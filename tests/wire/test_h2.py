@@ -94,7 +94,7 @@ def test_crumbs_count_as_one_field(open_h2):
 
 
 @pytest.mark.parametrize("change, status", [
-    ({"path": "/#x"}, 400), ({"path": "/%zz"}, 400), ({"authority": "user@test"}, 400),
+    ({"path": "/#x"}, 400), ({"authority": "user@test"}, 400),
     ({"scheme": "ftp"}, 400), ({"path": "/" + "x" * 8200}, 414), ({"headers": [("x", "y" * 8200)]}, 431),
     ({"headers": [("x%d" % i, "y") for i in range(101)]}, 431), ({"headers": [("x%d" % i, "y" * 1000) for i in range(70)]}, 431),
     ({"headers": [("expect", "magic")]}, 417), ({"headers": [("content-type", "a"), ("content-type", "b")]}, 400)])

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which interface an application has: found out, configured, or neither."""
 
+import re
+
 import pytest
 
 from lib.server import Server
@@ -44,3 +46,37 @@ def test_lifespan_on_is_no_setting_for_wsgi():
         server.stop()
     finally:
         server.kill()
+
+
+MISMATCH = "the application cannot be called as"
+
+
+@pytest.mark.parametrize("name, interface, said", [
+    ("any_wsgi", "auto", "ASGI (app.interface = auto): if it is WSGI, set app.interface = wsgi"),
+    ("wsgi", "asgi", "ASGI (app.interface = asgi): if it is WSGI, set app.interface = wsgi"),
+    ("any_wsgi", "asgi", "ASGI (app.interface = asgi): if it is WSGI, set app.interface = wsgi"),
+    ("any_asgi", "wsgi", "WSGI (app.interface = wsgi): if it is ASGI, set app.interface = asgi"),
+    ("asgi", "wsgi", "WSGI (app.interface = wsgi): if it is ASGI, set app.interface = asgi"),
+    ("returns", "auto", "WSGI (app.interface = auto): if it is ASGI, set app.interface = asgi"),
+])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_first_request_shows_a_wrong_interface(name, interface, said, threads):
+    with Server(f"apps.either:{name}", {"app": {"interface": interface, "threads": threads}}, allow=("Traceback",)) as s:
+        for _ in range(2):
+            assert s.get("/").status == 500
+        s.wait_log(r"\[ERROR\] " + re.escape(f"{MISMATCH} {said}"))
+        assert s.log().count(MISMATCH) == 1
+
+
+@pytest.mark.parametrize("name", ["asgi_with_bug", "wsgi_with_bug"])
+def test_a_bug_of_the_application_is_no_wrong_interface(name):
+    with Server(f"apps.either:{name}", allow=("Traceback",)) as s:
+        assert s.get("/").status == 500
+        s.wait_log("missing 1 required positional argument")
+        assert MISMATCH not in s.log()
+
+
+@pytest.mark.parametrize("name, interface", [("any_wsgi", "wsgi"), ("any_asgi", "asgi")])
+def test_the_setting_that_is_named_helps(name, interface):
+    with Server(f"apps.either:{name}", {"app": {"interface": interface}}) as s:
+        assert s.get("/").body == interface.encode()

@@ -210,7 +210,7 @@ def test_exc_info(server):
 def test_errors_stream(server):
     mark = server.log_mark()
     server.get("/errors")
-    server.wait_log(r"\] a line\n.*\] half and half\n.*\] \u20ac and \\x1b\n.*\] the rest\n.*\] printed\n", mark)
+    server.wait_log(r"\] a line\nhalf and half\n.*\] \u20ac and \\x1b\nthe rest\n.*\] printed\n", mark)
 
 
 # --- failures ---

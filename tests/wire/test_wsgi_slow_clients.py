@@ -265,7 +265,7 @@ def test_where_no_file_can_be_had(tmp_path, threads):
         with server.connect() as c:
             c.send("POST /sums HTTP/1.1\r\nHost: t\r\nContent-Length: 300000\r\n\r\n").send(b"x" * 300000)
             assert c.read_response().json()[0] == 300000
-        server.wait_log("no file in TMPDIR for what waits for slow clients .No such file or directory.: threads wait for them")
+        server.wait_log("no file in TMPDIR for what waits for slow clients .No such file or directory.: it is kept in memory")
 
 
 def test_each_event_leaves_at_once(server, tmp_path):

@@ -8,7 +8,8 @@ libtine_app_a_SOURCES = \
 	worker/app/app_report.h worker/app/app_report.c \
 	worker/app/draining.h worker/app/draining.c \
 	worker/app/import.c \
-	worker/app/mount.h worker/app/mount.c
+	worker/app/mount.h worker/app/mount.c \
+	worker/app/app_mismatch.h worker/app/app_mismatch.c
 
 importers = worker/app/import_ini.py worker/app/import_gunicorn.py worker/app/import_uvicorn.py worker/app/import_hypercorn.py \
 	worker/app/import_granian.py worker/app/import_uwsgi.py worker/app/import_main.py

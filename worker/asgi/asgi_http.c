@@ -7,6 +7,7 @@
 
 #include "common/fdutil.h"
 #include "common/likely.h"
+#include "worker/app/app_mismatch.h"
 #include "worker/asgi/asgi_drain.h"
 #include "worker/asgi/asgi_exchange.h"
 #include "worker/asgi/asgi_ext.h"
@@ -304,12 +305,20 @@ static void complete_stream(struct exchange *x)
         PyErr_Clear();
 }
 
+static const char *asgi_interface(const struct asgi *asgi)
+{
+    return asgi->version[0] == '2' ? "asgi2" : "asgi";
+}
+
 /* The application's coroutine has ended: makes an answer of what it left open. */
 static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exception)
 {
     struct exchange *x = (struct exchange *)arg;
+    struct asgi *asgi = x->channel.asgi;
+    if (exception && x->stage == EXCHANGE_HEAD && app_is_mismatch(asgi_interface(asgi), exception, NULL))
+        app_say_mismatch(&asgi->env, asgi_interface(asgi), &asgi->said_mismatch);
     if (exception && !was_left_behind(x, exception))
-        asgi_report_exception(x->channel.asgi, x->scope, exception);
+        asgi_report_exception(asgi, x->scope, exception);
     else if (result && result != Py_None)
         asgi_report_value(x, result);
     else if (x->req && x->stage == EXCHANGE_BODY && asgi_drain_disconnects(x))

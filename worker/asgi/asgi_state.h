@@ -60,6 +60,7 @@ struct asgi {
     uint64_t tls_cert_id;
     PyObject *seen_start, *seen_body; /* the latest "http.response.start" and "...body" that are not ours */
 
+    bool said_mismatch; /* app_mismatch.h */
     PyObject *draining; /* scope["tine.draining"] */
     bool drains; /* it is set */
     LIST_HEAD(, exchange) streams; /* exchanges that answer a GET by an event stream */

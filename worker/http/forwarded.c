@@ -388,7 +388,8 @@ static const struct refusal *apply_x_forwarded(struct req *r, const struct conf_
     return NULL;
 }
 
-/* Once: whoever puts a proxy in front wonders why its fields have no effect. A client that sends some gets nothing by it. */
+/* Once: whoever puts a proxy in front wonders why its fields have no effect. A client that sends some gets nothing by
+ * it. */
 static void hint(const struct req *r, const struct sockaddr *peer)
 {
     struct site *site = r->conn ? site_of(r->conn) : NULL;

@@ -21,7 +21,6 @@ enum rule {
     HOST_INVALID,
     TARGET_FORM,
     TARGET_BYTE,
-    TARGET_ESCAPE,
     TARGET_SCHEME,
     TARGET_AUTHORITY,
     TARGET_USERINFO,
@@ -49,8 +48,9 @@ static const struct refusal refusals[N_RULES] = {
     [HOST_REPEATED] = { "host-repeated", 400, "RFC 9112 3.2: more than one Host field" },
     [HOST_INVALID] = { "host-invalid", 400, "RFC 9112 3.2, RFC 3986 3.2: Host is not a host with an optional port" },
     [TARGET_FORM] = { "target-form", 400, "RFC 9112 3.2: the target has none of the forms allowed for the method" },
-    [TARGET_BYTE] = { "target-byte", 400, "RFC 3986 2: the target has a byte that no URI can have" },
-    [TARGET_ESCAPE] = { "target-escape", 400, "RFC 3986 2.1: % in the path is not followed by two hex digits" },
+    [TARGET_BYTE] = { "target-byte", 400,
+                      "RFC 3986 2: the target has a byte that no URI can have, and that would have to be "
+                      "percent-encoded" },
     [TARGET_SCHEME] = { "target-scheme", 400, "RFC 9110 4.2: the target's scheme is neither http nor https" },
     [TARGET_AUTHORITY] = { "target-authority", 400, "RFC 9110 4.2.1: the target's host is empty or invalid" },
     [TARGET_USERINFO] = { "target-userinfo", 400, "RFC 9110 4.2.4: the target has user information" },
@@ -202,25 +202,15 @@ bool head_rules_valid_host(struct span s)
 
 /* --- target (RFC 9112 3.2) --- */
 
-static bool valid_escapes(struct span path)
-{
-    const char *end = path.p + path.n;
-    for (const char *p = path.p; (p = memchr(p, '%', (size_t)(end - p))); p += 3) {
-        if (end - p < 3 || !h1_is_hex((unsigned char)p[1]) || !h1_is_hex((unsigned char)p[2]))
-            return false;
-    }
-    return true;
-}
-
-/* Splits [at, at + n) of the head, which starts with "/" or "?" or is empty, into path and query. */
-static const struct refusal *take_path(struct req *r, struct piece whole)
+/* Splits [at, at + n) of the head, which starts with "/" or "?" or is empty, into path and query. A % that begins no escape
+ * (RFC 3986 2.1) stands for itself, here as for other servers: it has no second meaning that could mislead. */
+static void take_path(struct req *r, struct piece whole)
 {
     struct span s = req_span(r, whole);
     const char *mark = memchr(s.p, '?', s.n);
     uint32_t n = mark ? (uint32_t)(mark - s.p) : whole.n;
     r->path = (struct piece){ whole.at, n };
     r->query = mark ? (struct piece){ whole.at + n + 1, whole.n - n - 1 } : (struct piece){ whole.at + n, 0 };
-    return valid_escapes(req_span(r, r->path)) ? NULL : refuse(TARGET_ESCAPE);
 }
 
 static const struct refusal *take_absolute(struct req *r, struct span target)
@@ -245,10 +235,10 @@ static const struct refusal *take_absolute(struct req *r, struct span target)
     if (r->known[FIELD_HOST])
         r->fields[r->known[FIELD_HOST] - 1].value = (struct piece){ at, (uint32_t)authority.n };
     struct piece whole = { at + (uint32_t)authority.n, (uint32_t)(rest - authority.n) };
-    const struct refusal *why = take_path(r, whole);
+    take_path(r, whole);
     if (r->path.n == 0) /* an empty path is "/" (RFC 9110 4.2.3): one of the slashes of "://" stands for it */
         r->path = (struct piece){ at - 1, 1 };
-    return why;
+    return NULL;
 }
 
 static const struct refusal *judge_target(struct req *r)
@@ -256,8 +246,10 @@ static const struct refusal *judge_target(struct req *r)
     struct span target = req_span(r, r->target), method = req_span(r, r->method);
     if (span_eq(method, SPAN("CONNECT")) && !span_eq(req_span(r, r->protocol), SPAN("websocket")))
         return refuse(CONNECT);
-    if (target.n && target.p[0] == '/')
-        return take_path(r, r->target);
+    if (target.n && target.p[0] == '/') {
+        take_path(r, r->target);
+        return NULL;
+    }
     if (span_eq(target, SPAN("*")) && span_eq(method, SPAN("OPTIONS"))) {
         r->path = r->target;
         r->query = (struct piece){ r->target.at + 1, 0 };

@@ -58,6 +58,7 @@ struct resp_head {
     unsigned status; /* 200..999 */
     const struct resp_field *fields;
     size_t n_fields;
+    struct span reason; /* of the application's own, for HTTP/1.1: no control characters; n = 0: the registered one */
     bool trailers; /* resp_trailers() calls follow the body */
     bool dynamic; /* made by an application: the filter may take it, see struct resp_filter */
 };

@@ -2,6 +2,10 @@
 /* site.c: makes and frees what the requests of one worker have in common. */
 #include "worker/http/site.h"
 
+#include <string.h>
+
+#include "common/log.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/held.h"
 
@@ -10,6 +14,27 @@ int site_init(struct site *site, const struct conf *conf, struct event_base *bas
     *site = (struct site){ 0 };
     site->slow_ns = conf->log.slow_request ? conf->log.slow_request * 1000000 : UINT64_MAX;
     return (site->held = held_new(base, conf->http.head_delay)) ? 0 : -1;
+}
+
+/* True for the first one of this name. */
+static bool is_new(struct site *site, const char *name)
+{
+    size_t i = 0;
+    while (i < SITE_REFUSALS && site->refused[i] && strcmp(site->refused[i], name) != 0)
+        i++;
+    if (i == SITE_REFUSALS || site->refused[i])
+        return false;
+    site->refused[i] = name;
+    return true;
+}
+
+void site_refuses(const struct conn *c, const char *client, const char *name, unsigned status, const char *why)
+{
+    bool first = is_new(site_of(c), name);
+    score_add64(&c->net->score->requests_refused, 1);
+    log_at(first ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "%s: request refused: %s (%u)%s%s%s",
+           *client ? client : "a Unix socket", name, status, why ? ": " : "", why ? why : "",
+           first ? "; further ones of this kind are logged at level debug" : "");
 }
 
 static void share_done(struct site_share *share)

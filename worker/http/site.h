@@ -23,6 +23,9 @@ struct site_share {
     void (*free)(void *p);
 };
 
+/* Kinds of refusals that are told apart. */
+#define SITE_REFUSALS 64
+
 struct site {
     struct handler *handler;       /* who answers requests */
     struct resp_filter
@@ -33,6 +36,7 @@ struct site {
     const struct proto_ops *http2; /* takes over where HTTP/2 begins without TLS; NULL: built without */
     struct held *held;             /* heads that wait for the first piece of their body */
     struct site_share h1, h2, ws;
+    const char *refused[SITE_REFUSALS]; /* kinds that have been logged at level info; NULL after the last one */
     bool has_hinted; /* forwarded.c: that fields of a proxy were ignored has been logged */
 };
 
@@ -40,6 +44,10 @@ struct site {
 int site_init(struct site *site, const struct conf *conf, struct event_base *base) __attribute__((warn_unused_result));
 /* After net_done(): frees what the protocols share. */
 void site_done(struct site *site);
+
+/* Counts a request that is refused for its head or its framing, and logs why: at level info the first of each kind
+ * (`name`, a literal), since the application and perhaps the access log do not see it, and others at level debug. */
+void site_refuses(const struct conn *c, const char *client, const char *name, unsigned status, const char *why);
 
 static inline struct site *site_of(const struct conn *c)
 {

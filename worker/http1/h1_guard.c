@@ -109,6 +109,12 @@ static enum h1_guard_result check_version_byte(const char *version, size_t i)
     return H1_GUARD_OK;
 }
 
+/* A control character or a blank too many makes the line doubtful, not the target. */
+static enum h1_guard_result bad_target(char c)
+{
+    return (unsigned char)c > 0x20 ? H1_GUARD_TARGET : H1_GUARD_BAD;
+}
+
 /* The states of the request line. OK: LINE_LF is done and the state is FIELD_FIRST. */
 static enum h1_guard_result scan_line(const char *p, size_t n, const struct h1_limits *limits, struct h1_scan *s)
 {
@@ -149,12 +155,12 @@ static enum h1_guard_result scan_line(const char *p, size_t n, const struct h1_l
             break;
         case TARGET_FIRST:
             if (skip_target(p, s->at, s->at + 1) == s->at)
-                return H1_GUARD_BAD;
+                return bad_target(c);
             s->state = TARGET;
             break;
         case TARGET:
             if (c != ' ')
-                return H1_GUARD_BAD;
+                return bad_target(c);
             s->state = VERSION;
             break;
         case VERSION: {

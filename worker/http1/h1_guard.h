@@ -19,6 +19,7 @@ enum h1_guard_result {
     H1_GUARD_LINE_TOO_LONG,  /* 414 */
     H1_GUARD_FIELDS,         /* 431: too many, one too long, or all together */
     H1_GUARD_VERSION,        /* 505: HTTP/<digit>.<digit> but not 1.0 or 1.1 */
+    H1_GUARD_TARGET,         /* 400: a byte in the target that is neither of a URI nor its end */
     H1_GUARD_H2_PREFACE,     /* the HTTP/2 connection preface "PRI * HTTP/2.0" */
 };
 

@@ -56,17 +56,26 @@ static void recognise_line(struct req *r, const char *p, size_t n)
     r->path = r->target;
 }
 
-void h1_refuse(struct h1_conn *h, const char *p, size_t n, unsigned status, const char *name)
+/* why: for the answer too; NULL: nothing but the status. */
+static void refuse_line(struct h1_conn *h, struct span in, unsigned status, const char *name, const char *why)
 {
     struct h1_req *hr = begin(h);
     if (!hr) {
         conn_abort(h->conn, false);
         return;
     }
-    log_debug("%s: request refused: %s (%u)", h->client.host, name, status);
+    site_refuses(h->conn, h->client.host, name, status, why);
     hr->req.version = HTTP_1_1;
-    recognise_line(&hr->req, p, n);
-    h1_fail(hr, status, REQ_END_COMPLETE);
+    recognise_line(&hr->req, in.p, in.n);
+    if (why)
+        h1_fail_because(hr, status, why);
+    else
+        h1_fail(hr, status, REQ_END_COMPLETE);
+}
+
+void h1_refuse(struct h1_conn *h, const char *p, size_t n, unsigned status, const char *name)
+{
+    refuse_line(h, (struct span){ p, n }, status, name, NULL);
 }
 
 void h1_refuse_clear(struct h1_conn *h, const char *p, size_t n)
@@ -111,6 +120,11 @@ static void refuse_guarded(struct h1_conn *h, const char *p, size_t n, enum h1_g
     case H1_GUARD_VERSION:
         h1_refuse(h, p, n, 505, "version");
         break;
+    case H1_GUARD_TARGET: {
+        const struct refusal *rule = head_rules_named("target-byte");
+        refuse_line(h, (struct span){ p, n }, rule->status, rule->name, rule->why);
+        break;
+    }
     case H1_GUARD_H2_PREFACE:
         h1_refuse(h, p, n, 505, "http2-preface");
         break;
@@ -121,14 +135,14 @@ static void refuse_guarded(struct h1_conn *h, const char *p, size_t n, enum h1_g
 
 static bool refuse(struct h1_req *hr, unsigned status, const char *name, const char *why)
 {
-    log_debug("%s: request refused: %s (%u): %s", hr->h->client.host, name, status, why);
+    site_refuses(hr->h->conn, hr->h->client.host, name, status, why);
     h1_fail(hr, status, REQ_END_COMPLETE);
     return false;
 }
 
 static bool refuse_by_rule(struct h1_req *hr, const struct refusal *rule)
 {
-    log_debug("%s: request refused: %s (%u): %s", hr->h->client.host, rule->name, rule->status, rule->why);
+    site_refuses(hr->h->conn, hr->h->client.host, rule->name, rule->status, rule->why);
     h1_fail_because(hr, rule->status, rule->why);
     return false;
 }

@@ -34,8 +34,14 @@ static char *put_number(char *to, uint64_t n)
     return h1_put(to, digits + at, sizeof(digits) - (size_t)at);
 }
 
-static char *put_status(char *to, unsigned status)
+static char *put_status(char *to, const struct resp_head *head)
 {
+    unsigned status = head->status;
+    if (unlikely(head->reason.n)) {
+        to += sprintf(to, "HTTP/1.1 %u ", status);
+        to = h1_put(to, head->reason.p, head->reason.n);
+        return H1_PUT(to, "\r\n");
+    }
     if (likely(status < sizeof(status_lines) / sizeof(status_lines[0]) && status_lines[status].p))
         return h1_put(to, status_lines[status].p, status_lines[status].n);
     return to + sprintf(to, "HTTP/1.1 %u \r\n", status);
@@ -86,7 +92,7 @@ static void move_out(struct h1_shared *sh)
 
 static size_t room_for(const struct resp_head *head)
 {
-    size_t n = OWN_ROOM;
+    size_t n = OWN_ROOM + head->reason.n;
     for (size_t i = 0; i < head->n_fields; i++)
         n += head->fields[i].name.n + head->fields[i].value.n + 4;
     return n;
@@ -106,7 +112,7 @@ int h1_head_start(struct h1_req *hr, const struct resp_head *head)
             move_out(sh);
         sh->head_owner = hr;
     }
-    char *w = put_status(start, head->status);
+    char *w = put_status(start, head);
     for (size_t i = 0; i < head->n_fields; i++) {
         const struct resp_field *f = &head->fields[i];
         if (!admit(hr, f))

@@ -40,7 +40,7 @@ static bool take_data(struct h1_conn *h, struct h1_req *hr, const char *p, size_
 
 static void body_is_bad(struct h1_conn *h, struct h1_req *hr)
 {
-    log_debug("%s: request refused: invalid body framing", h->client.host);
+    site_refuses(h->conn, h->client.host, "body-malformed", 400, "RFC 9112 6: the framing of the body is invalid");
     if (hr->req.state == REQ_ENDED)
         h1_close(h);
     else

@@ -295,7 +295,7 @@ void h2_start(struct h2_stream *s)
     put_together(s);
     const struct refusal *why = judge(s);
     if (unlikely(why != NULL)) {
-        log_debug("%s: request refused: %s (%u): %s", h->client.host, why->name, why->status, why->why);
+        site_refuses(h->conn, h->client.host, why->name, why->status, why->why);
         if (s->head_size > h->conn->net->conf->http.limit_request_head)
             h2_abuse_fault(h);
         h2_fail_because(s, why->status, s->fault ? NULL : why->why);

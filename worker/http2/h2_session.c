@@ -73,7 +73,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
                              const uint8_t *value, size_t n_value, uint8_t flags, void *arg)
 {
     struct h2_conn *h = arg;
-    log_debug("%s: request refused: field-malformed: RFC 9113 8.2.1", h->client.host);
+    site_refuses(h->conn, h->client.host, "field-malformed", 400, "RFC 9113 8.2.1");
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 

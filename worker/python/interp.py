@@ -71,9 +71,32 @@ class _SpawnByDefault:
         return spec
 
 
+def _answer_loggers():
+    """Loggers that applications know from other servers, and take handlers and levels of: their records go to the error log.
+    Nothing else of logging is touched, and the application's own configuration goes before."""
+    import logging
+    import _tine
+
+    class ErrorLog(logging.Handler):
+        def emit(self, record):
+            try:
+                _tine.log(record.levelno, self.format(record).replace('\0', '\\x00'))
+            except Exception:
+                self.handleError(record)
+
+    handler = ErrorLog()
+    for name in ('gunicorn.error', 'gunicorn.access', 'uvicorn'):  # the latter for uvicorn.error and uvicorn.access too
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(handler)
+            logger.setLevel(_tine.log_level())
+            logger.propagate = False
+
+
 def prepare(sub, path):
     _prepare_path(path)
     _prepare_streams()
+    _answer_loggers()
     if sub:
         _refuse_fork()
         sys.meta_path.insert(0, _SpawnByDefault)

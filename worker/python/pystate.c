@@ -3,6 +3,9 @@
  * it. Holds no logic. */
 #include "worker/python/pystate.h"
 
+#include <stdlib.h>
+#include <string.h>
+#include "common/log.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_priv.h"
 #include "worker/python/loop_py.h"
@@ -120,7 +123,41 @@ static PyObject *module_new_loop(PyObject *module, PyObject *unused)
     return PyObject_CallNoArgs(st->loop_class);
 }
 
+/* Of Python's logging. */
+static enum log_level level_of(int number)
+{
+    return number >= 50   ? LOG_LEVEL_CRITICAL
+           : number >= 40 ? LOG_LEVEL_ERROR
+           : number >= 30 ? LOG_LEVEL_WARNING
+           : number >= 20 ? LOG_LEVEL_INFO
+                          : LOG_LEVEL_DEBUG;
+}
+
+static PyObject *module_log(PyObject *module, PyObject *args)
+{
+    int number;
+    const char *text;
+    if (!PyArg_ParseTuple(args, "is:log", &number, &text))
+        return NULL;
+    size_t n = strcspn(text, "\n");
+    char *first = strndup(text, n);
+    if (!first)
+        return PyErr_NoMemory();
+    text += n + (text[n] == '\n');
+    log_block(level_of(number), first, text, strlen(text));
+    free(first);
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_log_level(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromLong(10 + 10L * (long)log_level());
+}
+
 static const PyMethodDef module_methods[] = {
+    { "log", module_log, METH_VARARGS,
+      "log(level, text)\n--\n\nWrites a record to the error log; a level of logging." },
+    { "log_level", module_log_level, METH_NOARGS, "log_level()\n--\n\nThe least level that the error log takes." },
     { "new_loop", module_new_loop, METH_NOARGS, "new_loop()\n--\n\nA new event loop with an event base of its own." },
     { 0 },
 };

@@ -41,6 +41,7 @@ enum wsgi_note { NOTE_WANTS_BODY = 1, NOTE_FAILED = 2, NOTE_OVER = 4 };
 /* The head of an answer as start_response() got it; one block of memory. */
 struct wsgi_answer {
     unsigned status;
+    struct span reason; /* as in struct resp_head */
     int64_t length; /* Content-Length; -1: none */
     size_t n;
     struct resp_field *fields; /* room for one more */

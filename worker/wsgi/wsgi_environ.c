@@ -9,6 +9,7 @@
 #include "common/version.h"
 #include "conf/conf.h"
 #include "config.h"
+#include "worker/http/percent.h"
 #include "worker/http/route.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_input.h"
@@ -106,13 +107,6 @@ static PyObject *method_name(const struct wsgi_names *n, struct span m)
     return latin1(m);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return (c | 0x20) - 'a' + 10; /* head_rules saw to it that it is a hex digit */
-}
-
 /* Percent-decoded bytes, each as one character (PEP 3333: "bytes-as-unicode"). */
 static PyObject *decode_path(struct span raw)
 {
@@ -125,12 +119,9 @@ static PyObject *decode_path(struct span raw)
     size_t at = (size_t)(percent - raw.p), n = at;
     memcpy(to, raw.p, at);
     while (at < raw.n) {
-        if (raw.p[at] == '%' && raw.n - at > 2) {
-            to[n++] = (char)(hex_value(raw.p[at + 1]) << 4 | hex_value(raw.p[at + 2]));
-            at += 3;
-        } else {
-            to[n++] = raw.p[at++];
-        }
+        int byte = raw.p[at] == '%' ? percent_byte(raw.p + at, raw.n - at) : -1;
+        to[n++] = byte < 0 ? raw.p[at] : (char)byte;
+        at += byte < 0 ? 1 : 3;
     }
     PyObject *s = latin1((struct span){ to, n });
     if (to != small)

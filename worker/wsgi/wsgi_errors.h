@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_errors.h: wsgi.errors, a text stream whose lines go to the error log. */
+/* wsgi_errors.h: wsgi.errors, a text stream whose text goes to the error log, a record for each write() that ends a line, a
+ * traceback whole, at the level that it names or else as an error. */
 #ifndef TINE_WSGI_WSGI_ERRORS_H
 #define TINE_WSGI_WSGI_ERRORS_H
 

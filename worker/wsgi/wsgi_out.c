@@ -35,7 +35,9 @@ static enum resp_result give_piece(struct wsgi_call *c, const struct wsgi_piece 
         return RESP_GONE;
     const struct wsgi_answer *a = piece->answer;
     if (a && c->req) {
-        struct resp_head head = { .status = a->status, .fields = a->fields, .n_fields = a->n, .dynamic = true };
+        struct resp_head head = {
+            .status = a->status, .reason = a->reason, .fields = a->fields, .n_fields = a->n, .dynamic = true
+        };
         enum resp_result result = resp_start(c->req, &head);
         if (resp_failed(result))
             return result;

@@ -208,11 +208,28 @@ static struct wsgi_call *next_call(struct wsgi_pool *pool, PyThreadState *state,
     return c;
 }
 
+/* For the records of logging and for whoever lists threads: else it would be "Dummy-1". */
+static void name_thread(PyThreadState *state, unsigned number)
+{
+    PyEval_RestoreThread(state);
+    PyObject *threading = PyImport_ImportModule("threading");
+    PyObject *thread = threading ? PyObject_CallMethod(threading, "current_thread", NULL) : NULL;
+    PyObject *name = thread ? PyUnicode_FromFormat("wsgi-%u", number) : NULL;
+    if (!name || PyObject_SetAttrString(thread, "name", name) < 0)
+        PyErr_Clear();
+    Py_XDECREF(name);
+    Py_XDECREF(thread);
+    Py_XDECREF(threading);
+    PyEval_SaveThread();
+}
+
 static void *thread_main(void *arg)
 {
     struct wsgi_pool *pool = arg;
     PyThreadState *state = PyThreadState_New(pool->interp);
     bool has_gil = false, is_new = true;
+    if (state)
+        name_thread(state, atomic_fetch_add(&pool->named, 1) + 1);
     while (state) {
         struct wsgi_call *c = next_call(pool, state, &has_gil);
         if (is_new)

@@ -38,6 +38,7 @@ struct wsgi_pool {
     unsigned untold; /* posts that it was not told of, since ... */
     uint64_t untold_since; /* clock_ns() */
     bool standby; /* a thread was made or woken for what is in the queue, and has not got the GIL yet */
+    atomic_uint named; /* threads that have had a name */
 };
 
 /* When the loop has to know of what is posted. */

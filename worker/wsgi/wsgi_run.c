@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "worker/app/app_mismatch.h"
 #include "worker/app/app_report.h"
 #include "worker/python/fork_child.h"
 #include "worker/python/pyerr.h"
@@ -101,6 +102,8 @@ static bool begin_iteration(struct wsgi_call *c)
     fork_child_came_back(NULL, false);
     if (c->iterator && send_urgent_head(c) != WSGI_ERROR)
         return iterate_on(c);
+    if (app_is_mismatch("wsgi", NULL, c->result))
+        app_say_mismatch(&c->wsgi->env, "wsgi", &c->wsgi->said_mismatch);
     fail_response(c);
     return true;
 }
@@ -209,6 +212,19 @@ static void end_call(struct wsgi_call *c)
     Py_CLEAR(c->environ);
 }
 
+/* The exception that is set, and stays so, is of the call itself. */
+static bool is_mismatch(void)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback)
+        PyException_SetTraceback(value, traceback);
+    bool is = value && app_is_mismatch("wsgi", value, NULL);
+    PyErr_Restore(type, value, traceback);
+    return is;
+}
+
 static bool call_wsgi_app(struct wsgi_call *c)
 {
     PyObject *start = wsgi_start_new(c);
@@ -221,6 +237,8 @@ static bool call_wsgi_app(struct wsgi_call *c)
     Py_XDECREF(start);
     if (c->result)
         return deliver_result(c);
+    if (is_mismatch())
+        app_say_mismatch(&c->wsgi->env, "wsgi", &c->wsgi->said_mismatch);
     fail_response(c);
     return true;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi_spool.c: see wsgi_spool.h. The file never has a name that could be left over: closing it frees it. */
+/* wsgi_spool.c: see wsgi_spool.h. The file never has a name that could be left over: closing it frees it. Where no folder
+ * takes one, as on a root that is read-only, it is in memory. */
 #include "worker/wsgi/wsgi_spool.h"
 
 #include <Python.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/fdutil.h"
@@ -34,17 +36,53 @@ static int open_nameless(void)
     return fd;
 }
 
+static int open_spool(struct wsgi *wsgi)
+{
+    int fd = open_nameless(), error = errno;
+    if (fd >= 0)
+        return fd;
+    if ((fd = memfd_create("tine-spool", MFD_CLOEXEC)) < 0) {
+        errno = error;
+        return -1;
+    }
+    if (!atomic_exchange_explicit(&wsgi->spools_in_memory, true, memory_order_relaxed))
+        log_warning(
+            "no file in TMPDIR for what waits for slow clients (%s): it is kept in memory, up to http.limit_memory in "
+            "all",
+            strerror(error));
+    return fd;
+}
+
+/* Of all requests of the worker. */
+static uint64_t most_in_all(const struct wsgi *wsgi)
+{
+    uint64_t most = wsgi->env.app->spool * SPOOL_SHARE, memory = wsgi->env.conf->http.limit_memory;
+    bool in_memory = atomic_load_explicit(&wsgi->spools_in_memory, memory_order_relaxed);
+    return in_memory && memory && memory < most ? memory : most;
+}
+
+/* A write() that cannot wait fills a file beyond app.spool, but not the memory. */
+static bool is_full_of_memory(const struct wsgi *wsgi, size_t n)
+{
+    return atomic_load_explicit(&wsgi->spools_in_memory, memory_order_relaxed) &&
+           atomic_load_explicit(&wsgi->spooled, memory_order_relaxed) + n > most_in_all(wsgi);
+}
+
 bool wsgi_spool_has_room(struct wsgi *wsgi, size_t have, size_t n)
 {
     uint64_t most = wsgi->env.app->spool;
-    return have + n <= most && atomic_load_explicit(&wsgi->spooled, memory_order_relaxed) + n <= most * SPOOL_SHARE;
+    return have + n <= most && atomic_load_explicit(&wsgi->spooled, memory_order_relaxed) + n <= most_in_all(wsgi);
 }
 
 int wsgi_spool_add(struct wsgi *wsgi, struct wsgi_spool *s, struct span bytes)
 {
     size_t done = 0;
-    if (s->fd < 0 && (s->fd = open_nameless()) < 0)
+    if (s->fd < 0 && (s->fd = open_spool(wsgi)) < 0)
         return -1;
+    if (is_full_of_memory(wsgi, bytes.n)) {
+        errno = ENOSPC;
+        return -1;
+    }
     while (done < bytes.n) {
         ssize_t k = pwrite(s->fd, bytes.p + done, bytes.n - done, (off_t)(s->n + done));
         if (k < 0 && errno == EINTR)

@@ -24,6 +24,9 @@ struct start {
     struct wsgi_call *call;
 };
 
+/* A reason is cut to so much. */
+#define REASON_MAX 250
+
 /* --- status and headers --- */
 
 static int read_status(PyObject *status, unsigned *ret)
@@ -48,6 +51,26 @@ static int read_status(PyObject *status, unsigned *ret)
     }
     *ret = code;
     return 0;
+}
+
+/* The text after the code, in `room`; n = 0: the registered one will do, because it is that, or has characters that the wire
+ * does not have (RFC 9112 4). */
+static struct span read_reason(PyObject *status, unsigned code, char room[REASON_MAX])
+{
+    Py_ssize_t n = PyUnicode_GET_LENGTH(status) - 4;
+    const char *registered = resp_reason(code);
+    bool same = n >= 0 && (size_t)n == strlen(registered);
+    const struct span none = { room, 0 };
+    if (n > REASON_MAX)
+        n = REASON_MAX;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        Py_UCS4 ch = PyUnicode_READ_CHAR(status, i + 4);
+        if ((ch < 0x20 && ch != '\t') || ch == 0x7f || ch > 0xff)
+            return none;
+        same = same && (char)ch == registered[i];
+        room[i] = (char)ch;
+    }
+    return same || n < 0 ? none : (struct span){ room, (size_t)n };
 }
 
 /* Of the application's connection to the server, not of its response: what these say is the server's to decide. */
@@ -146,9 +169,9 @@ static char *put_span(char *to, struct span *s)
 }
 
 /* One block: the answer, its fields with room for one more, their bytes. */
-static struct wsgi_answer *answer_new(struct wsgi_call *c, unsigned status, PyObject *headers)
+static struct wsgi_answer *answer_new(struct wsgi_call *c, unsigned status, struct span reason, PyObject *headers)
 {
-    size_t n = (size_t)PyList_GET_SIZE(headers), bytes = 0;
+    size_t n = (size_t)PyList_GET_SIZE(headers), bytes = reason.n;
     struct resp_field small[32], *fields = n <= 32 ? small : PyMem_New(struct resp_field, n);
     struct wsgi_answer *a = NULL;
     int64_t length = -1;
@@ -169,6 +192,8 @@ static struct wsgi_answer *answer_new(struct wsgi_call *c, unsigned status, PyOb
         a->spare = put_span(a->spare, &a->fields[i].name);
         a->spare = put_span(a->spare, &a->fields[i].value);
     }
+    a->reason = reason;
+    a->spare = put_span(a->spare, &a->reason);
     goto out;
 no_memory:
     PyErr_NoMemory();
@@ -217,6 +242,7 @@ static PyObject *start_response(struct start *self, PyObject *status, PyObject *
 {
     struct wsgi_call *c = self->call;
     unsigned code;
+    char room[REASON_MAX];
     if (fork_child_refuse("the response is") < 0)
         return NULL;
     if (c->finished) {
@@ -229,7 +255,7 @@ static PyObject *start_response(struct start *self, PyObject *status, PyObject *
         PyErr_Format(PyExc_TypeError, "headers must be a list, not %s", Py_TYPE(headers)->tp_name);
         return NULL;
     }
-    struct wsgi_answer *answer = answer_new(c, code, headers);
+    struct wsgi_answer *answer = answer_new(c, code, read_reason(status, code, room), headers);
     if (!answer)
         return NULL;
     free(c->answer);

@@ -44,6 +44,7 @@ TAILQ_HEAD(wsgi_calls, wsgi_call);
 struct wsgi {
     struct handler handler; /* first */
     struct app_env env;
+    bool said_mismatch; /* app_mismatch.h; under the GIL */
     PyObject *draining; /* environ["tine.draining"] */
     unsigned threads;
     pthread_t loop_thread;
@@ -72,6 +73,7 @@ struct wsgi {
 
     atomic_size_t spooled;     /* bytes in files: wsgi_spool.c */
     atomic_bool spool_failed;  /* and was logged */
+    atomic_bool spools_in_memory; /* no folder takes a file */
     struct wsgi_pool *pool;    /* has its own lock */
     struct wsgi_flusher *flusher; /* the same */
 };
