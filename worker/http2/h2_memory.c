@@ -8,7 +8,8 @@
 #include "worker/http2/h2_priv.h"
 
 #if TINE_FAULT_INJECTION
-/* Calls of ours fail on demand in a program that is linked for it. What nghttp2 makes of a failed allocation is its own affair. */
+/* Calls of ours fail on demand in a program that is linked for it. What nghttp2 makes of a failed allocation is its own
+ * affair. */
 void *__real_malloc(size_t n) __attribute__((weak));
 void *__real_calloc(size_t n, size_t size) __attribute__((weak));
 void *__real_realloc(void *p, size_t n) __attribute__((weak));
