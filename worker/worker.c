@@ -5,7 +5,6 @@
 
 #include <event2/event.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,17 +318,6 @@ static void on_boot(evutil_socket_t fd, short what, void *arg)
         start_serving(w);
 }
 
-int worker_guard_forks(const struct heritage *heritage)
-{
-    if (forked_begin() < 0 || log_survive_forks() < 0)
-        return -1;
-    for (size_t i = 0; i < heritage->n_listeners; i++)
-        forked_own(heritage->listeners[i].fd);
-    forked_own(heritage->ipc_fd);
-    forked_own(heritage->stacks_fd);
-    return 0;
-}
-
 /* 0, or -1 with errno. */
 static int start_base(struct worker *w)
 {
@@ -427,12 +415,6 @@ static void free_worker(struct worker *w)
     evtimer_del(&w->boot_event);
     event_del(&w->beat_event);
     event_base_free(w->base);
-}
-
-int worker_folder(void)
-{
-    int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? AT_FDCWD : fd;
 }
 
 static const struct worker_events worker_events = {

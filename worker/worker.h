@@ -111,6 +111,11 @@ struct worker {
 
 /* An event base without locks, as loop.h wants it: one thread touches it. NULL: out of memory. */
 struct event_base *worker_base_new(void);
+/* From here on children that the application forks are strangers (forked.h), and have nothing of what was handed down.
+ * At the birth of a worker or a mold, before there are threads. 0, or -1 with errno. */
+int worker_guard_forks(const struct heritage *heritage);
+/* The descriptor of the present working folder, for worker_live(); AT_FDCWD if there is none to be had. */
+int worker_folder(void);
 
 /* --- worker_limits.c: when it ends, and how long that may take --- */
 
@@ -218,11 +223,6 @@ void worker_ipc_stop(struct worker *w);
 /* The life of a worker; `app` has been loaded by the mold that it was forked from, or NULL: not loaded yet. `folder` as in
  * struct worker. Returns the exit status. */
 int worker_live(const struct heritage *heritage, struct worker_app *app, int folder);
-/* The descriptor of the present working folder, for worker_live(); AT_FDCWD if there is none to be had. */
-int worker_folder(void);
-/* From here on children that the application forks are strangers (forked.h), and have nothing of what was handed down.
- * At the birth of a worker or a mold, before there are threads. 0, or -1 with errno. */
-int worker_guard_forks(const struct heritage *heritage);
 /* Reports to the master why a worker or a mold cannot start. */
 void worker_report_failure(const struct heritage *heritage, const struct worker_failure *failure);
 

@@ -53,8 +53,8 @@ static int read_status(PyObject *status, unsigned *ret)
     return 0;
 }
 
-/* The text after the code, in `room`; n = 0: the registered one will do, because it is that, or has characters that the wire
- * does not have (RFC 9112 4). */
+/* The text after the code, in `room`; n = 0: the registered one will do, because it is that, or has characters that the
+ * wire does not have (RFC 9112 4). */
 static struct span read_reason(PyObject *status, unsigned code, char room[REASON_MAX])
 {
     Py_ssize_t n = PyUnicode_GET_LENGTH(status) - 4;
