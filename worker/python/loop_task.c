@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* loop_task.c: loop.create_task() where asyncio's own would only call asyncio.tasks.Task. With a task factory, in debug mode
- * (it shortens the Task's stack) and with arguments that are not known here, asyncio's own is called. */
+/* loop_task.c: loop.create_task() where asyncio's own would only call asyncio.tasks.Task. With a task factory, in debug
+ * mode (it shortens the Task's stack) and with arguments that are not known here, asyncio's own is called. */
 #include "worker/python/loop_priv.h"
 
 /* asyncio.tasks.Task, as it is now: debuggers and nest_asyncio replace it. Borrowed; NULL: none. */

@@ -42,8 +42,8 @@ void wsgi_pool_wake(struct wsgi_pool *pool)
         descriptor_lost("what the threads of WSGI wake the event loop by");
 }
 
-/* Others follow: a thread has calls to take. Should the application wait in the next one, or end it late, then a thread that
- * gets the GIL meanwhile tells the loop, or the loop looks by itself. */
+/* Others follow: a thread has calls to take. Should the application wait in the next one, or end it late, then a thread
+ * that gets the GIL meanwhile tells the loop, or the loop looks by itself. */
 static bool may_be_late(const struct wsgi_pool *pool)
 {
     return pool->watched && !TAILQ_EMPTY(&pool->queue) && pool->untold < TOGETHER &&

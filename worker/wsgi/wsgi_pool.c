@@ -76,8 +76,8 @@ void wsgi_pool_unspool(struct wsgi_call *c, size_t n)
 /* --- the threads ---
  *
  * The one that has the GIL takes one call after the other. The next thread is called when it is needed:
- *  - an application that was seen to wait in its calls has a single thread that stands by: it waits for the GIL, which it gets
- *    as soon as the application waits again, and calls the next one;
+ *  - an application that was seen to wait in its calls has a single thread that stands by: it waits for the GIL, which it
+ *    gets as soon as the application waits again, and calls the next one;
  *  - else the loop calls it when no call has been begun for a millisecond.
  * So threads are made and woken as fast as the application blocks them, but those that compute do not contend with each
  * other: that costs more than most requests.
