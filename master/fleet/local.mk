@@ -28,3 +28,8 @@ UNIT_TESTS += tests/unit/test_slots
 tests_unit_test_slots_SOURCES = tests/unit/test_slots.c tests/unit/unit.h
 tests_unit_test_slots_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS)
 tests_unit_test_slots_LDADD = libtine_fleet.a libtine_listen.a libtine_system.a libtine_conf.a libtine_common.a $(LIBEVENT_LIBS)
+
+check_PROGRAMS += tests/unit/test_verdict
+UNIT_TESTS += tests/unit/test_verdict
+tests_unit_test_verdict_SOURCES = tests/unit/test_verdict.c tests/unit/unit.h
+tests_unit_test_verdict_LDADD = libtine_fleet.a libtine_common.a

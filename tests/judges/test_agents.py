@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Agents that observe an application, as their users start them: what they collect arrives, in each interpreter and with a mold.
+"""Agents and debuggers that observe an application, as their users start them: what they collect arrives, in each interpreter and
+with a mold.
 
 They come in before the application by sitecustomize or a .pth file, start threads, and send what they have last at the end of the
 process. In a virtual environment named by TINE_TEST_VENV (.ci/run makes it); each agent that is not in it is skipped.
@@ -8,6 +9,7 @@ process. In a virtual environment named by TINE_TEST_VENV (.ci/run makes it); ea
 import http.server
 import json
 import os
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -62,8 +64,8 @@ def needs(*paths):
 class Observed(Server):
     """The application started by `command`, as the agent's manual has it."""
 
-    def __init__(self, folder, app, mode, command=(), env=None):
-        (folder / "observed_app.py").write_text(APPS[app])
+    def __init__(self, folder, app, mode, command=(), env=None, before=""):
+        (folder / "observed_app.py").write_text(before + APPS[app])
         self.command = [str(part) for part in command]
         super().__init__("observed_app:app", {"app": {"venv": VENV, "pythonpath": folder, **MODES[mode]}}, cwd=folder,
                          env={"VIRTUAL_ENV": VENV, **(env or {})}, respawn=True, deadline=120)
@@ -209,3 +211,20 @@ log_file = {tmp_path}/newrelic.log
         s.ask()
     sent = (tmp_path / "audit").read_text()
     assert "metric_data" in sent and sent.count("observed_app:item") and sent.count("observed_app:thread")
+
+
+def test_debugpy_listens_and_keeps_no_worker(tmp_path, app, mode):
+    """Its threads end when threading's main thread does."""
+    needs("lib/python3.*/site-packages/debugpy/__init__.py")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    start = f"import debugpy\ndebugpy.listen(('127.0.0.1', {port}))\n"
+    if mode == "preload":
+        pytest.skip("threads that a mold starts are not its workers'")
+    with Observed(tmp_path, app, mode, before=start) as s:
+        s.ask()
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            assert client.recv(100).startswith(b"Content-Length: ")
+        s.signal(15)
+        s.wait_exit()
+        assert "not ended in time" not in s.log() and "are left" not in s.log()
