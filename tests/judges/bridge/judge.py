@@ -17,7 +17,8 @@ import xml.etree.ElementTree as xml
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SUITES = {"starlette": ["--ignore=tests/test_testclient.py"], "fastapi": ["-n", "2"]}
+# Left out: what tests the test client itself, and where it depends on the moment which of two sides has closed a WebSocket first.
+SUITES = {"starlette": ["--ignore=tests/test_testclient.py"], "fastapi": ["-n", "2", "--ignore=tests/test_telemetry/test_websockets.py"]}
 PYTEST = ["-m", "pytest", "-p", "through", "-q", "-p", "no:cacheprovider", "--timeout=60", "-W", "ignore::ResourceWarning", "-W",
           "ignore::pytest.PytestUnraisableExceptionWarning", "-W", "ignore::pytest.PytestUnhandledThreadExceptionWarning"]
 

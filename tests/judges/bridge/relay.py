@@ -20,7 +20,9 @@ def put(writer, *what):
 
 def plain(scope):
     """What goes over a socket: no lifespan state, no objects of the server."""
-    return {k: v for k, v in scope.items() if k != "state"} | {"headers": [(bytes(k), bytes(v)) for k, v in scope["headers"]]}
+    extensions = {k: v for k, v in (scope.get("extensions") or {}).items() if v == {}}
+    return {k: v for k, v in scope.items() if k != "state" and not k.startswith("tine.")} | {"headers": [(bytes(k), bytes(v)) for k, v in scope["headers"]],
+                                                               "extensions": extensions}
 
 
 async def serve(reader, writer, receive, send, tasks):
