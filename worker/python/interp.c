@@ -325,6 +325,40 @@ static int prepare(const struct conf_app *conf, bool sub)
     return r ? 0 : -1;
 }
 
+#if PY_VERSION_HEX >= 0x030D0000
+/* Modules of the old kind (single-phase initialisation) are first made in the main interpreter, where what they import has to
+ * be found. It was started without site: it gets this interpreter's sys.path. Not worth an error. */
+static void share_path(void)
+{
+    PyObject *path = PySys_GetObject("path"), *newline = PyUnicode_FromString("\n"); /* path: borrowed */
+    PyObject *lines = path && newline ? PyUnicode_Join(newline, path) : NULL;
+    PyObject *bytes = lines ? PyUnicode_EncodeFSDefault(lines) : NULL;
+    PyThreadState *ours = PyThreadState_Get(), *guest = bytes ? PyThreadState_New(PyInterpreterState_Main()) : NULL;
+    PyErr_Clear();
+    if (guest) {
+        PyThreadState_Swap(guest);
+        PyObject *copy = PyUnicode_DecodeFSDefault(PyBytes_AS_STRING(bytes)), *sep = PyUnicode_FromString("\n");
+        PyObject *list = copy && sep ? PyUnicode_Split(copy, sep, -1) : NULL;
+        if (list)
+            PySys_SetObject("path", list);
+        Py_XDECREF(list);
+        Py_XDECREF(sep);
+        Py_XDECREF(copy);
+        PyErr_Clear();
+        PyThreadState_Clear(guest);
+        PyThreadState_Swap(ours);
+        PyThreadState_Delete(guest);
+    }
+    Py_XDECREF(bytes);
+    Py_XDECREF(lines);
+    Py_XDECREF(newline);
+}
+#else
+static void share_path(void)
+{
+}
+#endif
+
 char *interp_environment(void)
 {
     PyObject *module = PyImport_ImportModule("_tine_interp");
@@ -361,6 +395,8 @@ int interp_start(struct interp *interp, const struct conf_app *conf, bool main_i
         return why_exception(ret_why);
     if ((!main_interpreter && refusal_watch(interp)) || prepare(conf, !main_interpreter) || prepare_forks())
         return why_exception(ret_why);
+    if (hosted && !main_interpreter)
+        share_path();
     interp->tstate = PyThreadState_Get();
     interp->state = PyThreadState_GetInterpreter(interp->tstate);
     interp->sub = !main_interpreter;
