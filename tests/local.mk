@@ -167,6 +167,11 @@ bench-real: all
 bench-attacks: all
 	$(PYTHON3) $(srcdir)/tests/bench/attacks.py --tine ./tine $(BENCH_ARGS)
 
+# make bench-loop BENCH_ARGS='--venv DIR': applications' own connections on Tine's loop, uvloop and asyncio.
+.PHONY: bench-loop
+bench-loop: all
+	$(PYTHON3) $(srcdir)/tests/bench/loop_io.py --tine ./tine $(BENCH_ARGS)
+
 # make package-table TABLE_ARGS='PYTHON ...': packages of PyPI in sub-interpreters, by version of CPython; writes
 # tests/matrix/package_table.txt.
 .PHONY: package-table

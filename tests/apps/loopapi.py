@@ -174,6 +174,49 @@ async def tcp(scope, receive, send):
     await text(send, "ok")
 
 
+class Peer(asyncio.Protocol):
+    def __init__(self, until):
+        self.until, self.seen, self.lost = until, 0, asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.seen += len(data)
+        if self.seen >= self.until:
+            self.transport.abort()
+
+    def connection_lost(self, exc):
+        self.lost.set_result(exc)
+
+
+class BufferedPeer(asyncio.BufferedProtocol, Peer):
+    def get_buffer(self, hint):
+        return bytearray(1000)
+
+    def buffer_updated(self, n):
+        self.data_received(bytes(n))
+
+
+async def transports(scope, receive, send):
+    """Writes that have to wait, to both kinds of protocols, which break the connection off."""
+    loop = asyncio.get_running_loop()
+    for kind in Peer, BufferedPeer:
+        ours, theirs = socket.socketpair()
+        writer, wrote = await loop.create_connection(lambda: Peer(1), sock=ours)
+        reader, read = await loop.create_connection(lambda: kind(1000000), sock=theirs)
+        changing = bytearray(300000)
+        writer.writelines([b"x" * 400000, memoryview(changing)])
+        writer.write(changing)
+        assert writer.get_write_buffer_size()
+        writer.write(b"x" * 100000)
+        assert await read.lost is None and reader.is_closing()
+        assert isinstance(await wrote.lost, OSError | None)
+        writer.write(b"lost")
+        writer.abort()
+    await text(send, "ok")
+
+
 async def unix(scope, receive, send):
     async def serve(reader, writer):
         writer.write(await reader.readline())
@@ -357,5 +400,5 @@ async def parallel(scope, receive, send):
 
 
 app = dispatch(subprocess_exec, subprocess_shell, subprocess_kill, many_subprocesses, to_thread, executor, threadsafe, timers,
-               timeouts, task_group, current_task, cancel_self, context, tcp, unix, tls, datagrams, sock_calls, readers, dns,
-               async_generator, queue_and_locks, exception_handler, run_in_thread, blocked, loop_type, parallel)
+               timeouts, task_group, current_task, cancel_self, context, tcp, transports, unix, tls, datagrams, sock_calls, readers,
+               dns, async_generator, queue_and_locks, exception_handler, run_in_thread, blocked, loop_type, parallel)

@@ -130,7 +130,7 @@ WSGI = {
 }
 LOOP = ("tasks", "timers", "timeouts", "task_group", "current_task", "cancel_self", "context", "threadsafe", "to_thread",
         "executor",
-        "tcp", "unix", "tls", "datagrams", "sock_calls", "readers", "dns", "async_generator", "queue_and_locks",
+        "tcp", "transports", "unix", "tls", "datagrams", "sock_calls", "readers", "dns", "async_generator", "queue_and_locks",
         "exception_handler", "run_in_thread", "subprocess_kill")
 
 

@@ -7,8 +7,9 @@ import subprocess
 import pytest
 
 USES = ["subprocess_exec", "subprocess_shell", "subprocess_kill", "many_subprocesses", "to_thread", "executor", "threadsafe",
-        "timers", "timeouts", "task_group", "current_task", "cancel_self", "context", "tcp", "unix", "tls", "datagrams",
-        "sock_calls", "readers", "dns", "async_generator", "queue_and_locks", "exception_handler", "run_in_thread", "parallel"]
+        "timers", "timeouts", "task_group", "current_task", "cancel_self", "context", "tcp", "transports", "unix", "tls",
+        "datagrams", "sock_calls", "readers", "dns", "async_generator", "queue_and_locks", "exception_handler",
+        "run_in_thread", "parallel"]
 
 
 @pytest.fixture(scope="session")

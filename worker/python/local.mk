@@ -23,6 +23,12 @@ libtine_python_a_SOURCES = \
 	worker/python/loop_base.c \
 	worker/python/loop_task.c \
 	worker/python/loop_type.c \
+	worker/python/write_queue.h worker/python/write_queue.c \
+	worker/python/stream_priv.h \
+	worker/python/stream_fault.c \
+	worker/python/stream_read.c \
+	worker/python/stream_write.c \
+	worker/python/stream_type.c \
 	worker/python/pystate.h worker/python/pystate.c \
 	worker/python/loop.h worker/python/loop.c \
 	worker/python/refusal.h worker/python/refusal.c \

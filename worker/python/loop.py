@@ -6,14 +6,15 @@ Everything else (transports, servers, TLS, subprocesses, executors) is asyncio's
 """
 
 import asyncio
+import functools
 import selectors
 import signal
 import socket
 import threading
 
-from asyncio import base_events, coroutines, format_helpers
+from asyncio import base_events, constants, coroutines, format_helpers, selector_events, sslproto
 
-from _tine import LoopBase
+from _tine import LoopBase, SocketTransport
 
 # The public name warns since Python 3.14.
 _iscoroutinefunction = getattr(coroutines, '_iscoroutinefunction', coroutines.iscoroutinefunction)
@@ -24,6 +25,16 @@ watching = None  # the Loop that waits for Python's signals; one at a time, as t
 _ROOT_PAUSE = 1
 # So many times the application may end the loop while it is being shut down; then what is left is left.
 _INTERRUPTIONS = 100
+
+
+# What SocketTransport does itself and leaves to the kernel; a socket that does it otherwise has asyncio's transport.
+_SOCKET_CALLS = 'fileno', 'recv', 'recv_into', 'send', 'sendmsg'
+_family = socket.SocketType.family.__get__  # the number; the property of socket.socket makes an enum of it
+
+
+@functools.cache
+def _is_plain_socket(kind):
+    return all(getattr(kind, name, None) is getattr(socket.socket, name) for name in _SOCKET_CALLS)
 
 
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -131,6 +142,31 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         if self._debug or not _is_numeric(host, port):
             return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
         return socket.getaddrinfo(host, port, family, type, proto, flags | _NUMERIC)  # asks nobody: needs no thread
+
+    async def sock_connect(self, sock, address):
+        plain = type(address) is tuple and len(address) == 2 and type(address[1]) is int and _is_plain_socket(type(sock)) \
+            and _family(sock) == socket.AF_INET and _is_numeric(*address) and ':' not in address[0]
+        if self._debug or not plain:
+            return await super().sock_connect(sock, address)
+        future = self.create_future()
+        self._sock_connect(future, sock, address)
+        try:
+            return await future
+        finally:
+            future = None  # the frame may outlive the call in a traceback: no cycle
+
+    def _make_socket_transport(self, sock, protocol, waiter=None, **options):
+        kind = SocketTransport if _is_plain_socket(type(sock)) else selector_events._SelectorSocketTransport
+        return kind(self, sock, protocol, waiter, **options)
+
+    def _make_ssl_transport(self, rawsock, protocol, sslcontext, waiter=None, *, server_side=False, server_hostname=None,
+                            ssl_handshake_timeout=constants.SSL_HANDSHAKE_TIMEOUT,
+                            ssl_shutdown_timeout=constants.SSL_SHUTDOWN_TIMEOUT, **options):
+        ssl_protocol = sslproto.SSLProtocol(self, protocol, sslcontext, waiter, server_side, server_hostname,
+                                            ssl_handshake_timeout=ssl_handshake_timeout,
+                                            ssl_shutdown_timeout=ssl_shutdown_timeout)
+        self._make_socket_transport(rawsock, ssl_protocol, **options)
+        return ssl_protocol._app_transport
 
     def add_signal_handler(self, sig, callback, *args):
         if coroutines.iscoroutine(callback) or _iscoroutinefunction(callback):

@@ -13,8 +13,7 @@
 #include "worker/python/loop_priv.h"
 #include "worker/python/pyerr.h"
 
-/* Where instances of `type` hold slot `name`; -1 with an exception set if it is no slot. */
-static Py_ssize_t slot_offset(PyObject *type, const char *name)
+Py_ssize_t loop_slot_offset(PyObject *type, const char *name)
 {
     PyObject *descr = PyObject_GetAttrString(type, name);
     if (!descr)
@@ -53,7 +52,7 @@ static const struct slot_row timer_slots[] = {
 static int find_slots(struct pystate *st, PyObject *type, const struct slot_row *rows)
 {
     for (; rows->name; rows++) {
-        Py_ssize_t offset = slot_offset(type, rows->name);
+        Py_ssize_t offset = loop_slot_offset(type, rows->name);
         if (offset < 0)
             return -1;
         *(Py_ssize_t *)((char *)&st->layout + rows->at) = offset;

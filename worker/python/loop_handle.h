@@ -31,6 +31,9 @@ static inline bool handle_is_cancelled(const struct pystate *st, PyObject *handl
     return HANDLE_SLOT(handle, st->layout.cancelled) != Py_False;
 }
 
+/* Where instances of class `type` hold its slot `name`; -1 with an exception set if it is no slot. */
+Py_ssize_t loop_slot_offset(PyObject *type, const char *name);
+
 /* Makes the types; 0, or -1 with an exception set. */
 int loop_handle_init(PyObject *module, struct pystate *st);
 

@@ -95,6 +95,7 @@ struct pyloop {
     bool hidden; /* asyncio sees no loop running in this thread */
     PyObject *set_running_loop; /* asyncio's; NULL: not needed yet */
     unsigned entered; /* pyloop_enter() calls since it was set to 0 */
+    unsigned looks_in_vain; /* turns in a row in which nothing was there before the loop waited */
     PyObject *capture_context; /* between pyloop_capture_begin() and _end(); borrowed */
     PyObject *captured;
     PyObject *forgiven; /* see pyloop_forgive(); NULL but inside a callback */

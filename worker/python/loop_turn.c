@@ -2,9 +2,10 @@
 /* loop_turn.c: one round of the loop: wait in libevent, move due timers to ready, run what is
  * ready.
  *
- * The GIL is released to block. Callbacks that need it take it with pyloop_enter(), and then it stays held for the rest of
- * that round. As long as none does, the loop continues without it: what the connections do must not wait for threads that
- * compute.
+ * The GIL is released to block; if no other thread wants it, only after a look that found nothing, unless looks have
+ * found nothing several times in a row. Callbacks that need it take it with pyloop_enter(), and then it stays held for
+ * the rest of that round. As long as none does, the loop continues without it: what the connections do must not wait for
+ * threads that compute.
  *
  * A round that does not block looks at libevent with the GIL held, up to HOLD_NS: a thread that takes it costs two
  * switches, and what it was woken for by this round (a function of run_in_executor()) is mostly done at less cost together
@@ -21,6 +22,7 @@
 #include "worker/python/step_watch.h"
 
 #define HOLD_NS 500000
+enum { LOOKS_IN_VAIN = 4, LOOK_AGAIN = 16 };
 
 /* Threads of other interpreters share the GIL. In the main interpreter a sub-interpreter's worker
  * keeps one spare state that no thread uses (interp.c). */
@@ -85,7 +87,24 @@ static bool keeps_gil(struct pyloop *loop)
     return now - loop->held_since < HOLD_NS;
 }
 
-static void wait_for_events(struct pyloop *loop)
+/* While the loop waits for each answer the first look finds nothing and costs a system call: then it is made only once in
+ * a while. */
+static bool worth_a_look(const struct pyloop *loop)
+{
+    return loop->looks_in_vain < LOOKS_IN_VAIN || loop->looks_in_vain % LOOK_AGAIN == 0;
+}
+
+/* True if events came. */
+static bool look(struct pyloop *loop)
+{
+    poll_events(loop, EVLOOP_NONBLOCK);
+    if (loop->entered)
+        loop->looks_in_vain = 0;
+    return loop->entered > 0;
+}
+
+/* True if there were any that concern Python. */
+static bool wait_for_events(struct pyloop *loop)
 {
     bool block = !must_not_block(loop) && !timers_due(loop);
     loop->tstate = PyThreadState_Get();
@@ -94,15 +113,17 @@ static void wait_for_events(struct pyloop *loop)
     if (others_want_the_gil(loop->tstate) && (block || !keeps_gil(loop))) {
         loop_leave_gil(loop);
         poll_without_gil(loop, block);
-    } else {
-        poll_events(loop, EVLOOP_NONBLOCK);
-        if (block && loop->entered == 0 && !must_not_block(loop) && !loop->broken) {
-            loop_leave_gil(loop);
-            poll_without_gil(loop, true);
-        }
+    } else if (!block) {
+        look(loop);
+    } else if (!worth_a_look(loop) || (!look(loop) && !must_not_block(loop) && !loop->broken)) {
+        loop->looks_in_vain++;
+        loop_leave_gil(loop);
+        poll_without_gil(loop, true);
     }
+    bool any = loop->entered > 0;
     loop_take_gil(loop);
     loop->polling = false;
+    return any;
 }
 
 /* Only what is ready now: what these make ready waits for the next turn, so that nothing starves.
@@ -124,16 +145,25 @@ static int run_ready(struct pyloop *loop)
     return result;
 }
 
+/* The callbacks of events make the tasks ready that waited for them: these run without another look at the kernel in
+ * between, but only once, so that other events do not wait for long. */
+static int run_ready_of_events(struct pyloop *loop)
+{
+    if (run_ready(loop))
+        return -1;
+    return loop->ready.n && !loop->stopping ? run_ready(loop) : 0;
+}
+
 static int turn(struct pyloop *loop)
 {
     timers_arm(loop);
-    wait_for_events(loop);
+    bool events = wait_for_events(loop);
     if (unlikely(loop->broken)) {
         errno = loop->broken;
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
-    if (timers_expire(loop) || run_ready(loop))
+    if (timers_expire(loop) || (events ? run_ready_of_events(loop) : run_ready(loop)))
         return -1;
     run_hooks(loop);
     return 0;

@@ -9,6 +9,7 @@
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_priv.h"
 #include "worker/python/loop_py.h"
+#include "worker/python/stream_priv.h"
 
 static int state_visit(PyObject *module, visitproc visit, void *arg)
 {
@@ -19,6 +20,11 @@ static int state_visit(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->timer_type);
     Py_VISIT(st->shared_type);
     Py_VISIT(st->base_type);
+    Py_VISIT(st->stream_type);
+    Py_VISIT(st->write_queue_type);
+    Py_VISIT(st->stream_base);
+    Py_VISIT(st->buffered_protocol);
+    Py_VISIT(st->socket_type);
     Py_VISIT(st->loop_class);
     Py_VISIT(st->loop_module);
     Py_VISIT(st->future_type);
@@ -38,6 +44,11 @@ static int state_clear(PyObject *module)
     Py_CLEAR(st->timer_type);
     Py_CLEAR(st->shared_type);
     Py_CLEAR(st->base_type);
+    Py_CLEAR(st->stream_type);
+    Py_CLEAR(st->write_queue_type);
+    Py_CLEAR(st->stream_base);
+    Py_CLEAR(st->buffered_protocol);
+    Py_CLEAR(st->socket_type);
     Py_CLEAR(st->loop_class);
     Py_CLEAR(st->loop_module);
     Py_CLEAR(st->future_type);
@@ -53,7 +64,10 @@ static int state_clear(PyObject *module)
 
 static void state_free(void *module)
 {
+    struct pystate *st = PyModule_GetState(module);
     state_clear(module);
+    if (st)
+        PyMem_RawFree(st->read_scratch);
 }
 
 static int names_init(struct pystate *st)
@@ -96,10 +110,10 @@ static int module_exec(PyObject *module)
 {
     struct pystate *st = PyModule_GetState(module);
     if (names_init(st) || future_init(st) || task_init(st) || loop_handle_init(module, st) ||
-        loop_type_init(module, st))
+        loop_type_init(module, st) || stream_type_init(module, st))
         return -1;
     if (PyModule_AddType(module, st->handle_type) || PyModule_AddType(module, st->timer_type) ||
-        PyModule_AddType(module, st->base_type))
+        PyModule_AddType(module, st->base_type) || PyModule_AddType(module, st->stream_type))
         return -1;
     return 0;
 }

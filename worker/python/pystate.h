@@ -7,25 +7,37 @@
 
 #include <Python.h>
 
-#define PYSTATE_NAMES(X)    \
-    X(_callback_failed)     \
-    X(_check_callback)      \
-    X(_check_thread)        \
-    X(_hand_over)           \
-    X(_run_handle)          \
-    X(_cancelled)           \
-    X(_add_reader)          \
-    X(_add_writer)          \
-    X(Task)                 \
-    X(call_at)              \
-    X(call_later)           \
-    X(call_soon)            \
-    X(call_soon_threadsafe) \
-    X(context)              \
-    X(fileno)               \
-    X(loop)                 \
-    X(name)                 \
-    X(run)                  \
+#define PYSTATE_NAMES(X)      \
+    X(_callback_failed)       \
+    X(_check_callback)        \
+    X(_check_thread)          \
+    X(_hand_over)             \
+    X(_run_handle)            \
+    X(_cancelled)             \
+    X(_add_reader)            \
+    X(_add_writer)            \
+    X(Task)                   \
+    X(_context)               \
+    X(_maybe_pause_protocol)  \
+    X(_maybe_resume_protocol) \
+    X(_protocol_connected)    \
+    X(_sock_fd)               \
+    X(_write_queued)          \
+    X(_write_ready)           \
+    X(buffer_updated)         \
+    X(call_at)                \
+    X(call_later)             \
+    X(call_soon)              \
+    X(call_soon_threadsafe)   \
+    X(context)                \
+    X(data_received)          \
+    X(fileno)                 \
+    X(get_buffer)             \
+    X(loop)                   \
+    X(name)                   \
+    X(run)                    \
+    X(write)                  \
+    X(writelines)             \
     X(_serve)
 
 /* Offsets of the slots of asyncio.Handle and asyncio.TimerHandle inside their instances. */
@@ -35,11 +47,24 @@ struct handle_layout {
     Py_ssize_t place;           /* ours: struct timer_place */
 };
 
+/* The same of asyncio's transport for sockets. */
+struct stream_layout {
+    Py_ssize_t loop, protocol_paused, high_water;
+    Py_ssize_t fields; /* ours: struct stream */
+};
+
 struct pystate {
     PyTypeObject *handle_type; /* ours, derived from asyncio.Handle */
     PyTypeObject *timer_type;  /* ours, derived from asyncio.TimerHandle */
     PyObject *shared_type;     /* asyncio's _ThreadSafeHandle; NULL: this Python is older than 3.14 */
     PyTypeObject *base_type;   /* LoopBase */
+    PyTypeObject *stream_type; /* SocketTransport, derived from stream_base */
+    PyTypeObject *write_queue_type;
+    PyObject *stream_base;       /* asyncio's transport for sockets */
+    PyObject *buffered_protocol; /* asyncio.BufferedProtocol */
+    PyTypeObject *socket_type;   /* _socket.socket */
+    PyCFunction socket_fileno;   /* its method fileno() */
+    char *read_scratch;          /* STREAM_READ_MAX bytes, or NULL: not needed yet; PyMem_Raw */
     PyObject *loop_class;      /* Loop of loop.py */
     PyObject *loop_module;     /* loop.py */
     PyObject *future_type;     /* _asyncio.Future */
@@ -48,6 +73,7 @@ struct pystate {
     PyObject *task_kwnames;    /* ("loop", "name", "context") */
     PyObject *create_task;     /* asyncio.BaseEventLoop.create_task */
     struct handle_layout layout;
+    struct stream_layout stream_layout;
 #define X(name) PyObject *name_##name;
     PYSTATE_NAMES(X)
 #undef X
