@@ -326,8 +326,8 @@ static int prepare(const struct conf_app *conf, bool sub)
 }
 
 #if PY_VERSION_HEX >= 0x030D0000
-/* Modules of the old kind (single-phase initialisation) are first made in the main interpreter, where what they import has to
- * be found. It was started without site: it gets this interpreter's sys.path. Not worth an error. */
+/* Modules of the old kind (single-phase initialisation) are first made in the main interpreter, where what they import has
+ * to be found. It was started without site: it gets this interpreter's sys.path. Not worth an error. */
 static void share_path(void)
 {
     PyObject *path = PySys_GetObject("path"), *newline = PyUnicode_FromString("\n"); /* path: borrowed */
