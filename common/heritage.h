@@ -15,6 +15,9 @@ struct scoreboard;
 struct tickets;
 struct vault;
 
+/* A worker that ends by itself within this time of READY has not proved that it can serve. */
+#define WORKER_PROOF_MS 1000
+
 struct listener {
     int fd; /* listening, non-blocking, close-on-exec */
     bool tls, h2c, proxy;

@@ -72,7 +72,7 @@ void master_on_heir_proof(evutil_socket_t fd, short what, void *arg)
  * when one ends in it, the start has failed and the old one continues. */
 static void start_or_prove(struct master *master)
 {
-    struct timeval proof = timeval_of_ms(SLOT_PROOF_MS);
+    struct timeval proof = timeval_of_ms(WORKER_PROOF_MS);
     if (evtimer_pending(&master->heir_proof, NULL))
         return;
     /* Without memory for the timer it starts at once. */

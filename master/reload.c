@@ -183,7 +183,7 @@ void reload_worker_ready(struct reload *reload)
 {
     const struct fleet *fleet = &reload->service->fleet;
     const struct generation *next = fleet->next;
-    struct timeval proof = timeval_of_ms(SLOT_PROOF_MS);
+    struct timeval proof = timeval_of_ms(WORKER_PROOF_MS);
     if (!next || slots_ready(&fleet->slots, next) < next->target || evtimer_pending(&reload->proof, NULL))
         return;
     /* Without memory for the timer it serves at once. */

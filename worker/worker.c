@@ -106,6 +106,7 @@ static void start_serving(struct worker *w)
     w->log_dropped = log_dropped();
     hearing_init(&w->hearing, w->base, w->heritage->ipc_fd, w->conf->server.timeout);
     worker_beat_start(w);
+    w->ready_ms = clock_ms();
     w->recycle_at = worker_recycle_at(&w->conf->server);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if (ipc_send(w->heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
@@ -217,9 +218,10 @@ static void quit(struct worker *w)
     }
 }
 
+/* One that is new is not worth a successor before it ends: the next would do the same, or its generation is no good. */
 static void on_terminated(struct worker *w)
 {
-    if (w->state == WORKER_SERVING)
+    if (w->state == WORKER_SERVING && clock_ms() - w->ready_ms >= WORKER_PROOF_MS)
         ask_for_successor(w, "it got a SIGTERM");
     else
         drain(w);

@@ -28,7 +28,7 @@
 static bool was_short(const struct slot *slot)
 {
     uint64_t served = slot->due_ms - slot->ready_ms, booted = slot->ready_ms - slot->started_ms;
-    return served < SLOT_PROOF_MS || served < booted;
+    return served < WORKER_PROOF_MS || served < booted;
 }
 
 static void mark(struct slot *slot, const char *why)

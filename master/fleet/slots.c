@@ -241,8 +241,8 @@ void slot_clear(struct slot *slot)
 unsigned slot_backoff(struct slot *slot, uint64_t now_ms, bool answered)
 {
     uint64_t lived = slot->ready_ms ? now_ms - slot->ready_ms : 0;
-    slot->early = slot->ready_ms && lived < SLOT_PROOF_MS ? slot->early + 1 : 0;
-    bool was_of_use = slot->ready_ms && (answered || lived >= SLOT_PROOF_MS);
+    slot->early = slot->ready_ms && lived < WORKER_PROOF_MS ? slot->early + 1 : 0;
+    bool was_of_use = slot->ready_ms && (answered || lived >= WORKER_PROOF_MS);
     if (lived >= HEALTHY_MS || !slot->backoff_ms)
         slot->backoff_ms = BACKOFF_FIRST_MS;
     else if (slot->backoff_ms < BACKOFF_MOST_MS / 2)

@@ -11,13 +11,11 @@
 #include <sys/types.h>
 
 #include "common/buf.h"
+#include "common/heritage.h"
 #include "master/fleet/hosting.h"
 
 #define WORKERS_MAX 1024 /* of one generation */
 #define SLOTS_MAX 2048   /* a new generation boots beside the old */
-
-/* A worker that ends by itself within this time of READY has not proved that it can serve. */
-#define SLOT_PROOF_MS 1000
 
 enum slot_state {
     SLOT_EMPTY,    /* no process; perhaps one is due (timer) */
@@ -68,7 +66,7 @@ struct slot {
     bool refused;             /* it has said that something refuses sub-interpreters (IPC_NEED_MAIN) */
     char *failure;            /* why it failed, kept back: the main interpreter may work; NULL: nothing */
     unsigned backoff_ms;      /* before the next birth; 0: none */
-    unsigned early;           /* lives in a row that ended within SLOT_PROOF_MS of READY */
+    unsigned early;           /* lives in a row that ended within WORKER_PROOF_MS of READY */
 };
 
 /* libevent callbacks with the slot as argument. */

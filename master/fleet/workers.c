@@ -275,7 +275,7 @@ static void on_draining(struct slot *slot)
     if (slot_leaves(slot))
         return;
     slot_set_farewell(slot, SLOT_SELF);
-    bool early = slot->ready_ms && clock_ms() - slot->ready_ms < SLOT_PROOF_MS;
+    bool early = slot->ready_ms && clock_ms() - slot->ready_ms < WORKER_PROOF_MS;
     char words[LOST_WORDS];
     lost_words(slot, "began to stop by itself", words);
     if (early)
@@ -389,7 +389,7 @@ static bool is_crash(const struct slot *slot, enum death death)
 
 static bool was_early(const struct slot *slot, enum death death)
 {
-    return is_crash(slot, death) && clock_ms() - slot->ready_ms < SLOT_PROOF_MS;
+    return is_crash(slot, death) && clock_ms() - slot->ready_ms < WORKER_PROOF_MS;
 }
 
 static void log_death(const struct slot *slot, enum death death, int status, const char *words)

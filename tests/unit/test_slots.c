@@ -42,7 +42,7 @@ static void test_pauses_grow_up_to_half_a_minute(void)
     struct slot *never = setup(), *early = slots_take(&fleet.slots, &generation);
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         CHECK(next_pause(never, 0, false) == expected[i]);
-        CHECK(next_pause(early, SLOT_PROOF_MS - 1, false) == expected[i] && early->early == i + 1);
+        CHECK(next_pause(early, WORKER_PROOF_MS - 1, false) == expected[i] && early->early == i + 1);
     }
     CHECK(never->early == 0);
     teardown();
@@ -54,7 +54,7 @@ static void test_a_life_that_was_of_use_is_followed_soon(void)
     for (int i = 0; i < 6; i++)
         next_pause(slot, 10, true);
     CHECK(slot->backoff_ms == 500 && slot->early == 6);
-    CHECK(next_pause(slot, SLOT_PROOF_MS, false) == 500 && slot->early == 0);
+    CHECK(next_pause(slot, WORKER_PROOF_MS, false) == 500 && slot->early == 0);
     CHECK(next_pause(slot, 10000, false) == 100);
     teardown();
 }

@@ -400,7 +400,7 @@ static void hint(const struct req *r, const struct sockaddr *peer)
         log_warning("forwarded fields from %s have no effect: others than a proxy can connect to it (see its mode, "
                     "group and folder; server.socket_mode, socket_group); http.forwarded_allow_ips = unix trusts them "
                     "all",
-                    r->listener->text);
+                    r->listener ? r->listener->text : "a Unix socket");
     else
         log_info("forwarded fields from %s have no effect: if this is a proxy of yours, name it in "
                  "http.forwarded_allow_ips",
