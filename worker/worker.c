@@ -106,7 +106,6 @@ static void start_serving(struct worker *w)
     w->log_dropped = log_dropped();
     hearing_init(&w->hearing, w->base, w->heritage->ipc_fd, w->conf->server.timeout);
     worker_beat_start(w);
-    w->ready_ms = clock_ms();
     w->recycle_at = worker_recycle_at(&w->conf->server);
     atomic_store_explicit(&score_of(w)->heartbeat_ns, clock_ns(), memory_order_relaxed);
     if (ipc_send(w->heritage->ipc_fd, IPC_READY, NULL, 0) < 0)
@@ -179,14 +178,19 @@ static void drain(struct worker *w)
     event_active(&w->boot_event, EV_TIMEOUT, 1); /* a turn, to see whether nothing is left already */
 }
 
-static void ask_for_successor(struct worker *w, const char *why)
+static void ask_master(struct worker *w, enum ipc_type type, const char *why)
 {
     if (w->state != WORKER_SERVING || w->wants_successor)
         return;
     w->wants_successor = true;
     w->recycle_at = 0;
-    if (ipc_send(w->heritage->ipc_fd, IPC_RECYCLE, why, strlen(why)) < 0)
+    if (ipc_send(w->heritage->ipc_fd, type, why, strlen(why)) < 0)
         log_error("worker cannot ask for a successor: %s", strerror(errno));
+}
+
+static void ask_for_successor(struct worker *w, const char *why)
+{
+    ask_master(w, IPC_RECYCLE, why);
 }
 
 static void on_loop_left(struct worker *w, const char *why)
@@ -218,11 +222,10 @@ static void quit(struct worker *w)
     }
 }
 
-/* One that is new is not worth a successor before it ends: the next would do the same, or its generation is no good. */
 static void on_terminated(struct worker *w)
 {
-    if (w->state == WORKER_SERVING && clock_ms() - w->ready_ms >= WORKER_PROOF_MS)
-        ask_for_successor(w, "it got a SIGTERM");
+    if (w->state == WORKER_SERVING)
+        ask_master(w, IPC_TERMINATED, "it got a SIGTERM");
     else
         drain(w);
 }

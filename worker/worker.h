@@ -97,7 +97,6 @@ struct worker {
     struct worker_app *app; /* NULL: nothing needs Python */
     struct event ipc_event, deadline_event, boot_event, beat_event;
     uint64_t log_dropped; /* lines of the error log that are counted, here or in the process that forked this one */
-    uint64_t ready_ms; /* clock_ms() of READY */
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
     bool wants_successor; /* the master has been asked for one */
     bool has_refused; /* the master knows what refuses its interpreter */

@@ -288,6 +288,19 @@ static void on_draining(struct slot *slot)
         fleet->events->lost(fleet->arg, slot->generation, words);
 }
 
+/* A worker that ends itself right after READY shows that its generation is no good. */
+static void on_terminated(struct slot *slot, const char *why)
+{
+    char words[LOST_WORDS];
+    if (slot_is_next(slot) && slot->ready_ms && !slot_leaves(slot)) {
+        lost_words(slot, "was told to stop", words);
+        log_error("%s: %s", words, why);
+        slot->fleet->events->lost(slot->fleet->arg, slot->generation, words);
+        return;
+    }
+    slot->fleet->events->asks_successor(slot->fleet->arg, slot, why);
+}
+
 static void on_message(struct slot *slot, const struct ipc_msg *msg)
 {
     switch (msg->type) {
@@ -308,6 +321,9 @@ static void on_message(struct slot *slot, const struct ipc_msg *msg)
         break;
     case IPC_RECYCLE:
         slot->fleet->events->asks_successor(slot->fleet->arg, slot, msg->payload);
+        break;
+    case IPC_TERMINATED:
+        on_terminated(slot, msg->payload);
         break;
     case IPC_DRAINING:
         on_draining(slot);

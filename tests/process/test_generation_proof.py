@@ -125,11 +125,18 @@ def test_a_worker_of_the_first_generation_that_ends_right_after_ready_waits_long
 
 def test_a_worker_that_begins_to_stop_right_after_ready_is_not_replaced_at_once(site):
     """The same for one that drains by itself first."""
-    site.write(DIES % "asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), 15)")
+    site.write(DIES % "asyncio.get_running_loop().call_later(0.05, leave)")
     with watched(site, workers=1) as server:
         wait_for(lambda: server.log().count("starts again in") >= 4, what="four ends")
         pauses = [float(p) for p in re.findall(r"starts again in (\S+) s", server.log())][:4]
         assert pauses == [0.1, 0.2, 0.4, 0.8], pauses
+        assert "began to stop by itself" in server.log()
+
+
+def test_workers_that_signal_themselves_to_stop_are_not_replaced_for_ever(site):
+    site.write(DIES % "asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), 15)")
+    with watched(site, workers=1) as server:
+        server.wait_log("workers are replaced too often: the next replacement begins in")
 
 
 # --- limits that are lower than what a worker needs ---

@@ -67,7 +67,7 @@ POST = r"POST /receives HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc"
     (POST, "receives"), (r"GET /streams?tag=t HTTP/1.1\r\nHost: a\r\n\r\n", "streams"), (r"GET / HT", None)])
 def test_a_stopped_client_is_given_up(request_text, path):
     """In the middle of its head, of its body, of an answer: the time-out of each ends it, and the application is told."""
-    config = {"http": {"header_timeout": "500ms", "body_timeout": "500ms", "write_timeout": "500ms"}}
+    config = {"http": {"header_timeout": "500ms", "body_timeout": "500ms", "write_timeout": "500ms"}, "app": {"asgi_spec_version": "2.5"}}
     with Server("gone", config) as s, contextlib.ExitStack() as stack:
         client = stack.enter_context(subprocess.Popen([sys.executable, "-c", CLIENT, str(s.port), request_text],
                                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE))

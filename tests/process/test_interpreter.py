@@ -200,6 +200,7 @@ def test_main_tries_nothing_else(folder):
 
 def test_a_reload_that_needs_it_loses_nothing(folder):
     with server(folder, "", config={"server": {"workers": 2}}) as s, Load(s.address) as load:
+        wait_for(lambda: s.log().count(") is ready") == 2, what="two workers that have loaded the first version")
         assert lives_in(s) == "sub"
         load.more()
         (folder / "tried_app.py").write_text(HEAD + "import picky" + ASGI)

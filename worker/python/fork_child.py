@@ -43,7 +43,7 @@ def _mend_main_thread():
     main = threading.main_thread()
     if isinstance(main, threading._DummyThread) and getattr(main, '_tstate_lock', main) is None:
         main.__class__ = threading._MainThread
-        main._name, main._daemon = 'MainThread', False
+        main._name, main._daemonic = 'MainThread', False
         main._set_tstate_lock()
 
 
