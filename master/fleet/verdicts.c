@@ -188,6 +188,8 @@ void verdicts_add(struct verdicts *verdicts, const struct conf *conf, const char
 
 void verdicts_done(struct verdicts *verdicts)
 {
-    while (!LIST_EMPTY(&verdicts->all))
-        forget(LIST_FIRST(&verdicts->all));
+    for (struct verdicts_record *record = LIST_FIRST(&verdicts->all), *next; record; record = next) {
+        next = LIST_NEXT(record, link);
+        forget(record);
+    }
 }

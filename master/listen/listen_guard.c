@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,9 +20,8 @@ static bool group_was_chosen(uid_t owner, gid_t gid)
     if (!user || user->pw_gid != gid)
         return true;
     char name[LOGIN_NAME_MAX];
-    if (strlen(user->pw_name) >= sizeof(name))
+    if (snprintf(name, sizeof(name), "%s", user->pw_name) >= (int)sizeof(name))
         return false;
-    strcpy(name, user->pw_name);
     const struct group *group = getgrgid(gid);
     return group && strcmp(group->gr_name, name) == 0;
 }
