@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from lib.client import Truncated
+from lib.places import rest
 from lib.server import Server
 from lib.waiting import wait_for
 from lib.ws import TEXT, WS, handshake
@@ -18,7 +19,7 @@ ENDS = ("Traceback", "[CRITICAL]", "was never retrieved")
 PLACES = [("sub", False), ("main", False), ("main", True)]
 
 
-@pytest.fixture(params=PLACES, ids=["sub", "main", "mold"])
+@pytest.fixture(params=[PLACES[0], PLACES[2], *rest([PLACES[1]])], ids=["sub", "mold", "main"])
 def place(request):
     interpreter, preload = request.param
     return {"interpreter": interpreter, "preload_app": preload}

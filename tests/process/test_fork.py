@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lib.client import Conn
+from lib.places import rest
 from lib.procfs import processes_of_session
 from lib.server import Server
 from lib.sockets import listening_socket
@@ -18,7 +19,7 @@ from lib.waiting import wait_for
 from lib.ws import WS, engines
 
 ASGI, ASGI_MOLD, WSGI, WSGI_ALONE, WSGI_MOLD = "asgi", "asgi-mold", "wsgi", "wsgi-alone", "wsgi-mold"
-ALL = (ASGI, ASGI_MOLD, WSGI, WSGI_ALONE, WSGI_MOLD)
+ALL = (ASGI, WSGI_MOLD, *rest(ASGI_MOLD, WSGI, WSGI_ALONE))
 ENDS = {"exit": 3, "exit0": 0, "text": 1, "raise": 1, "os_exit": 7, "thread": 4, "return": None}
 TRACEBACK = "Traceback"  # of a child, in the log
 
@@ -182,7 +183,7 @@ RESULTS = {"fork": [[0, 1, 4, 9], True, 0], "spawn": [[0, 1, 4, 9], True, 0], "f
 
 
 @pytest.mark.parametrize("job", RESULTS)
-@pytest.mark.parametrize("kind", [ASGI, WSGI, WSGI_ALONE, ASGI_MOLD])
+@pytest.mark.parametrize("kind", [ASGI, WSGI, *rest(WSGI_ALONE, ASGI_MOLD)])
 def test_libraries_that_fork_work(kind, job):
     with server(kind) as s, s.connect() as other:
         pid = other.request().json()
@@ -194,7 +195,7 @@ def test_libraries_that_fork_work(kind, job):
 
 @pytest.mark.parametrize("end", ["exit", "raise", "return"])
 @pytest.mark.parametrize("where", ["import", "lifespan"])
-@pytest.mark.parametrize("kind", [ASGI, ASGI_MOLD])
+@pytest.mark.parametrize("kind", [ASGI, *rest(ASGI_MOLD)])
 def test_a_child_forked_at_the_start_ends_and_the_service_starts(kind, where, end):
     expected = {**ENDS, "return": 0 if where == "import" else 1}[end]
     with server(kind, env={"TINE_FORK_AT": where, "TINE_FORK_END": end}) as s:
@@ -215,7 +216,7 @@ def test_a_signal_ends_a_child_and_nobody_else(kind, signo):
         assert "exited" not in s.log() and "draining" not in s.log()
 
 
-@pytest.mark.parametrize("kind", [ASGI, ASGI_MOLD])
+@pytest.mark.parametrize("kind", [ASGI, *rest(ASGI_MOLD)])
 def test_the_end_of_a_daemon_is_nobodys_business(kind):
     """With a mold the master is who inherits orphans."""
     with server(kind) as s:

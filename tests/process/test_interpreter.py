@@ -16,6 +16,7 @@ import pytest
 from lib import extension
 from lib.build import binary, hosted, own_python, pythons
 from lib.load import Load
+from lib.places import rest
 from lib.server import Server
 from lib.waiting import wait_for
 
@@ -355,7 +356,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", ["asgi", "wsgi", *rest("to_thread", "wsgi, one thread")])
 @pytest.mark.parametrize("call", LATE)
 def test_what_is_refused_at_a_request_moves_the_application_to_main(folder, call, place):
     app, code = PLACES[place]
