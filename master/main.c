@@ -175,8 +175,10 @@ int main(int argc, char **argv)
     struct master master = { .cli = &cli, .notify = { .fd = -1 } };
     proctitle_init(&master.service.fleet.title, argc, argv);
     upgrade_init(&master.upgrade, &master.service, argv);
-    if (conf_cli_parse(argc, argv, &cli, &error) < 0)
+    if (conf_cli_parse(argc, argv, &cli, &error) < 0) {
+        upgrade_done(&master.upgrade);
         return print_errors(error);
+    }
     int status;
     if (cli.action == CONF_CLI_VERSION)
         status = print_version();

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from lib import certs
+from lib.build import hosted
 from lib.server import Server
 from lib.sockets import free_port
 from process.test_conf import tine
@@ -33,7 +34,7 @@ def check(tmp_path, *settings, app="builtin:hello", **env):
     ("app.venv=folder", 1, "app.venv: "), ("app.python=/there/is/none", 1, "app.python: ")])
 def test_what_cannot_be_opened_is_told_with_key_and_origin(tmp_path, setting, status, shown):
     (tmp_path / "folder").mkdir()
-    if setting.startswith("app.python") and not os.path.exists(os.path.join(os.environ.get("TINE_BUILD", "build"), "pythons.list")):
+    if setting.startswith("app.python") and not hosted():
         pytest.skip("Python is in the program")
     got, text = check(tmp_path, "server.bind=127.0.0.1:0", setting)
     if setting.startswith("server.bind"):

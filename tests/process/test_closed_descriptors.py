@@ -55,7 +55,7 @@ def is_ended(place, kind):
         old, = s.workers()
         ask(s, f"/{kind}")
         of_it = ends_at_once(s, old, s.log)
-        assert sum(LINE in line for line in of_it) == 1, of_it
+        assert sum(LINE in line for line in of_it) in (1, 2), of_it  # a thread of the pool and the loop's may notice together
         s.wait_log(f"pid {old}.*exited with status 7")
 
 

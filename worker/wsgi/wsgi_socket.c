@@ -266,10 +266,10 @@ static void read_offer(struct wsgi_socket *s)
         buf_grew(&s->head, (size_t)k);
         struct span all = buf_span(&s->head);
         const char *end = memmem(all.p, all.n, "\r\n\r\n", 4);
-        if (end)
-            take_over(s, (size_t)(end - all.p) + 4);
-        else if (all.n > HEAD_MAX)
-            refuse_head(s);
+        if (end || all.n > HEAD_MAX) {
+            end ? take_over(s, (size_t)(end - all.p) + 4) : refuse_head(s);
+            return; /* s may be freed with the request */
+        }
     }
 }
 
