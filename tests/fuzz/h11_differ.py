@@ -241,7 +241,7 @@ STRICTER = {
     # and the rules of "head-malformed"
     "body": lambda raw: has(raw[len(head_of(raw)):], rb"(?m)^[0-9a-f]+[ \t]|^[0-9a-f]{16}|^[0-9a-f]+;|(?<!\r)\n|\r(?!\n)"
                                                      rb"|^(content-length|transfer-encoding|host|connection|expect|te|trailer|upgrade):"
-                                                     rb"|^[^\r\n:]+:.*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"),
+                                                     rb"|^[^\r\n:]+:.*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|^[ \t]"),
 }
 
 # What h11 says of what Tine accepts -> what has to be true of the bytes.
