@@ -31,7 +31,7 @@ async def app(scope, receive, send):
         await websocket(scope, receive, send)
     elif scope["path"] == "/scope":
         await read_all(receive)
-        await as_json(send, {k: plain(v) for k, v in scope.items() if k != "state"})
+        await as_json(send, {k: plain(v) for k, v in scope.items() if k not in ("state", "tine.draining")})
     elif scope["path"] == "/digest":
         await digest(scope, receive, send)
     elif scope["path"] == "/download":
