@@ -172,7 +172,7 @@ static void drain(struct worker *w)
     ipc_send(w->heritage->ipc_fd, IPC_DRAINING, NULL, 0);
     stop_accepting(w);
     if (w->app)
-        worker_app_drain(w->app);
+        worker_app_drain(w->app, w->service_stops);
     net_shutdown(&w->net);
     set_deadline(w, worker_drain_limit(w));
     event_active(&w->boot_event, EV_TIMEOUT, 1); /* a turn, to see whether nothing is left already */
@@ -214,7 +214,7 @@ static void quit(struct worker *w)
     } else if (w->state < WORKER_CANCELLING) {
         stop_accepting(w);
         if (w->app && w->state == WORKER_SERVING)
-            worker_app_drain(w->app);
+            worker_app_drain(w->app, true);
         cancel_requests(w);
         event_active(&w->boot_event, EV_TIMEOUT, 1);
     } else if (w->state == WORKER_STOPPING) {

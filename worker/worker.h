@@ -99,6 +99,7 @@ struct worker {
     uint64_t log_dropped; /* lines of the error log that are counted, here or in the process that forked this one */
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
     bool wants_successor; /* the master has been asked for one */
+    bool service_stops; /* no other worker takes its place */
     bool has_refused; /* the master knows what refuses its interpreter */
     struct descriptors descriptors; /* ours, looked at while it serves */
     struct event signal_events[STOP_SIGNALS];
@@ -195,8 +196,8 @@ int worker_app_run(struct worker_app *a);
 void worker_app_look_at_refusals(struct worker_app *a);
 /* Requests that the applications still work on. */
 unsigned worker_app_running(struct worker_app *a);
-/* The applications are told that the worker stops: once, while it serves. */
-void worker_app_drain(struct worker_app *a);
+/* The applications are told that the worker stops; see app/interface.h. */
+void worker_app_drain(struct worker_app *a, bool service_stops);
 void worker_app_cancel(struct worker_app *a);
 /* Lifespan shutdown; ends in events->stopped. */
 void worker_app_stop(struct worker_app *a);

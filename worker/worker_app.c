@@ -365,10 +365,10 @@ unsigned worker_app_running(struct worker_app *a)
     return mounts_running(a->mounts);
 }
 
-void worker_app_drain(struct worker_app *a)
+void worker_app_drain(struct worker_app *a, bool service_stops)
 {
     pyloop_enter(a->loop);
-    mounts_drain(a->mounts);
+    mounts_drain(a->mounts, service_stops);
 }
 
 void worker_app_cancel(struct worker_app *a)

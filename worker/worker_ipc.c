@@ -24,6 +24,11 @@ static void on_message(struct worker *w, const struct ipc_msg *m)
     case IPC_DRAIN:
         w->events->drain(w);
         break;
+    case IPC_STOPS:
+        w->service_stops = true;
+        if (w->app && w->state == WORKER_DRAINING)
+            worker_app_drain(w->app, true);
+        break;
     case IPC_QUIT:
         w->events->quit(w);
         break;

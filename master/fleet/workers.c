@@ -74,7 +74,11 @@ void workers_tell(struct fleet *fleet, enum ipc_type type)
 
 void worker_stop(struct slot *slot, bool quick)
 {
-    if (slot->state == SLOT_EMPTY || slot->state == SLOT_KILLED || (slot_was_asked(slot) && !quick))
+    if (slot->state == SLOT_EMPTY || slot->state == SLOT_KILLED)
+        return;
+    if (!quick && slot->fleet->phase == FLEET_STOPPING && !slot_is_hung(slot))
+        tell_worker(slot, IPC_STOPS);
+    if (slot_was_asked(slot) && !quick)
         return;
     if (slot_is_hung(slot)) { /* it is killed within a second, and would not hear us */
         slot_set_farewell(slot, SLOT_HUNG_ASKED);

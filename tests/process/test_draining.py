@@ -97,6 +97,19 @@ def test_a_reload_drains_too(tmp_path):
         assert c.read_response().body == b"data: first\n\nbye"
 
 
+def test_a_reload_leaves_event_streams_alone_and_a_stop_after_it_ends_them(tmp_path):
+    """What an application has to say is not lost to a reload; another worker serves others meanwhile."""
+    with serve(tmp_path, respawn=True) as server, server.connect() as c:
+        c.send_request("GET", "/listens")
+        server.wait_event(path="listens")
+        server.signal(signal.SIGHUP)
+        server.wait_log("reloaded: generation 2 serves")
+        assert not server.has_event(path="listens", got="http.disconnect")
+        server.signal(signal.SIGTERM)
+        server.wait_event(path="listens", got="http.disconnect")
+        assert c.read_response().body == b"data: first\n\n"
+
+
 @pytest.mark.parametrize("way", [{}, {"preload_app": True}, {"interpreter": "main"}, {"interface": "asgi"}])
 def test_it_works_however_the_worker_was_made(tmp_path, way):
     with serve(tmp_path, config={**FOREVER, "app": way}) as server, server.connect() as c:

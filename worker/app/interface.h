@@ -44,8 +44,9 @@ struct interface_ops {
     void (*start)(struct handler *h, void (*done)(void *arg, enum interface_start result, const char *why), void *arg);
     /* Begins shutdown after the last request; `done` comes once. */
     void (*stop)(struct handler *h, void (*done)(void *arg), void *arg);
-    /* The worker begins to drain: the application is told. At most once, while it serves. */
-    void (*drain)(struct handler *h);
+    /* The worker begins to drain: the application is told. `service_stops`: no other worker takes its place. At most once, or
+     * first with false and later with true. */
+    void (*drain)(struct handler *h, bool service_stops);
     /* Requests (tasks, threads) that still run. */
     unsigned (*running)(struct handler *h);
     /* graceful_timeout has expired: cancel them. */

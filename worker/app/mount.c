@@ -332,10 +332,10 @@ unsigned mounts_running(const struct mounts *m)
     return n;
 }
 
-void mounts_drain(struct mounts *m)
+void mounts_drain(struct mounts *m, bool service_stops)
 {
     for (size_t i = 0; i < m->n; i++)
-        m->v[i].interface->drain(m->v[i].handler);
+        m->v[i].interface->drain(m->v[i].handler, service_stops);
 }
 
 void mounts_cancel(struct mounts *m)

@@ -47,8 +47,8 @@ void mounts_start(struct mounts *m, void (*done)(void *arg, enum interface_start
 void mounts_stop(struct mounts *m, void (*done)(void *arg), void *arg);
 /* Requests that still run; needs no GIL. */
 unsigned mounts_running(const struct mounts *m);
-/* The worker begins to drain. */
-void mounts_drain(struct mounts *m);
+/* The worker begins to drain; see interface.h. */
+void mounts_drain(struct mounts *m, bool service_stops);
 void mounts_cancel(struct mounts *m);
 
 #endif

@@ -146,9 +146,9 @@ static unsigned asgi_running(struct handler *h)
     return pytasks_running(asgi->env.tasks) - asgi_lifespan_running(asgi);
 }
 
-static void asgi_on_drain(struct handler *h)
+static void asgi_on_drain(struct handler *h, bool service_stops)
 {
-    asgi_drain((struct asgi *)h);
+    asgi_drain((struct asgi *)h, service_stops);
 }
 
 static void asgi_cancel(struct handler *h)

@@ -45,7 +45,7 @@ void asgi_drain_started(struct exchange *x, const struct resp_head *head)
     struct asgi *asgi = x->channel.asgi;
     if (!x->req || !span_eq(req_span(x->req, x->req->method), SPAN("GET")) || !is_event_stream(head))
         return;
-    x->drain = asgi->drains ? EXCHANGE_TOLD : EXCHANGE_STREAM;
+    x->drain = asgi->ends_streams ? EXCHANGE_TOLD : EXCHANGE_STREAM;
     LIST_INSERT_HEAD(&asgi->streams, x, stream);
 }
 
@@ -62,11 +62,13 @@ bool asgi_drain_disconnects(const struct exchange *x)
     return x->drain == EXCHANGE_TOLD;
 }
 
-void asgi_drain(struct asgi *asgi)
+void asgi_drain(struct asgi *asgi, bool service_stops)
 {
     struct exchange *x;
-    asgi->drains = true;
     draining_tell(asgi->draining);
+    if (!service_stops)
+        return;
+    asgi->ends_streams = true;
     LIST_FOREACH (x, &asgi->streams, stream) { /* waking runs none of the application's code */
         x->drain = EXCHANGE_TOLD;
         channel_wake(&x->channel);

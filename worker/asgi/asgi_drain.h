@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* asgi_drain.h: what the end of the worker is to its requests. Browsers open an event stream again by themselves when it has
- * ended (EventSource): one that answers a GET gets http.disconnect when the worker begins to drain, and is ended as if the
- * application had completed it. All others may continue until server.graceful_timeout; who wants to know waits for
+ * ended (EventSource): one that answers a GET gets http.disconnect when the service stops, and is ended as if the
+ * application had completed it. All others, and these too where another worker takes the place of this one (a reload), may continue until server.graceful_timeout; who wants to know waits for
  * scope["tine.draining"]. GIL held, in the loop's thread. */
 #ifndef TINE_ASGI_ASGI_DRAIN_H
 #define TINE_ASGI_ASGI_DRAIN_H
@@ -23,7 +23,7 @@ void asgi_drain_forget(struct exchange *x);
 /* Whether receive() says http.disconnect because of it. */
 bool asgi_drain_disconnects(const struct exchange *x);
 
-/* The worker begins to drain. */
-void asgi_drain(struct asgi *asgi);
+/* The worker begins to drain, or the service stops while it does. */
+void asgi_drain(struct asgi *asgi, bool service_stops);
 
 #endif

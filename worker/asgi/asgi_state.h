@@ -62,7 +62,7 @@ struct asgi {
 
     bool said_mismatch; /* app_mismatch.h */
     PyObject *draining; /* scope["tine.draining"] */
-    bool drains; /* it is set */
+    bool ends_streams; /* the service stops */
     LIST_HEAD(, exchange) streams; /* exchanges that answer a GET by an event stream */
 
     PyObject *state; /* lifespan state, NULL without lifespan */

@@ -430,7 +430,7 @@ static void wsgi_stop(struct handler *h, void (*done)(void *), void *arg)
     done(arg);
 }
 
-static void wsgi_drain(struct handler *h)
+static void wsgi_drain(struct handler *h, bool service_stops)
 {
     draining_tell(((struct wsgi *)h)->draining);
 }
