@@ -172,7 +172,8 @@ def test_a_module_that_comes_into_the_environment_is_for_the_next_server(place):
         before = s.workers()
         reload(s, r"(?s)site-packages/tine/_tine\S+: the server is Tine \S+, this module is Tine 9\.9\.9: install the same version "
                   r"of both; a server that runs takes a new one by SIGUSR2 or a restart.*reload failed")
-        assert s.workers() == before and version_of(s) == this_version()
+        wait_for(lambda: s.workers() == before, what="the old workers alone")
+        assert version_of(s) == this_version()
         install(Path(binary()), place.program, OTHER)
         mark = s.log_mark()
         s.signal(signal.SIGUSR2)
