@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from lib.importers import keys_of
 from process.test_import_gunicorn import run
 
 
@@ -20,14 +21,7 @@ def imported(tmp_path):
             (tmp_path / name).touch()
         checked = run("-T", cwd=tmp_path)
         assert (checked.returncode, checked.stderr) == (0, ""), done.stdout
-        keys, section = {}, ""
-        for line in done.stdout.splitlines():
-            if line.startswith("["):
-                section = line.strip("[]")
-            elif line and not line.startswith("#"):
-                key, _, value = line.partition(" = ")
-                keys.setdefault(f"{section}.{key}", []).append(value)
-        return done.stdout, {k: v[0] if len(v) == 1 else v for k, v in keys.items()}
+        return done.stdout, keys_of(done.stdout)
     return do
 
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from lib.build import binary
-from lib.importers import importer
+from lib.importers import importer, keys_of
 from lib.waiting import DEADLINE
 
 DJANGO = """
@@ -115,14 +115,7 @@ def imported(tmp_path):
         module = [] if re.search("^module = ", done.stdout, re.M) else ["shop.wsgi:application"]
         checked = run("-T", *module, cwd=tmp_path)
         assert (checked.returncode, checked.stderr) == (0, ""), done.stdout
-        keys, section = {}, ""
-        for line in done.stdout.splitlines():
-            if line.startswith("["):
-                section = line.strip("[]")
-            elif line and not line.startswith("#"):
-                key, _, value = line.partition(" = ")
-                keys.setdefault(f"{section}.{key}", []).append(value)
-        return done.stdout, {k: v[0] if len(v) == 1 else v for k, v in keys.items()}
+        return done.stdout, keys_of(done.stdout)
     return do
 
 
