@@ -37,6 +37,7 @@ struct master {
     struct accept_safety_net accept_safety_net;
     struct event tick, leave_timer;
     struct event heir_proof; /* the first worker of a new binary is READY: the service has started when this fires */
+    uint64_t heir_proof_since_ms; /* clock_ms() of then */
     struct event settle; /* made active when a generation has ended or a reload may begin */
     uint64_t pinged_ns; /* clock_ns() of the last WATCHDOG=1 */
     enum service_exit exit_code;

@@ -64,7 +64,11 @@ static void finish_start(struct master *master)
 void master_on_heir_proof(evutil_socket_t fd, short what, void *arg)
 {
     struct master *master = arg;
-    if (master->service.state == SERVICE_STARTING)
+    const struct fleet *fleet = &master->service.fleet;
+    struct timeval again = timeval_of_ms(PROOF_AGAIN_MS);
+    if (master->service.state != SERVICE_STARTING || !slots_ready(&fleet->slots, fleet->current))
+        return;
+    if (watchdog_all_alive(fleet, fleet->current, master->heir_proof_since_ms) || evtimer_add(&master->heir_proof, &again) < 0)
         finish_start(master);
 }
 
@@ -75,6 +79,7 @@ static void start_or_prove(struct master *master)
     struct timeval proof = timeval_of_ms(WORKER_PROOF_MS);
     if (evtimer_pending(&master->heir_proof, NULL))
         return;
+    master->heir_proof_since_ms = clock_ms();
     /* Without memory for the timer it starts at once. */
     if (master->service.upgrade != UPGRADE_HEIR || evtimer_add(&master->heir_proof, &proof) < 0)
         finish_start(master);

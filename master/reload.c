@@ -174,9 +174,17 @@ static void commit(struct reload *reload)
     reload->events->ended(reload->arg);
 }
 
+/* One that is busy dying, or stuck, has not proved itself: its end or its next sign of life decides. One that has moved to
+ * the main interpreter meanwhile begins the proof again when it is READY there. */
 static void on_proof(evutil_socket_t fd, short what, void *arg)
 {
-    commit(arg);
+    struct reload *reload = arg;
+    const struct fleet *fleet = &reload->service->fleet;
+    struct timeval again = timeval_of_ms(PROOF_AGAIN_MS);
+    if (slots_ready(&fleet->slots, fleet->next) < fleet->next->target)
+        return;
+    if (watchdog_all_alive(fleet, fleet->next, reload->proof_since_ms) || evtimer_add(&reload->proof, &again) < 0)
+        commit(reload);
 }
 
 void reload_worker_ready(struct reload *reload)
@@ -184,8 +192,9 @@ void reload_worker_ready(struct reload *reload)
     const struct fleet *fleet = &reload->service->fleet;
     const struct generation *next = fleet->next;
     struct timeval proof = timeval_of_ms(WORKER_PROOF_MS);
-    if (!next || slots_ready(&fleet->slots, next) < next->target || evtimer_pending(&reload->proof, NULL))
+    if (!next || slots_ready(&fleet->slots, next) < next->target)
         return;
+    reload->proof_since_ms = clock_ms();
     /* Without memory for the timer it serves at once. */
     if (next->conf->server.reload || evtimer_add(&reload->proof, &proof) < 0)
         commit(reload);

@@ -38,6 +38,7 @@ struct reload {
     bool waits; /* the reason for that has been logged */
     char *words; /* what a worker of the next generation said when it failed; NULL: nothing yet */
     struct event proof; /* all workers of the next generation are READY: it serves when this fires */
+    uint64_t proof_since_ms; /* clock_ms() of when the last one became READY */
     struct generations ending; /* neither current nor next: they end with their last worker */
     unsigned n_ending;
 };

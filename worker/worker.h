@@ -96,6 +96,7 @@ struct worker {
     struct router *router; /* in front of everything; NULL: there is nothing to choose from */
     struct worker_app *app; /* NULL: nothing needs Python */
     struct event ipc_event, deadline_event, boot_event, beat_event;
+    unsigned young_beats; /* heartbeats until they become rarer */
     uint64_t log_dropped; /* lines of the error log that are counted, here or in the process that forked this one */
     uint64_t recycle_at; /* asks for a successor after this many requests; 0: never, or it has */
     bool wants_successor; /* the master has been asked for one */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/heritage.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -15,6 +16,7 @@
 #include "master/fleet/generation.h"
 
 #define STACKS_MS 1000 /* for writing its stacks, before SIGKILL */
+#define LONGEST_PROOF_MS 10000
 #define NS_PER_MS 1000000u
 
 static uint64_t silence_ms(const struct slot *slot, uint64_t now)
@@ -76,4 +78,24 @@ unsigned watchdog_tick(struct fleet *fleet)
         well += !slot_is_hung(slot);
     }
     return well;
+}
+
+static bool shows_life(const struct slot *slot, uint64_t now)
+{
+    bool young = now / NS_PER_MS < slot->ready_ms + WORKER_YOUNG_MS;
+    uint64_t most = young ? 2 * WORKER_YOUNG_BEAT_MS : WORKER_BEAT_MS + WORKER_YOUNG_BEAT_MS;
+    return silence_ms(slot, now) <= most;
+}
+
+bool watchdog_all_alive(const struct fleet *fleet, const struct generation *generation, uint64_t since_ms)
+{
+    uint64_t now = clock_ns();
+    if (now / NS_PER_MS > since_ms + LONGEST_PROOF_MS)
+        return true;
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
+        const struct slot *slot = &fleet->slots.v[i];
+        if (slot->generation == generation && slot->state == SLOT_READY && !shows_life(slot, now))
+            return false;
+    }
+    return true;
 }
