@@ -29,18 +29,26 @@ async def seen(request):
     return JSONResponse(found)
 
 
+class Watched(StreamingResponse):
+    """Tells its end. A generator could not: one that is dropped while the response waits for the client ends with the next
+    run of the garbage collector."""
+
+    async def __call__(self, scope, receive, send):
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            ended.put_nowait(None)
+
+
 def streaming(pause):
     async def stream(request):
         async def pieces():
-            try:
-                for n in range(100000):
-                    yield b"x" * 1000
-                    if n == 0:
-                        running.put_nowait(None)
-                    await asyncio.sleep(pause)
-            finally:
-                ended.put_nowait(None)
-        return StreamingResponse(pieces())
+            for n in range(100000):
+                yield b"x" * 1000
+                if n == 0:
+                    running.put_nowait(None)
+                await asyncio.sleep(pause)
+        return Watched(pieces())
     return stream
 
 
