@@ -68,7 +68,8 @@ void master_on_heir_proof(evutil_socket_t fd, short what, void *arg)
     struct timeval again = timeval_of_ms(PROOF_AGAIN_MS);
     if (master->service.state != SERVICE_STARTING || !slots_ready(&fleet->slots, fleet->current))
         return;
-    if (watchdog_all_alive(fleet, fleet->current, master->heir_proof_since_ms) || evtimer_add(&master->heir_proof, &again) < 0)
+    if (watchdog_all_alive(fleet, fleet->current, master->heir_proof_since_ms) ||
+        evtimer_add(&master->heir_proof, &again) < 0)
         finish_start(master);
 }
 
