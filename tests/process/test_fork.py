@@ -182,13 +182,13 @@ RESULTS = {"fork": [[0, 1, 4, 9], True, 0], "spawn": [[0, 1, 4, 9], True, 0], "f
            "terminated": -signal.SIGTERM}
 
 
-@pytest.mark.parametrize("job", RESULTS)
 @pytest.mark.parametrize("kind", [ASGI, WSGI, *rest(WSGI_ALONE, ASGI_MOLD)])
-def test_libraries_that_fork_work(kind, job):
+def test_libraries_that_fork_work(kind):
     with server(kind) as s, s.connect() as other:
         pid = other.request().json()
-        assert s.get(f"/job/{job}").json() == RESULTS[job]
-        assert other.request().json() == pid
+        for job, result in RESULTS.items():
+            assert s.get(f"/job/{job}").json() == result, job
+            assert other.request().json() == pid, job
 
 
 # --- where else ---
@@ -205,14 +205,14 @@ def test_a_child_forked_at_the_start_ends_and_the_service_starts(kind, where, en
 
 # --- signals and the end ---
 
-@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2])
 @pytest.mark.parametrize("kind", ALL)
-def test_a_signal_ends_a_child_and_nobody_else(kind, signo):
+def test_a_signal_ends_a_child_and_nobody_else(kind):
     with server(kind) as s:
-        pid, worker = s.get("/sleep/fork").json(), s.get().json()
-        os.kill(pid, signo)
-        wait_for(lambda: is_zombie(pid), what="the child's end")
-        assert s.get().json() == worker and s.workers() == [worker]
+        for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2):
+            pid, worker = s.get("/sleep/fork").json(), s.get().json()
+            os.kill(pid, signo)
+            wait_for(lambda pid=pid: is_zombie(pid), what=f"the child's end by {signo!r}")
+            assert s.get().json() == worker and s.workers() == [worker], signo
         assert "exited" not in s.log() and "draining" not in s.log()
 
 
@@ -270,9 +270,9 @@ def test_the_port_is_free_after_a_stop_though_children_live(kind):
         s.cleanup()
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-@pytest.mark.parametrize("interpreter", ["sub", "main"])
-@pytest.mark.parametrize("kind", [ASGI, WSGI])
+@pytest.mark.parametrize("kind, interpreter, method", [(ASGI, "sub", "spawn"), (WSGI, "main", "forkserver"), *rest(
+    [ASGI, "sub", "forkserver"], [ASGI, "main", "spawn"], [ASGI, "main", "forkserver"], [WSGI, "sub", "spawn"],
+    [WSGI, "sub", "forkserver"], [WSGI, "main", "spawn"])])
 def test_processes_of_an_executor_have_nothing_of_the_server_and_the_port_is_free(kind, interpreter, method, tmp_path):
     """They are programs of their own; a fork is not possible in a sub-interpreter."""
     with listening_socket() as probe:

@@ -11,6 +11,7 @@ import pytest
 from lib.build import under_tsan
 from lib.client import Truncated
 from lib.load import Load
+from lib.places import rest
 from lib.procfs import freeze
 from lib.server import Server
 from lib.waiting import wait_for
@@ -43,7 +44,7 @@ def test_a_hanging_worker_is_reported_and_replaced(how):
         assert int(s.get("/pid").body) != pid
 
 
-@pytest.mark.parametrize("how", ["python", "native", "sleep", "locked", "stopped"])
+@pytest.mark.parametrize("how", ["native", "stopped", *rest("python", "sleep", "locked")])
 def test_others_go_on_meanwhile(how):
     with server(workers=2) as s:
         s.wait_notified(lambda text: "STATUS=2 of 2" in text)
