@@ -266,12 +266,20 @@ static int prepare_signals(void)
     return module ? 0 : -1;
 }
 
+static unsigned count_states(PyInterpreterState *state)
+{
+    unsigned n = 0;
+    for (PyThreadState *t = PyInterpreterState_ThreadHead(state); t; t = PyThreadState_Next(t))
+        n++;
+    return n;
+}
+
 /* Makes a sub-interpreter whose thread state is also the one that PyGILState_Ensure() finds on this
  * thread. The state that it finds is the first one that the thread ever had, of the main
  * interpreter, and extension modules that use it would wait for themselves for ever. So that first
  * state is deleted, and the next one made becomes the one found. The main interpreter keeps a spare
  * state: CPython 3.11 would hand out its static one again otherwise. */
-static int enter_sub_interpreter(char **ret_why)
+static int enter_sub_interpreter(struct interp *interp, char **ret_why)
 {
     PyThreadState *first = PyThreadState_Get();
     PyInterpreterState *main = PyThreadState_GetInterpreter(first);
@@ -286,6 +294,7 @@ static int enter_sub_interpreter(char **ret_why)
     PyThreadState_Clear(first);
     PyThreadState_Swap(initial);
     PyThreadState_Delete(first);
+    interp->idle_states = count_states(main);
     PyThreadState *ours = PyThreadState_New(sub);
     if (!ours)
         return why(ret_why, "Python makes no thread state: out of memory");
@@ -388,7 +397,7 @@ int interp_start(struct interp *interp, const struct conf_app *conf, bool main_i
         return -1;
     if (prepare_signals() || (!main_interpreter && native_threads_watch(interp)))
         return why_exception(ret_why);
-    if (!main_interpreter && enter_sub_interpreter(ret_why))
+    if (!main_interpreter && enter_sub_interpreter(interp, ret_why))
         return -1;
     if ((!main_interpreter && be_main_thread()) || ((hosted || !main_interpreter) && run_site()) ||
         (hosted && pystate_install()))

@@ -15,6 +15,7 @@ struct interp {
     PyThreadState *tstate; /* of the loop thread */
     PyInterpreterState *state;
     bool sub; /* in a sub-interpreter */
+    unsigned idle_states; /* of a sub-interpreter: thread states of the main one that no thread runs with */
     char *_Atomic refusal; /* see refusal_late() */
 };
 

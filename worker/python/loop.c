@@ -41,6 +41,8 @@ struct pyloop *pyloop_new(struct interp *interp, struct event_base *base)
     Py_DECREF(module);
     if (loop && set_event_loop(loop))
         Py_CLEAR(loop);
+    if (loop)
+        ((struct pyloop *)loop)->idle_states = interp->idle_states;
     return (struct pyloop *)loop;
 }
 

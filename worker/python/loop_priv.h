@@ -75,6 +75,7 @@ struct pyloop {
     char closed, stopping; /* seen by Python as _closed, _stopping */
     bool debug;
     unsigned long thread; /* that runs the loop; 0: it does not run */
+    unsigned idle_states; /* see interp.h; 0 for a loop that the application has made: it has threads, or other loops */
     unsigned long home; /* the only one that may (pyloop_settle()); 0: any */
     int broken; /* errno of a wait that failed: there is nothing to wait on any more */
     unsigned long thread_shown; /* what Python calls it: seen as _thread_id */

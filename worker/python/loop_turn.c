@@ -24,22 +24,25 @@
 #define HOLD_NS 500000
 enum { LOOKS_IN_VAIN = 4, LOOK_AGAIN = 16 };
 
-/* Threads of other interpreters share the GIL. In the main interpreter a sub-interpreter's worker
- * keeps one spare state that no thread uses (interp.c). */
-static bool main_has_threads(PyInterpreterState *ours)
+/* Threads of the main interpreter share the GIL with a sub-interpreter: those that native code has made. The states that
+ * the worker itself keeps there (a spare one, and that of a thread that only waits for its end) want nothing. */
+static bool main_has_threads(const struct pyloop *loop, PyInterpreterState *ours)
 {
     PyInterpreterState *main = PyInterpreterState_Main();
+    unsigned n = 0;
     if (main == ours)
         return false;
-    PyThreadState *spare = PyInterpreterState_ThreadHead(main);
-    return spare && PyThreadState_Next(spare);
+    for (PyThreadState *t = PyInterpreterState_ThreadHead(main); t && n <= loop->idle_states; t = PyThreadState_Next(t))
+        n++;
+    return n > loop->idle_states;
 }
 
-static bool others_want_the_gil(PyThreadState *ours)
+static bool others_want_the_gil(const struct pyloop *loop)
 {
+    PyThreadState *ours = loop->tstate;
     PyInterpreterState *interp = PyThreadState_GetInterpreter(ours);
     PyThreadState *head = PyInterpreterState_ThreadHead(interp);
-    return head != ours || PyThreadState_Next(ours) || main_has_threads(interp);
+    return head != ours || PyThreadState_Next(ours) || main_has_threads(loop, interp);
 }
 
 static void run_hooks(struct pyloop *loop)
@@ -110,7 +113,7 @@ static bool wait_for_events(struct pyloop *loop)
     loop->tstate = PyThreadState_Get();
     loop->polling = true;
     loop->entered = 0;
-    if (others_want_the_gil(loop->tstate) && (block || !keeps_gil(loop))) {
+    if (others_want_the_gil(loop) && (block || !keeps_gil(loop))) {
         loop_leave_gil(loop);
         poll_without_gil(loop, block);
     } else if (!block) {
