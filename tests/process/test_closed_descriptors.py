@@ -4,6 +4,7 @@ written into a file that has the number now."""
 
 import signal
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -20,111 +21,115 @@ everywhere = pytest.mark.parametrize("place", [PLACES[0], PLACES[4], *rest(*([pl
 here_and_there = pytest.mark.parametrize("place", PLACES[::4], ids=IDS[::4])
 
 
-def serves_on(s):
-    """For longer than it takes the server to look at its descriptors."""
+def serves_on(*servers):
+    """For longer than it takes a server to look at its descriptors."""
     end = time.monotonic() + 2.5
     while time.monotonic() < end:
-        assert s.get("/").body == b"ok"
+        for s in servers:
+            assert s.get("/").body == b"ok"
 
 
-def server(place, log=None, workers=1, access=None):
+def options(place, log=None, access=None, workers=1):
     interpreter, preload, name, threads = place
     config = {"server": {"workers": workers}, "app": {"interpreter": interpreter, "preload_app": preload, "threads": threads}}
-    config["log"] = {key: value for key, value in (("errorlog", log), ("accesslog", access)) if value}
-    return Server(f"apps.closing:{name}", config, respawn=True, allow=("[CRITICAL]",))
+    config["log"] = {key: str(value) for key, value in (("errorlog", log), ("accesslog", access)) if value}
+    return {"app": f"apps.closing:{name}", "config": config, "respawn": True, "allow": ("[CRITICAL]",)}
 
 
-def ask(s, path):
-    """The answer may be lost with the worker."""
-    with s.connect() as c:
-        c.send_request("GET", path)
-        c.read_to_end() if not c.buffer and path == "/all" else c.is_open()
-        c.half_close().read_to_end()
+class Shared:
+    """Two workers, so that one serves while the other is replaced."""
+
+    def __init__(self, serve, place, log, access):
+        self.server = serve(**options(place, log, access, workers=2))
+        self.log = log.read_text if log else self.server.log
+
+    def ask(self, path):
+        """The answer may be lost with the worker, which has given one before."""
+        with self.server.connect() as c:
+            assert c.request("GET", "/").body == b"ok"
+            c.send_request("GET", path)
+            c.read_to_end() if path == "/all" else c.is_open()
+            c.half_close().read_to_end()
+
+    def ends_at_once(self, kind):
+        """One worker ends and the other serves on. What the one has said."""
+        before = set(self.server.workers())
+        self.ask(f"/{kind}")
+        old, = wait_for(lambda: before - set(self.server.workers()), what="the end of the worker")
+        wait_for(lambda: self.server.get("/").body == b"ok", what="the other one")
+        wait_for(lambda: f"(pid {old}) exited with status 7" in self.log(), what="its status")
+        said = [line for line in self.log().splitlines() if f"[{old}]" in line]
+        assert len(said) <= 4, said
+        return sum(LINE in line for line in said)
 
 
-def ends_at_once(s, old, log):
-    wait_for(lambda: old not in s.workers(), what="the end of the worker")
-    wait_for(lambda: s.get("/").body == b"ok", what="the next one")
-    of_it = [line for line in log().splitlines() if f"[{old}]" in line]
-    assert len(of_it) <= 4, of_it
-    return of_it
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """The folder for those of a place."""
+    folders = {place: tmp_path_factory.mktemp("logs") for place in PLACES}
+    return folders.get
 
 
-def is_ended(place, kind):
-    with server(place) as s:
-        old, = s.workers()
-        ask(s, f"/{kind}")
-        of_it = ends_at_once(s, old, s.log)
-        assert sum(LINE in line for line in of_it) in (1, 2), of_it  # a thread of the pool and the loop's may notice together
-        s.wait_log(f"pid {old}.*exited with status 7")
+@pytest.fixture
+def shared(serve, logs, place):
+    return Shared(serve, place, None, logs(place) / "access.file")
+
+
+@pytest.fixture
+def shared_with_log(serve, logs, place):
+    return Shared(serve, place, logs(place) / "error.file", None)
 
 
 @everywhere
 @pytest.mark.parametrize("kind", ["all", "eventpoll", "timerfd", "client", "pipe", "pipe_watched"])
-def test_the_worker_ends_and_is_replaced(place, kind):
-    is_ended(place, kind)
+def test_the_worker_ends(shared, kind):
+    assert shared.ends_at_once(kind) in (1, 2)  # a thread of the pool and the loop's may notice together
 
 
 @here_and_there
 @pytest.mark.parametrize("kind", ["eventfd", "listener", "channel", "eventfd_reused", "listener_reused", "client_reused", "channel_reused"])
-def test_whatever_it_is(place, kind):
-    is_ended(place, kind)
-
-
-@here_and_there
-@pytest.mark.parametrize("kind", ["log", "log_reused", "all"])
-def test_the_log_itself(place, kind, tmp_path):
-    path = tmp_path / "error.file"
-    with server(place, log=path) as s:
-        old, = s.workers()
-        ask(s, f"/{kind}")
-        ends_at_once(s, old, path.read_text)
-        assert LINE in s.log()  # standard error
-        assert f"(pid {old}) exited with status 7" in path.read_text()
+def test_whatever_it_is(shared, kind):
+    assert shared.ends_at_once(kind) in (1, 2)
 
 
 @here_and_there
 @pytest.mark.parametrize("kind", ["access", "access_reused"])
-def test_the_access_log(place, kind, tmp_path):
-    with server(place, access=tmp_path / "access.file") as s:
-        old, = s.workers()
-        ask(s, f"/{kind}")
-        of_it = ends_at_once(s, old, s.log)
-        assert sum(LINE in line for line in of_it) == 1, of_it
+def test_the_access_log(shared, kind):
+    assert shared.ends_at_once(kind) == 1
 
 
 @here_and_there
-def test_standard_streams_are_the_applications_to_redirect(place, tmp_path):
-    for log in (None, tmp_path / "error.file"):
-        with server(place, log=log) as s:
-            old, = s.workers()
+@pytest.mark.parametrize("kind", ["log", "log_reused", "all"])
+def test_the_log_itself(shared_with_log, kind):
+    before = shared_with_log.server.log_mark()
+    shared_with_log.ends_at_once(kind)
+    assert LINE in shared_with_log.server.log()[before:]  # standard error
+
+
+@everywhere
+def test_each_was_replaced(shared):
+    wait_for(lambda: shared.log().count(" is ready") == shared.log().count("exited with status 7") + 2, what="two workers")
+
+
+@here_and_there
+def test_standard_streams_may_be_redirected_and_logs_reopened(place, tmp_path):
+    """Whether the error log is standard error or a file."""
+    with ExitStack() as running:
+        def start(log, access):
+            return running.enter_context(Server(**options(place, log, access)))
+        redirecting = [start(None, None), start(tmp_path / "errors of the first", None)]
+        access = [tmp_path / "access of one", tmp_path / "access of the other"]
+        reopening = [start(None, access[0]), start(tmp_path / "errors", access[1])]
+        for s in redirecting:
             s.get("/redirect")
-            serves_on(s)
-            assert s.workers() == [old]
-
-
-@here_and_there
-def test_logs_may_be_reopened(place, tmp_path):
-    for log in (None, tmp_path / "error.file"):
-        with server(place, log=log, access=tmp_path / "access.file") as s:
-            old, = s.workers()
-            for name in ("error.file", "access.file"):
-                if (tmp_path / name).exists():
-                    (tmp_path / name).rename(tmp_path / (name + ".1"))
+        for path in [tmp_path / "errors", *access]:
+            path.rename(f"{path}.1")
+        for s, path in zip(reopening, access):
             s.signal(signal.SIGUSR1)
-            wait_for(lambda: s.get("/").body == b"ok" and (tmp_path / "access.file").exists(), what="the new file")
-            serves_on(s)
-            assert s.workers() == [old]
-
-
-def test_the_others_serve_on(tmp_path):
-    with server(PLACES[0], workers=3) as s:
-        wait_for(lambda: s.log().count("is ready") == 3, what="three workers")
-        before = set(s.workers())
-        ask(s, "/all")
-        wait_for(lambda: before - set(s.workers()), what="the end of one")
-        assert len(before - set(s.workers())) == 1
-        assert s.get("/").body == b"ok"
+            wait_for(lambda: s.get("/").body == b"ok" and path.exists(), what="the new file")
+        serves_on(*redirecting, *reopening)
+        for s in redirecting + reopening:
+            assert s.workers() == s.workers_at_ready
 
 
 @everywhere
