@@ -17,30 +17,31 @@ MODULES = {
     "picky_aborts": "abort();",
     "picky_waits": "for (;;) pause();",
 }
-SOURCE = """
+HEAD = """
 #include <Python.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
-static int exec_module(PyObject *module)
+"""
+MODULE = """
+static int %(name)s_exec(PyObject *module)
 {
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         %(action)s
     }
     return 0;
 }
-static PyModuleDef_Slot slots[] = { { Py_mod_exec, exec_module }, { 0 } };
-static PyModuleDef def = { PyModuleDef_HEAD_INIT, .m_name = "%(name)s", .m_slots = slots };
+static PyModuleDef_Slot %(name)s_slots[] = { { Py_mod_exec, %(name)s_exec }, { 0 } };
+static PyModuleDef %(name)s_def = { PyModuleDef_HEAD_INIT, .m_name = "%(name)s", .m_slots = %(name)s_slots };
 PyMODINIT_FUNC PyInit_%(name)s(void);
 PyMODINIT_FUNC PyInit_%(name)s(void)
 {
-    return PyModuleDef_Init(&def);
+    return PyModuleDef_Init(&%(name)s_def);
 }
 """
 
 # call(f): a thread that Python does not know calls f, and the caller waits for it.
 NATIVE_THREAD = """
-#include <Python.h>
-#include <pthread.h>
 static void *run(void *f)
 {
     PyGILState_STATE state = PyGILState_Ensure();
@@ -79,18 +80,17 @@ def includes(python):
 
 
 @functools.cache
-def compiled(name, python):
-    folder = Path(tempfile.mkdtemp(prefix="tine-extension-"))
-    source = NATIVE_THREAD if name == "native_thread" else SOURCE % {"name": name, "action": MODULES[name]}
-    (folder / f"{name}.c").write_text(source)
-    command = [shutil.which("cc") or "gcc", "-shared", "-fPIC", *includes(python), "-o", folder / f"{name}.so", folder / f"{name}.c"]
-    subprocess.run(command, check=True, timeout=120)
-    content = (folder / f"{name}.so").read_bytes()
-    shutil.rmtree(folder)
-    return content
+def compiled(python):
+    """All of them in one: what it is depends on the name of its file."""
+    with tempfile.TemporaryDirectory(prefix="tine-extension-") as folder:
+        source, library = Path(folder) / "all.c", Path(folder) / "all.so"
+        source.write_text(HEAD + "".join(MODULE % {"name": name, "action": action} for name, action in MODULES.items()) + NATIVE_THREAD)
+        command = [shutil.which("cc") or "gcc", "-shared", "-fPIC", *includes(python), "-o", library, source]
+        subprocess.run(command, check=True, timeout=120)
+        return library.read_bytes()
 
 
 def put(folder, *names, python=None):
     """Puts these of MODULES, or native_thread, into the folder; they can be imported from there."""
     for name in names:
-        (folder / f"{name}.so").write_bytes(compiled(name, python or own_python()))
+        (folder / f"{name}.so").write_bytes(compiled(python or own_python()))

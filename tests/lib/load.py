@@ -15,10 +15,11 @@ from lib.waiting import DEADLINE, wait_for
 
 class Load:
     """Runs in a thread from entry to exit. per_connection: requests on one connection; 1 closes after each. The client
-    says close in its last one. `bodies` counts what was answered."""
+    says close in its last one. pause: seconds that a client waits before each connection, which leaves time to what else
+    is to happen. `bodies` counts what was answered."""
 
-    def __init__(self, address, clients=8, per_connection=1, path="/"):
-        self.address, self.clients, self.per_connection, self.path = address, clients, per_connection, path
+    def __init__(self, address, clients=8, per_connection=1, path="/", pause=0):
+        self.address, self.clients, self.per_connection, self.path, self.pause = address, clients, per_connection, path, pause
         self.counts, self.bodies = Counter(), Counter()
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self.run()))
@@ -55,6 +56,8 @@ class Load:
 
     async def client(self):
         while not self.stopping.is_set():
+            if self.pause:
+                await asyncio.sleep(self.pause)
             try:
                 reader, writer = await asyncio.open_connection(*self.address)
             except OSError:
