@@ -16,7 +16,7 @@
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/host/boot_py.h"
-#include "worker/host/choose.h"
+#include "worker/host/choose_python.h"
 #include "worker/host/handover.h"
 
 /* What boot.py is to do. */

@@ -3,7 +3,7 @@
 noinst_LIBRARIES += libtine_host.a
 libtine_host_a_CPPFLAGS = $(AM_CPPFLAGS) -DTINE_PYTHON='"$(DEFAULT_PYTHON)"' -DTINE_PKGLIBDIR='"$(pkglibdir)"'
 libtine_host_a_SOURCES = \
-	worker/host/choose.h worker/host/choose.c \
+	worker/host/choose_python.h worker/host/choose_python.c \
 	worker/host/handover.h worker/host/handover.c \
 	worker/host/become.c
 nodist_libtine_host_a_SOURCES = worker/host/boot_py.h

@@ -12,6 +12,7 @@
 
 #include "common/heritage.h"
 #include "common/log.h"
+#include "common/why.h"
 #include "conf/conf.h"
 #include "worker/python/fork_child.h"
 #include "worker/python/fork_child_py.h"
@@ -25,18 +26,6 @@
 #define STRING(x) STRING_OF(x)
 #define PYTHON_X_Y "python" STRING(PY_MAJOR_VERSION) "." STRING(PY_MINOR_VERSION)
 
-static int why(char **ret_why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int why(char **ret_why, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (vasprintf(ret_why, format, args) < 0)
-        *ret_why = NULL;
-    va_end(args);
-    return -1;
-}
-
 /* Takes the exception that is set. */
 static int why_exception(char **ret_why)
 {
@@ -48,8 +37,8 @@ static int why_exception(char **ret_why)
 
 static int why_status(char **ret_why, PyStatus status)
 {
-    return why(ret_why, "Python does not start: %s%s%s", status.func ? status.func : "", status.func ? ": " : "",
-               status.err_msg ? status.err_msg : "no reason given");
+    return why_set(ret_why, "Python does not start: %s%s%s", status.func ? status.func : "", status.func ? ": " : "",
+                   status.err_msg ? status.err_msg : "no reason given");
 }
 
 static bool exists(const char *folder, const char *name)
@@ -80,7 +69,7 @@ static int choose_venv(const struct conf_app *conf, const char **ret_venv, char 
     if (venv && *venv) {
         const char *fault = venv_fault(venv);
         if (fault)
-            return why(ret_why, "venv %s: %s", venv, fault);
+            return why_set(ret_why, "venv %s: %s", venv, fault);
         *ret_venv = venv;
         return 0;
     }
@@ -166,7 +155,7 @@ static int start_python(const struct conf_app *conf, bool main_interpreter, char
     if (PyStatus_Exception(status))
         return why_status(ret_why, status);
     if (pystate_register())
-        return why(ret_why, "Python does not start: out of memory");
+        return why_set(ret_why, "Python does not start: out of memory");
     PyConfig config;
     PyConfig_InitPythonConfig(&config);
     status = fill_config(&config, program, main_interpreter);
@@ -185,7 +174,7 @@ static int join_python(bool main_interpreter, char **ret_why)
         return 0;
     PyThreadState *first = PyThreadState_New(PyInterpreterState_Main());
     if (!first)
-        return why(ret_why, "Python makes no thread state: out of memory");
+        return why_set(ret_why, "Python makes no thread state: out of memory");
     PyEval_RestoreThread(first);
     return 0;
 }
@@ -285,11 +274,11 @@ static int enter_sub_interpreter(struct interp *interp, char **ret_why)
     PyInterpreterState *main = PyThreadState_GetInterpreter(first);
     PyThreadState *initial = Py_NewInterpreter();
     if (!initial)
-        return why(ret_why, "Python makes no sub-interpreter");
+        return why_set(ret_why, "Python makes no sub-interpreter");
     PyInterpreterState *sub = PyThreadState_GetInterpreter(initial);
     PyThreadState *spare = PyThreadState_New(main);
     if (!spare)
-        return why(ret_why, "Python makes no thread state: out of memory");
+        return why_set(ret_why, "Python makes no thread state: out of memory");
     PyThreadState_Swap(first); /* what it holds is given back in its own interpreter */
     PyThreadState_Clear(first);
     PyThreadState_Swap(initial);
@@ -297,12 +286,12 @@ static int enter_sub_interpreter(struct interp *interp, char **ret_why)
     interp->idle_states = count_states(main);
     PyThreadState *ours = PyThreadState_New(sub);
     if (!ours)
-        return why(ret_why, "Python makes no thread state: out of memory");
+        return why_set(ret_why, "Python makes no thread state: out of memory");
     PyThreadState_Swap(ours);
     PyThreadState_Clear(initial);
     PyThreadState_Delete(initial);
     if (PyGILState_GetThisThreadState() != ours)
-        return why(ret_why, "this Python does not let go of the main interpreter: set \"interpreter = main\"");
+        return why_set(ret_why, "this Python does not let go of the main interpreter: set \"interpreter = main\"");
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* choose.h: which Python runs the application, and where its module of Tine may be. Starts no process. */
-#ifndef TINE_HOST_CHOOSE_H
-#define TINE_HOST_CHOOSE_H
+/* choose_python.h: which Python runs the application, and where its module of Tine may be. Starts no process. */
+#ifndef TINE_HOST_CHOOSE_PYTHON_H
+#define TINE_HOST_CHOOSE_PYTHON_H
 
 #include <limits.h>
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* choose.c: see choose.h. */
-#include "worker/host/choose.h"
+/* choose_python.c: see choose_python.h. */
+#include "worker/host/choose_python.h"
 
 #include <config.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,19 +12,8 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/why.h"
 #include "conf/conf.h"
-
-static int why(char **ret_why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int why(char **ret_why, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (vasprintf(ret_why, format, args) < 0)
-        *ret_why = NULL;
-    va_end(args);
-    return -1;
-}
 
 /* `name` below `folder`, absolute. False: too long. */
 static bool join(char to[PATH_MAX], const char *folder, const char *name)
@@ -73,13 +61,14 @@ static int no_python_there(const char *venv, const char *cfg, const char *progra
     struct stat st;
     char home[PATH_MAX];
     if (lstat(program, &st) < 0)
-        return why(ret_why, "%s: it has no bin/python3: %s", venv, strerror(errno));
+        return why_set(ret_why, "%s: it has no bin/python3: %s", venv, strerror(errno));
     if (stat(program, &st) < 0 && errno == ENOENT) {
         read_home(cfg, home);
-        return why(ret_why, "%s: the Python that it was made with is gone%s%s%s: make the virtual environment again",
-                   venv, *home ? " (" : "", home, *home ? ")" : "");
+        return why_set(ret_why,
+                       "%s: the Python that it was made with is gone%s%s%s: make the virtual environment again", venv,
+                       *home ? " (" : "", home, *home ? ")" : "");
     }
-    return why(ret_why, "%s: %s cannot be run: %s", venv, program, strerror(errno));
+    return why_set(ret_why, "%s: %s cannot be run: %s", venv, program, strerror(errno));
 }
 
 static int choose_venv(const char *venv, struct python_choice *ret, char **ret_why)
@@ -87,17 +76,17 @@ static int choose_venv(const char *venv, struct python_choice *ret, char **ret_w
     static const char *const names[] = { "bin/python3", "bin/python" };
     char cfg[PATH_MAX];
     if (!join(cfg, venv, "pyvenv.cfg"))
-        return why(ret_why, "%s: %s", venv, strerror(ENAMETOOLONG));
+        return why_set(ret_why, "%s: %s", venv, strerror(ENAMETOOLONG));
     if (access(cfg, R_OK) < 0) {
         if (errno == ENOENT || errno == ENOTDIR)
-            return why(ret_why, "%s: it is no virtual environment (pyvenv.cfg is missing)", venv);
-        return why(ret_why, "%s: cannot be read: %s", cfg, strerror(errno));
+            return why_set(ret_why, "%s: it is no virtual environment (pyvenv.cfg is missing)", venv);
+        return why_set(ret_why, "%s: cannot be read: %s", cfg, strerror(errno));
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (join(ret->executable, venv, names[i]) && can_run(ret->executable))
             return 0;
     return join(ret->executable, venv, names[0]) ? no_python_there(venv, cfg, ret->executable, ret_why)
-                                                 : why(ret_why, "%s: %s", venv, strerror(ENAMETOOLONG));
+                                                 : why_set(ret_why, "%s: %s", venv, strerror(ENAMETOOLONG));
 }
 
 /* --- a program --- */
@@ -128,15 +117,15 @@ static int choose_named(const char *python, struct python_choice *ret, char **re
         snprintf(name, sizeof name, "%s%s", is_version(python) ? "python" : "", python);
         if (find_in_path(name, ret->executable))
             return 0;
-        return why(ret_why, "app.python %s: there is no %s in PATH: install it, or give its path", python, name);
+        return why_set(ret_why, "app.python %s: there is no %s in PATH: install it, or give its path", python, name);
     }
     if (!join(ret->executable, python, ""))
-        return why(ret_why, "app.python %s: %s", python, strerror(ENAMETOOLONG));
+        return why_set(ret_why, "app.python %s: %s", python, strerror(ENAMETOOLONG));
     if (can_run(ret->executable))
         return 0;
     if (access(ret->executable, F_OK) < 0)
-        return why(ret_why, "app.python %s: %s", python, strerror(errno));
-    return why(ret_why, "app.python %s: it is no program that this user can run", python);
+        return why_set(ret_why, "app.python %s: %s", python, strerror(errno));
+    return why_set(ret_why, "app.python %s: it is no program that this user can run", python);
 }
 
 static bool own_folder(char to[PATH_MAX])
@@ -161,17 +150,18 @@ static int choose_own(struct python_choice *ret, char **ret_why)
         snprintf(ret->executable, PATH_MAX, "%s", TINE_PYTHON);
         if (can_run(ret->executable))
             return 0;
-        return why(ret_why,
-                   "%s, the Python that Tine was built for, cannot be run: %s; name one by app.python or app.venv",
-                   TINE_PYTHON, strerror(errno));
+        return why_set(ret_why,
+                       "%s, the Python that Tine was built for, cannot be run: %s; name one by app.python or app.venv",
+                       TINE_PYTHON, strerror(errno));
     }
     if (own_folder(folder) && join(ret->executable, folder, "python3") && can_run(ret->executable))
         return 0;
     snprintf(ret->because, sizeof ret->because, "python3 in PATH");
     if (find_in_path("python3", ret->executable))
         return 0;
-    return why(ret_why, "there is no python3 beside this program (%s), nor in PATH: name one by app.python or app.venv",
-               folder);
+    return why_set(ret_why,
+                   "there is no python3 beside this program (%s), nor in PATH: name one by app.python or app.venv",
+                   folder);
 }
 
 /* An environment that nobody has named for Tine: one that cannot be used is passed over, with a warning. */
@@ -200,7 +190,7 @@ int python_choose(const struct conf_app *conf, struct python_choice *ret, char *
         char *fault = NULL;
         if (choose_venv(conf->venv, ret, &fault) == 0)
             return 0;
-        int rc = why(ret_why, "app.venv %s", fault ? fault : "out of memory");
+        int rc = why_set(ret_why, "app.venv %s", fault ? fault : "out of memory");
         free(fault);
         return rc;
     }
