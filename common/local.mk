@@ -11,6 +11,7 @@ libtine_common_a_SOURCES = \
 	common/ipc_msgs.def \
 	common/score_figures.def \
 	common/version.h common/version.c \
+	common/trim.h common/trim.c \
 	common/why.h common/why.c \
 	common/exec_guard.h common/exec_guard.c \
 	common/buf.h common/buf.c \

@@ -3,13 +3,13 @@
 #include "worker/net/memory.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/least.h"
 #include "common/scoreboard.h"
+#include "common/trim.h"
 
 #define CONNECTION_PART 4 /* of the limit may be one connection's */
 #define SMALL (16u << 10) /* at most; a usual head with its request */
@@ -147,6 +147,6 @@ bool memory_wants_trim(const struct memory *m)
 
 void memory_trim(struct memory *m)
 {
-    malloc_trim(0);
+    trim_memory(m->peak - m->held - m->lent);
     m->peak = m->held + m->lent;
 }
