@@ -105,6 +105,11 @@ tests_unit_test_ws_deflate_SOURCES = tests/unit/test_ws_deflate.c tests/unit/uni
 tests_unit_test_ws_deflate_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
 tests_unit_test_ws_deflate_LDADD = libtine_common.a $(ZLIB_LIBS)
 
+# Stacks: the pure part
+check_PROGRAMS += tests/unit/test_snapshot
+UNIT_TESTS += tests/unit/test_snapshot
+tests_unit_test_snapshot_SOURCES = tests/unit/test_snapshot.c tests/unit/unit.h worker/python/snapshot.h worker/python/snapshot.c
+
 # Python: runs the scripts of tests/python
 if LIBPYTHON
 check_PROGRAMS += tests/unit/pyhost

@@ -159,11 +159,42 @@ async def leaves(scope, receive, send):
     await text(send, "left")
 
 
+def deeper(n):
+    return n and deeper(n - 1) + 1
+
+
+def several_deep():
+    """Its frames, in memory of its own, come and go with the thread."""
+    for _ in range(20):
+        yield deeper(60)
+
+
+def comes_and_goes(end):
+    while not end.is_set():
+        in_threads(lambda number: [sum(several_deep()) for _ in range(5)], 8)()
+
+
+churns = []
+
+
+async def churn(scope, receive, send):
+    """Threads that start, call, return and end all the time, until /calm."""
+    churns.append(threading.Event())
+    threading.Thread(target=comes_and_goes, args=churns[-1:]).start()
+    await text(send, "churning")
+
+
+async def calm(scope, receive, send):
+    while churns:
+        churns.pop().set()
+    await text(send, "calm")
+
+
 async def echo(scope, receive, send):
     await text(send, await read_all(receive))
 
 
-app = dispatch(hello, storm, never_waits, bursts, coroutines, executor, loops, logs, blocks, leaves, echo)
+app = dispatch(hello, storm, never_waits, bursts, coroutines, executor, loops, logs, blocks, leaves, churn, calm, echo)
 
 
 # --- WSGI ---

@@ -14,6 +14,7 @@ import pytest
 
 from lib.build import binary
 from lib.load import Load
+from lib.places import rest
 from lib.server import Server
 from lib.waiting import wait_for
 
@@ -83,6 +84,21 @@ def test_questions_from_outside_meanwhile():
             s.signal(signal.SIGUSR1)
         asked.result()
         s.wait_log(r"the event loop has been held for \d+ ms \(app.blocking_warning\) by \"GET /blocks")
+
+
+@pytest.mark.parametrize("interpreter", ["sub", *rest("main")])
+def test_stacks_of_threads_that_come_and_go(interpreter):
+    """Their frames are freed while the stacks are written: no question costs the worker its life, and each has an answer."""
+    with Server("threads", {**CONTROL, "app": {"interpreter": interpreter}}) as s:
+        worker, = s.workers()
+        at_once(s, [("/churn", None, b"churning")])
+        for _ in range(10):
+            for _ in range(20):
+                os.kill(worker, signal.SIGUSR2)
+                at_once(s, [("/hello", None, b"hello")])
+            assert "most recent call first" in tinectl(s, "stacks")
+        at_once(s, [("/calm", None, b"calm")])
+        assert s.workers() == [worker]
 
 
 def test_the_end_leaves_threads_behind():

@@ -6,6 +6,7 @@ libtine_python_a_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS) \
 libtine_python_a_SOURCES = \
 	worker/python/loop_priv.h \
 	worker/python/task_priv.h \
+	worker/python/snapshot.h worker/python/snapshot.c \
 	worker/python/step_watch.h worker/python/step_watch.c \
 	worker/python/pyerr.h worker/python/pyerr.c \
 	worker/python/fork_child.h worker/python/fork_child.c \

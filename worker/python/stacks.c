@@ -1,21 +1,69 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* stacks.c: asks faulthandler to write stacks; its handler needs no GIL and allocates nothing. But it leaves another errno
- * than it found, and what it interrupts may take that for the error of the call it made: so it is wrapped. */
+/* stacks.c: has faulthandler write stacks; it needs no GIL and allocates nothing. But it follows the frames of threads that
+ * run, with nothing to stop them, and a frame that is gone by then is a fault. So it writes in a thread that holds the GIL,
+ * where all others stand still, or else in a copy of the process. And it leaves another errno than it found, which what it
+ * interrupts may take for the error of the call it made. */
 #include "worker/python/stacks.h"
 
 #include <Python.h>
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "common/forked.h"
+#include "worker/python/snapshot.h"
 
-/* Set once, before the signal can come. A handler of a signal that another process sends is handed nothing. */
+#define TRIES 3
+#define SECONDS 5 /* for one of them */
+
+/* Set once, before the signal can come, but for the descriptor. A handler of a signal that another process sends is handed
+ * nothing. */
 static void (*faulthandler_dump)(int signo);
+static int stacks_fd;
+
+#if PY_VERSION_HEX >= 0x030D0000
+#define RUNNING PyThreadState_GetUnchecked
+#else
+#define RUNNING _PyThreadState_UncheckedGet
+#endif
+
+/* In a handler of a signal. PyGILState_Check() says yes to everybody once there is a sub-interpreter. */
+static bool holds_gil(void)
+{
+    PyThreadState *ours = PyGILState_GetThisThreadState();
+    return ours && ours == RUNNING();
+}
+
+static void say(const char *what)
+{
+    (void)!write(stacks_fd, what, strlen(what));
+}
+
+static void dump_in_copy(int signo)
+{
+    int end = 0;
+    for (int i = 0; i < TRIES; i++) {
+        if (i > 0)
+            say("\n(they were being changed meanwhile: another try)\n");
+        end = snapshot_call(faulthandler_dump, signo, SECONDS);
+        if (end == 0)
+            return;
+        if (end < 0 || end == SIGALRM)
+            break;
+    }
+    say("\n(the stacks cannot be written: ");
+    say(end < 0 ? strerrordesc_np(errno) : sigdescr_np(end));
+    say(")\n");
+}
 
 static void on_stacks_signal(int signo)
 {
     int saved = errno;
-    faulthandler_dump(signo);
+    if (holds_gil())
+        faulthandler_dump(signo);
+    else
+        dump_in_copy(signo);
     errno = saved;
 }
 
@@ -46,6 +94,7 @@ int stacks_enable(int fd)
     Py_XDECREF(r);
     if (!r)
         return -1;
+    stacks_fd = fd;
     if (wrap() < 0) {
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;

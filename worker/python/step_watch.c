@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* step_watch.c: see step_watch.h. The stack is written by faulthandler inside a signal handler of the loop's thread, which
- * needs no GIL, so that native code which holds it is seen too; into a pipe, from which the watching thread takes it. That
- * thread knows nothing of Python and must never touch an object. The name of the step comes by the same pipe: it is the
- * loop's thread's alone.
+ * needs no GIL, so that native code which holds it is seen too; of that thread alone, since others may be changing theirs;
+ * into a pipe, from which the watching thread takes it. That thread knows nothing of Python and must never touch an object.
+ * The name of the step comes by the same pipe: it is the loop's thread's alone.
  */
 #include "worker/python/step_watch.h"
 
@@ -113,23 +113,11 @@ static void on_stack_wanted(int signo, siginfo_t *info, void *context)
 
 /* --- the watching thread --- */
 
-/* The part of a dump that is about the loop's thread; all of it if that cannot be seen. Sections are divided by empty
- * lines and begin "Thread 0x00007f..." or "Current thread 0x00007f...". */
-static struct span section_of(const struct step_watch *watch, struct span dump)
+/* Of a dump: what is below its heading. */
+static struct span frames_of(struct span dump)
 {
-    char id[40];
-    int n = snprintf(id, sizeof id, "hread 0x%016lx ", (unsigned long)watch->loop_thread);
-    const char *at = dump.n ? memmem(dump.p, dump.n, id, (size_t)n) : NULL;
-    if (!at)
-        return dump;
-    const char *line = memchr(at, '\n', dump.n - (size_t)(at - dump.p));
-    if (!line)
-        return dump;
-    struct span section = { line + 1, dump.n - (size_t)(line + 1 - dump.p) };
-    const char *end = memmem(section.p, section.n, "\n\n", 2);
-    if (end)
-        section.n = (size_t)(end + 1 - section.p);
-    return section;
+    const char *line = dump.n ? memchr(dump.p, '\n', dump.n) : NULL;
+    return line ? (struct span){ line + 1, dump.n - (size_t)(line + 1 - dump.p) } : dump;
 }
 
 /* Takes what is in the pipe; how many NULs were among it. */
@@ -213,9 +201,9 @@ static void report_step(struct step_watch *watch, unsigned number)
     snprintf(first, sizeof first,
              "the event loop has been held for %.0f ms (app.blocking_warning) by %s%s%s%s; its stack:",
              (double)(clock_coarse_ns() - started) / 1e6, quote, who, quote, before);
-    struct span section = section_of(watch, dump);
-    log_block(LOG_LEVEL_WARNING, first, section.n ? section.p : "  (none could be taken)\n",
-              section.n ? section.n : strlen("  (none could be taken)\n"));
+    struct span frames = frames_of(dump);
+    log_block(LOG_LEVEL_WARNING, first, frames.n ? frames.p : "  (none could be taken)\n",
+              frames.n ? frames.n : strlen("  (none could be taken)\n"));
     buf_release(&taken);
     atomic_store_explicit(&watch->told, number, memory_order_relaxed);
 }
@@ -254,7 +242,7 @@ static int take_signal(struct step_watch *watch)
     PyObject *module = PyImport_ImportModule("faulthandler");
     PyObject *function = module ? PyObject_GetAttrString(module, "register") : NULL;
     PyObject *args = function ? Py_BuildValue("(i)", watch->signo) : NULL;
-    PyObject *kwargs = args ? Py_BuildValue("{s:i,s:O}", "file", watch->pipe[1], "all_threads", Py_True) : NULL;
+    PyObject *kwargs = args ? Py_BuildValue("{s:i,s:O}", "file", watch->pipe[1], "all_threads", Py_False) : NULL;
     PyObject *r = kwargs ? PyObject_Call(function, args, kwargs) : NULL;
     Py_XDECREF(kwargs);
     Py_XDECREF(args);
