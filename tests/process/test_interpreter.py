@@ -19,6 +19,7 @@ from lib.load import Load
 from lib.places import rest
 from lib.server import Server
 from lib.waiting import wait_for
+from lib.ws import WS, handshake
 
 HEAD = """
 import asyncio
@@ -61,7 +62,13 @@ async def app(scope, receive, send):
         await send({"type": "lifespan.shutdown.complete"})
         return
     if scope["type"] == "websocket":
-        at_request("/late")
+        at_request(scope["path"])
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            at_request(message["text"])
+            await send({"type": "websocket.send", "text": "sub" if SUB else "main"})
+        return
     found = at_request(scope["path"])
     if asyncio.iscoroutine(found):
         await found
@@ -70,7 +77,16 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 WSGI = """
+import base64, hashlib
+
+def shake_hands(environ):
+    proof = hashlib.sha1(environ["HTTP_SEC_WEBSOCKET_KEY"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    environ["gunicorn.socket"].sendall(b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: upgrade\\r\\n"
+                                       b"Sec-WebSocket-Accept: " + base64.b64encode(proof) + b"\\r\\n\\r\\n")
+
 def app(environ, start_response):
+    if "HTTP_SEC_WEBSOCKET_KEY" in environ:
+        shake_hands(environ)
     at_request(environ["PATH_INFO"])
     body = (b"sub" if SUB else b"main") + b" %d" % os.getpid()
     start_response("200 OK", [("Content-Length", str(len(body)))])
@@ -391,6 +407,48 @@ def test_a_signal_handler_of_the_loops_thread_moves_the_application(folder):
         s.wait_log(r"does not work in a sub-interpreter \(ValueError: signal only works in main thread of the main interpreter\)")
         wait_for(lambda: lives_in(s) == "main", what="the main interpreter")
         assert s.get("/late").status == 200
+
+
+AT_LATE = "def at_request(path):\n    if path == '/late':\n        {}"
+SIGNAL = ("signal.signal(signal.SIGALRM, signal.SIG_IGN)", "ValueError: signal only works in main thread of the main interpreter")
+IMPORT = ("import picky", "ImportError: picky says no")
+
+
+@pytest.mark.parametrize("when, statement, words", [("before it is accepted", *IMPORT), ("at a message", *SIGNAL),
+                                                    *rest(["before it is accepted", *SIGNAL], ["at a message", *IMPORT])])
+def test_what_is_refused_in_a_websocket_moves_the_application(folder, when, statement, words):
+    """Its own connection fails as with any exception; others are told to come again, and requests notice nothing."""
+    with server(folder, AT_LATE.format(statement), config={"server": {"workers": 2}}, allow={"Traceback"}) as s, Load(s.address) as load:
+        assert lives_in(s) == "sub"
+        load.more()
+        with WS(s.connect()) as other, s.connect() as c:
+            assert other.text("/").read_text() == "sub"
+            if when == "at a message":
+                WS(c).text("/late").expect_close(1011)
+            else:
+                c.send(handshake("/late"))
+                assert c.read_response().status == 500
+            s.wait_log(rf"the application does not work in a sub-interpreter \((picky: )?{words}\): it moves to the main interpreter")
+            other.expect_close(1012, answer=True)
+        wait_for(lambda: s.log().count("exited with status 0") == 2, what="the end of both that live in a sub-interpreter")
+        load.more().stop()
+        assert load.failed == {} and len(said(s)) == 1
+        assert re.search(rf"^{words}\nTine: .*set \"interpreter = main\" in section \[app\]$", s.log(), re.M)
+        with WS(s.connect()) as ws:
+            assert ws.text("/late").read_text() == "main"
+
+
+def test_what_is_refused_in_a_websocket_of_wsgi_moves_the_application(folder):
+    with server(folder, AT_LATE.format(IMPORT[0]), WSGI, allow={"Traceback"}) as s, Load(s.address) as load:
+        load.more()
+        with s.connect() as c:
+            WS(c, "/late")
+            c.expect_close()
+        s.wait_log(r"does not work in a sub-interpreter \(picky: ImportError: picky says no\): it moves to the main interpreter")
+        wait_for(lambda: s.log().count("exited with status 0") == 1, what="the end of the one that lives in a sub-interpreter")
+        load.more().stop()
+        assert load.failed == {} and len(said(s)) == 1 and lives_in(s) == "main"
+        assert re.search(r"^ImportError: picky says no\nTine: ", s.log(), re.M)
 
 
 def test_a_signal_handler_of_another_thread_would_not_work_in_main_either(folder):
