@@ -68,6 +68,7 @@ class Server:
                 self.env.pop(name, None)
         self.env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
         self.env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+        self.stdin = subprocess.DEVNULL
         self.process = None
         self.ending = False
         self.workers_at_ready = []
@@ -123,7 +124,7 @@ class Server:
         self.notify = self._listen("notify", "NOTIFY_SOCKET", self._on_notify)
         self.reports = self._listen("events", "TINE_TEST_EVENTS", self._on_event)
         with open(self.log_path, "ab") as log, open(self.dir / "stdout", "ab") as out:
-            self.process = subprocess.Popen(self.argv(), cwd=self.cwd, env=self.env, stdin=subprocess.DEVNULL, stdout=out,
+            self.process = subprocess.Popen(self.argv(), cwd=self.cwd, env=self.env, stdin=self.stdin, stdout=out,
                                             stderr=log, start_new_session=True,
                                             pass_fds=[s.fileno() for s in self.sockets])
         return self
