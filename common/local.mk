@@ -19,6 +19,7 @@ libtine_common_a_SOURCES = \
 	common/forked.h common/forked.c \
 	common/fdutil.h common/fdutil.c \
 	common/trusted.h common/trusted.c \
+	common/machine.h common/machine.c \
 	common/log.h common/log.c \
 	common/fatal.h common/fatal.c \
 	common/descriptors.h common/descriptors.c \
@@ -49,6 +50,11 @@ check_PROGRAMS += tests/unit/test_histogram
 UNIT_TESTS += tests/unit/test_histogram
 tests_unit_test_histogram_SOURCES = tests/unit/test_histogram.c tests/unit/unit.h
 tests_unit_test_histogram_LDADD = libtine_common.a
+
+check_PROGRAMS += tests/unit/test_machine
+UNIT_TESTS += tests/unit/test_machine
+tests_unit_test_machine_SOURCES = tests/unit/test_machine.c tests/unit/unit.h
+tests_unit_test_machine_LDADD = libtine_common.a
 
 check_PROGRAMS += tests/unit/test_trusted
 UNIT_TESTS += tests/unit/test_trusted

@@ -99,9 +99,11 @@ struct conf_umask {
 #define CONF_CTYPE_BOOL bool
 #define CONF_CTYPE_UINT unsigned
 #define CONF_CTYPE_WORKERS unsigned
+#define CONF_CTYPE_THREADS unsigned
 #define CONF_CTYPE_OCTAL unsigned
 #define CONF_CTYPE_UMASK struct conf_umask
 #define CONF_CTYPE_SIZE uint64_t
+#define CONF_CTYPE_MEMORY uint64_t
 #define CONF_CTYPE_DURATION uint64_t
 #define CONF_CTYPE_STRING char *
 #define CONF_CTYPE_PATH char *

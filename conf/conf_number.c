@@ -67,12 +67,13 @@ uint64_t conf_most(const struct conf_key *key)
         return key->most;
     if (key->type == CONF_TYPE_DURATION)
         return LONGEST_DURATION;
-    return key->type == CONF_TYPE_SIZE ? (uint64_t)INT64_MAX : (uint64_t)INT_MAX;
+    bool is_size = key->type == CONF_TYPE_SIZE || key->type == CONF_TYPE_MEMORY;
+    return is_size ? (uint64_t)INT64_MAX : (uint64_t)INT_MAX;
 }
 
 static void bound_text(const struct conf_key *key, uint64_t n, char *to, size_t room)
 {
-    if (key->type == CONF_TYPE_SIZE)
+    if (key->type == CONF_TYPE_SIZE || key->type == CONF_TYPE_MEMORY)
         with_unit(size_units, n, to, room);
     else if (key->type == CONF_TYPE_DURATION)
         with_unit(duration_units, n, to, room);
@@ -152,6 +153,35 @@ const char *conf_size_parse(struct conf_pool *pool, const struct conf_key *key, 
     if (!why)
         *ret = n;
     return why;
+}
+
+/* Sizes end at INT64_MAX: a percentage has this bit. */
+#define PERCENT_BIT (UINT64_C(1) << 63)
+
+const char *conf_memory_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret)
+{
+    const char *p = text;
+    uint64_t n;
+    if (!strchr(text, '%'))
+        return conf_size_parse(pool, key, text, ret);
+    if (!take_number(&p, &n) || strcmp(p, "%") != 0 || !n || n > 100)
+        return conf_expected(pool, key, "a size such as 512m, or a percentage from 1% to 100%,", text);
+    *ret = PERCENT_BIT | n;
+    return NULL;
+}
+
+unsigned conf_memory_percent(uint64_t value)
+{
+    return value & PERCENT_BIT ? (unsigned)(value & ~PERCENT_BIT) : 0;
+}
+
+const char *conf_memory_text(uint64_t value, char *to, size_t room)
+{
+    unsigned percent = conf_memory_percent(value);
+    if (!percent)
+        return conf_size_text(value, to, room);
+    snprintf(to, room, "%u%%", percent);
+    return to;
 }
 
 /* Milliseconds of ".5" in the unit, rounded up: what is not zero must not become zero, which often means "never". */

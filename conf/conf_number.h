@@ -16,6 +16,12 @@ const char *conf_octal_parse(struct conf_pool *pool, const struct conf_key *key,
 const char *conf_size_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret);
 const char *conf_duration_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret);
 
+/* A size, or "80%" of the memory that there is. */
+const char *conf_memory_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret);
+const char *conf_memory_text(uint64_t value, char *to, size_t room);
+/* Whether a value of this type is a percentage (1 to 100): which one; 0: it is bytes. */
+unsigned conf_memory_percent(uint64_t value);
+
 /* With the largest unit that leaves no rest; returns `to`. */
 const char *conf_size_text(uint64_t n, char *to, size_t room);
 const char *conf_duration_text(uint64_t ms, char *to, size_t room);

@@ -3,11 +3,11 @@
  * the key. */
 #include "conf/conf_types.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "common/machine.h"
 #include "common/span.h"
 #include "conf/conf_addr.h"
 #include "conf/conf_extensions.h"
@@ -41,9 +41,11 @@ static const struct {
     [CONF_TYPE_BOOL] = { "true or false", NULL, sizeof(bool) },
     [CONF_TYPE_UINT] = { "number", NULL, sizeof(unsigned) },
     [CONF_TYPE_WORKERS] = { "number or auto", NULL, sizeof(unsigned) },
+    [CONF_TYPE_THREADS] = { "number or auto", NULL, sizeof(unsigned) },
     [CONF_TYPE_OCTAL] = { "octal mode", NULL, sizeof(unsigned) },
     [CONF_TYPE_UMASK] = { "octal mode", NULL, sizeof(struct conf_umask) },
     [CONF_TYPE_SIZE] = { "size", NULL, sizeof(uint64_t) },
+    [CONF_TYPE_MEMORY] = { "size or percentage", NULL, sizeof(uint64_t) },
     [CONF_TYPE_DURATION] = { "duration", NULL, sizeof(uint64_t) },
     [CONF_TYPE_STRING] = { "text", NULL, sizeof(char *) },
     [CONF_TYPE_PATH] = { "path", NULL, sizeof(char *) },
@@ -94,30 +96,22 @@ static const char *parse_bool(struct conf_pool *pool, const struct conf_key *key
     return conf_expected(pool, key, "true or false (or yes, no, on, off, 1, 0)", text);
 }
 
-/* Cores that this process may run on. */
-static unsigned cores(unsigned most)
-{
-    for (size_t n = 1024; n <= 1 << 20; n *= 2) {
-        cpu_set_t *set = CPU_ALLOC(n);
-        if (!set)
-            break;
-        size_t bytes = CPU_ALLOC_SIZE(n);
-        int rc = sched_getaffinity(0, bytes, set);
-        unsigned count = rc == 0 ? (unsigned)CPU_COUNT_S(bytes, set) : 0;
-        CPU_FREE(set);
-        if (count)
-            return count < most ? count : most;
-    }
-    return 1;
-}
-
 static const char *parse_workers(struct conf_pool *pool, const struct conf_key *key, const char *text, unsigned *ret)
 {
     if (strcasecmp(text, "auto") == 0) {
-        *ret = cores((unsigned)conf_most(key));
+        unsigned cores = machine_cores(), most = (unsigned)conf_most(key);
+        *ret = cores < most ? cores : most;
         return NULL;
     }
     return conf_uint_parse(pool, key, "auto or a whole number", text, ret);
+}
+
+static const char *parse_threads(struct conf_pool *pool, const struct conf_key *key, const char *text, unsigned *ret)
+{
+    if (strcasecmp(text, "auto") != 0)
+        return conf_uint_parse(pool, key, "auto or a whole number", text, ret);
+    *ret = 0;
+    return NULL;
 }
 
 static const char *parse_umask(struct conf_pool *pool, const struct conf_key *key, const char *text,
@@ -245,12 +239,16 @@ const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key,
         return conf_uint_parse(pool, key, "a whole number", text, value);
     case CONF_TYPE_WORKERS:
         return parse_workers(pool, key, text, value);
+    case CONF_TYPE_THREADS:
+        return parse_threads(pool, key, text, value);
     case CONF_TYPE_OCTAL:
         return conf_octal_parse(pool, key, text, value);
     case CONF_TYPE_UMASK:
         return parse_umask(pool, key, text, value);
     case CONF_TYPE_SIZE:
         return conf_size_parse(pool, key, text, value);
+    case CONF_TYPE_MEMORY:
+        return conf_memory_parse(pool, key, text, value);
     case CONF_TYPE_DURATION:
         return conf_duration_parse(pool, key, text, value);
     case CONF_TYPE_STRING:
@@ -289,6 +287,12 @@ void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
     case CONF_TYPE_WORKERS:
         fprintf(out, "%u", *(const unsigned *)value);
         break;
+    case CONF_TYPE_THREADS:
+        if (*(const unsigned *)value)
+            fprintf(out, "%u", *(const unsigned *)value);
+        else
+            fputs("auto", out);
+        break;
     case CONF_TYPE_OCTAL:
         fprintf(out, "%04o", *(const unsigned *)value);
         break;
@@ -299,6 +303,9 @@ void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
         break;
     case CONF_TYPE_SIZE:
         fputs(conf_size_text(*(const uint64_t *)value, number, sizeof(number)), out);
+        break;
+    case CONF_TYPE_MEMORY:
+        fputs(conf_memory_text(*(const uint64_t *)value, number, sizeof(number)), out);
         break;
     case CONF_TYPE_DURATION:
         fputs(conf_duration_text(*(const uint64_t *)value, number, sizeof(number)), out);

@@ -2,9 +2,9 @@
 /* conf_types.h: one parser and one printer for each TYPE of conf_keys.def.
  *
  * BOOL      true, false, yes, no, on, off, 1, 0
- * UINT      a whole number; WORKERS: or "auto", the cores that this process may use
+ * UINT      a whole number; WORKERS: or "auto", the cores that this process may use; THREADS: or "auto", which is 0
  * OCTAL     a mode in octal; UMASK: or nothing: not set
- * SIZE      bytes, with k, m or g for multiples of 1024
+ * SIZE      bytes, with k, m or g for multiples of 1024; MEMORY: or a percentage (conf_memory_percent())
  * DURATION  a number, fractions allowed, with ms, s, m, h or d; seconds without
  * STRING, PATH  text; empty: not set (where the default is not empty text itself)
  * LOGDEST   a path, "-", or "none"; LOGFORMAT: see log_format.h

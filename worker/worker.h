@@ -195,6 +195,9 @@ void worker_app_start(struct worker_app *a);
 int worker_app_run(struct worker_app *a);
 /* Once a second: what the application has met that refuses its sub-interpreter is reported (events->needs_main). */
 void worker_app_look_at_refusals(struct worker_app *a);
+/* Once a second, and when one is lost or found: counts the threads of the applications, and accepts no connection while every
+ * one is lost. */
+void worker_app_count_threads(struct worker_app *a);
 /* Requests that the applications still work on. */
 unsigned worker_app_running(struct worker_app *a);
 /* The applications are told that the worker stops; see app/interface.h. */

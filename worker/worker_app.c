@@ -9,11 +9,13 @@
 #include "common/clock.h"
 #include "common/ipc.h"
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/app/mount.h"
 #include "worker/coding/compress_codec.h"
 #include "worker/http1/h1_parse.h"
 #include "worker/http2/h2_conn.h"
+#include "worker/net/accept.h"
 #include "worker/tls/tls.h"
 #include "worker/python/fork_child.h"
 #include "worker/python/interp.h"
@@ -101,6 +103,11 @@ static void on_exit_wanted(void *arg, const char *why)
     w->events->wants_successor(w, why);
 }
 
+static void on_threads_changed(void *arg)
+{
+    worker_app_count_threads(arg);
+}
+
 static struct app_env env_of(struct worker_app *a)
 {
     struct worker *w = a->worker;
@@ -109,7 +116,9 @@ static struct app_env env_of(struct worker_app *a)
                              .loop = a->loop,
                              .base = w->base,
                              .on_exit = on_exit_wanted,
-                             .exit_arg = a };
+                             .on_threads_changed = on_threads_changed,
+                             .exit_arg = a,
+                             .score = w->net.score };
 }
 
 /* Not for a mold. */
@@ -363,6 +372,20 @@ int worker_app_run(struct worker_app *a)
 unsigned worker_app_running(struct worker_app *a)
 {
     return mounts_running(a->mounts);
+}
+
+void worker_app_count_threads(struct worker_app *a)
+{
+    struct worker *w = a->worker;
+    struct score *score = w->net.score;
+    struct interface_threads threads;
+    mounts_count_threads(a->mounts, &threads);
+    atomic_store_explicit(&score->threads, threads.most, memory_order_relaxed);
+    atomic_store_explicit(&score->threads_busy, threads.busy, memory_order_relaxed);
+    atomic_store_explicit(&score->threads_lost, threads.lost, memory_order_relaxed);
+    atomic_store_explicit(&score->stalled, threads.room != ROOM_FREE, memory_order_relaxed);
+    if (w->state == WORKER_SERVING)
+        acceptor_hold(w->acceptor, threads.room == ROOM_LOST);
 }
 
 void worker_app_drain(struct worker_app *a, bool service_stops)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* worker_beat.c: what a worker looks at once a second: that its descriptors are still its own, and what has refused its
- * interpreter. An idle loop has no other turns, so it is also by this that the master sees that the worker lives; in its
- * first seconds four times as often, while its generation proves itself. */
+/* worker_beat.c: what a worker looks at once a second: that its descriptors are still its own, what has refused its
+ * interpreter, and how many of its threads are busy. An idle loop has no other turns, so it is also by this that the master
+ * sees that the worker lives; in its first seconds four times as often, while its generation proves itself. */
 #include <errno.h>
 #include <event2/event.h>
 #include <unistd.h>
@@ -69,8 +69,10 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
     struct worker *w = arg;
     worker_check_descriptors(w);
     worker_hear(w);
-    if (w->app)
+    if (w->app) {
+        worker_app_count_threads(w->app);
         worker_app_look_at_refusals(w->app);
+    }
     if (w->young_beats)
         grow_up(w);
 }

@@ -13,7 +13,9 @@
 #include "common/clock.h"
 #include "common/fdutil.h"
 #include "common/log.h"
+#include "common/machine.h"
 #include "conf/conf.h"
+#include "conf/conf_number.h"
 #include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
 #include "master/fleet/workers.h"
@@ -23,6 +25,8 @@
 /* A burst of requests may use up server.max_requests this often in a row before replacements are held back. A limit of
  * time or memory that is too low for one worker is too low for the next one as well. */
 #define SHORT_LIVES_MOST 10
+/* The memory limit of a control group may change, seldom. */
+#define MEMORY_LOOK_MS 10000
 
 /* It was due sooner than a worker takes to boot, or within a second: more is spent on starting than on serving. */
 static bool was_short(const struct slot *slot)
@@ -120,16 +124,30 @@ static uint64_t memory_of(pid_t pid)
     return sscanf(text, "%*u %" SCNu64, &pages) == 1 ? pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+/* Bytes that a worker may have; 0: any. */
+static uint64_t memory_limit(struct fleet *fleet, uint64_t value)
+{
+    unsigned percent = conf_memory_percent(value), workers = fleet->current->target;
+    uint64_t now = clock_ms();
+    if (!percent)
+        return value;
+    if (!fleet->recycle.memory_ms || now - fleet->recycle.memory_ms > MEMORY_LOOK_MS) {
+        fleet->recycle.memory = machine_memory();
+        fleet->recycle.memory_ms = now;
+    }
+    return fleet->recycle.memory / 100 * percent / (workers ? workers : 1);
+}
+
 static void check(struct slot *slot, const struct conf_server *conf)
 {
     char why[128];
-    uint64_t memory = conf->max_worker_memory ? memory_of(slot->pid) : 0;
+    uint64_t limit = memory_limit(slot->fleet, conf->max_worker_memory), memory = limit ? memory_of(slot->pid) : 0;
     if (conf->max_worker_lifetime && clock_ms() - slot->ready_ms >= conf->max_worker_lifetime)
         snprintf(why, sizeof(why), "it has served for %.3g s (server.max_worker_lifetime)",
                  (double)conf->max_worker_lifetime / 1000.0);
-    else if (memory > conf->max_worker_memory)
+    else if (memory > limit)
         snprintf(why, sizeof(why), "it has %" PRIu64 " MB (server.max_worker_memory is %" PRIu64 " MB)", memory >> 20,
-                 conf->max_worker_memory >> 20);
+                 limit >> 20);
     else
         return;
     slot->due_by_limit = true;

@@ -18,6 +18,7 @@ struct recycle {
     unsigned short_lives;   /* in a row */
     unsigned backoff_ms;    /* between two replacements; 0: none */
     uint64_t not_before_ms; /* clock_ms(): no replacement begins before */
+    uint64_t memory, memory_ms; /* machine_memory(), and clock_ms() when it was asked */
 };
 
 /* Marks workers that are past server.max_worker_lifetime or max_worker_memory. Once a tick. */

@@ -32,6 +32,11 @@ static uint64_t silence_ms(const struct slot *slot, uint64_t now)
     return now > beat ? (now - beat) / NS_PER_MS : 0;
 }
 
+uint64_t watchdog_silence_ms(const struct slot *slot)
+{
+    return silence_ms(slot, clock_ns());
+}
+
 static void log_requests(const struct slot *slot, uint64_t now)
 {
     struct score *score = &slot->fleet->scoreboard->slot[slot->index];

@@ -8,6 +8,7 @@
 
 struct fleet;
 struct generation;
+struct slot;
 
 /* How often the master looks after its workers: a tick. */
 #define FLEET_TICK_MS 500
@@ -22,6 +23,8 @@ struct watchdog {
 /* Reports workers that have been silent for server.timeout, and has them killed. Once a tick. How many READY workers are
  * not hung. */
 unsigned watchdog_tick(struct fleet *fleet);
+/* Milliseconds since the loop of a READY worker last turned. */
+uint64_t watchdog_silence_ms(const struct slot *slot);
 
 /* The event loop of each READY worker of this generation has turned lately, though it may have been idle: none is busy
  * dying, or stuck. `since_ms` (of clock_ms()): when they began to be judged; after ten seconds the answer is yes whatever

@@ -17,6 +17,7 @@
 #include "common/version.h"
 #include "conf/conf.h"
 #include "master/fleet/generation.h"
+#include "master/metrics/readiness.h"
 
 #define NS_PER_MS 1000000u
 
@@ -77,6 +78,10 @@ static void take_score(struct snapshot_worker *worker, const struct slot *slot, 
     score_read(score, &sums);
     worker->connections = (uint32_t)sums.connections;
     worker->inflight = (uint32_t)sums.inflight;
+    worker->threads = (uint32_t)sums.threads;
+    worker->threads_busy = (uint32_t)sums.threads_busy;
+    worker->threads_lost = (uint32_t)sums.threads_lost;
+    worker->stalled = sums.stalled != 0;
     worker->accepted = sums.accepted;
     worker->woken_in_vain = sums.woken_in_vain;
     worker->requests = sums.requests;
@@ -267,6 +272,8 @@ void snapshot_write_service(const struct snapshot *snapshot, struct json_out *j)
     json_string(j, "app", snapshot->app);
     json_string(j, "state", snapshot_service_state(snapshot));
     json_bool(j, "paused", snapshot->paused);
+    json_bool(j, "ready", !readiness_fault(snapshot->service));
+    json_string(j, "not_ready_because", readiness_fault(snapshot->service));
     json_uint(j, "generation", snapshot->generation);
     json_int(j, "started_at", snapshot->started_at);
     json_number(j, "uptime", seconds(snapshot->uptime_ms), 3);
@@ -313,6 +320,10 @@ void snapshot_write_workers(const struct snapshot *snapshot, bool latencies, str
         json_number(j, "silent", seconds(worker->silent_ms), 3);
         json_uint(j, "connections", worker->connections);
         json_uint(j, "inflight", worker->inflight);
+        json_uint(j, "threads", worker->threads);
+        json_uint(j, "threads_busy", worker->threads_busy);
+        json_uint(j, "threads_lost", worker->threads_lost);
+        json_bool(j, "stalled", worker->stalled);
         json_uint(j, "accepted", worker->accepted);
         json_uint(j, "woken_in_vain", worker->woken_in_vain);
         json_uint(j, "requests", worker->requests);

@@ -35,6 +35,8 @@ struct snapshot_worker {
     uint64_t age_ms;    /* since it was forked */
     uint64_t silent_ms; /* since its loop last turned; 0 unless READY */
     uint32_t connections, inflight;
+    uint32_t threads, threads_busy, threads_lost; /* of WSGI; busy: lost ones included */
+    bool stalled; /* no thread of it can take a request */
     uint64_t accepted, woken_in_vain;
     uint64_t requests, errors; /* answered in this life; of these with 5xx */
     uint64_t log_dropped;

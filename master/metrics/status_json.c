@@ -7,7 +7,6 @@
 #include "common/scoreboard.h"
 #include "master/metrics/history.h"
 #include "master/service.h"
-#include "master/metrics/readiness.h"
 #include "master/metrics/snapshot.h"
 
 static double seconds(uint64_t ns)
@@ -105,8 +104,6 @@ int status_json_write(FILE *out, const struct snapshot *snapshot, const struct h
     json_begin_document(&j, &text);
     json_object(&j, NULL);
     snapshot_write_service(snapshot, &j);
-    json_bool(&j, "ready", !readiness_fault(snapshot->service));
-    json_string(&j, "not_ready_because", readiness_fault(snapshot->service));
     write_counters(&j, &snapshot->service->fleet.counters);
     write_totals(&j, &snapshot->sums);
     write_responses(&j, &snapshot->sums);

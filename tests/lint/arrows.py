@@ -69,7 +69,7 @@ FENCES = [
      [r"worker/(python|app|asgi|wsgi)/\w+\.[ch]", r"worker/(worker\w*|mold)\.c", r"worker/host/hosted\.c"]),
     (r"event2/.*|event\.h", [r"worker/(net|tls|python)/\w+\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/(\w+\.c|ws_lws_priv\.h)",
                              r"master/(\w+/)?\w+\.[ch]", r"worker/(http|http1|http2|static|log)/\w+\.c",
-                             r"worker/coding/(\w+\.c|compress_priv\.h)", r"worker/wsgi/wsgi_(outbox|pool|head|socket)\.c", r"worker/app/mount\.c"]),
+                             r"worker/coding/(\w+\.c|compress_priv\.h)", r"worker/wsgi/wsgi_(outbox|pool|head|limit|socket)\.c", r"worker/app/mount\.c"]),
 ]
 
 # Headers of one room, and who may include them besides.

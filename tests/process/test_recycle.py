@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Workers that are replaced after requests, time or memory: the replacement first, one at a time, no request lost."""
 
+import os
 import signal
 
 import pytest
@@ -69,6 +70,28 @@ def test_max_worker_memory():
         s.wait_log(rf"\(pid {pid}\) is to be replaced: it has \d+ MB \(server.max_worker_memory is 150 MB\)")
         wait_for(lambda: len(s.workers()) == 1 and s.workers() != [pid], what="the new worker alone")
         assert int(s.get("/pid").body) != pid
+
+
+def memory_of_the_machine():
+    """What a group of ours may have is not looked at: where it has less the test would compare with the wrong number."""
+    groups = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+    limits = [int(text) for path in groups if os.path.exists(path) and (text := open(path).read().strip()).isdigit()]
+    return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *limits])
+
+
+def test_max_worker_memory_as_a_share():
+    """1% of all memory, of which each worker has its part: as many workers as make that about 120 MB."""
+    percent = memory_of_the_machine() // 100
+    workers = max(1, percent // (120 << 20))
+    if percent // workers > 400 << 20 or workers > 4 or percent < 100 << 20:
+        pytest.skip("1% of this machine's memory is not to be played with")
+    with server(max_worker_memory="1%", workers=workers) as s:
+        if any(sanitized(pid) for pid in s.workers()):
+            pytest.skip("the sanitizer's own memory is larger")
+        limit = percent // workers
+        pid = int(s.get(f"/grow?n={limit}").body)
+        s.wait_log(rf"\(pid {pid}\) is to be replaced: it has \d+ MB \(server.max_worker_memory is {limit >> 20} MB\)")
+        wait_for(lambda: pid not in s.workers(), what="its replacement")
 
 
 def test_a_replacement_that_fails_leaves_the_old_one_serving(tmp_path):

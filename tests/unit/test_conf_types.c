@@ -65,6 +65,10 @@ static void test_numbers(void)
     refuse(workers, "automatic", "auto");
     union conf_value value = { 0 };
     CHECK(!conf_value_parse(&pool, &workers, "auto", &value) && value.number >= 1);
+    struct conf_key threads = key_of(CONF_TYPE_THREADS, 1, 1024);
+    expect(threads, "AUTO", "auto");
+    expect(threads, "1", "1");
+    refuse(threads, "0", "auto or a whole number from 1 to 1024");
 }
 
 static void test_octal(void)
@@ -105,6 +109,20 @@ static void test_sizes(void)
     refuse(size, "9999999999g", "a size such as");
     refuse(size, "99999999999999999999", "a size such as");
     refuse(key_of(CONF_TYPE_SIZE, 65535, 2147483647), "3g", "from 65535 to 2147483647");
+}
+
+static void test_memory(void)
+{
+    struct conf_key memory = key_of(CONF_TYPE_MEMORY, 0, 0);
+    expect(memory, "0", "0");
+    expect(memory, "512m", "512m");
+    expect(memory, "80%", "80%");
+    expect(memory, "100%", "100%");
+    refuse(memory, "0%", "from 1% to 100%");
+    refuse(memory, "101%", "from 1% to 100%");
+    refuse(memory, "80 %", "from 1% to 100%");
+    refuse(memory, "80%m", "from 1% to 100%");
+    refuse(memory, "9223372036854775808", "a size such as");
 }
 
 static void test_durations(void)
@@ -370,6 +388,7 @@ int main(void)
     test_numbers();
     test_octal();
     test_sizes();
+    test_memory();
     test_durations();
     test_words();
     test_text();

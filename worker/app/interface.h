@@ -14,6 +14,7 @@ struct handler;
 struct interp;
 struct pyloop;
 struct pytasks;
+struct score;
 
 /* What an interface gets to work with; lives as long as the worker. */
 struct app_env {
@@ -27,7 +28,22 @@ struct app_env {
     /* One of its requests, or its lifespan, has raised SystemExit or KeyboardInterrupt: it wants the process to end. `why` is
      * text for the log. In the loop's thread. */
     void (*on_exit)(void *arg, const char *why);
-    void *exit_arg;
+    /* The answer of count_threads() is another one than before. In the loop's thread. */
+    void (*on_threads_changed)(void *arg);
+    void *exit_arg; /* of both */
+    struct score *score; /* the worker's figures */
+};
+
+/* Whether an application can take one more request, the worst last. */
+enum interface_room {
+    ROOM_FREE,
+    ROOM_STALLED, /* requests wait, and no thread has begun with one for server.timeout */
+    ROOM_LOST, /* every thread that it may have is lost */
+};
+
+struct interface_threads {
+    unsigned most, busy, lost;
+    enum interface_room room;
 };
 
 enum interface_start {
@@ -49,6 +65,8 @@ struct interface_ops {
     void (*drain)(struct handler *h, bool service_stops);
     /* Requests (tasks, threads) that still run. */
     unsigned (*running)(struct handler *h);
+    /* Looked at once a second; NULL: it has no threads. */
+    void (*count_threads)(struct handler *h, struct interface_threads *ret);
     /* graceful_timeout has expired: cancel them. */
     void (*cancel)(struct handler *h);
     /* Nothing closes it: objects of the application may hold it until the process ends. */

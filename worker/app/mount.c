@@ -332,6 +332,21 @@ unsigned mounts_running(const struct mounts *m)
     return n;
 }
 
+void mounts_count_threads(struct mounts *m, struct interface_threads *ret)
+{
+    *ret = (struct interface_threads){ .room = m->n ? ROOM_LOST : ROOM_FREE };
+    for (size_t i = 0; i < m->n; i++) {
+        struct interface_threads one = { .room = ROOM_FREE };
+        if (m->v[i].interface->count_threads)
+            m->v[i].interface->count_threads(m->v[i].handler, &one);
+        ret->most += one.most;
+        ret->busy += one.busy;
+        ret->lost += one.lost;
+        if (one.room < ret->room)
+            ret->room = one.room;
+    }
+}
+
 void mounts_drain(struct mounts *m, bool service_stops)
 {
     for (size_t i = 0; i < m->n; i++)

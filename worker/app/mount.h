@@ -49,6 +49,8 @@ void mounts_stop(struct mounts *m, void (*done)(void *arg), void *arg);
 unsigned mounts_running(const struct mounts *m);
 /* The worker begins to drain; see interface.h. */
 void mounts_drain(struct mounts *m, bool service_stops);
+/* The sum of all; `room` is that of the application that has the most. */
+void mounts_count_threads(struct mounts *m, struct interface_threads *ret);
 void mounts_cancel(struct mounts *m);
 
 #endif

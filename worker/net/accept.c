@@ -43,6 +43,7 @@ enum accept_state {
     ACCEPT_WATCHES, /* above its share, and nothing waits: woken by any connection, it stands aside again */
     ACCEPT_FULL,    /* at worker_connections */
     ACCEPT_STARVED, /* out of descriptors or memory; timer */
+    ACCEPT_HELD,    /* acceptor_hold() */
     ACCEPT_STOPPED,
 };
 
@@ -440,14 +441,27 @@ static void take_waiting(struct acceptor *a, struct door *d)
     }
 }
 
+void acceptor_hold(struct acceptor *a, bool hold)
+{
+    if (a->state == ACCEPT_STOPPED || hold == (a->state == ACCEPT_HELD))
+        return;
+    if (hold)
+        set_state(a, ACCEPT_HELD);
+    else if (is_full(a))
+        set_state(a, ACCEPT_FULL);
+    else
+        open_doors(a);
+}
+
 void acceptor_stop(struct acceptor *a)
 {
     if (a->state == ACCEPT_STOPPED)
         return;
+    bool held = a->state == ACCEPT_HELD;
     set_state(a, ACCEPT_STOPPED);
     for (size_t i = 0; i < a->n; i++) {
         struct door *d = &a->doors[i];
-        if (d->own)
+        if (d->own && !held)
             take_waiting(a, d);
         fd_close(&d->fd);
     }

@@ -26,7 +26,10 @@ unsigned acceptor_untold(const struct acceptor *a);
 bool acceptor_is_awaited(const struct acceptor *a);
 /* Gives epoll its listening sockets again, if they are watched at the moment. */
 void acceptor_watch_anew(struct acceptor *a);
-/* Stops accepting for good and closes this process's listening descriptors. Accepts first what is in the queue now. */
+/* Nothing here can answer: leaves connections in the queue, for other workers, until it is called with false. */
+void acceptor_hold(struct acceptor *a, bool hold);
+/* Stops accepting for good and closes this process's listening descriptors. Accepts first what is in the queue now,
+ * unless it holds. */
 void acceptor_stop(struct acceptor *a);
 void acceptor_free(struct acceptor *a);
 

@@ -102,3 +102,33 @@ int stacks_enable(int fd)
     forked_own_signal(SIGUSR2);
     return 0;
 }
+
+/* New reference; NULL with or without an exception set. */
+static PyObject *frame_of(unsigned long ident)
+{
+    PyObject *sys = PyImport_ImportModule("sys"), *key = PyLong_FromUnsignedLong(ident);
+    PyObject *frames = sys && key ? PyObject_CallMethod(sys, "_current_frames", NULL) : NULL;
+    PyObject *frame = frames ? PyDict_GetItemWithError(frames, key) : NULL;
+    Py_XINCREF(frame);
+    Py_XDECREF(frames);
+    Py_XDECREF(key);
+    Py_XDECREF(sys);
+    return frame;
+}
+
+char *stacks_of_thread(unsigned long ident)
+{
+    PyObject *frame = frame_of(ident), *traceback = frame ? PyImport_ImportModule("traceback") : NULL;
+    PyObject *lines = traceback ? PyObject_CallMethod(traceback, "format_stack", "O", frame) : NULL;
+    PyObject *none = PyUnicode_FromString("");
+    PyObject *text = lines && none ? PyUnicode_Join(none, lines) : NULL;
+    const char *p = text ? PyUnicode_AsUTF8(text) : NULL;
+    char *copy = p ? strdup(p) : NULL;
+    Py_XDECREF(text);
+    Py_XDECREF(none);
+    Py_XDECREF(lines);
+    Py_XDECREF(traceback);
+    Py_XDECREF(frame);
+    PyErr_Clear();
+    return copy;
+}

@@ -8,4 +8,8 @@
  * again with another one. GIL held. 0, or -1 with an exception set. */
 int stacks_enable(int fd) __attribute__((warn_unused_result));
 
+/* The Python stack of a thread of this interpreter, as a traceback has it; malloc'ed. NULL: it has none, or no memory. `ident`:
+ * as of threading.get_ident(). GIL held; leaves no exception set. */
+char *stacks_of_thread(unsigned long ident);
+
 #endif

@@ -16,6 +16,7 @@ libtine_wsgi_a_SOURCES = \
 	worker/wsgi/wsgi_flusher.h worker/wsgi/wsgi_flusher.c \
 	worker/wsgi/wsgi_out.h worker/wsgi/wsgi_out.c \
 	worker/wsgi/wsgi_head.h worker/wsgi/wsgi_head.c \
+	worker/wsgi/wsgi_limit.h worker/wsgi/wsgi_limit.c \
 	worker/wsgi/wsgi_input.h worker/wsgi/wsgi_input.c \
 	worker/wsgi/wsgi_environ.h worker/wsgi/wsgi_environ.c \
 	worker/wsgi/wsgi_body.h worker/wsgi/wsgi_body.c \

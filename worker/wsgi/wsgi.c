@@ -21,6 +21,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/machine.h"
 #include "conf/conf.h"
 #include "worker/app/app_report.h"
 #include "worker/app/draining.h"
@@ -36,6 +37,7 @@
 #include "worker/wsgi/wsgi_flusher.h"
 #include "worker/wsgi/wsgi_head.h"
 #include "worker/wsgi/wsgi_input.h"
+#include "worker/wsgi/wsgi_limit.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_run.h"
@@ -45,6 +47,8 @@
 
 /* How long the first WSGI_BODY_MARK bytes of a body take at most if its client is fast. */
 #define FAST_NS 50000000
+#define AUTO_THREADS_LEAST 4
+#define AUTO_THREADS_MOST 16
 
 /* --- the turn of a request --- */
 
@@ -63,6 +67,7 @@ static void on_ended(struct wsgi_call *c)
     struct wsgi *wsgi = c->wsgi;
     if (c->exit)
         report_exit(c);
+    wsgi_limit_found(c);
     wsgi_pool_stream_ends(c);
     wsgi_socket_call_ended(c);
     if (wsgi->threads == 1 && c->stage >= CALL_POOL) {
@@ -153,8 +158,10 @@ static void start_application(struct wsgi_call *c)
         wsgi_input_weigh(c);
     if (wsgi_pool_push(c) < 0)
         refuse(c, "no thread can be made for it");
-    else
+    else {
         wsgi_head_watch(wsgi);
+        wsgi_limit_watch(wsgi);
+    }
 }
 
 static bool may_start(const struct wsgi_call *c)
@@ -344,6 +351,7 @@ static void names_done(struct wsgi_names *names)
 static void wsgi_free(struct wsgi *wsgi)
 {
     wsgi_head_done(wsgi);
+    wsgi_limit_done(wsgi);
     wsgi_pool_free(wsgi->pool);
     wsgi_flusher_free(wsgi->flusher);
     wsgi_environ_done(wsgi);
@@ -386,10 +394,17 @@ static int wsgi_init(struct wsgi *wsgi)
         return -1;
     wsgi->flusher = wsgi_flusher_new(wsgi->env.interp->state);
     wsgi->pool = wsgi_pool_new(wsgi, wsgi->env.base, wsgi->env.interp->state, wsgi->threads, &pool_ops);
-    if (wsgi->flusher && wsgi->pool && wsgi_head_init(wsgi) == 0)
+    if (wsgi->flusher && wsgi->pool && wsgi_head_init(wsgi) == 0 && wsgi_limit_init(wsgi) == 0)
         return 0;
     PyErr_SetFromErrno(PyExc_OSError);
     return -1;
+}
+
+/* app.threads = auto. */
+static unsigned auto_threads(const struct conf *conf)
+{
+    unsigned n = 2 * machine_cores() / conf->server.workers;
+    return n < AUTO_THREADS_LEAST ? AUTO_THREADS_LEAST : n < AUTO_THREADS_MOST ? n : AUTO_THREADS_MOST;
 }
 
 static struct handler *wsgi_open(const struct app_env *env, PyObject *object)
@@ -401,7 +416,7 @@ static struct handler *wsgi_open(const struct app_env *env, PyObject *object)
     }
     wsgi->handler.ops = &wsgi_handler_ops;
     wsgi->env = *env;
-    wsgi->threads = env->app->threads;
+    wsgi->threads = env->app->threads ? env->app->threads : auto_threads(env->conf);
     wsgi->loop_thread = pthread_self();
     wsgi->app = Py_NewRef(object);
     TAILQ_INIT(&wsgi->calls);
@@ -433,11 +448,19 @@ static void wsgi_stop(struct handler *h, void (*done)(void *), void *arg)
 static void wsgi_drain(struct handler *h, bool service_stops)
 {
     draining_tell(((struct wsgi *)h)->draining);
+    wsgi_limit_give_up((struct wsgi *)h);
 }
 
+/* What is lost has been answered, and nobody waits for it. */
 static unsigned wsgi_running(struct handler *h)
 {
-    return ((struct wsgi *)h)->running;
+    const struct wsgi *wsgi = (struct wsgi *)h;
+    return wsgi->running - wsgi->lost;
+}
+
+static void wsgi_count_threads(struct handler *h, struct interface_threads *ret)
+{
+    wsgi_pool_count(((struct wsgi *)h)->pool, ret);
 }
 
 /* Those that wait for their client end with its connection, which was cut; a thread inside the application cannot be
@@ -460,5 +483,6 @@ const struct interface_ops interface_wsgi = {
     .stop = wsgi_stop,
     .drain = wsgi_drain,
     .running = wsgi_running,
+    .count_threads = wsgi_count_threads,
     .cancel = wsgi_cancel,
 };

@@ -112,6 +112,9 @@ struct wsgi_call {
 
     /* the pool's lock */
     bool queued; /* in the pool's queue: no thread has it yet */
+    bool lost; /* it has kept its thread past app.request_timeout */
+    uint64_t begun_ns; /* clock_ns() when a thread began with it; 0: none has */
+    pthread_t thread; /* that one */
     struct buf in; /* body bytes for the application */
     bool in_ended; /* no more will come after them (and `body`) */
     bool in_asked; /* the loop knows that the application waits */

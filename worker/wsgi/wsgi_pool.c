@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/fatal.h"
+#include "conf/conf.h"
 #include "worker/python/thread_hooks.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_pool_priv.h"
@@ -87,10 +88,20 @@ void wsgi_pool_unspool(struct wsgi_call *c, size_t n)
 #define BLOCKING_CALLS 64
 /* Python makes a thread give the GIL away after 5 ms (sys.getswitchinterval()). */
 #define FORCED_NS 4500000
+/* Without server.timeout: for so long no call may be begun with while some wait. */
+#define STALLED_MS 30000u
 /* How long a call waits for a thread that is in another one, and an answer for others, at most. */
 #define LOOK_US 1000
 
 static int add_thread(struct wsgi_pool *pool);
+
+/* How many threads there may be. Of an application that is not thread-safe, which is to have one, none stands in for
+ * another. */
+static unsigned most_threads(const struct wsgi_pool *pool)
+{
+    unsigned spare = pool->most == 1 ? 0 : pool->lost < pool->most ? pool->lost : pool->most;
+    return pool->most + spare;
+}
 
 /* Lock held. 0, or -1: there is no thread, and none can be made. */
 static int call_thread(struct wsgi_pool *pool)
@@ -102,7 +113,7 @@ static int call_thread(struct wsgi_pool *pool)
         pthread_cond_signal(&pool->work);
         return 0;
     }
-    if (pool->n_threads < pool->most && add_thread(pool) == 0)
+    if (pool->n_threads < most_threads(pool) && add_thread(pool) == 0)
         return 0;
     pool->standby = false; /* one that becomes free takes the call */
     return pool->n_threads ? 0 : -1;
@@ -118,7 +129,7 @@ static int call_standby(struct wsgi_pool *pool)
 static void watch(struct wsgi_pool *pool)
 {
     static const struct timeval soon = { .tv_usec = LOOK_US };
-    if (pool->watched || TAILQ_EMPTY(&pool->queue) || (!pool->idle && pool->n_threads == pool->most))
+    if (pool->watched || TAILQ_EMPTY(&pool->queue) || (!pool->idle && pool->n_threads >= most_threads(pool)))
         return;
     pool->seen = pool->begun;
     pool->watched = evtimer_add(pool->patience, &soon) == 0;
@@ -176,6 +187,9 @@ static void begin(struct wsgi_pool *pool, struct wsgi_call *c)
 {
     TAILQ_REMOVE(&pool->queue, c, queue);
     c->queued = false;
+    c->thread = pthread_self();
+    if (pool->wsgi->limit_ms)
+        c->begun_ns = clock_ns();
     pool->inside++;
     pool->begun++;
     if (pool->blocking)
@@ -223,6 +237,34 @@ static void name_thread(PyThreadState *state, unsigned number)
     PyEval_SaveThread();
 }
 
+/* The call has ended after all, but others stand in for this thread, which is to end. */
+static bool was_lost(struct wsgi_pool *pool, struct wsgi_call *c)
+{
+    wsgi_pool_lock(pool);
+    bool lost = c->lost;
+    if (lost) {
+        pool->lost--;
+        pool->inside--;
+        pool->n_threads--;
+    }
+    wsgi_pool_unlock(pool);
+    return lost;
+}
+
+/* GIL held, which is given back with the state. Should calls wait, the loop finds a thread for them. */
+static void leave_pool(struct wsgi_pool *pool, PyThreadState *state)
+{
+    PyThreadState_Clear(state);
+    PyThreadState_DeleteCurrent();
+    wsgi_pool_lock(pool);
+    pool->standby = false;
+    (void)call_thread(pool);
+    bool tell = wsgi_outbox_must_tell(pool);
+    wsgi_pool_unlock(pool);
+    if (tell)
+        wsgi_pool_wake(pool);
+}
+
 static void *thread_main(void *arg)
 {
     struct wsgi_pool *pool = arg;
@@ -236,7 +278,12 @@ static void *thread_main(void *arg)
             thread_follow_hooks();
         is_new = false;
         fatal_unless(pool->ops->run(c));
+        bool leaves = was_lost(pool, c);
         wsgi_outbox_note(c, NOTE_OVER); /* and hands over the reference */
+        if (leaves) {
+            leave_pool(pool, state);
+            return NULL;
+        }
     }
     wsgi_pool_lock(pool);
     pool->n_threads--; /* out of memory */
@@ -283,6 +330,52 @@ bool wsgi_pool_take_back(struct wsgi_call *c)
     c->queued = false;
     wsgi_pool_unlock(pool);
     return queued;
+}
+
+bool wsgi_pool_is_queued(struct wsgi_call *c)
+{
+    wsgi_pool_lock(c->wsgi->pool);
+    bool queued = c->queued;
+    wsgi_pool_unlock(c->wsgi->pool);
+    return queued;
+}
+
+uint64_t wsgi_pool_age(struct wsgi_call *c, pthread_t *ret_thread)
+{
+    wsgi_pool_lock(c->wsgi->pool);
+    uint64_t since = c->begun_ns;
+    *ret_thread = c->thread;
+    wsgi_pool_unlock(c->wsgi->pool);
+    return since ? (clock_ns() - since) / 1000000u : 0;
+}
+
+void wsgi_pool_lose(struct wsgi_call *c)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    wsgi_pool_lock(pool);
+    c->lost = true;
+    pool->lost++;
+    (void)call_thread(pool);
+    watch(pool);
+    wsgi_pool_unlock(pool);
+}
+
+static enum interface_room room_of(struct wsgi_pool *pool)
+{
+    uint64_t now = clock_ns(), patience = pool->wsgi->env.conf->server.timeout;
+    if (pool->begun != pool->progress || TAILQ_EMPTY(&pool->queue))
+        pool->progress_ns = now;
+    pool->progress = pool->begun;
+    if (pool->lost >= most_threads(pool))
+        return ROOM_LOST;
+    return now - pool->progress_ns > (patience ? patience : STALLED_MS) * 1000000u ? ROOM_STALLED : ROOM_FREE;
+}
+
+void wsgi_pool_count(struct wsgi_pool *pool, struct interface_threads *ret)
+{
+    wsgi_pool_lock(pool);
+    *ret = (struct interface_threads){ pool->most, pool->inside, pool->lost, room_of(pool) };
+    wsgi_pool_unlock(pool);
 }
 
 /* --- life --- */

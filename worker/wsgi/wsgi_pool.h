@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "worker/app/interface.h"
 #include "worker/http/resp.h"
 #include "worker/wsgi/wsgi_call.h"
 
@@ -62,6 +63,13 @@ void wsgi_pool_unspool(struct wsgi_call *c, size_t n);
 void wsgi_pool_wake_reader(struct wsgi_call *c);
 /* Its body is complete, or it has ended: another call may read a body while that comes. */
 void wsgi_pool_stream_ends(struct wsgi_call *c);
+bool wsgi_pool_is_queued(struct wsgi_call *c);
+/* Milliseconds for which a thread has had it; 0: none has it yet. *ret_thread: which one. */
+uint64_t wsgi_pool_age(struct wsgi_call *c, pthread_t *ret_thread);
+/* Its thread is lost: another one may be made in its place, as often as there may be threads, unless there may be one only;
+ * it ends if the application comes back. */
+void wsgi_pool_lose(struct wsgi_call *c);
+void wsgi_pool_count(struct wsgi_pool *pool, struct interface_threads *ret);
 /* on_turn comes in the next turn. */
 void wsgi_pool_wake(struct wsgi_pool *pool);
 

@@ -31,6 +31,8 @@ struct wsgi_pool {
     struct wsgi_calls queue; /* for the threads */
     struct wsgi_calls outbox; /* with notes or parcels for the loop */
     unsigned most, n_threads, idle, inside; /* `inside`: threads that run a call */
+    unsigned lost; /* of those, past app.request_timeout */
+    uint64_t progress, progress_ns; /* `begun` when it was counted last; clock_ns() of its last change */
     unsigned blocking; /* for so many more calls the application is taken for one that waits in them */
     uint64_t begun, seen; /* calls that threads have begun with; when the loop looked last */
     bool watched; /* `patience` is set: the loop looks at the outbox by itself, soon */

@@ -47,6 +47,7 @@ struct wsgi {
     bool said_mismatch; /* app_mismatch.h; under the GIL */
     PyObject *draining; /* environ["tine.draining"] */
     unsigned threads;
+    uint64_t limit_ms; /* for which a call may keep a thread; 0: any time */
     pthread_t loop_thread;
 
     /* GIL */
@@ -64,9 +65,10 @@ struct wsgi {
     /* the loop's thread */
     struct wsgi_calls calls;   /* that the application has, or will have */
     struct wsgi_calls waiting; /* for their turn: threads = 1; else those whose bodies are still coming */
-    unsigned running;
+    unsigned running, lost; /* lost: of those, past app.request_timeout */
     unsigned streams;          /* threads > 1: threads in applications that read a body while it comes */
     bool busy;                 /* threads = 1: the application has a request */
+    struct event *limit_timer; /* wsgi_limit.c; NULL: no limit */
     struct event *head_timer;  /* wsgi_head.c */
     bool heads_watched;        /* it is pending */
     bool hands_over;           /* threads = 1: its write() was too fast for a client once: not on the loop's thread */
