@@ -96,8 +96,13 @@ static void on_emptied(void *arg, struct generation *generation)
     on_gone(arg);
 }
 
+static void on_fault(void *arg, const char *why)
+{
+}
+
 static const struct fleet_events events = {
     .ready = on_ready,
+    .fault = on_fault,
     .said = on_said,
     .boot_failed = on_boot_failed,
     .asks_successor = on_asks_successor,

@@ -37,6 +37,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     recycle_tick(fleet);
     if (master->service.state == SERVICE_RUNNING)
         recycle_step(fleet);
+    master_ask_for_patience(master);
     upgrade_tick(&master->upgrade);
     stacks_tick(fleet);
     bool look = accept_safety_net_tick(&master->accept_safety_net, &fleet->current->listeners);

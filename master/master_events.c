@@ -101,6 +101,11 @@ static void on_worker_ready(void *arg, struct slot *slot)
         recycle_step(fleet);
 }
 
+static void on_fault(void *arg, const char *why)
+{
+    master_note_fault(arg, why);
+}
+
 static void on_said(void *arg, const struct generation *generation, const char *text, size_t n)
 {
     struct master *master = arg;
@@ -124,7 +129,8 @@ static void start_failed(struct master *master, enum boot_fault fault)
     }
     log_error("%s: stopping", words[fault]);
     master->exit_code = service_exit_of(fault);
-    notify_send(&master->notify, "STOPPING=1\nSTATUS=workers failed to boot");
+    const char *last = master->service.fault;
+    notify_send(&master->notify, "STOPPING=1\nSTATUS=workers failed to boot%s%s", *last ? ": " : "", last);
     /* The workers of a new binary that were READY may have taken requests. */
     master_begin_stop(master, master->service.upgrade != UPGRADE_HEIR);
 }
@@ -168,6 +174,7 @@ static void on_emptied(void *arg, struct generation *generation)
 
 const struct fleet_events master_fleet_events = {
     .ready = on_worker_ready,
+    .fault = on_fault,
     .said = on_said,
     .boot_failed = on_boot_failed,
     .asks_successor = on_asks_successor,

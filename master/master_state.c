@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* master_state.c: the state of the service, and what the service manager is told of it. */
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/fatal.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "master/master_priv.h"
+
+#define FAULTS_EVERY_MS 5000 /* on standard error */
+#define PATIENCE_MS 10000u /* asked for again with each tick of the master */
 
 void master_set_state(struct master *master, enum service_state state)
 {
@@ -40,13 +46,40 @@ static size_t last_line(const char *error, char *to, size_t size)
 void master_send_status(const struct master *master, const char *assignments)
 {
     const struct fleet *fleet = &master->service.fleet;
-    const char *error = master->service.reload.error;
+    const char *error = master->service.reload.error, *fault = master->service.fault;
+    unsigned ready = slots_ready(&fleet->slots, fleet->current);
     char why[200] = "";
     if (error)
         why[last_line(error, why, sizeof(why))] = '\0';
-    notify_send(&master->notify, "%sSTATUS=%u of %u workers ready%s%s", assignments,
-                slots_ready(&fleet->slots, fleet->current), fleet->current->target,
-                *why ? "; the last reload failed: " : "", why);
+    bool ails = *fault && ready < fleet->current->target;
+    notify_send(&master->notify, "%sSTATUS=%u of %u workers ready%s%s%s%s", assignments, ready, fleet->current->target,
+                ails ? "; the last failure: " : "", ails ? fault : "", *why ? "; the last reload failed: " : "", why);
+}
+
+/* Without waiting. A master in the background has none. */
+static void tell_stderr(const char *text)
+{
+    struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+    if (log_fd() != STDERR_FILENO && poll(&p, 1, 0) == 1 && p.revents & POLLOUT)
+        dprintf(STDERR_FILENO, "tine: %s\n", text);
+}
+
+void master_note_fault(struct master *master, const char *why)
+{
+    struct service *service = &master->service;
+    uint64_t now = clock_ms();
+    service->fault[last_line(why, service->fault, sizeof(service->fault))] = '\0';
+    if (service->fault_ms && now - service->fault_ms < FAULTS_EVERY_MS)
+        return;
+    service->fault_ms = now;
+    tell_stderr(service->fault);
+}
+
+/* Also beyond the time that the unit allows, since boot_timeout limits it: of the generation that starts. */
+void master_ask_for_patience(const struct master *master)
+{
+    if (master->service.state == SERVICE_STARTING)
+        notify_send(&master->notify, "EXTEND_TIMEOUT_USEC=%u", PATIENCE_MS * 1000u);
 }
 
 void master_update_status(const struct master *master)

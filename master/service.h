@@ -60,11 +60,16 @@ struct reload_outcome {
     char *error; /* why the last one failed, at most a traceback; NULL: it did not, or memory ran out */
 };
 
+#define SERVICE_FAULT 200
+
 struct service {
     struct fleet fleet;
     enum service_state state;
     enum upgrade_state upgrade;
     struct reload_outcome reload;
+    char fault
+        [SERVICE_FAULT]; /* what went wrong last with a worker, a line, escaped; "": nothing since all were ready */
+    uint64_t fault_ms; /* clock_ms() when standard error was told such a thing last; 0: not yet */
     bool started; /* some worker has been READY */
     uint64_t asked_ms; /* clock_ms() of the last request to stop that counted by itself; 0: none */
     time_t started_at; /* wall clock */

@@ -224,7 +224,13 @@ int worker_app_new(struct worker *w, struct worker_app **ret_app, struct worker_
 int worker_app_cast(struct worker *w, struct worker_app **ret_app, struct worker_failure *ret)
 {
     *ret_app = NULL;
-    return start_python(w, ret_app, ret) < 0 ? -1 : import_apps(*ret_app, ret);
+    if (start_python(w, ret_app, ret) < 0)
+        return -1;
+    if (stacks_enable(log_fd()) < 0) /* it has no pipe for them */
+        pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
+    int r = import_apps(*ret_app, ret);
+    stacks_disable(); /* its workers have their own */
+    return r;
 }
 
 int worker_app_adopt(struct worker_app *a, struct worker *w, struct worker_failure *ret)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* births.c: which workers are wanted, and how a slot gets one. */
+/* births.c: which workers are wanted, and how a slot gets one. Those of a generation boot a few at a time: many at once
+ * take the cores from each other, and from those that serve, until none is ready within server.boot_timeout. */
 #include "master/fleet/births.h"
 
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/machine.h"
 #include "conf/conf.h"
 #include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
@@ -56,6 +58,20 @@ void slot_give_back(struct slot *slot)
 
 /* --- birth --- */
 
+/* Even one core waits for files now and then. */
+#define BOOTING_LEAST 2
+
+/* Whether one more worker of the generation may boot. */
+static bool has_room(const struct fleet *fleet, const struct generation *generation)
+{
+    unsigned n = 0, cores = machine_cores();
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
+        const struct slot *slot = &fleet->slots.v[i];
+        n += slot->generation == generation && (slot->state == SLOT_STARTING || slot->order);
+    }
+    return n < (cores < BOOTING_LEAST ? BOOTING_LEAST : cores);
+}
+
 void slot_fill_later(struct slot *slot)
 {
     unsigned ms = slot->backoff_ms;
@@ -84,6 +100,13 @@ int slot_fill(struct slot *slot)
     return -1;
 }
 
+void slot_fill_in_turn(struct slot *slot)
+{
+    slot->waits = !has_room(slot->fleet, slot->generation);
+    if (!slot->waits)
+        slot_fill(slot);
+}
+
 /* Before the first birth of a generation. */
 static void recall_verdict(const struct fleet *fleet, struct generation *generation)
 {
@@ -101,7 +124,7 @@ void workers_fill(struct fleet *fleet, struct generation *generation)
         return;
     recall_verdict(fleet, generation);
     unsigned target = fleet_wants(fleet, generation);
-    for (unsigned n = slots_wanted(&fleet->slots, generation); n < target; n++) {
+    for (unsigned n = slots_wanted(&fleet->slots, generation); n < target && has_room(fleet, generation); n++) {
         struct slot *slot = slots_take(&fleet->slots, generation);
         if (!slot) {
             log_error("%s", full);
@@ -112,4 +135,23 @@ void workers_fill(struct fleet *fleet, struct generation *generation)
         if (slot_fill(slot) < 0)
             return;
     }
+}
+
+/* False: no more now. */
+static bool fill_waiting(struct slot *slot)
+{
+    if (!slot->waits || !slot_is_wanted(slot) || !has_room(slot->fleet, slot->generation))
+        return true;
+    slot->waits = false;
+    return slot_fill(slot) == 0;
+}
+
+void births_continue(struct fleet *fleet)
+{
+    for (unsigned i = 0; i < fleet->slots.n; i++)
+        if (!fill_waiting(&fleet->slots.v[i]))
+            return;
+    workers_fill(fleet, fleet->current);
+    if (fleet->next)
+        workers_fill(fleet, fleet->next);
 }

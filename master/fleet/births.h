@@ -26,8 +26,12 @@ void slot_give_back(struct slot *slot);
 int slot_fill(struct slot *slot);
 /* The same when slot->backoff_ms has passed. */
 void slot_fill_later(struct slot *slot);
+/* Its time has come: starts a worker in it, or has it wait until fewer of its generation boot. */
+void slot_fill_in_turn(struct slot *slot);
+/* One that booted is READY, or gone: those that wait for that are started. May report boot_failed. */
+void births_continue(struct fleet *fleet);
 /* Starts workers of the current or the next generation until as many as are wanted serve, start or wait for their
- * back-off. May report boot_failed. */
+ * back-off; about one for each core boots at a time, and births_continue() starts the others. May report boot_failed. */
 void workers_fill(struct fleet *fleet, struct generation *generation);
 
 #endif

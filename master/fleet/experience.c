@@ -30,6 +30,7 @@ static void report(struct slot *slot, const char *text, size_t n)
 {
     log_failure(slot, LOG_LEVEL_ERROR, text, n);
     slot->failure_logged = true;
+    slot->fleet->events->fault(slot->fleet->arg, text);
     slot->fleet->events->said(slot->fleet->arg, slot->generation, text, n);
 }
 

@@ -37,6 +37,9 @@ enum fleet_phase {
 struct fleet_events {
     /* The worker is READY. */
     void (*ready)(void *arg, struct slot *slot);
+    /* Something went wrong with a worker, which is logged already: what an operator should see first, a line or a traceback,
+     * whose last line it is. */
+    void (*fault)(void *arg, const char *why);
     /* A worker or a mold of the generation has said why it failed: a traceback, `n` bytes. */
     void (*said)(void *arg, const struct generation *generation, const char *text, size_t n);
     /* A worker or the mold of a generation that is to prove itself (the first one, or that of a reload) could not be

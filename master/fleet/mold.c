@@ -27,6 +27,7 @@
 #define MESSAGES_AT_ONCE 64 /* of one mold: others have to be heard as well */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 30000
+#define STACKS_MS 1000 /* for writing its stacks, before SIGKILL */
 #define HEALTHY_MS 10000 /* READY for this long: the next back-off is short again */
 
 enum mold_state {
@@ -54,6 +55,7 @@ struct mold {
     struct event ipc, timer;
     enum hosting hosting;
     bool failure_logged; /* in its own words (IPC_FAILED) */
+    bool asked_stacks; /* too late: it writes them, then it is killed */
     bool was_ready; /* in some life */
     uint64_t ready_ms; /* clock_ms() of READY; 0: not in this life */
     unsigned backoff_ms;
@@ -305,6 +307,7 @@ static int start_mold(struct mold *m)
         set_state(m, MOLD_KILLED);
         return 0;
     }
+    m->asked_stacks = false;
     arm(m, conf->boot_timeout);
     log_info("mold (pid %d) started", (int)m->pid);
     return 0;
@@ -328,9 +331,17 @@ static void on_timer(int fd, short what, void *arg)
             start_later(m);
         return;
     case MOLD_STARTING:
-        log_error("mold (pid %d) was not ready after %.3g s (server.boot_timeout): killing it", (int)m->pid,
-                  (double)m->generation->conf->server.boot_timeout / 1000.0);
-        kill_mold(m);
+        if (m->asked_stacks) {
+            kill_mold(m);
+            return;
+        }
+        log_error(
+            "mold (pid %d) was not ready after %.3g s (server.boot_timeout): the stacks of its threads follow, then "
+            "it is killed",
+            (int)m->pid, (double)m->generation->conf->server.boot_timeout / 1000.0);
+        m->asked_stacks = true;
+        privs_signal(&m->fleet->privs, m->pid, SIGUSR2);
+        arm(m, STACKS_MS);
         return;
     case MOLD_READY:
         if (!m->sent) {

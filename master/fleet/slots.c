@@ -182,6 +182,7 @@ struct generation *slot_release(struct slot *slot)
     fatal_unless(slot->state == SLOT_EMPTY && generation && generation->n_slots);
     event_del(&slot->timer);
     slot->generation = NULL;
+    slot->waits = false;
     slot->farewell = SLOT_STAYS;
     generation->n_slots--;
     return generation;

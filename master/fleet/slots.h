@@ -59,6 +59,7 @@ struct slot {
     uint64_t ready_ms;        /* clock_ms() of READY; 0: not in this life */
     uint64_t quit_ms;         /* clock_ms() of QUIT, until it has been looked whether the worker follows; 0: none */
     uint64_t due_ms;          /* SLOT_RECYCLE: clock_ms() when that was decided */
+    bool waits;               /* EMPTY: to be filled when fewer workers of its generation boot */
     bool due_by_limit;        /* SLOT_RECYCLE: a limit of the master's decided it, not the worker */
     bool main_interpreter;    /* this life was told to use the main interpreter */
     enum hosting hosting;     /* how far the process is in becoming a Python */

@@ -179,19 +179,32 @@ static void name_what_holds(struct slot *slot)
     slot_arm(slot, STACKS_MS);
 }
 
+/* An import, or lifespan startup: its stack says which. */
+static void name_what_boots(struct slot *slot)
+{
+    log_error(WORKER_FORMAT
+              " was not ready after %.3g s (server.boot_timeout): the stacks of its threads follow, then it "
+              "is killed",
+              WORKER_ARGS(slot), (double)conf_of(slot)->boot_timeout / 1000.0);
+    slot_set_farewell(slot, SLOT_HUNG);
+    stacks_to_log(slot);
+    slot_arm(slot, STACKS_MS);
+}
+
 static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct slot *slot = arg;
     switch (slot->state) {
     case SLOT_EMPTY:
         if (slot_is_wanted(slot))
-            slot_fill(slot);
+            slot_fill_in_turn(slot);
         return;
     case SLOT_STARTING:
-        if (slot->ipc_fd >= 0) {
-            log_error(WORKER_FORMAT " was not ready after %.3g s (server.boot_timeout): killing it", WORKER_ARGS(slot),
-                      (double)conf_of(slot)->boot_timeout / 1000.0);
+        if (slot_is_hung(slot))
             break;
+        if (slot->ipc_fd >= 0) {
+            name_what_boots(slot);
+            return;
         }
         /* fall through */
     case SLOT_READY:
@@ -239,7 +252,7 @@ static void lost_words(const struct slot *slot, const char *what, char to[LOST_W
 
 static void on_ready(struct slot *slot)
 {
-    if (slot->state != SLOT_STARTING) /* told to stop while it was still starting */
+    if (slot->state != SLOT_STARTING || slot_is_hung(slot)) /* told to stop while it was still starting, or too late */
         return;
     slot_set_state(slot, SLOT_READY);
     slot->ready_ms = clock_ms();
@@ -247,6 +260,7 @@ static void on_ready(struct slot *slot)
     log_info(WORKER_FORMAT " is ready", WORKER_ARGS(slot));
     experience_ready(slot);
     slot->fleet->events->ready(slot->fleet->arg, slot);
+    births_continue(slot->fleet);
 }
 
 /* The worker stops right after READY: the next one would do the same, and gets its own slot after the back-off. */
@@ -426,11 +440,14 @@ static void log_death(const struct slot *slot, enum death death, int status, con
     char *doubt = death == DEATH_BOOT && slot->hosting == HOSTING_AWAY && !slot->failure_logged
                       ? generation_doubt(slot->generation)
                       : NULL;
-    if (early)
-        log_at(level, "%s", lost);
-    else
-        log_at(level, WORKER_FORMAT " %s%s%s%s", WORKER_ARGS(slot), words,
-               death == DEATH_BOOT ? " before it was ready" : "", doubt ? ": " : "", doubt ? doubt : "");
+    char *text = NULL;
+    if (early || asprintf(&text, WORKER_FORMAT " %s%s%s%s", WORKER_ARGS(slot), words,
+                          death == DEATH_BOOT ? " before it was ready" : "", doubt ? ": " : "", doubt ? doubt : "") < 0)
+        text = NULL;
+    log_at(level, "%s", text ? text : lost);
+    if (level == LOG_LEVEL_ERROR)
+        slot->fleet->events->fault(slot->fleet->arg, text ? text : lost);
+    free(text);
     if (doubt)
         slot->fleet->events->said(slot->fleet->arg, slot->generation, doubt, strlen(doubt));
     free(doubt);
@@ -482,5 +499,6 @@ void worker_gone(struct slot *slot, int status)
     slot_clear(slot);
     scoreboard_clear(fleet->scoreboard, slot->index);
     after_worker(slot, death, status, death == DEATH_CRASH ? lost : words);
+    births_continue(fleet);
     fleet->events->gone(fleet->arg);
 }

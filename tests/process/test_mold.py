@@ -230,7 +230,7 @@ def test_reload_that_takes_too_long(site):
     with site.server(workers=1, server={"boot_timeout": "1s"}) as server:
         site.version("two", "threading.Event().wait()")
         server.signal(signal.SIGHUP)
-        server.wait_log(r"mold \(pid \d+\) was not ready after 1 s \(server.boot_timeout\): killing it")
+        server.wait_log(r"mold \(pid \d+\) was not ready after 1 s \(server.boot_timeout\): the stacks")
         server.wait_log("reload failed: old workers keep serving")
         assert server.get("/").body == b"one"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* test_machine.c: limits of control groups as the kernel writes them (cgroups(7), Documentation/admin-guide/cgroup-v2.rst,
- * scheduler/sched-bwc.rst), in trees of files that stand for a machine, a unit, and containers with and without a namespace. */
+/* test_machine.c: limits of control groups as the kernel writes them (cgroups(7), its own documents cgroup-v2.rst and
+ * sched-bwc.rst), in trees of files that stand for a machine, a unit, and containers with and without a namespace. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -103,6 +103,16 @@ int stacks_enable(int fd)
     return 0;
 }
 
+void stacks_disable(void)
+{
+    PyObject *module = PyImport_ImportModule("faulthandler");
+    PyObject *r = module ? PyObject_CallMethod(module, "unregister", "i", SIGUSR2) : NULL;
+    Py_XDECREF(r);
+    Py_XDECREF(module);
+    PyErr_Clear();
+    signal(SIGUSR2, SIG_IGN);
+}
+
 /* New reference; NULL with or without an exception set. */
 static PyObject *frame_of(unsigned long ident)
 {

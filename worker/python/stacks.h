@@ -7,6 +7,8 @@
  * while Python code runs for ever or native code holds the GIL. `fd` must stay open. May be called
  * again with another one. GIL held. 0, or -1 with an exception set. */
 int stacks_enable(int fd) __attribute__((warn_unused_result));
+/* Ends it, before a fork in which it is enabled again. */
+void stacks_disable(void);
 
 /* The Python stack of a thread of this interpreter, as a traceback has it; malloc'ed. NULL: it has none, or no memory. `ident`:
  * as of threading.get_ident(). GIL held; leaves no exception set. */
