@@ -22,6 +22,7 @@
 #include "master/fleet/generation.h"
 #include "master/fleet/seats.h"
 #include "master/fleet/spawn.h"
+#include "master/fleet/stacks.h"
 
 #define FORK_MS 10000 /* for an order */
 #define MESSAGES_AT_ONCE 64 /* of one mold: others have to be heard as well */
@@ -296,7 +297,7 @@ static int start_mold(struct mold *m)
         m->pid = 0;
         return -1;
     }
-    m->failure_logged = m->sent = false;
+    m->failure_logged = m->sent = m->asked_stacks = false;
     m->hosting = HOSTING_OURS;
     m->ready_ms = 0;
     set_state(m, MOLD_STARTING);
@@ -307,7 +308,6 @@ static int start_mold(struct mold *m)
         set_state(m, MOLD_KILLED);
         return 0;
     }
-    m->asked_stacks = false;
     arm(m, conf->boot_timeout);
     log_info("mold (pid %d) started", (int)m->pid);
     return 0;
@@ -331,16 +331,10 @@ static void on_timer(int fd, short what, void *arg)
             start_later(m);
         return;
     case MOLD_STARTING:
-        if (m->asked_stacks) {
-            kill_mold(m);
-            return;
-        }
-        log_error(
-            "mold (pid %d) was not ready after %.3g s (server.boot_timeout): the stacks of its threads follow, then "
-            "it is killed",
-            (int)m->pid, (double)m->generation->conf->server.boot_timeout / 1000.0);
+        if (m->asked_stacks)
+            break;
         m->asked_stacks = true;
-        privs_signal(&m->fleet->privs, m->pid, SIGUSR2);
+        stacks_of_late(m->fleet, "mold", m->pid, m->generation->conf->server.boot_timeout);
         arm(m, STACKS_MS);
         return;
     case MOLD_READY:
@@ -349,11 +343,11 @@ static void on_timer(int fd, short what, void *arg)
             return;
         }
         log_error("mold (pid %d) does not fork: killing it", (int)m->pid);
-        kill_mold(m);
-        return;
+        break;
     case MOLD_KILLED:
         return;
     }
+    kill_mold(m);
 }
 
 static struct mold *mold_new(struct fleet *fleet, struct generation *generation)

@@ -79,6 +79,15 @@ void stacks_to_log(struct slot *slot)
     privs_signal(&slot->fleet->privs, slot->pid, SIGUSR2);
 }
 
+void stacks_of_late(const struct fleet *fleet, const char *who, pid_t pid, uint64_t ms)
+{
+    log_error(
+        "%s (pid %d) was not ready after %.3g s (server.boot_timeout): the stacks of its threads follow, then it is "
+        "killed",
+        who, (int)pid, (double)ms / 1000.0);
+    privs_signal(&fleet->privs, pid, SIGUSR2);
+}
+
 void stacks_tick(struct fleet *fleet)
 {
     uint64_t now = clock_ms();

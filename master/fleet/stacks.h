@@ -49,6 +49,8 @@ bool stacks_are_asked(const struct stacks *stacks);
 void stacks_on_readable(evutil_socket_t fd, short what, void *slot);
 /* Signals the worker; what it writes is logged. */
 void stacks_to_log(struct slot *slot);
+/* A worker or mold ("worker 1") was not ready in `ms` milliseconds, which is logged: asks for its stacks. */
+void stacks_of_late(const struct fleet *fleet, const char *who, pid_t pid, uint64_t ms);
 /* Logs stack output once it has been quiet for PAUSE_MS. Once a tick. */
 void stacks_tick(struct fleet *fleet);
 /* The process is gone: takes its last words. Before slot_clear(). */

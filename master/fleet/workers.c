@@ -169,25 +169,20 @@ static bool follows_quit(struct slot *slot)
                                            memory_order_relaxed) > told_ns;
 }
 
-/* A thread that the application, or a debugger, does not end keeps the process: its stack says which. */
+/* Its stack says what hangs: an import, lifespan startup, or a thread that the application does not end. */
 static void name_what_holds(struct slot *slot)
 {
-    log_warning(WORKER_FORMAT " has not ended in time: the stacks of its threads follow, then it is killed",
-                WORKER_ARGS(slot));
-    slot_set_farewell(slot, SLOT_HUNG_ASKED);
-    stacks_to_log(slot);
-    slot_arm(slot, STACKS_MS);
-}
-
-/* An import, or lifespan startup: its stack says which. */
-static void name_what_boots(struct slot *slot)
-{
-    log_error(WORKER_FORMAT
-              " was not ready after %.3g s (server.boot_timeout): the stacks of its threads follow, then it "
-              "is killed",
-              WORKER_ARGS(slot), (double)conf_of(slot)->boot_timeout / 1000.0);
-    slot_set_farewell(slot, SLOT_HUNG);
-    stacks_to_log(slot);
+    bool boots = slot->state == SLOT_STARTING;
+    char who[40];
+    snprintf(who, sizeof(who), "worker %u", slot->index + 1);
+    if (!boots)
+        log_warning(WORKER_FORMAT " has not ended in time: the stacks of its threads follow, then it is killed",
+                    WORKER_ARGS(slot));
+    slot_set_farewell(slot, boots ? SLOT_HUNG : SLOT_HUNG_ASKED);
+    if (boots)
+        stacks_of_late(slot->fleet, who, slot->pid, conf_of(slot)->boot_timeout);
+    else
+        stacks_to_log(slot);
     slot_arm(slot, STACKS_MS);
 }
 
@@ -203,7 +198,7 @@ static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
         if (slot_is_hung(slot))
             break;
         if (slot->ipc_fd >= 0) {
-            name_what_boots(slot);
+            name_what_holds(slot);
             return;
         }
         /* fall through */
