@@ -16,6 +16,8 @@ libtine_common_a_SOURCES = \
 	common/exec_guard.h common/exec_guard.c \
 	common/buf.h common/buf.c \
 	common/clock.h common/clock.c \
+	common/timers.h common/timers.c \
+	common/epoll_of.h common/epoll_of.c \
 	common/forked.h common/forked.c \
 	common/fdutil.h common/fdutil.c \
 	common/trusted.h common/trusted.c \

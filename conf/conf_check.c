@@ -115,8 +115,10 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
 {
     const struct conf_instance *app = instance(l, "app"), *log = instance(l, "log");
     const struct conf_log *logs = &l->conf.log;
-    if (l->conf.app.loop != CONF_LOOP_TINE)
-        conf_error(errors, from(app, "loop"), "loops other than tine are not supported yet");
+    if (l->conf.app.loop == CONF_LOOP_GEVENT)
+        conf_error(errors, from(app, "loop"), "gevent is not supported yet");
+    if (l->conf.app.loop == CONF_LOOP_UVLOOP && l->conf.app.interpreter == CONF_INTERPRETER_SUB)
+        conf_error(errors, from(app, "loop"), "uvloop runs only in the main interpreter: leave out interpreter = sub");
     if (l->conf.app.preload_app && l->conf.app.interpreter == CONF_INTERPRETER_SUB)
         conf_error(errors, from(app, "preload_app"),
                    "CPython cannot fork a sub-interpreter: leave out interpreter = sub");

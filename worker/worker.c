@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/plural.h"
 #include "common/scoreboard.h"
+#include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/log/access_log.h"
 #include "worker/coding/compress.h"
@@ -46,7 +47,7 @@ static void set_state(struct worker *w, enum worker_state to)
 static void set_deadline(struct worker *w, uint64_t ms)
 {
     struct timeval t = timeval_of_ms(ms);
-    evtimer_add(&w->deadline_event, &t);
+    timer_add(&w->deadline_event, &t);
 }
 
 static void finish_loop(struct worker *w)
@@ -278,7 +279,7 @@ static void look_at_log_again(struct worker *w)
 {
     static const struct timeval soon = { .tv_usec = 20000 };
     if (!evtimer_pending(&w->boot_event, NULL))
-        evtimer_add(&w->boot_event, &soon);
+        timer_add(&w->boot_event, &soon);
 }
 
 static void on_turn(struct worker *w)

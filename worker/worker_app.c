@@ -20,6 +20,7 @@
 #include "worker/python/fork_child.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
+#include "worker/python/loops/loop_ops.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/refusal.h"
 #include "worker/python/stacks.h"
@@ -87,7 +88,8 @@ static int fail_with_exception(struct worker_app *a, struct worker_failure *ret,
 /* 0, or -1 with an exception set. */
 static int make_loop(struct worker_app *a, struct event_base *base)
 {
-    struct pyloop *loop = pyloop_new(&a->interp, base);
+    const struct conf_app *conf = &a->worker->conf->app;
+    struct pyloop *loop = pyloop_new(loop_ops_of(conf->loop), NULL, base);
     struct pytasks *early = loop ? pytasks_new(loop) : NULL;
     if (!early)
         return -1;
@@ -128,13 +130,15 @@ static void enable_stacks(struct worker_app *a)
         pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
 }
 
-/* Runs the applications' modules, with the loop that they may run. 0, or -1 and *ret says why. */
-static int import_apps(struct worker_app *a, struct worker_failure *ret)
+/* Runs the applications' modules, with the loop that they may run; in a mold only with our own, since what a foreign one has
+ * opened cannot be divided between the processes of a fork. 0, or -1 and *ret says why. */
+static int import_apps(struct worker_app *a, bool in_mold, struct worker_failure *ret)
 {
     const struct conf_app *failed = NULL;
+    bool later = in_mold && a->worker->conf->app.loop != CONF_LOOP_TINE;
     if (!(a->import_base = worker_base_new()))
         return worker_failed(ret, WORKER_EXIT_BOOT, "no event base can be made");
-    bool made = make_loop(a, a->import_base) == 0;
+    bool made = later || make_loop(a, a->import_base) == 0;
     if (made)
         a->mounts = mounts_import(interfaces, a->worker->conf, &failed);
     if (a->mounts)
@@ -147,13 +151,14 @@ static int import_apps(struct worker_app *a, struct worker_failure *ret)
 static int take_loop(struct worker_app *a)
 {
     struct event_base *old = a->import_base;
-    struct pyloop *theirs = pyloop_is_whole(a->loop) ? NULL : a->loop;
+    bool is_ours = a->loop && pyloop_is_whole(a->loop);
+    struct pyloop *theirs = is_ours ? NULL : a->loop;
     a->import_base = NULL;
-    if ((theirs ? make_loop(a, a->worker->base) : pyloop_move(a->loop, a->worker->base)) < 0)
+    if ((is_ours ? pyloop_move(a->loop, a->worker->base) : make_loop(a, a->worker->base)) < 0)
         return -1;
     if (!theirs || !pyloop_is_open(theirs))
         event_base_free(old);
-    Py_XDECREF(theirs ? pyloop_object(theirs) : NULL);
+    Py_XDECREF(theirs);
     return pyloop_settle(a->loop);
 }
 
@@ -216,7 +221,7 @@ int worker_app_new(struct worker *w, struct worker_app **ret_app, struct worker_
     if (start_python(w, ret_app, ret) < 0)
         return -1;
     enable_stacks(*ret_app); /* an import may hang */
-    return import_apps(*ret_app, ret) < 0 ? -1 : open_apps(*ret_app, ret);
+    return import_apps(*ret_app, false, ret) < 0 ? -1 : open_apps(*ret_app, ret);
 }
 
 /* --- by way of a mold --- */
@@ -228,7 +233,7 @@ int worker_app_cast(struct worker *w, struct worker_app **ret_app, struct worker
         return -1;
     if (stacks_enable(log_fd()) < 0) /* it has no pipe for them */
         pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
-    int r = import_apps(*ret_app, ret);
+    int r = import_apps(*ret_app, true, ret);
     stacks_disable(); /* its workers have their own */
     return r;
 }

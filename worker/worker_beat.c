@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/log/access_log.h"
 #include "worker/worker.h"
@@ -53,7 +54,7 @@ static void beat_every(struct worker *w, uint64_t ms)
     if (!us || us > ms * 1000)
         us = ms * 1000;
     struct timeval every = { (time_t)(us / 1000000), (suseconds_t)(us % 1000000) };
-    event_add(&w->beat_event, &every);
+    timer_add(&w->beat_event, &every);
 }
 
 static void grow_up(struct worker *w)

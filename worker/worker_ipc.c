@@ -13,6 +13,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/stop_signals.h"
+#include "common/timers.h"
 #include "worker/net/accept.h"
 #include "worker/worker.h"
 
@@ -73,7 +74,7 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
     static const struct timeval moment = { .tv_usec = TERM_ALONE_MS * 1000 };
     struct worker *w = arg;
     if (signal_number == SIGTERM && !evtimer_pending(&w->term_event, NULL))
-        evtimer_add(&w->term_event, &moment);
+        timer_add(&w->term_event, &moment);
     else if (signal_number == SIGQUIT)
         w->events->quit(w);
     /* INT and HUP: a terminal sends them to the whole group, the master decides */

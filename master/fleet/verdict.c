@@ -30,12 +30,20 @@ static void set_state(struct verdict *verdict, enum verdict_state state)
     verdict->state = state;
 }
 
+/* The setting that works only in the main interpreter; NULL: none. */
+static const char *needs_main(const struct conf_app *app)
+{
+    if (app->preload_app)
+        return "app.preload_app";
+    return app->loop == CONF_LOOP_UVLOOP ? "app.loop = uvloop" : NULL;
+}
+
 void verdict_init(struct verdict *verdict, const struct conf_app *app)
 {
-    enum verdict_state state = app->interpreter == CONF_INTERPRETER_MAIN || app->preload_app ? VERDICT_MAIN
-                               : app->interpreter == CONF_INTERPRETER_SUB                    ? VERDICT_SUB
-                                                                                             : VERDICT_NEW;
-    const char *why = app->preload_app && app->interpreter == CONF_INTERPRETER_AUTO ? "app.preload_app" : NULL;
+    const char *why = app->interpreter != CONF_INTERPRETER_AUTO ? NULL : needs_main(app);
+    enum verdict_state state = app->interpreter == CONF_INTERPRETER_MAIN || why   ? VERDICT_MAIN
+                               : app->interpreter == CONF_INTERPRETER_SUB ? VERDICT_SUB
+                                                                          : VERDICT_NEW;
     *verdict = (struct verdict){ .state = state, .why = why ? strdup(why) : NULL };
 }
 

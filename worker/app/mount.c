@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/app/app_load.h"
 #include "worker/python/loop.h"
@@ -244,7 +245,7 @@ static void undo(struct mounts *m, enum interface_start result, const char *why)
     if (asprintf(&m->why, "%s%s", mounts_label(env->conf, env->app, label, sizeof label), why) < 0)
         m->why = NULL;
     set_stage(m, MOUNTS_UNDOING);
-    evtimer_add(&m->deadline, &limit);
+    timer_add(&m->deadline, &limit);
     stop_before(m);
 }
 

@@ -14,6 +14,7 @@
 #include "worker/asgi/asgi_state.h"
 #include "worker/asgi/asgi_ws.h"
 #include "worker/python/awaitable.h"
+#include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/task.h"
 
@@ -60,10 +61,7 @@ static int asgi_init(struct asgi *asgi)
         return -1;
     if (!(asgi->awaitables = awaitables_new()))
         return -1;
-    PyObject *exceptions = PyImport_ImportModule("asyncio.exceptions");
-    asgi->cancelled_error = exceptions ? PyObject_GetAttrString(exceptions, "CancelledError") : NULL;
-    Py_XDECREF(exceptions);
-    if (!asgi->cancelled_error)
+    if (!(asgi->cancelled_error = pyloop_cancelled(asgi->env.loop)))
         return -1;
     asgi->gone_error = PyErr_NewExceptionWithDoc(
         "tine.ClientDisconnected", "send() was called after the client had disconnected.", PyExc_ConnectionError, NULL);
@@ -80,6 +78,7 @@ static struct handler *open_version(const struct app_env *env, PyObject *object,
     asgi->handler.ops = &asgi_handler_ops;
     asgi->env = *env;
     asgi->thread = pthread_self();
+    asgi->has_checkpoints = pyloop_has_checkpoints(env->loop);
     asgi->version = version;
     asgi->app = Py_NewRef(object);
     pytasks_describe_by(env->tasks, asgi_describe_step);

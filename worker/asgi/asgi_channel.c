@@ -105,6 +105,7 @@ enum step_kind {
     STEP_RECEIVE,
     STEP_SENT,
     STEP_TURN, /* as asyncio.sleep(0) */
+    STEP_PASS, /* has nothing to wait for, but the loop has checkpoints */
 };
 
 enum step_state {
@@ -119,6 +120,7 @@ struct step {
     PyObject *waiting;       /* iterator of the future that is waited for */
     enum step_kind kind;
     enum step_state state;
+    bool at_checkpoint; /* it begins with one */
 };
 
 /* Also of a fresh object, whose old state means nothing. */
@@ -137,6 +139,7 @@ static PyObject *step_new(struct channel *c, enum step_kind kind)
     s->channel = (struct channel *)Py_NewRef((PyObject *)c);
     s->waiting = NULL;
     s->kind = kind;
+    s->at_checkpoint = c->asgi->has_checkpoints;
     step_set_state(s, STEP_READY);
     return (PyObject *)s;
 }
@@ -184,9 +187,24 @@ static enum channel_result step_ask(struct step *s, PyObject **ret)
     return r;
 }
 
+/* Before anything is taken: a checkpoint may be where it is cancelled. */
+static int step_checkpoint(struct step *s)
+{
+    s->at_checkpoint = false;
+    PyObject *awaitable = pyloop_checkpoint(s->asgi->env.loop);
+    s->waiting = awaitable ? coro_awaitable_iterator(awaitable) : NULL;
+    Py_XDECREF(awaitable);
+    return s->waiting ? 0 : -1;
+}
+
 static PySendResult step_run(struct step *s, PyObject *arg, PyObject **ret)
 {
-    if (s->kind == STEP_TURN) {
+    if (unlikely(s->at_checkpoint)) {
+        if (s->kind == STEP_TURN)
+            s->kind = STEP_SENT;
+        if (step_checkpoint(s) < 0)
+            return PYGEN_ERROR;
+    } else if (s->kind == STEP_TURN) {
         s->kind = STEP_SENT;
         *ret = Py_NewRef(Py_None);
         return PYGEN_NEXT;
@@ -198,6 +216,10 @@ static PySendResult step_run(struct step *s, PyObject *arg, PyObject **ret)
                 return r;
             Py_CLEAR(*ret);
             Py_CLEAR(s->waiting);
+        }
+        if (s->kind == STEP_PASS) {
+            *ret = Py_NewRef(Py_None);
+            return PYGEN_RETURN;
         }
         unsigned wakes = s->channel->wakes;
         enum channel_result r = step_ask(s, ret);
@@ -242,6 +264,7 @@ static PySendResult step_send(PyObject *o, PyObject *arg, PyObject **ret)
     if (fork_child_refuse(OURS) < 0 || step_refuses(s))
         return PYGEN_ERROR;
     step_set_state(s, STEP_RUNNING);
+    pyloop_touched(s->asgi->env.loop); /* a body that is taken lets the connection be read again */
     PySendResult r = step_run(s, arg, ret);
     if (r == PYGEN_NEXT)
         step_set_state(s, STEP_READY);
@@ -371,7 +394,7 @@ static PyObject *send_message(struct channel *c, PyObject *message)
     }
     switch (c->ops->send(c, type, message)) {
     case CHANNEL_DONE:
-        return awaitable_none(asgi->awaitables);
+        return unlikely(asgi->has_checkpoints) ? step_new(c, STEP_PASS) : awaitable_none(asgi->awaitables);
     case CHANNEL_WAIT:
         return step_new(c, STEP_SENT);
     case CHANNEL_TURN:
@@ -409,6 +432,7 @@ static PyObject *send_call(PyObject *o, PyObject *const *args, size_t nargsf, Py
     }
     if (is_elsewhere(asgi))
         return pyloop_hand_over(asgi->env.loop, o, args[0]);
+    pyloop_touched(asgi->env.loop);
     return likely(PyDict_Check(args[0])) ? send_message(c, args[0]) : send_mapping(c, args[0]);
 }
 

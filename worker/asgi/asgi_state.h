@@ -68,7 +68,8 @@ struct asgi {
     PyObject *state; /* lifespan state, NULL without lifespan */
     struct channel *lifespan; /* the lifespan exchange, NULL if none */
     PyObject *asgi_version; /* copied into each scope */
-    PyObject *cancelled_error; /* asyncio.CancelledError */
+    PyObject *cancelled_error; /* asyncio.CancelledError, or the loop's own */
+    bool has_checkpoints; /* pyloop_has_checkpoints() */
     PyObject *gone_error; /* exception class raised by send() after a disconnect, an OSError */
 };
 

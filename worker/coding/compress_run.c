@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "worker/coding/compress_priv.h"
+#include "common/timers.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 
@@ -151,7 +152,7 @@ void compress_queue(struct encoding *e)
     e->queued = true;
     TAILQ_INSERT_TAIL(&e->z->queue, e, link);
     if (!evtimer_pending(&e->z->turn, NULL))
-        evtimer_add(&e->z->turn, &now);
+        timer_add(&e->z->turn, &now);
 }
 
 /* What was left is done, and the client has room. */
@@ -175,7 +176,7 @@ void compress_on_turn(int fd, short what, void *arg)
     TAILQ_REMOVE(&z->queue, e, link);
     e->queued = false;
     if (TAILQ_FIRST(&z->queue))
-        evtimer_add(&z->turn, &now);
+        timer_add(&z->turn, &now);
     compress_enter(e);
     enum resp_result result = compress_lives(e) && compress_has_left(e) ? step(e) : RESP_GONE;
     if (!resp_failed(result) && compress_lives(e)) {

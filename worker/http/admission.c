@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
@@ -63,7 +64,7 @@ static void arm(struct admission *a)
         return;
     }
     struct timeval tv = timeval_of_ms(at > now ? at - now : 0);
-    evtimer_add(&a->timer, &tv);
+    timer_add(&a->timer, &tv);
 }
 
 /* The timer runs for the first request of a queue; the others need not touch it. */

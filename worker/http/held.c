@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/likely.h"
+#include "common/timers.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
 
@@ -26,7 +27,7 @@ static uint64_t now_ms(void)
 static void arm(struct held *held, uint64_t after)
 {
     struct timeval tv = timeval_of_ms(after);
-    held->armed = evtimer_add(held->timer, &tv) == 0;
+    held->armed = timer_add(held->timer, &tv) == 0;
 }
 
 /* A piece of no bytes brings the head on its way. */

@@ -23,6 +23,7 @@
 #include "common/heritage.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/net/conn.h"
 #include "worker/net/exclusive.h"
@@ -100,7 +101,7 @@ static void unwatch(struct acceptor *a)
 static void arm_accept_timer(struct acceptor *a, unsigned us)
 {
     struct timeval pause = { .tv_usec = (suseconds_t)us };
-    event_add(&a->timer, &pause);
+    timer_add(&a->timer, &pause);
 }
 
 static void set_state(struct acceptor *a, enum accept_state to)

@@ -7,6 +7,7 @@
 
 #include "common/scoreboard.h"
 #include "common/likely.h"
+#include "common/timers.h"
 #include "worker/net/conn_priv.h"
 
 /* Full buffers read from one connection before others get their turn. */
@@ -79,7 +80,7 @@ static void settle_doubts_soon(struct net *net)
 {
     static const struct timeval soon = { .tv_usec = DOUBT_US };
     if (!evtimer_pending(&net->doubt_event, NULL))
-        evtimer_add(&net->doubt_event, &soon);
+        timer_add(&net->doubt_event, &soon);
 }
 
 /* Libevent does not report a reset that came together with bytes (it shows EPOLLERR as readable), and there is no second

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/timers.h"
 
 /* Times round up to ticks, so that nothing fires early. */
 static uint64_t tick_of(uint64_t ms)
@@ -75,7 +76,7 @@ static void start_ticking(struct wheel *w, uint64_t now_ms)
     static const struct timeval period = { .tv_usec = WHEEL_TICK_MS * 1000L };
     w->now_ms = now_ms;
     w->tick_no = now_ms / WHEEL_TICK_MS;
-    event_add(&w->tick, &period);
+    timer_add(&w->tick, &period);
 }
 
 void wheel_init(struct wheel *w, struct event_base *base)

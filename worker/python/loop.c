@@ -3,9 +3,13 @@
 #include "worker/python/loop.h"
 
 #include "common/fatal.h"
-#include "worker/python/interp.h"
+#include "common/forked.h"
+#include "common/likely.h"
+#include "worker/python/coro.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_priv.h"
+#include "worker/python/loops/loop_ops.h"
+#include "worker/python/pyerr.h"
 
 static int set_event_loop(PyObject *loop)
 {
@@ -20,47 +24,92 @@ int pyloop_settle(struct pyloop *loop)
 {
     loop->home = PyThread_get_thread_ident();
     loop->stopping = 0;
-    return set_event_loop((PyObject *)loop);
+    if (!loop->guest)
+        return set_event_loop((PyObject *)loop);
+    if (loop->guest->asyncio && set_event_loop(loop->guest->asyncio) < 0)
+        return -1;
+    return guest_attach(loop->guest, loop->base);
 }
 
 void pyloop_descriptors(const struct pyloop *loop, int fds[PYLOOP_FDS])
 {
-    fds[0] = loop->wake.fd;
-    fds[1] = loop->timers.fd;
+    fds[0] = loop->guest ? loop->guest->epoll : loop->wake.fd;
+    fds[1] = loop->guest ? loop->guest->timer : loop->timers.fd;
 }
 
-struct pyloop *pyloop_new(struct interp *interp, struct event_base *base)
+static struct pyloop *new_own(struct pystate *st, struct event_base *base)
+{
+    PyObject *capsule = PyCapsule_New(base, LOOP_BASE_CAPSULE, NULL);
+    PyObject *loop = capsule ? PyObject_CallOneArg(st->loop_class, capsule) : NULL;
+    Py_XDECREF(capsule);
+    return (struct pyloop *)loop;
+}
+
+static struct pyloop *new_guest(struct pystate *st, const struct loop_ops *ops, const char *factory,
+                                struct event_base *base)
+{
+    struct pyloop *loop = (struct pyloop *)PyObject_CallNoArgs((PyObject *)st->base_type);
+    if (!loop)
+        return NULL;
+    loop->base = base;
+    loop->depth = forked_depth;
+    loop->guest = guest_new(ops, factory);
+    if (!loop->guest)
+        Py_CLEAR(loop);
+    return loop;
+}
+
+struct pyloop *pyloop_new(const struct loop_ops *ops, const char *factory, struct event_base *base)
 {
     PyObject *module;
     struct pystate *st = pystate_import(&module);
     if (!st)
         return NULL;
-    PyObject *capsule = PyCapsule_New(base, LOOP_BASE_CAPSULE, NULL);
-    PyObject *loop = capsule ? PyObject_CallOneArg(st->loop_class, capsule) : NULL;
-    Py_XDECREF(capsule);
+    struct pyloop *loop = ops->source ? new_guest(st, ops, factory, base) : new_own(st, base);
     Py_DECREF(module);
-    if (loop && set_event_loop(loop))
+    if (loop && pyloop_object(loop) != Py_None && set_event_loop(pyloop_object(loop)))
         Py_CLEAR(loop);
     if (loop)
-        ((struct pyloop *)loop)->idle_states = interp->idle_states;
-    return (struct pyloop *)loop;
+        loop->idle_states = interp->idle_states;
+    return loop;
 }
 
 void pyloop_free(struct pyloop *loop, uint64_t ms)
 {
     if (!loop)
         return;
-    PyObject *r = PyObject_CallMethod((PyObject *)loop, "_shutdown", "d", (double)ms / 1000.0);
+    PyObject *r = loop->guest ? PyObject_CallMethod(loop->guest->host, "shutdown", "d", (double)ms / 1000.0)
+                              : PyObject_CallMethod((PyObject *)loop, "_shutdown", "d", (double)ms / 1000.0);
     if (!r)
         PyErr_WriteUnraisable((PyObject *)loop);
     Py_XDECREF(r);
+    if (loop->guest)
+        guest_detach(loop->guest);
     loop_release_base(loop); /* the base is about to go, whatever Python said */
     Py_DECREF((PyObject *)loop);
 }
 
-PyObject *pyloop_object(struct pyloop *loop)
+PyObject *pyloop_object(const struct pyloop *loop)
 {
-    return (PyObject *)loop;
+    if (!loop->guest)
+        return (PyObject *)loop;
+    return loop->guest->asyncio ? loop->guest->asyncio : Py_None;
+}
+
+PyObject *pyloop_host(const struct pyloop *loop)
+{
+    return loop->guest ? loop->guest->host : NULL;
+}
+
+const struct loop_ops *pyloop_ops(const struct pyloop *loop)
+{
+    return loop->guest ? loop->guest->ops : loop_ops_of(-1);
+}
+
+void pyloop_touched(struct pyloop *loop)
+{
+    if (guest_needs_telling(loop->guest))
+        guest_tell(loop->guest);
 }
 
 void pyloop_add_turn_hook(struct pyloop *loop, void (*hook)(void *arg), void *arg)
@@ -70,8 +119,41 @@ void pyloop_add_turn_hook(struct pyloop *loop, void (*hook)(void *arg), void *ar
     loop->hooks[loop->n_hooks++].arg = arg;
 }
 
+/* True: it was one that has been dealt with, and is cleared. */
+static bool was_forgiven(struct pyloop *loop)
+{
+    PyObject *forgiven = loop->forgiven;
+    loop->forgiven = NULL;
+    if (!forgiven)
+        return false;
+    PyObject *exception = pyerr_take();
+    bool same = exception == forgiven;
+    Py_DECREF(forgiven);
+    if (same)
+        Py_DECREF(exception);
+    else
+        coro_restore(exception);
+    return same;
+}
+
+static int run_host(struct pyloop *loop)
+{
+    PyObject *turn = PyObject_GetAttr((PyObject *)loop, loop->st->name__turn);
+    if (!turn)
+        return -1;
+    int r;
+    do
+        r = guest_run(loop->guest, turn);
+    while (r < 0 && was_forgiven(loop));
+    Py_CLEAR(loop->forgiven);
+    Py_DECREF(turn);
+    return r;
+}
+
 int pyloop_run(struct pyloop *loop)
 {
+    if (loop->guest)
+        return run_host(loop);
     PyObject *r = PyObject_CallMethodNoArgs((PyObject *)loop, loop->st->name__serve);
     Py_XDECREF(r);
     return r ? 0 : -1;
@@ -80,6 +162,7 @@ int pyloop_run(struct pyloop *loop)
 void pyloop_stop(struct pyloop *loop)
 {
     loop->stopping = 1;
+    pyloop_touched(loop);
 }
 
 void pyloop_forgive(struct pyloop *loop, PyObject *exception)
@@ -108,20 +191,58 @@ PyObject *pyloop_capture_end(struct pyloop *loop)
     return callback;
 }
 
+/* Asked of a loop that is not ours; an exception counts as yes. */
+static bool host_makes_tasks(PyObject *asyncio, const struct pystate *st)
+{
+    PyObject *debug = PyObject_CallMethodNoArgs(asyncio, st->name_get_debug);
+    PyObject *factory = debug ? PyObject_CallMethodNoArgs(asyncio, st->name_get_task_factory) : NULL;
+    bool makes = debug != Py_False || factory != Py_None;
+    if (!factory)
+        PyErr_Clear();
+    Py_XDECREF(debug);
+    Py_XDECREF(factory);
+    return makes;
+}
+
 bool pyloop_plain_tasks(struct pyloop *loop)
 {
+    if (unlikely(loop->guest))
+        return !loop->guest->asyncio || host_makes_tasks(loop->guest->asyncio, loop->st);
     return loop->debug || (loop->task_factory && loop->task_factory != Py_None);
 }
 
 PyObject *pyloop_future(struct pyloop *loop)
 {
-    PyObject *self = (PyObject *)loop;
+    PyObject *self = pyloop_object(loop);
+    if (unlikely(self == Py_None))
+        return PyObject_CallMethodNoArgs(loop->guest->host, loop->st->name_waiter);
     return PyObject_Vectorcall(loop->st->future_type, &self, 0, loop->st->future_kwnames);
+}
+
+bool pyloop_has_checkpoints(const struct pyloop *loop)
+{
+    return loop->guest && loop->guest->ops->style == LOOP_TASKS;
+}
+
+PyObject *pyloop_checkpoint(struct pyloop *loop)
+{
+    return PyObject_CallMethodNoArgs(loop->guest->host, loop->st->name_checkpoint);
+}
+
+PyObject *pyloop_cancelled(struct pyloop *loop)
+{
+    if (loop->guest && !loop->guest->asyncio)
+        return PyObject_GetAttrString(loop->guest->host, "cancelled");
+    PyObject *exceptions = PyImport_ImportModule("asyncio.exceptions");
+    PyObject *cancelled = exceptions ? PyObject_GetAttrString(exceptions, "CancelledError") : NULL;
+    Py_XDECREF(exceptions);
+    return cancelled;
 }
 
 PyObject *pyloop_hand_over(struct pyloop *loop, PyObject *callable, PyObject *argument)
 {
-    return PyObject_CallMethodObjArgs((PyObject *)loop, loop->st->name__hand_over, callable, argument, NULL);
+    PyObject *to = loop->guest ? loop->guest->host : (PyObject *)loop;
+    return PyObject_CallMethodObjArgs(to, loop->st->name__hand_over, callable, argument, NULL);
 }
 
 bool pyloop_future_done(PyObject *future)

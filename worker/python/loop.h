@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* loop.h: the asyncio event loop of a worker, on libevent, in C where it is hot. One per
- * interpreter and thread.
+/* loop.h: the event loop of a worker: asyncio's, on libevent, in C where it is hot; or a foreign one, in which libevent is
+ * a guest (loops/guest.h) and which then does all that is Python's. One per interpreter and thread.
  *
  * A turn: run what is ready (a snapshot), call the turn hooks, wait in libevent, move due timers to
  * ready. The GIL is released while waiting; libevent callbacks that touch Python objects call
@@ -16,15 +16,16 @@
 #include <stdbool.h>
 
 struct event_base;
-struct interp;
+struct loop_ops;
 struct pyloop;
 struct step_watch;
 
-/* Makes the loop and sets it as the thread's event loop. GIL held. `base` stays the caller's; it
+/* Makes the loop, or the host of `ops`, and sets it as the thread's event loop. GIL held. `factory`: app.loop_factory, or NULL.
+ * `base` stays the caller's; it
  * needs the flag EVENT_BASE_FLAG_NOLOCK, neither PRECISE_TIMER (a system call in every turn; the
  * loop's timers have their own timerfd) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed
  * descriptors that applications have). NULL: exception set. */
-struct pyloop *pyloop_new(struct interp *interp, struct event_base *base);
+struct pyloop *pyloop_new(const struct loop_ops *ops, const char *factory, struct event_base *base);
 /* The loop goes over to another base, with what is scheduled and watched; only while pyloop_is_whole(). The old base can
  * be freed afterwards. In a forked process it must have been reinitialised, so that the process it was forked from notices
  * nothing. GIL held. 0, or -1 with an exception set. */
@@ -41,8 +42,15 @@ int pyloop_settle(struct pyloop *loop);
  * milliseconds is left. GIL held. */
 void pyloop_free(struct pyloop *loop, uint64_t ms);
 
-/* The asyncio loop object; borrowed. */
-PyObject *pyloop_object(struct pyloop *loop);
+/* The asyncio loop object; borrowed. None: a foreign loop that is none of asyncio's. */
+PyObject *pyloop_object(const struct pyloop *loop);
+/* Of a foreign loop an instance of its class Host (loops/loop_ops.h), borrowed; NULL: the loop is our own. */
+PyObject *pyloop_host(const struct pyloop *loop);
+/* What it is. */
+const struct loop_ops *pyloop_ops(const struct pyloop *loop);
+/* To be called wherever the application has done something to a connection or a request: a foreign loop does not see that
+ * a turn is needed. GIL held, the loop's thread. */
+void pyloop_touched(struct pyloop *loop);
 
 /* Takes the GIL for the rest of this libevent callback (and of the poll) if the loop released it;
  * free if held. */
@@ -85,8 +93,15 @@ PyObject *pyloop_capture_end(struct pyloop *loop);
  * asked once a request. */
 bool pyloop_plain_tasks(struct pyloop *loop);
 
-/* loop.create_future(); new reference. GIL held. */
+/* What a coroutine awaits until pyloop_future_result() or _exception(): loop.create_future(), or what stands for it on a loop
+ * that is none of asyncio's; new reference. GIL held. */
 PyObject *pyloop_future(struct pyloop *loop);
+/* True: an await that has nothing to wait for lets the loop have a round all the same, and may be cancelled there (trio calls
+ * it a checkpoint): with what pyloop_checkpoint() returns, an awaitable, new reference; NULL: exception set. */
+bool pyloop_has_checkpoints(const struct pyloop *loop);
+PyObject *pyloop_checkpoint(struct pyloop *loop);
+/* What a coroutine that was cancelled raises: an exception class or a tuple of such; new reference, NULL: exception set. */
+PyObject *pyloop_cancelled(struct pyloop *loop);
 /* A coroutine that awaits callable(), or callable(argument) if there is one, on this loop, whichever thread's asyncio
  * loop it is awaited in; new reference, NULL: exception set. Both are borrowed. In any thread; GIL held. */
 PyObject *pyloop_hand_over(struct pyloop *loop, PyObject *callable, PyObject *argument);

@@ -10,21 +10,17 @@ import functools
 import selectors
 import signal
 import socket
-import threading
 
 from asyncio import base_events, constants, coroutines, format_helpers, selector_events, sslproto
 
 from _tine import LoopBase, SocketTransport
+from _tine_life import Life
 
 # The public name warns since Python 3.14.
 _iscoroutinefunction = getattr(coroutines, '_iscoroutinefunction', coroutines.iscoroutinefunction)
 
 
 watching = None  # the Loop that waits for Python's signals; one at a time, as they are the process's
-# How long after somebody has cancelled the root task there is none: who cancels all tasks until none is left gets there.
-_ROOT_PAUSE = 1
-# So many times the application may end the loop while it is being shut down; then what is left is left.
-_INTERRUPTIONS = 100
 
 
 # What SocketTransport does itself and leaves to the kernel; a socket that does it otherwise has asyncio's transport.
@@ -77,15 +73,6 @@ class _Selector:
         del self._watched
 
 
-class _RootTask(asyncio.Task):
-    """What asyncio.run(main()) would have as the Task of main(). Libraries find it by its callback (anyio ties its idle
-    threads to it; without one they end with each request), which stops the loop: the loop must outlive a cancellation."""
-
-    def cancel(self, msg=None):
-        self.remove_done_callback(base_events._run_until_complete_cb)
-        return super().cancel(msg)
-
-
 class Loop(LoopBase, asyncio.SelectorEventLoop):
     # nest_asyncio replaces run_forever() and _run_once() of the class of the loop that it finds, unless it has done so: its
     # own would look for a selector and queues that are not there.
@@ -96,7 +83,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         self._open(base)
         super().__init__(_Selector(self))
         self._wakeup = None
-        self._root = self._root_end = self._root_timer = None
+        self._life = Life(self)
 
     def _run_handle(self, handle):
         """Runs a handle in debug mode, or one that is not ours."""
@@ -127,16 +114,8 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             context['source_traceback'] = handle._source_traceback
         self.call_exception_handler(context)
 
-    async def _hand_over(self, call, *args):
-        """Awaits call(*args) on this loop, whichever thread's loop awaits this."""
-        running = asyncio._get_running_loop()
-        if running is self:
-            return await call(*args)
-        if running is None:
-            raise RuntimeError("called in another thread than the server's event loop, and awaited where no asyncio loop "
-                               'runs: use asyncio.run_coroutine_threadsafe()')
-        there = asyncio.run_coroutine_threadsafe(self._hand_over(call, *args), self)
-        return await asyncio.wrap_future(there)
+    def _hand_over(self, call, *args):
+        return self._life.hand_over(call, *args)
 
     async def getaddrinfo(self, host, port, *, family=0, type=0, proto=0, flags=0):
         if self._debug or not _is_numeric(host, port):
@@ -192,31 +171,8 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
 
     def _serve(self):
         """run_forever() of a worker: the loop has a root task until _shutdown()."""
-        if self._root_end is None:
-            self._root_end = self.create_future()
-            self._begin_root()
+        self._life.begin()
         self.run_forever()
-
-    def _begin_root(self):
-        async def serve(end):
-            await asyncio.wait([end])
-        self._root = _RootTask(serve(self._root_end), loop=self, name='tine')
-        self._root.add_done_callback(base_events._run_until_complete_cb)
-        self._root.add_done_callback(self._on_root_done)
-
-    def _on_root_done(self, root):
-        if not self._root_end.done():
-            self._root_timer = self.call_later(_ROOT_PAUSE, self._begin_root)
-
-    def _end_root(self):
-        """Runs what libraries have asked it to call."""
-        if self._root_end is None:
-            return
-        self._root_end.set_result(None)
-        if self._root_timer:
-            self._root_timer.cancel()
-        self._root.remove_done_callback(base_events._run_until_complete_cb)
-        self._finish(asyncio.wait([self._root]))
 
     def _watch_python_signals(self):
         """Handlers set with signal.signal() must run while the loop waits: only where Python has them, on the main
@@ -279,70 +235,4 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         self._release()
 
     def _shutdown(self, seconds):
-        """The end of a worker: what asyncio.run() does after its main task, but tasks and threads that do not end are left
-        after so many seconds."""
-        if self.is_closed():
-            return
-        end = self.time() + seconds
-        try:
-            self._end_root()
-            self._cancel_all_tasks(end)
-            self._finish(self.shutdown_asyncgens())
-            self._finish(self._end_executor(end))
-        finally:
-            asyncio.set_event_loop(None)
-            self.close()
-
-    def _finish(self, coroutine):
-        """Runs it to its end, whatever else ends the loop meanwhile: SystemExit of a task, stop() of a callback."""
-        task = self.create_task(coroutine)
-        for _ in range(_INTERRUPTIONS):
-            try:
-                self.run_until_complete(task)
-                return
-            except (SystemExit, KeyboardInterrupt) as exception:
-                self.call_exception_handler({'message': 'the end of the event loop was interrupted',
-                                             'exception': exception})
-            except RuntimeError:  # stop()
-                if task.done():
-                    raise
-        task._log_destroy_pending = False
-
-    async def _end_executor(self, end):
-        """shutdown_default_executor(), which waits for ever for a thread that never ends."""
-        self._executor_shutdown_called = True
-        executor = self._default_executor
-        if executor is None:
-            return
-        ended = self.create_future()
-
-        def wait():
-            executor.shutdown(wait=True)
-            try:
-                self.call_soon_threadsafe(lambda: ended.done() or ended.set_result(None))
-            except RuntimeError:  # too late: the loop is closed
-                pass
-
-        threading.Thread(target=wait, name='tine-finish', daemon=True).start()
-        await asyncio.wait({ended}, timeout=max(0, end - self.time()))
-
-    def _cancel_all_tasks(self, end):
-        tasks = asyncio.all_tasks(self)
-        if not tasks:
-            return
-        for task in tasks:
-            task.cancel()
-
-        async def wait():
-            await asyncio.wait(tasks, timeout=max(0, end - self.time()))
-
-        self._finish(wait())
-        for task in tasks:
-            if not task.done():
-                continue
-            if not task.cancelled() and task.exception() is not None:
-                self.call_exception_handler({
-                    'message': 'unhandled exception during shutdown of the event loop',
-                    'exception': task.exception(),
-                    'task': task,
-                })
+        self._life.end(seconds)

@@ -54,8 +54,19 @@ void loop_release_base(struct pyloop *loop)
     loop->base = NULL;
 }
 
+static bool host_is_whole(PyObject *host)
+{
+    PyObject *r = PyObject_CallMethod(host, "is_whole", NULL);
+    if (!r)
+        PyErr_WriteUnraisable(host);
+    Py_XDECREF(r);
+    return r == Py_True;
+}
+
 bool pyloop_is_whole(const struct pyloop *loop)
 {
+    if (loop->guest)
+        return host_is_whole(loop->guest->host);
     return loop->opened && !loop->closed && !loop->thread && !loop->polling;
 }
 
@@ -66,6 +77,10 @@ bool pyloop_is_open(const struct pyloop *loop)
 
 int pyloop_move(struct pyloop *loop, struct event_base *base)
 {
+    if (loop->guest) {
+        loop->base = base;
+        return 0;
+    }
     fatal_unless(pyloop_is_whole(loop) && !loop->owns_base);
     timers_detach(loop);
     wake_close(loop);

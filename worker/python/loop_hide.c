@@ -21,6 +21,8 @@ static void set_running(struct pyloop *loop, PyObject *running)
 
 void loop_hide(struct pyloop *loop)
 {
+    if (loop->guest && !loop->guest->asyncio) /* none of asyncio's runs */
+        return;
     set_running(loop, Py_None);
     loop->hidden = true;
 }
@@ -28,5 +30,5 @@ void loop_hide(struct pyloop *loop)
 void loop_show(struct pyloop *loop)
 {
     loop->hidden = false;
-    set_running(loop, (PyObject *)loop);
+    set_running(loop, pyloop_object(loop));
 }

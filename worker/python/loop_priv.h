@@ -13,6 +13,7 @@
 
 #include "common/forked.h"
 #include "worker/python/loop.h"
+#include "worker/python/loops/guest.h"
 #include "worker/python/pystate.h"
 
 #define LOOP_BASE_CAPSULE "tine.event_base" /* name of the capsule with an event base that Loop() is given */
@@ -66,6 +67,8 @@ struct pyloop {
     PyObject_HEAD struct pystate *st;
     PyObject *module; /* keeps st alive */
     struct event_base *base;
+    struct guest *guest; /* NULL: this is the loop of the thread. Else a foreign one is (loops/), and of all that is Python's
+                          * here only what the GIL and the turns need is in use */
     bool owns_base;
     bool reserves_signals; /* signals of the server are refused */
     unsigned depth; /* forked_depth of the process that opened it; elsewhere the loop is dead: loop_is_dead() */
@@ -162,6 +165,8 @@ void loop_leave_gil(struct pyloop *loop);
 
 /* loop_turn.c: one round of the loop. 0, or -1 with an exception set. */
 int loop_turn(struct pyloop *loop);
+/* The same of a guest: what is due in libevent, without waiting. */
+void loop_turn_of_guest(struct pyloop *loop);
 
 /* loop_task.c: loop.create_task(). */
 PyObject *loop_create_task(struct pyloop *loop, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);

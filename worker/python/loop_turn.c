@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/descriptors.h"
 #include "common/likely.h"
+#include "worker/python/fork_child.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_priv.h"
 #include "worker/python/step_watch.h"
@@ -187,4 +188,47 @@ int loop_turn(struct pyloop *loop)
     int result = turn(loop);
     loop->turning = false;
     return result;
+}
+
+/* ---- of a guest */
+
+/* So many polls in a turn, while there is more to do at once; then the host's tasks have theirs. */
+enum { POLLS = 4 };
+
+static bool has_active(const struct pyloop *loop)
+{
+    return event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ACTIVE) > 0;
+}
+
+/* True: there is more to do. */
+static bool poll_as_guest(struct pyloop *loop)
+{
+    loop->entered = 0;
+    poll_events(loop, EVLOOP_NONBLOCK);
+    bool due = guest_set_timer(loop->guest, loop->base);
+    return !loop->stopping && (due || has_active(loop));
+}
+
+/* The host has released the GIL while it waited: others have had their turn, and it is kept here. */
+void loop_turn_of_guest(struct pyloop *loop)
+{
+    struct guest *g = loop->guest;
+    fork_child_came_back(NULL, false);
+    if (g->in_turn || loop->broken)
+        return;
+    g->in_turn = true;
+    g->wants_turn = false;
+    loop->tstate = PyThreadState_Get();
+    loop->polling = true;
+    bool more = true;
+    for (unsigned n = 0; more && n < POLLS; n++)
+        more = poll_as_guest(loop);
+    loop->polling = false;
+    if (loop->hidden)
+        loop_show(loop);
+    g->in_turn = false;
+    if (loop->stopping)
+        guest_stop(g);
+    else if (more)
+        guest_tell(g);
 }

@@ -256,6 +256,12 @@ static PyObject *loop_run_once(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *loop_turn_method(PyObject *self, PyObject *unused)
+{
+    loop_turn_of_guest(loop_of(self));
+    Py_RETURN_NONE;
+}
+
 static PyObject *loop_check_home_method(PyObject *self, PyObject *unused)
 {
     if (loop_check_home(loop_of(self)))
@@ -322,6 +328,7 @@ static const PyMethodDef loop_methods[] = {
     { "_watched", loop_get_watched, METH_NOARGS, NULL },
     { "_add_callback", loop_add_callback, METH_O, NULL },
     { "_run_once", loop_run_once, METH_NOARGS, NULL },
+    { "_turn", loop_turn_method, METH_NOARGS, "What the host of a guest calls." },
     { "_write_to_self", loop_write_to_self, METH_NOARGS, NULL },
     { "_check_closed", loop_check_closed_method, METH_NOARGS, NULL },
     { "_check_home", loop_check_home_method, METH_NOARGS, NULL },
@@ -407,6 +414,11 @@ static int loop_visit(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(loop->set_running_loop);
     Py_VISIT(loop->captured);
     Py_VISIT(loop->forgiven);
+    if (loop->guest) {
+        Py_VISIT(loop->guest->host);
+        Py_VISIT(loop->guest->asyncio);
+        Py_VISIT(loop->guest->turn);
+    }
     for (size_t i = 0; i < loop->ready.n; i++)
         Py_VISIT(loop->ready.ring[(loop->ready.head + i) & (loop->ready.cap - 1)]);
     for (size_t i = 0; i < loop->timers.n; i++)
@@ -422,6 +434,8 @@ static int loop_clear(PyObject *self)
     Py_CLEAR(loop->set_running_loop);
     Py_CLEAR(loop->captured);
     Py_CLEAR(loop->forgiven);
+    guest_free(loop->guest);
+    loop->guest = NULL;
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "worker/python/loop_handle.h"
+#include "worker/python/loop_life_py.h"
 #include "worker/python/loop_priv.h"
 #include "worker/python/loop_py.h"
 #include "worker/python/stream_priv.h"
@@ -118,11 +119,21 @@ static int module_exec(PyObject *module)
     return 0;
 }
 
+/* loop_life.py, which loop.py and hosts import. 0, or -1 with an exception set. */
+static int life_init(void)
+{
+    PyObject *module = pystate_run("_tine_life", loop_life_py);
+    Py_XDECREF(module);
+    return module ? 0 : -1;
+}
+
 /* The Loop class, made at first use: loop.py imports `_tine`, which is complete only then. */
 static int loop_class_init(struct pystate *st)
 {
     if (st->loop_class)
         return 0;
+    if (life_init() < 0)
+        return -1;
     if (!st->loop_module && !(st->loop_module = pystate_run("_tine_loop", loop_py)))
         return -1;
     st->loop_class = PyObject_GetAttrString(st->loop_module, "Loop");

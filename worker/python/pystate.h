@@ -29,16 +29,21 @@
     X(call_later)             \
     X(call_soon)              \
     X(call_soon_threadsafe)   \
+    X(checkpoint)             \
     X(context)                \
     X(data_received)          \
     X(fileno)                 \
     X(get_buffer)             \
+    X(get_debug)              \
+    X(get_task_factory)       \
     X(loop)                   \
     X(name)                   \
     X(run)                    \
+    X(waiter)                 \
     X(write)                  \
     X(writelines)             \
-    X(_serve)
+    X(_serve)                 \
+    X(_turn)
 
 /* Offsets of the slots of asyncio.Handle and asyncio.TimerHandle inside their instances. */
 struct handle_layout {

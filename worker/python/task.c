@@ -9,6 +9,7 @@
 
 #include "worker/python/coro.h"
 #include "worker/python/loop.h"
+#include "worker/python/loops/loop_ops.h"
 #include "worker/python/pyerr.h"
 
 /* ---- life */
@@ -19,6 +20,7 @@ static int tasks_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(t->current);
     Py_VISIT(t->loop_object);
+    Py_VISIT(t->host);
     Py_VISIT(t->base_context);
     Py_VISIT(t->proxy_type);
     Py_VISIT(t->task_type);
@@ -30,6 +32,7 @@ static int tasks_clear(PyObject *self)
     struct pytasks *t = (struct pytasks *)self;
     Py_CLEAR(t->current);
     Py_CLEAR(t->loop_object);
+    Py_CLEAR(t->host);
     Py_CLEAR(t->base_context);
     Py_CLEAR(t->task_type);
     Py_CLEAR(t->task_keywords);
@@ -99,6 +102,11 @@ struct step_watch *task_step_named(struct pytasks *tasks, PyObject *arg)
     return watch;
 }
 
+static bool is_asyncios(const struct pyloop *loop)
+{
+    return pyloop_ops(loop)->style == LOOP_ASYNCIO;
+}
+
 struct pytasks *pytasks_new(struct pyloop *loop)
 {
     struct pytasks *t = allocate();
@@ -107,12 +115,14 @@ struct pytasks *pytasks_new(struct pyloop *loop)
     t->loop = loop;
     t->thread = PyThread_get_thread_ident();
     t->loop_object = Py_NewRef(pyloop_object(loop));
+    if (!is_asyncios(loop))
+        t->host = Py_XNewRef(pyloop_host(loop));
     t->base_context = PyContext_CopyCurrent();
     t->proxy_type = proxy_make_type();
     t->task_type = asyncio_task_type();
     t->task_keywords = Py_BuildValue("(ss)", "loop", "context");
     if (t->base_context && t->proxy_type && t->task_type && t->task_keywords &&
-        (t->current = current_acquire(t->loop_object)))
+        (t->host || (t->current = current_acquire(t->loop_object))))
         return t;
     PyObject *exception = pyerr_take();
     pytasks_free(t);
@@ -141,7 +151,7 @@ void pytasks_free(struct pytasks *tasks)
 
 /* ---- starting */
 
-/* loop.create_task(proxy): in a copy of the base context, which the Task then copies. */
+/* loop.create_task(proxy), or the host's start(scope, proxy): in a copy of the base context, which the Task then copies. */
 static PyObject *create_task(struct pytasks *tasks, struct proxy *p)
 {
     PyObject *context = PyContext_Copy(tasks->base_context);
@@ -149,7 +159,10 @@ static PyObject *create_task(struct pytasks *tasks, struct proxy *p)
         return NULL;
     PyObject *task = NULL;
     if (PyContext_Enter(context) == 0) {
-        task = PyObject_CallMethod(tasks->loop_object, "create_task", "O", p);
+        if (tasks->host)
+            task = PyObject_CallMethod(tasks->host, "start", "OO", p->task, p);
+        else
+            task = PyObject_CallMethod(tasks->loop_object, "create_task", "O", p);
         PyObject *exception = task ? NULL : pyerr_take();
         if (PyContext_Exit(context) < 0)
             PyErr_WriteUnraisable(context);
@@ -174,6 +187,23 @@ static int set_job(struct proxy *p, const struct job *job)
         return -1;
     for (Py_ssize_t i = 0; i < job->n; i++)
         PyTuple_SET_ITEM(p->arguments, i, Py_NewRef(job->args[i]));
+    return 0;
+}
+
+/* What the host's task runs: scoped(scope, application, *args), where `scope` has its cancel(). */
+static int set_scoped_job(struct proxy *p, const struct job *job)
+{
+    PyObject *host = p->tasks->host;
+    p->task = PyObject_CallMethod(host, "scope", NULL);
+    p->callable = p->task ? PyObject_GetAttrString(host, "scoped") : NULL;
+    p->arguments = p->callable ? PyTuple_New(job->n + 2) : NULL;
+    if (!p->arguments)
+        return -1;
+    p->state = PROXY_UNCALLED;
+    PyTuple_SET_ITEM(p->arguments, 0, Py_NewRef(p->task));
+    PyTuple_SET_ITEM(p->arguments, 1, Py_NewRef(job->callable));
+    for (Py_ssize_t i = 0; i < job->n; i++)
+        PyTuple_SET_ITEM(p->arguments, i + 2, Py_NewRef(job->args[i]));
     return 0;
 }
 
@@ -210,12 +240,30 @@ static int plain_start(struct pytasks *tasks, const struct job *job)
     return task || ended ? 0 : -1;
 }
 
+static int host_start(struct pytasks *tasks, const struct job *job)
+{
+    struct proxy *p = proxy_new(tasks, job);
+    if (!p)
+        return -1;
+    tasks->running++;
+    PyObject *task = set_scoped_job(p, job) == 0 ? create_task(tasks, p) : NULL;
+    if (!task) {
+        tasks->running--;
+        proxy_retire(p);
+    }
+    Py_XDECREF(task);
+    Py_DECREF(p);
+    return task ? 0 : -1;
+}
+
 static int start_job(struct pytasks *tasks, const struct job *job)
 {
     if (!tasks->loop) {
         PyErr_SetString(PyExc_RuntimeError, "the event loop is closed");
         return -1;
     }
+    if (tasks->host)
+        return host_start(tasks, job);
     if (!pytasks_idle(tasks) || pyloop_plain_tasks(tasks->loop))
         return plain_start(tasks, job);
     return lazy_start(tasks, job);
@@ -234,7 +282,7 @@ static void discard(PyObject *coro)
 
 int pytask_start(struct pytasks *tasks, PyObject *coro, pytask_done_fn *done, PyObject *arg)
 {
-    assert(coro);
+    assert(coro && !tasks->host);
     struct job job = { .coro = coro, .done = done, .arg = arg };
     Py_XINCREF(arg);
     int r = start_job(tasks, &job);
@@ -259,7 +307,7 @@ int pytask_call(struct pytasks *tasks, PyObject *callable, PyObject *const *args
 
 bool pytasks_idle(struct pytasks *tasks)
 {
-    return !tasks->current->step && !current_is_set(tasks->current);
+    return !tasks->current || (!tasks->current->step && !current_is_set(tasks->current));
 }
 
 unsigned pytasks_running(const struct pytasks *tasks)
@@ -289,7 +337,7 @@ void pytasks_cancel(struct pytasks *tasks, const PyObject *arg)
 
 void pytasks_cancel_all(struct pytasks *tasks, const PyObject *spared)
 {
-    struct first_step *step = current_step(tasks->current);
+    struct first_step *step = tasks->current ? current_step(tasks->current) : NULL;
     if (step && step->tasks == tasks && !lazy_task(step))
         PyErr_WriteUnraisable(NULL);
     PyObject *running = PyList_New(0);
@@ -315,6 +363,25 @@ void task_mark_retrieved(PyObject *task)
     if (!exception)
         PyErr_Clear(); /* cancelled, or not done yet */
     Py_XDECREF(exception);
+}
+
+/* Future.add_done_callback(): by then the exception is in the Task. */
+static PyObject *on_task_done(PyObject *unused, PyObject *task)
+{
+    task_mark_retrieved(task);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef on_task_done_def = { "retrieved", on_task_done, METH_O, NULL };
+
+void task_expect_exception(PyObject *task)
+{
+    PyObject *callback = PyCFunction_New(&on_task_done_def, NULL);
+    PyObject *r = callback ? PyObject_CallMethod(task, "add_done_callback", "O", callback) : NULL;
+    if (!r)
+        PyErr_Clear();
+    Py_XDECREF(r);
+    Py_XDECREF(callback);
 }
 
 bool task_stops_loop(PyObject *exception)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* task.h: runs a coroutine as asyncio would run a Task of it, at the least cost.
+/* task.h: runs a coroutine as asyncio would run a Task of it, at the least cost; on a loop that is none of asyncio's, as a
+ * task of that loop (loops/loop_ops.h), which is none of what follows.
  *
  * The first step runs at once, inside the caller's C stack, in a fresh copy of the worker's base context. A coroutine
  * that ends in that step never becomes a Task, unless it (or a library) asks: asyncio.current_task(), all_tasks(),
@@ -36,7 +37,8 @@ void pytasks_free(struct pytasks *tasks);
 typedef void pytask_describe_fn(PyObject *arg, char *to, size_t size);
 void pytasks_describe_by(struct pytasks *tasks, pytask_describe_fn *describe);
 
-/* `coro`: what calling an async callable returned: a coroutine or any awaitable with send/throw (stolen).
+/* Not on a loop whose tasks are not asyncio's.
+ * `coro`: what calling an async callable returned: a coroutine or any awaitable with send/throw (stolen).
  * `arg` (may be NULL) is kept alive until done has been called. 0; or -1 with an exception set (no memory), done not
  * called. From inside another Task's step (see pytasks_idle()), in debug mode and with a task factory it is
  * loop.create_task(), so that the first step comes with the next turn of the loop: right, but slower. */

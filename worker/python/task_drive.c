@@ -20,6 +20,8 @@ void proxy_end(struct proxy *p, PyObject *result, PyObject *exception)
     p->state = PROXY_ENDED;
     if (done)
         p->tasks->running--;
+    if (p->tasks->loop)
+        pyloop_touched(p->tasks->loop);
     proxy_retire(p);
     Py_CLEAR(p->callable);
     Py_CLEAR(p->arguments);
@@ -29,32 +31,12 @@ void proxy_end(struct proxy *p, PyObject *result, PyObject *exception)
     Py_DECREF(p);
 }
 
-/* Future.add_done_callback(): by then the exception is in the Task. */
-static PyObject *on_task_done(PyObject *unused, PyObject *task)
-{
-    task_mark_retrieved(task);
-    Py_RETURN_NONE;
-}
-
-static PyMethodDef on_task_done_def = { "retrieved", on_task_done, METH_O, NULL };
-
-/* The Task is about to get an exception that `done` will have reported. */
-static void expect_exception(PyObject *task)
-{
-    PyObject *callback = PyCFunction_New(&on_task_done_def, NULL);
-    PyObject *r = callback ? PyObject_CallMethod(task, "add_done_callback", "O", callback) : NULL;
-    if (!r)
-        PyErr_Clear();
-    Py_XDECREF(r);
-    Py_XDECREF(callback);
-}
-
 /* Ends with the exception that is set, and leaves it set for the Task. */
 static void end_raising(struct proxy *p)
 {
     PyObject *exception = pyerr_take();
-    if (p->task)
-        expect_exception(p->task);
+    if (task_of(p))
+        task_expect_exception(p->task);
     if (p->tasks->loop && task_stops_loop(exception))
         pyloop_forgive(p->tasks->loop, exception);
     proxy_end(p, NULL, exception);
@@ -128,6 +110,15 @@ static PySendResult drive(struct proxy *p, PyObject *arg, PyObject **ret)
     return settle(p, how, *ret);
 }
 
+/* What was raised ahead of the Task, whose own step is the loop's when that is not ours. */
+static void raise_ahead(struct proxy *p)
+{
+    PyObject *exception = take_value(p, PROXY_ENDED);
+    if (p->tasks->loop && pyloop_host(p->tasks->loop) && task_stops_loop(exception))
+        pyloop_forgive(p->tasks->loop, exception);
+    coro_restore(exception);
+}
+
 PySendResult proxy_send(PyObject *self, PyObject *arg, PyObject **ret)
 {
     struct proxy *p = (struct proxy *)self;
@@ -145,7 +136,7 @@ PySendResult proxy_send(PyObject *self, PyObject *arg, PyObject **ret)
         *ret = take_value(p, PROXY_ENDED);
         return PYGEN_RETURN;
     case PROXY_RAISED:
-        coro_restore(take_value(p, PROXY_ENDED));
+        raise_ahead(p);
         return PYGEN_ERROR;
     case PROXY_RUNNING:
         executing();
@@ -218,7 +209,7 @@ static PyObject *drive_throw(struct proxy *p, PyObject *exception)
  * count), hand over what the step came to, and the Task itself does the rest. */
 static int give_back_cancellation(struct proxy *p, PyObject *exception)
 {
-    if (!p->task)
+    if (!task_of(p))
         return 0;
     PyObject *args = PyObject_GetAttrString(exception, "args");
     if (!args)
@@ -320,10 +311,10 @@ PyObject *proxy_close_method(PyObject *self, PyObject *unused)
 void proxy_abandon(struct proxy *p)
 {
     Py_INCREF(p);
-    if (p->task) {
+    if (task_of(p)) {
         if (PyObject_SetAttrString(p->task, "_log_destroy_pending", Py_False) < 0)
             PyErr_Clear();
-        expect_exception(p->task);
+        task_expect_exception(p->task);
     }
     PyObject *r = proxy_close_method((PyObject *)p, NULL);
     if (!r)

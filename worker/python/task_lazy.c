@@ -132,8 +132,10 @@ static void end_in_first_step(struct first_step *step, PySendResult how, PyObjec
         p->state = how == PYGEN_RETURN ? PROXY_RETURNED : PROXY_RAISED;
         p->value = Py_NewRef(value);
         run_task_step(step);
-        if (how == PYGEN_ERROR)
+        if (how == PYGEN_ERROR && step->task_step)
             task_mark_retrieved(step->task);
+        else if (how == PYGEN_ERROR)
+            task_expect_exception(step->task); /* it is played back in another round of a loop that is not ours */
     }
     if (step->proxy)
         proxy_retire(step->proxy);

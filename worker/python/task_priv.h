@@ -38,7 +38,7 @@ struct proxy {
     PyObject *callable; /* UNCALLED only, with the tuple `arguments` */
     PyObject *arguments;
     PyObject *value;
-    PyObject *task; /* NULL once ended */
+    PyObject *task; /* NULL once ended. Of a host that makes the tasks: what has their cancel() */
     pytask_done_fn *done; /* NULL once called */
     PyObject *arg;
     struct pytasks *tasks;
@@ -84,8 +84,9 @@ struct current {
 struct pytasks {
     PyObject_HEAD struct pyloop *loop; /* NULL after pytasks_free() */
     unsigned long thread; /* of the loop: the only one that steps what is here */
-    struct current *current;
+    struct current *current; /* NULL: not asyncio's */
     PyObject *loop_object;
+    PyObject *host; /* whose tasks run the coroutines; NULL: asyncio's do */
     pytask_describe_fn *describe; /* NULL: nothing is known */
     PyObject *base_context;
     PyTypeObject *proxy_type;
@@ -157,6 +158,13 @@ int current_leave(struct current *c, PyObject *task);
 /* ---- task.c */
 /* The exception of `task` is taken care of: asyncio need not log it. */
 void task_mark_retrieved(PyObject *task);
+/* The same of an exception that an asyncio.Task, or nobody, is about to get. */
+void task_expect_exception(PyObject *task);
+/* The asyncio.Task of a proxy; NULL: it has none. Borrowed. */
+static inline PyObject *task_of(const struct proxy *p)
+{
+    return p->tasks->host ? NULL : p->task;
+}
 /* SystemExit and KeyboardInterrupt, which a Task raises out of its step, and so out of the loop, besides keeping them. */
 bool task_stops_loop(PyObject *exception);
 

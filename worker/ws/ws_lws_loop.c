@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/forked.h"
 #include "common/log.h"
+#include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/ws/ws_lws_priv.h"
 
@@ -62,7 +63,7 @@ static void pump(evutil_socket_t fd, short what, void *arg)
         ms = WAIT_MS;
     if (ms > 0) {
         struct timeval after = timeval_of_ms((uint64_t)ms);
-        event_add(&w->timer, &after);
+        timer_add(&w->timer, &after);
     } else if (ms < 0) {
         evtimer_del(&w->timer);
     } else {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/http/held.h"
 #include "worker/python/loop.h"
@@ -72,7 +73,7 @@ void wsgi_head_watch(struct wsgi *wsgi)
     uint64_t delay = wsgi->env.conf->http.head_delay;
     struct timeval tv = timeval_of_ms(delay);
     if (!wsgi->heads_watched && delay)
-        wsgi->heads_watched = evtimer_add(wsgi->head_timer, &tv) == 0;
+        wsgi->heads_watched = timer_add(wsgi->head_timer, &tv) == 0;
 }
 
 bool wsgi_head_is_urgent(const struct wsgi_call *c)

@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/fatal.h"
+#include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/python/thread_hooks.h"
 #include "worker/wsgi/wsgi_call.h"
@@ -132,7 +133,7 @@ static void watch(struct wsgi_pool *pool)
     if (pool->watched || TAILQ_EMPTY(&pool->queue) || (!pool->idle && pool->n_threads >= most_threads(pool)))
         return;
     pool->seen = pool->begun;
-    pool->watched = evtimer_add(pool->patience, &soon) == 0;
+    pool->watched = timer_add(pool->patience, &soon) == 0;
 }
 
 /* Whether calls are begun with, and for what the loop was not told of. */

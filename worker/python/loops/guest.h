@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* guest.h: an event base inside a foreign loop (loop_ops.h). That loop watches the epoll descriptor of the base, which is
+ * readable when anything is to be done; a turn of the guest does it without waiting. libevent's timers do not show in that
+ * descriptor, so a timerfd in the base is set to the first of them (common/timers.h).
+ *
+ * What libevent's callbacks leave to the next turn, and what the application does to connections while the foreign loop
+ * steps it (an answer that is sent, a request that has ended), shows in no descriptor either: guest_wants_turn().
+ * All in the loop's thread, GIL held. */
+#ifndef TINE_PYTHON_LOOPS_GUEST_H
+#define TINE_PYTHON_LOOPS_GUEST_H
+
+#include <Python.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop_ops;
+struct pyloop;
+
+struct guest {
+    const struct loop_ops *ops;
+    PyObject *host; /* an instance of Host */
+    PyObject *asyncio; /* the host's loop as asyncio knows it; NULL: it is none of asyncio's */
+    PyObject *turn; /* what the host calls */
+    int epoll; /* of the base; -1: not attached */
+    int timer;
+    struct event timer_event;
+    uint64_t armed_ns; /* what the timerfd is set to; TIMERS_NONE: nothing */
+    bool has_call_soon;
+    bool was_told; /* the timerfd was made to fire for a turn */
+    bool is_due; /* the timerfd has fired: which timer is the next one has to be looked up */
+    bool in_turn;
+    bool wants_turn; /* the host will call it, whatever the descriptor says */
+};
+
+/* Makes the host. `turn`: a callable that calls guest_turn(). NULL: an exception is set. */
+struct guest *guest_new(const struct loop_ops *ops, const char *factory);
+void guest_free(struct guest *g);
+
+/* From now on the base is the guest, until guest_detach(). 0, or -1 with an exception set. */
+int guest_attach(struct guest *g, struct event_base *base);
+void guest_detach(struct guest *g);
+
+/* Runs the host until guest_stop(); `turn` is called with no arguments. 0, or -1: what has left the loop is set. */
+int guest_run(struct guest *g, PyObject *turn);
+void guest_stop(struct guest *g);
+
+/* The work that no descriptor shows. Cheap if the turn is there already. */
+static inline bool guest_needs_telling(const struct guest *g)
+{
+    return g && !g->in_turn && !g->wants_turn;
+}
+void guest_tell(struct guest *g);
+
+/* At the end of a turn: the timerfd is set to the first timer of the base. True: one is due by now. */
+bool guest_set_timer(struct guest *g, struct event_base *base);
+
+#endif
