@@ -117,6 +117,8 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
     const struct conf_log *logs = &l->conf.log;
     if (l->conf.app.loop == CONF_LOOP_GEVENT)
         conf_error(errors, from(app, "loop"), "gevent is not supported yet");
+    if (l->conf.app.loop_factory && l->conf.app.loop != CONF_LOOP_ASYNCIO)
+        conf_error(errors, from(app, "loop_factory"), "it makes the loop of loop = asyncio, and no other");
     if (l->conf.app.loop == CONF_LOOP_UVLOOP && l->conf.app.interpreter == CONF_INTERPRETER_SUB)
         conf_error(errors, from(app, "loop"), "uvloop runs only in the main interpreter: leave out interpreter = sub");
     if (l->conf.app.preload_app && l->conf.app.interpreter == CONF_INTERPRETER_SUB)

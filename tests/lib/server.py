@@ -108,6 +108,8 @@ class Server:
         for name, keys in (changes or {}).items():
             self.config.setdefault(name, {}).update(keys)
         self.config.setdefault("app", {}).setdefault("pythonpath", str(ROOT / "tests"))
+        if os.environ.get("TINE_TEST_LOOP"):
+            self.config["app"].setdefault("loop", os.environ["TINE_TEST_LOOP"])
         if os.environ.get("TINE_TEST_PYTHON") and "venv" not in self.config["app"]:
             self.config["app"].setdefault("python", os.environ["TINE_TEST_PYTHON"])
         lines = []

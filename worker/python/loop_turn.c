@@ -216,8 +216,7 @@ void loop_turn_of_guest(struct pyloop *loop)
     fork_child_came_back(NULL, false);
     if (g->in_turn || loop->broken)
         return;
-    g->in_turn = true;
-    g->wants_turn = false;
+    guest_begin(g);
     loop->tstate = PyThreadState_Get();
     loop->polling = true;
     bool more = true;

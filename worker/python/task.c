@@ -92,9 +92,24 @@ void pytasks_describe_by(struct pytasks *tasks, pytask_describe_fn *describe)
     tasks->describe = describe;
 }
 
+/* A foreign loop notes no steps: those of requests are noted here, but for those that a turn of ours begins. */
+static bool is_hosts_step(const struct pyloop *loop)
+{
+    return loop->guest && !loop->guest->in_turn;
+}
+
+void task_step_ended(struct pytasks *tasks, struct step_watch *watch)
+{
+    step_watch_leave(watch);
+    if (tasks->loop && is_hosts_step(tasks->loop))
+        step_watch_end(watch);
+}
+
 struct step_watch *task_step_named(struct pytasks *tasks, PyObject *arg)
 {
     struct step_watch *watch = tasks->loop->step_watch;
+    if (is_hosts_step(tasks->loop))
+        step_watch_begin(watch);
     char *to = step_watch_name(watch);
     if (!*to && arg && tasks->describe)
         tasks->describe(arg, to, STEP_WHAT);

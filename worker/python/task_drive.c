@@ -106,7 +106,7 @@ static PySendResult drive(struct proxy *p, PyObject *arg, PyObject **ret)
     if (!uncalled || call_callable(p) == 0)
         how = PyIter_Send(p->iterator, arg ? arg : Py_None, ret);
     fork_child_came_back(NULL, how == PYGEN_NEXT);
-    task_step_ends(watch);
+    task_step_ends(p->tasks, watch);
     return settle(p, how, *ret);
 }
 

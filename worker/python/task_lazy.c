@@ -89,7 +89,7 @@ static PySendResult run_first_step(struct first_step *step, PyObject **ret_value
         how = PyIter_Send(step->iterator, Py_None, ret_value);
     fork_child_came_back(NULL, how == PYGEN_NEXT);
     current->step = NULL;
-    task_step_ends(watch);
+    task_step_ends(step->tasks, watch);
     if (how == PYGEN_ERROR)
         *ret_value = pyerr_take();
     leave_task(step);

@@ -107,10 +107,11 @@ static inline struct step_watch *task_step_begins(struct pytasks *tasks, PyObjec
         return NULL;
     return task_step_named(tasks, arg);
 }
-static inline void task_step_ends(struct step_watch *watch)
+void task_step_ended(struct pytasks *tasks, struct step_watch *watch);
+static inline void task_step_ends(struct pytasks *tasks, struct step_watch *watch)
 {
     if (unlikely(watch))
-        step_watch_leave(watch);
+        task_step_ended(tasks, watch);
 }
 
 /* ---- task_proxy.c */

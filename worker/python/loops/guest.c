@@ -130,10 +130,26 @@ bool guest_set_timer(struct guest *g, struct event_base *base)
 
 /* ---- running */
 
+static void note_signals(struct guest *g)
+{
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        sigaction(stop_signals[i], NULL, &g->signals[i]);
+    g->has_signals = true;
+}
+
+void guest_keep_signals(struct guest *g)
+{
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        sigaction(stop_signals[i], &g->signals[i], NULL);
+    g->has_signals = false;
+}
+
 int guest_run(struct guest *g, PyObject *turn)
 {
     Py_XSETREF(g->turn, Py_NewRef(turn));
+    note_signals(g);
     PyObject *r = PyObject_CallMethod(g->host, "run", "iO", g->epoll, turn);
+    guest_keep_signals(g); /* it has put back what it found */
     g->wants_turn = false; /* what the host has left undone */
     Py_XDECREF(r);
     return r ? 0 : -1;

@@ -12,7 +12,10 @@
 #include <Python.h>
 #include <event2/event_struct.h>
 #include <stdbool.h>
+#include <signal.h>
 #include <stdint.h>
+
+#include "common/stop_signals.h"
 
 struct loop_ops;
 struct pyloop;
@@ -25,6 +28,8 @@ struct guest {
     int epoll; /* of the base; -1: not attached */
     int timer;
     struct event timer_event;
+    struct sigaction signals[STOP_SIGNALS]; /* what is done at stop_signals: a host may set its own */
+    bool has_signals; /* they are to be set again in the first turn */
     uint64_t armed_ns; /* what the timerfd is set to; TIMERS_NONE: nothing */
     bool has_call_soon;
     bool was_told; /* the timerfd was made to fire for a turn */
@@ -51,6 +56,19 @@ static inline bool guest_needs_telling(const struct guest *g)
     return g && !g->in_turn && !g->wants_turn;
 }
 void guest_tell(struct guest *g);
+
+/* The host has begun to run: what it does about KeyboardInterrupt must not take the signals that the master's orders and
+ * terminals come by. */
+void guest_keep_signals(struct guest *g);
+
+/* At the beginning of a turn. */
+static inline void guest_begin(struct guest *g)
+{
+    if (g->has_signals)
+        guest_keep_signals(g);
+    g->wants_turn = false;
+    g->in_turn = true;
+}
 
 /* At the end of a turn: the timerfd is set to the first timer of the base. True: one is due by now. */
 bool guest_set_timer(struct guest *g, struct event_base *base);
