@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* epoll_of.c: see epoll_of.h. /proc/self/fdinfo/N of an epoll descriptor has a line "tfd: FD events: ... data: ..." for each
- * descriptor that it watches (proc(5)). */
+/* epoll_of.c: see epoll_of.h. /proc/self/fdinfo/N of an epoll descriptor has a line "tfd: FD events: ... data: ..."
+ * for each descriptor that it watches (proc(5)). */
 #include "common/epoll_of.h"
 
 #include <ctype.h>

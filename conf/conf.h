@@ -171,6 +171,9 @@ struct conf {
     char *file; /* the file that was read, absolute; NULL if none */
 };
 
+/* The word for it in the configuration. */
+const char *conf_loop_name(enum conf_loop loop);
+
 /* What is served, for people: the module of [app], or of the first mount where there is none. */
 static inline const char *conf_app_name(const struct conf *conf)
 {

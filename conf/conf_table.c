@@ -63,8 +63,8 @@ const struct conf_key *conf_key_find(const struct conf_section *section, const c
 
 bool conf_key_is_shared(const struct conf_key *key)
 {
-    static const char *const shared[] = { "loop",       "loop_factory",     "interpreter",      "python",     "venv",
-                                          "pythonpath", "blocking_warning", "preload_app" };
+    static const char *const shared[] = { "loop", "loop_factory", "interpreter",      "python",
+                                          "venv", "pythonpath",   "blocking_warning", "preload_app" };
     for (size_t i = 0; i < COUNT(shared); i++)
         if (strcmp(shared[i], key->name) == 0)
             return true;

@@ -9,6 +9,7 @@
 
 #include "common/machine.h"
 #include "common/span.h"
+#include "conf/conf.h"
 #include "conf/conf_addr.h"
 #include "conf/conf_extensions.h"
 #include "conf/conf_number.h"
@@ -68,6 +69,11 @@ static const struct {
     [CONF_TYPE_CERT_REQS] = { "none, optional or required", cert_reqs, sizeof(enum conf_cert_reqs) },
     [CONF_TYPE_TLS_VERSION] = { "1.2 or 1.3", tls_versions, sizeof(enum conf_tls_version) },
 };
+
+const char *conf_loop_name(enum conf_loop loop)
+{
+    return loops[loop];
+}
 
 bool conf_type_is_list(enum conf_type type)
 {

@@ -130,8 +130,8 @@ static void enable_stacks(struct worker_app *a)
         pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
 }
 
-/* Runs the applications' modules, with the loop that they may run; in a mold only with our own, since what a foreign one has
- * opened cannot be divided between the processes of a fork. 0, or -1 and *ret says why. */
+/* Runs the applications' modules, with the loop that they may run; in a mold only with our own, since what a foreign one
+ * has opened cannot be divided between the processes of a fork. 0, or -1 and *ret says why. */
 static int import_apps(struct worker_app *a, bool in_mold, struct worker_failure *ret)
 {
     const struct conf_app *failed = NULL;
@@ -302,6 +302,17 @@ static void report_failed_start(struct worker_app *a, enum interface_start resul
     free(refusal);
 }
 
+/* Once a generation, more or less, where it is not what everybody has. */
+static void say_loop(const struct worker_app *a)
+{
+    char version[64];
+    if (!pyloop_host(a->loop) || a->worker->heritage->slot != 0)
+        return;
+    pyloop_version(a->loop, version, sizeof version);
+    log_info("event loop: %s%s%s, in %s", conf_loop_name(pyloop_ops(a->loop)->conf), *version ? " " : "", version,
+             a->interp.sub ? "a sub-interpreter" : "the main interpreter");
+}
+
 void worker_app_look_at_refusals(struct worker_app *a)
 {
     const char *refusal = is_in_doubt(a) ? refusal_late(&a->interp) : NULL;
@@ -317,6 +328,7 @@ static void on_mounts_started(void *arg, enum interface_start result, const char
         return;
     if (result == INTERFACE_STARTED && !refuses_to_start(a)) {
         report_environment(a);
+        say_loop(a);
         a->watch = worker_steps_watch(w, a->loop);
         w->events->started(w);
     } else if (result != INTERFACE_STARTED) {

@@ -41,9 +41,9 @@ static const char *needs_main(const struct conf_app *app)
 void verdict_init(struct verdict *verdict, const struct conf_app *app)
 {
     const char *why = app->interpreter != CONF_INTERPRETER_AUTO ? NULL : needs_main(app);
-    enum verdict_state state = app->interpreter == CONF_INTERPRETER_MAIN || why   ? VERDICT_MAIN
-                               : app->interpreter == CONF_INTERPRETER_SUB ? VERDICT_SUB
-                                                                          : VERDICT_NEW;
+    enum verdict_state state = app->interpreter == CONF_INTERPRETER_MAIN || why ? VERDICT_MAIN
+                               : app->interpreter == CONF_INTERPRETER_SUB       ? VERDICT_SUB
+                                                                                : VERDICT_NEW;
     *verdict = (struct verdict){ .state = state, .why = why ? strdup(why) : NULL };
 }
 

@@ -231,6 +231,7 @@ static void write_interpreter(const struct snapshot *snapshot, struct json_out *
     json_string(j, "python", generation->python);
     json_string(j, "interpreter", verdict_name(&generation->verdict));
     json_string(j, "interpreter_because", verdict_because(&generation->verdict));
+    json_string(j, "loop", conf_loop_name(generation->conf->app.loop));
 }
 
 static void write_reload(const struct snapshot *snapshot, struct json_out *j)

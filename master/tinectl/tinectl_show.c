@@ -79,6 +79,8 @@ static void put_interpreter(const struct show *show, const struct json *answer)
     put_name(show, "interpreter");
     fprintf(show->out, "%s: ", json_get_text(answer, "interpreter", "?"));
     show_text(show, json_get_text(answer, "interpreter_because", "?"));
+    put_name(show, "event loop");
+    show_text(show, json_get_text(answer, "loop", "?"));
 }
 
 static void put_time(const struct show *show, double at)

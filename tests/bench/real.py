@@ -31,6 +31,7 @@ class Row(NamedTuple):
     post: tuple = ()  # content type and body
     connections: int = 32
     env: dict = {}
+    loop: str = ""  # app.loop, and the peers' on the same loop
 
 
 BOUNDARY = "bench-boundary"
@@ -43,6 +44,11 @@ def multipart(size):
 
 
 BARE = {"BENCH_BARE": "1"}
+# The same on each event loop, beside the server whose users have that one.
+ON_LOOPS = {f"{loop} {name}": Row(app, path, loop=loop, connections=connections)
+            for loop in ("asyncio", "uvloop", "trio")
+            for name, app, path, connections in (("plaintext", "plain:asgi", "/", 32), ("sleep 256", "plain:anyio_sleep", "/", 256),
+                                                 ("fastapi async", "fast:app", "/async", 32))}
 ROWS = {
     "plaintext": Row("plain:asgi", "/"),
     "fastapi async": Row("fast:app", "/async"),
@@ -72,13 +78,26 @@ ROWS = {
     "wsgi django sleep 16": Row("django_site:wsgi", "/sleep", 16),
     "wsgi upload 64MB 4": Row("plain:wsgi", "/upload", 4, post=("application/octet-stream", "x" * (64 << 20)), connections=2),
     "wsgi blocks 4": Row("plain:wsgi", "/blocks", 4),
+    **ON_LOOPS,
 }
 
 
 def tine_peer(name, binary, python, row):
     argv = [binary, "-o", "server.workers=1", "-o", "log.loglevel=error", "-o", "app.pythonpath=" + APPS, "-b", "127.0.0.1:{port}",
             "-o", "app.python=" + python]
+    if row.loop:
+        argv += ["-o", "app.loop=" + row.loop]
     return Peer(name, [*argv, *(["-o", "app.threads=%d" % row.threads] if row.threads else []), row.app], env=row.env)
+
+
+def loop_peers(python, row):
+    """On the loop of the row: uvicorn, and hypercorn with trio."""
+    env = {"PYTHONPATH": APPS, **row.env}
+    if row.loop == "trio" and servers.has_module(python, "hypercorn"):
+        yield Peer("hypercorn", [python, "-m", "hypercorn", "-k", "trio", "-w", "1", "-b", "127.0.0.1:{port}", row.app], env=env)
+    elif row.loop != "trio" and servers.has_module(python, "uvicorn"):
+        yield Peer("uvicorn", [python, "-m", "uvicorn", row.app, "--port", "{port}", "--no-access-log", "--log-level", "error",
+                               "--loop", row.loop, "--http", "httptools"], env=env)
 
 
 def asgi_peers(python, row):
@@ -118,7 +137,7 @@ def peers_of(row, args):
     yield tine_peer("tine", os.path.abspath(args.tine), args.python, row)
     if args.before:
         yield tine_peer("tine before", os.path.abspath(args.before), args.python, row)
-    yield from (wsgi_peers if row.threads else asgi_peers)(args.python, row)
+    yield from (loop_peers if row.loop else wsgi_peers if row.threads else asgi_peers)(args.python, row)
 
 
 def switches(peer):

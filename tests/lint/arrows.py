@@ -33,13 +33,14 @@ MAY_INCLUDE = {
     "worker/http2": BASE | {"worker/net", "worker/http", "worker/log"},
     "worker/static": BASE | {"worker/net", "worker/http", "worker/coding"},
     "worker/ws": BASE | {"worker/net", "worker/http"},
-    "worker/python": BASE,
+    "worker/python": BASE | {"worker/python/loops"}, # one room: loops/ has what differs from one event loop to the next
+    "worker/python/loops": BASE | {"worker/python"},
     "worker/app": BASE | {"worker/http", "worker/python"},
     "worker/asgi": BASE | {"worker/net", "worker/tls", "worker/http", "worker/ws", "worker/python", "worker/app"},
     "worker/wsgi": BASE | {"worker/net", "worker/http", "worker/python", "worker/app"},
     "worker/host": BASE | {"worker/python"},
     "worker": BASE | {"worker/net", "worker/tls", "worker/http", "worker/log", "worker/coding", "worker/http1", "worker/http2",
-                      "worker/static", "worker/ws", "worker/python", "worker/app", "worker/asgi", "worker/wsgi"},
+                      "worker/static", "worker/ws", "worker/python", "worker/python/loops", "worker/app", "worker/asgi", "worker/wsgi"},
 }
 
 # Contracts that stand above those who use them: header -> the folders that may include it besides its own.
@@ -66,8 +67,8 @@ FENCES = [
     (r"openssl/.*", [r"worker/tls/\w+\.[ch]"]),
     (r"ini\.h", [r"conf/conf_load\.c"]),
     (r"Python\.h|structmember\.h|frameobject\.h|datetime\.h|internal/.*|pythread\.h",
-     [r"worker/(python|app|asgi|wsgi)/\w+\.[ch]", r"worker/(worker\w*|mold)\.c", r"worker/host/hosted\.c"]),
-    (r"event2/.*|event\.h", [r"worker/(net|tls|python)/\w+\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/(\w+\.c|ws_lws_priv\.h)",
+     [r"worker/(python|python/loops|app|asgi|wsgi)/\w+\.[ch]", r"worker/(worker\w*|mold)\.c", r"worker/host/hosted\.c"]),
+    (r"event2/.*|event\.h", [r"worker/(net|tls|python|python/loops)/\w+\.[ch]", r"common/timers\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/(\w+\.c|ws_lws_priv\.h)",
                              r"master/(\w+/)?\w+\.[ch]", r"worker/(http|http1|http2|static|log)/\w+\.c",
                              r"worker/coding/(\w+\.c|compress_priv\.h)", r"worker/wsgi/wsgi_(outbox|pool|head|limit|socket)\.c", r"worker/app/mount\.c"]),
 ]

@@ -199,13 +199,13 @@ static int step_checkpoint(struct step *s)
 
 static PySendResult step_run(struct step *s, PyObject *arg, PyObject **ret)
 {
+    bool turns = s->kind == STEP_TURN;
+    if (turns)
+        s->kind = STEP_SENT;
     if (unlikely(s->at_checkpoint)) {
-        if (s->kind == STEP_TURN)
-            s->kind = STEP_SENT;
         if (step_checkpoint(s) < 0)
             return PYGEN_ERROR;
-    } else if (s->kind == STEP_TURN) {
-        s->kind = STEP_SENT;
+    } else if (turns) {
         *ret = Py_NewRef(Py_None);
         return PYGEN_NEXT;
     }
@@ -217,12 +217,8 @@ static PySendResult step_run(struct step *s, PyObject *arg, PyObject **ret)
             Py_CLEAR(*ret);
             Py_CLEAR(s->waiting);
         }
-        if (s->kind == STEP_PASS) {
-            *ret = Py_NewRef(Py_None);
-            return PYGEN_RETURN;
-        }
         unsigned wakes = s->channel->wakes;
-        enum channel_result r = step_ask(s, ret);
+        enum channel_result r = s->kind == STEP_PASS ? CHANNEL_TURN : step_ask(s, ret);
         if (r == CHANNEL_DONE)
             return PYGEN_RETURN;
         if (r == CHANNEL_TURN) {

@@ -44,6 +44,7 @@ struct exchange {
     bool left;              /* the application still runs though the request was lost */
     bool late;              /* the send() that waits has been taken by the socket */
     bool trailers;          /* announced in http.response.start */
+    bool left_behind;       /* cancelled because its client is gone */
     unsigned ignored;       /* send() calls after `gone`, if they do not raise */
     uint64_t ignored_ms;    /* clock_ms() of the first of them */
     struct memory *memory; /* of the worker, once `left`: what the application still has of the request counts there */

@@ -292,10 +292,10 @@ int asgi_http_init(struct asgi *asgi)
     return asgi->exchange_type ? 0 : -1;
 }
 
-/* Cancelled because its client is gone (exchange_gone()): not worth a line. */
+/* Cancelled because its client is gone (exchange_gone(), end_of_scope()): not worth a line. */
 static bool was_left_behind(const struct exchange *x, PyObject *exception)
 {
-    return x->ignored && PyErr_GivenExceptionMatches(exception, x->channel.asgi->cancelled_error);
+    return (x->ignored || x->left_behind) && PyErr_GivenExceptionMatches(exception, x->channel.asgi->cancelled_error);
 }
 
 /* It has ended as it was told to. What the result says is of no use to anyone. */
@@ -398,6 +398,17 @@ static void on_drained(struct req *r)
     channel_wake(&x->channel);
 }
 
+/* http.request_timeout cancels anywhere; where requests run in scopes, which end together with what they are for (trio),
+ * so does whatever takes the client away. */
+static void end_of_scope(struct exchange *x, enum req_end why)
+{
+    struct asgi *asgi = x->channel.asgi;
+    if (why == REQ_END_COMPLETE || (why != REQ_END_REQUEST_TIMEOUT && !asgi->has_checkpoints))
+        return;
+    x->left_behind |= why == REQ_END_CLIENT_GONE;
+    pytasks_cancel(asgi->env.tasks, (PyObject *)x);
+}
+
 static void on_peer_eof(struct req *r)
 {
     if (unlikely(asgi_ws_owns(r))) {
@@ -408,6 +419,8 @@ static void on_peer_eof(struct req *r)
     pyloop_enter(x->channel.asgi->env.loop);
     x->peer_eof = true;
     channel_wake(&x->channel);
+    if (x->channel.asgi->has_checkpoints) /* receive() says http.disconnect */
+        end_of_scope(x, REQ_END_CLIENT_GONE);
 }
 
 /* The application continues, with what it has of the request. */
@@ -439,8 +452,7 @@ static void on_end(struct req *r, enum req_end why)
     asgi_ext_file_done(x);
     Py_CLEAR(x->lent);
     channel_wake(&x->channel);
-    if (why == REQ_END_REQUEST_TIMEOUT)
-        pytasks_cancel(x->channel.asgi->env.tasks, (PyObject *)x);
+    end_of_scope(x, why);
     Py_DECREF((PyObject *)x);
 }
 

@@ -101,9 +101,18 @@ PyObject *pyloop_host(const struct pyloop *loop)
     return loop->guest ? loop->guest->host : NULL;
 }
 
+void pyloop_version(const struct pyloop *loop, char *to, size_t size)
+{
+    PyObject *version = loop->guest ? PyObject_GetAttrString(loop->guest->host, "version") : NULL;
+    const char *text = version && PyUnicode_Check(version) ? PyUnicode_AsUTF8(version) : NULL;
+    snprintf(to, size, "%s", text ? text : "");
+    Py_XDECREF(version);
+    PyErr_Clear();
+}
+
 const struct loop_ops *pyloop_ops(const struct pyloop *loop)
 {
-    return loop->guest ? loop->guest->ops : loop_ops_of(-1);
+    return loop->guest ? loop->guest->ops : loop_ops_of(CONF_LOOP_TINE);
 }
 
 void pyloop_touched(struct pyloop *loop)

@@ -46,6 +46,8 @@ void pyloop_free(struct pyloop *loop, uint64_t ms);
 PyObject *pyloop_object(const struct pyloop *loop);
 /* Of a foreign loop an instance of its class Host (loops/loop_ops.h), borrowed; NULL: the loop is our own. */
 PyObject *pyloop_host(const struct pyloop *loop);
+/* The version of its library; "": it comes with Python. */
+void pyloop_version(const struct pyloop *loop, char *to, size_t size);
 /* What it is. */
 const struct loop_ops *pyloop_ops(const struct pyloop *loop);
 /* To be called wherever the application has done something to a connection or a request: a foreign loop does not see that

@@ -67,7 +67,8 @@ struct pyloop {
     PyObject_HEAD struct pystate *st;
     PyObject *module; /* keeps st alive */
     struct event_base *base;
-    struct guest *guest; /* NULL: this is the loop of the thread. Else a foreign one is (loops/), and of all that is Python's
+    struct guest
+        *guest; /* NULL: this is the loop of the thread. Else a foreign one is (loops/), and of all that is Python's
                           * here only what the GIL and the turns need is in use */
     bool owns_base;
     bool reserves_signals; /* signals of the server are refused */

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/fatal.h"
 #include "worker/python/coro.h"
 #include "worker/python/loop.h"
 #include "worker/python/loops/loop_ops.h"
@@ -205,23 +206,6 @@ static int set_job(struct proxy *p, const struct job *job)
     return 0;
 }
 
-/* What the host's task runs: scoped(scope, application, *args), where `scope` has its cancel(). */
-static int set_scoped_job(struct proxy *p, const struct job *job)
-{
-    PyObject *host = p->tasks->host;
-    p->task = PyObject_CallMethod(host, "scope", NULL);
-    p->callable = p->task ? PyObject_GetAttrString(host, "scoped") : NULL;
-    p->arguments = p->callable ? PyTuple_New(job->n + 2) : NULL;
-    if (!p->arguments)
-        return -1;
-    p->state = PROXY_UNCALLED;
-    PyTuple_SET_ITEM(p->arguments, 0, Py_NewRef(p->task));
-    PyTuple_SET_ITEM(p->arguments, 1, Py_NewRef(job->callable));
-    for (Py_ssize_t i = 0; i < job->n; i++)
-        PyTuple_SET_ITEM(p->arguments, i + 2, Py_NewRef(job->args[i]));
-    return 0;
-}
-
 /* An eager Task hands SystemExit and KeyboardInterrupt to its maker too. */
 static void drop_raised(struct proxy *p)
 {
@@ -253,6 +237,25 @@ static int plain_start(struct pytasks *tasks, const struct job *job)
     Py_XDECREF(task);
     Py_DECREF(p);
     return task || ended ? 0 : -1;
+}
+
+/* What the host's task runs: scoped(scope, application, *args), where `scope` has its cancel(). 0, or -1 with an exception
+ * set. */
+static int set_scoped_job(struct proxy *p, const struct job *job)
+{
+    enum { MOST = 8 };
+    PyObject *args[MOST];
+    fatal_unless(job->n + 2 <= MOST);
+    p->task = PyObject_CallMethod(p->tasks->host, "scope", NULL);
+    PyObject *scoped = p->task ? PyObject_GetAttrString(p->tasks->host, "scoped") : NULL;
+    if (!scoped)
+        return -1;
+    args[0] = p->task;
+    args[1] = job->callable;
+    memcpy(args + 2, job->args, (size_t)job->n * sizeof args[0]);
+    int r = set_job(p, &(struct job){ .callable = scoped, .args = args, .n = job->n + 2 });
+    Py_DECREF(scoped);
+    return r;
 }
 
 static int host_start(struct pytasks *tasks, const struct job *job)

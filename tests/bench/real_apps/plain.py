@@ -10,6 +10,13 @@ async def asgi(scope, receive, send):
     await send({"type": "http.response.body", "body": b"Hello, World!"})
 
 
+async def anyio_sleep(scope, receive, send):
+    """10 ms, on any event loop."""
+    import anyio
+    await anyio.sleep(0.01)
+    await asgi(scope, receive, send)
+
+
 def read(environ):
     n = 0
     while block := environ["wsgi.input"].read(65536):

@@ -82,7 +82,7 @@ int guest_attach(struct guest *g, struct event_base *base)
         return 0;
     guest_detach(g);
     PyErr_Format(PyExc_RuntimeError, "app.loop = %s needs /proc, to find what the server's connections are watched by",
-                 g->ops->name);
+                 conf_loop_name(g->ops->conf));
     return -1;
 }
 

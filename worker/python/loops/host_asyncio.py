@@ -8,6 +8,10 @@ import pkgutil
 from _tine_life import Life
 
 
+# The public name warns since Python 3.14.
+_get_policy = getattr(asyncio.events, '_get_event_loop_policy', None) or asyncio.get_event_loop_policy
+
+
 def _new_loop(package, factory):
     if factory:
         loop = pkgutil.resolve_name(factory)()
@@ -21,7 +25,7 @@ def _new_loop(package, factory):
 
 class Host:
     def __init__(self, package, factory):
-        self._policy = None if package or factory else asyncio.get_event_loop_policy()
+        self._policy = None if package or factory else _get_policy()
         self.asyncio = _new_loop(package, factory)
         self.version = getattr(importlib.import_module(package), '__version__', None) if package else None
         self._life = Life(self.asyncio)
@@ -44,4 +48,4 @@ class Host:
     def is_whole(self):
         """Nor has the application chosen another policy while it was imported: its loop is the one to run then."""
         return (not self.asyncio.is_closed() and not self.asyncio.is_running()
-                and self._policy in (None, asyncio.get_event_loop_policy()))
+                and self._policy in (None, _get_policy()))

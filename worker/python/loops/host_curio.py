@@ -1,1 +1,113 @@
 # SPDX-License-Identifier: BSD-3-Clause
+"""app.loop = curio: a kernel of curio owns the thread (loop_ops.h says what a Host has).
+
+One task takes the turns. Whatever curio lets nobody but a task do (to start and to cancel another one) is left to that
+task, for the end of the turn in which it was asked.
+"""
+
+import concurrent.futures
+
+import curio
+from curio.traps import _future_wait, _read_wait
+
+
+class _Waiter(concurrent.futures.Future):
+    """A task waits here until set_result(); curio wakes it by the callback of its own."""
+
+    def __await__(self):
+        if not self.done():
+            yield from _future_wait(self).__await__()
+
+
+class _Scope:
+    """What a request runs in: its task, once that is there."""
+
+    def __init__(self, host):
+        self._host = host
+        self.task = None
+
+    def cancel(self):
+        self._host.to_cancel.append(self)
+
+
+class _Descriptor:
+    def __init__(self, number):
+        self.fileno = lambda: number
+
+
+class Host:
+    asyncio = None
+    call_soon = None
+    version = getattr(curio, '__version__', None)
+    cancelled = curio.CancelledError,
+
+    def __init__(self, package, factory):
+        self._kernel = curio.Kernel()
+        self._to_start, self.to_cancel = [], []
+        self._ends = False
+
+    def run(self, descriptor, turn):
+        self._ends = False
+        self._kernel.run(self._serve, _Descriptor(descriptor), turn)
+
+    async def _serve(self, descriptor, turn):
+        while True:
+            turn()
+            while self._to_start or self.to_cancel:
+                await self._work()
+            if self._ends:
+                return
+            await _read_wait(descriptor)
+
+    async def _work(self):
+        starts, self._to_start = self._to_start, []
+        for scope, coroutine in starts:
+            scope.task = await curio.spawn(_run, coroutine, daemon=True)
+        cancels, self.to_cancel = self.to_cancel, []
+        for scope in cancels:
+            if scope.task is not None:
+                await scope.task.cancel(blocking=False)
+
+    def stop(self):
+        self._ends = True
+
+    def is_whole(self):
+        return True
+
+    waiter = _Waiter
+
+    def scope(self):
+        return _Scope(self)
+
+    @staticmethod
+    async def scoped(scope, application, *args):
+        return await application(*args)
+
+    def start(self, scope, coroutine):
+        self._to_start.append((scope, coroutine))
+        return scope
+
+    @staticmethod
+    def checkpoint():
+        return curio.sleep(0)
+
+    async def hand_over(self, call, *args):
+        raise RuntimeError("called in another thread than the server's event loop: use curio.UniversalQueue or AWAIT()")
+
+    def shutdown(self, seconds):
+        async def finish():
+            me = await curio.current_task()
+            tasks = [task for task in self._kernel._tasks.values() if task is not me]
+            for task in tasks:
+                await task.cancel(blocking=False)
+            async with curio.ignore_after(seconds):
+                for task in tasks:
+                    await task.wait()
+        self._kernel.run(finish)
+
+
+async def _run(coroutine):
+    try:
+        await coroutine
+    except BaseException:  # was reported, with the request that it comes from
+        pass

@@ -33,24 +33,25 @@
 #include <Python.h>
 #include <stdbool.h>
 
+#include "conf/conf.h"
+
 /* How the application's code is run on it. */
 enum loop_style {
-    LOOP_ASYNCIO,   /* by asyncio's Tasks and Futures, whichever loop steps them */
-    LOOP_TASKS,     /* by tasks of the host */
+    LOOP_ASYNCIO, /* by asyncio's Tasks and Futures, whichever loop steps them */
+    LOOP_TASKS, /* by tasks of the host */
     LOOP_GREENLETS, /* by greenlets: synchronous applications alone */
 };
 
 struct loop_ops {
-    int conf; /* enum conf_loop */
-    const char *name; /* as app.loop and tinectl say it */
+    enum conf_loop conf;
     enum loop_style style;
     const char *source; /* of the Python module with class Host; NULL: the loop is ours */
     const char *package; /* where pip finds it; NULL: it is Python's own */
     const char *versions; /* of it that were tried: ">=0.17,<0.24" */
 };
 
-/* The row of an enum conf_loop; never NULL. */
-const struct loop_ops *loop_ops_of(int conf);
+/* Never NULL. */
+const struct loop_ops *loop_ops_of(enum conf_loop conf);
 
 /* An instance of its class Host; NULL: an exception is set, which names the package and the versions where the library cannot
  * be imported. `factory`: app.loop_factory, or NULL. GIL held. */
