@@ -52,7 +52,8 @@ async def echo(scope, receive, send):
 async def meets(scope, receive, send):
     """All of ?n= requests are there at once, or none is answered."""
     WHO.set(query(scope)["i"])
-    barrier["event"] = barrier["event"] or Event()
+    if barrier["event"] is None:
+        barrier["event"] = Event()
     event = barrier["event"]
     barrier["here"] += 1
     if barrier["here"] == int(query(scope)["n"]):

@@ -317,13 +317,14 @@ static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exceptio
     struct asgi *asgi = x->channel.asgi;
     if (exception && x->stage == EXCHANGE_HEAD && app_is_mismatch(asgi_interface(asgi), exception, NULL))
         app_say_mismatch(&asgi->env, asgi_interface(asgi), &asgi->said_mismatch);
-    if (exception && !was_left_behind(x, exception))
+    bool reports = !exception || !was_left_behind(x, exception);
+    if (exception && reports)
         asgi_report_exception(asgi, x->scope, exception);
     else if (result && result != Py_None)
         asgi_report_value(x, result);
     else if (x->req && x->stage == EXCHANGE_BODY && asgi_drain_disconnects(x))
         complete_stream(x);
-    else if (x->req && x->stage != EXCHANGE_COMPLETE)
+    else if (reports && x->req && x->stage != EXCHANGE_COMPLETE)
         asgi_report_incomplete(x);
     Py_CLEAR(x->scope);
     if (unlikely(x->left)) {

@@ -250,8 +250,9 @@ PyObject *pyloop_cancelled(struct pyloop *loop)
 
 PyObject *pyloop_hand_over(struct pyloop *loop, PyObject *callable, PyObject *argument)
 {
-    PyObject *to = loop->guest ? loop->guest->host : (PyObject *)loop;
-    return PyObject_CallMethodObjArgs(to, loop->st->name__hand_over, callable, argument, NULL);
+    PyObject *life = loop->guest ? loop->guest->host : (PyObject *)loop;
+    PyObject *name = loop->guest ? loop->st->name_hand_over : loop->st->name__hand_over;
+    return PyObject_CallMethodObjArgs(life, name, callable, argument, NULL);
 }
 
 bool pyloop_future_done(PyObject *future)

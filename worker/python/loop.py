@@ -84,6 +84,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         super().__init__(_Selector(self))
         self._wakeup = None
         self._life = Life(self)
+        self._hand_over = self._life.hand_over
 
     def _run_handle(self, handle):
         """Runs a handle in debug mode, or one that is not ours."""
@@ -113,9 +114,6 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         if handle._source_traceback:
             context['source_traceback'] = handle._source_traceback
         self.call_exception_handler(context)
-
-    def _hand_over(self, call, *args):
-        return self._life.hand_over(call, *args)
 
     async def getaddrinfo(self, host, port, *, family=0, type=0, proto=0, flags=0):
         if self._debug or not _is_numeric(host, port):

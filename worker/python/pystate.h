@@ -11,9 +11,9 @@
     X(_callback_failed)       \
     X(_check_callback)        \
     X(_check_thread)          \
-    X(_hand_over)             \
     X(_run_handle)            \
     X(_cancelled)             \
+    X(_hand_over)             \
     X(_add_reader)            \
     X(_add_writer)            \
     X(Task)                   \
@@ -36,6 +36,7 @@
     X(get_buffer)             \
     X(get_debug)              \
     X(get_task_factory)       \
+    X(hand_over)              \
     X(loop)                   \
     X(name)                   \
     X(run)                    \
