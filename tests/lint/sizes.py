@@ -22,6 +22,10 @@ MACHINE = re.compile(r"/home/\w|/ro" r"ot/\.|/wo" r"rk/|/tmp" r"/wt")
 FENCED_TEXT = {".c", ".h", ".def", ".py", ".mk", ".am", ".ac", ".md", ".ini", ".in", ".css", ".js", ".service", ".socket", ".8", ".5", ".7", ""}
 
 
+# Of a worker's base, which may be another loop's guest: that loop must hear of the time (common/timers.h).
+BARE_TIMER = re.compile(r"\bevtimer_add\(|\bevent_add\([^;]*, (?!NULL\))")
+
+
 def committed():
     try:
         listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], check=True, stdout=subprocess.PIPE,
@@ -64,6 +68,8 @@ def faults_of(path, text):
                 yield f"line {number}: space at the end"
             if "\t" in line:
                 yield f"line {number}: a tab"
+            if path.relative_to(ROOT).parts[0] == "worker" and BARE_TIMER.search(line):
+                yield f"line {number}: a timer that timer_add() does not arm"
     if (path.suffix in LICENSED or text.startswith("#!")) and LICENSE not in text[:200]:
         yield f"has no line '{LICENSE}'"
     for number, line in enumerate(lines, 1):
