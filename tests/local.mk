@@ -116,7 +116,7 @@ check_PROGRAMS += tests/unit/pyhost
 tests_unit_pyhost_SOURCES = tests/unit/pyhost.c tests/python/tine_test.h tests/python/tine_test.c $(coverage_sources)
 tests_unit_pyhost_LDFLAGS = $(AM_LDFLAGS) $(coverage_ldflags)
 tests_unit_pyhost_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CFLAGS) $(LIBEVENT_CFLAGS)
-tests_unit_pyhost_LDADD = libtine_python.a libtine_common.a $(PYTHON_LIBS) $(LIBEVENT_LIBS) -lpthread
+tests_unit_pyhost_LDADD = libtine_python.a libtine_conf.a libtine_common.a $(PYTHON_LIBS) $(LIBEVENT_LIBS) -lpthread
 endif
 
 # Configuration

@@ -33,8 +33,8 @@ MAY_INCLUDE = {
     "worker/http2": BASE | {"worker/net", "worker/http", "worker/log"},
     "worker/static": BASE | {"worker/net", "worker/http", "worker/coding"},
     "worker/ws": BASE | {"worker/net", "worker/http"},
-    "worker/python": BASE | {"worker/python/loops"}, # one room: loops/ has what differs from one event loop to the next
-    "worker/python/loops": BASE | {"worker/python"},
+    "worker/python/loops": BASE,
+    "worker/python": BASE | {"worker/python/loops"},
     "worker/app": BASE | {"worker/http", "worker/python"},
     "worker/asgi": BASE | {"worker/net", "worker/tls", "worker/http", "worker/ws", "worker/python", "worker/app"},
     "worker/wsgi": BASE | {"worker/net", "worker/http", "worker/python", "worker/app"},

@@ -12,7 +12,6 @@ libtine_python_a_SOURCES = \
 	worker/python/fork_child.h worker/python/fork_child.c \
 	worker/python/thread_hooks.h worker/python/thread_hooks.c \
 	worker/python/coro.h worker/python/coro.c \
-	worker/python/loops/loop_ops.h worker/python/loops/guest.h \
 	worker/python/loop_hide.c \
 	worker/python/loop_gil.c \
 	worker/python/loop_ready.c \
@@ -32,8 +31,7 @@ libtine_python_a_SOURCES = \
 	worker/python/stream_write.c \
 	worker/python/stream_type.c \
 	worker/python/pystate.h worker/python/pystate.c \
-	worker/python/loops/loop_ops.c \
-	worker/python/loops/guest.c \
+	worker/python/loop_host.h worker/python/loop_host.c \
 	worker/python/loop.h worker/python/loop.c \
 	worker/python/refusal.h worker/python/refusal.c \
 	worker/python/native_threads.h worker/python/native_threads.c \
@@ -48,14 +46,12 @@ libtine_python_a_SOURCES = \
 
 # The Python halves, as C strings.
 python_embedded = worker/python/interp_py.h worker/python/loop_py.h worker/python/fork_child_py.h \
-	worker/python/refusal_py.h worker/python/loop_life_py.h $(loop_hosts)
-# Each loop's class Host (worker/python/loops/loop_ops.h).
-loop_hosts = worker/python/loops/host_asyncio_py.h worker/python/loops/host_trio_py.h worker/python/loops/host_curio_py.h
+	worker/python/refusal_py.h worker/python/loop_life_py.h
 nodist_libtine_python_a_SOURCES = $(python_embedded)
 BUILT_SOURCES += $(python_embedded)
 CLEANFILES += $(python_embedded)
 EXTRA_DIST += worker/python/interp.py worker/python/loop.py worker/python/fork_child.py worker/python/refusal.py \
-	worker/python/loop_life.py $(loop_hosts:_py.h=.py)
+	worker/python/loop_life.py
 python_embed = $(AM_V_GEN)$(MKDIR_P) $(@D) && { \
 	  echo "static const char $(@F:_py.h=)_py[] = {"; \
 	  od -An -v -tu1 $< | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
@@ -71,14 +67,7 @@ worker/python/refusal_py.h: worker/python/refusal.py
 	$(python_embed)
 worker/python/loop_life_py.h: worker/python/loop_life.py
 	$(python_embed)
-worker/python/loops/host_asyncio_py.h: worker/python/loops/host_asyncio.py
-	$(python_embed)
-worker/python/loops/host_trio_py.h: worker/python/loops/host_trio.py
-	$(python_embed)
-worker/python/loops/host_curio_py.h: worker/python/loops/host_curio.py
-	$(python_embed)
 # For a build of one program in a fresh tree; later the compiler's own dependencies do.
 worker/python/libtine_python_a-interp.$(OBJEXT): worker/python/interp_py.h worker/python/fork_child_py.h
 worker/python/libtine_python_a-pystate.$(OBJEXT): worker/python/loop_py.h worker/python/loop_life_py.h
-worker/python/loops/libtine_python_a-loop_ops.$(OBJEXT): $(loop_hosts)
 worker/python/libtine_python_a-refusal.$(OBJEXT): worker/python/refusal_py.h

@@ -7,6 +7,7 @@
 #include "common/likely.h"
 #include "worker/python/coro.h"
 #include "worker/python/loop_handle.h"
+#include "worker/python/loop_host.h"
 #include "worker/python/loop_priv.h"
 #include "worker/python/loops/loop_ops.h"
 #include "worker/python/pyerr.h"
@@ -53,7 +54,8 @@ static struct pyloop *new_guest(struct pystate *st, const struct loop_ops *ops, 
         return NULL;
     loop->base = base;
     loop->depth = forked_depth;
-    loop->guest = guest_new(ops, factory);
+    PyObject *host = loop_host_new(ops, factory);
+    loop->guest = host ? guest_new(ops, host) : NULL;
     if (!loop->guest)
         Py_CLEAR(loop);
     return loop;

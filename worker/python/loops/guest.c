@@ -21,17 +21,18 @@
 
 /* ---- life */
 
-struct guest *guest_new(const struct loop_ops *ops, const char *factory)
+struct guest *guest_new(const struct loop_ops *ops, PyObject *host)
 {
     struct guest *g = PyMem_RawCalloc(1, sizeof *g);
     if (!g) {
+        Py_DECREF(host);
         PyErr_NoMemory();
         return NULL;
     }
     g->ops = ops;
     g->epoll = g->timer = -1;
-    g->host = loop_ops_host(ops, factory);
-    g->asyncio = g->host ? PyObject_GetAttrString(g->host, "asyncio") : NULL;
+    g->host = host;
+    g->asyncio = PyObject_GetAttrString(host, "asyncio");
     if (!g->asyncio) {
         guest_free(g);
         return NULL;

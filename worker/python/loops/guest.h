@@ -38,8 +38,8 @@ struct guest {
     bool wants_turn; /* the host will call it, whatever the descriptor says */
 };
 
-/* Makes the host. `turn`: a callable that calls guest_turn(). NULL: an exception is set. */
-struct guest *guest_new(const struct loop_ops *ops, const char *factory);
+/* Of this host (stolen, also on failure). NULL: an exception is set. */
+struct guest *guest_new(const struct loop_ops *ops, PyObject *host);
 void guest_free(struct guest *g);
 
 /* From now on the base is the guest, until guest_detach(). 0, or -1 with an exception set. */

@@ -30,9 +30,6 @@
 #ifndef TINE_PYTHON_LOOPS_LOOP_OPS_H
 #define TINE_PYTHON_LOOPS_LOOP_OPS_H
 
-#include <Python.h>
-#include <stdbool.h>
-
 #include "conf/conf.h"
 
 /* How the application's code is run on it. */
@@ -52,9 +49,5 @@ struct loop_ops {
 
 /* Never NULL. */
 const struct loop_ops *loop_ops_of(enum conf_loop conf);
-
-/* An instance of its class Host; NULL: an exception is set, which names the package and the versions where the library cannot
- * be imported. `factory`: app.loop_factory, or NULL. GIL held. */
-PyObject *loop_ops_host(const struct loop_ops *ops, const char *factory);
 
 #endif
