@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* trim.c: see trim.h. malloc_trim() gives back whole pages inside of every arena, but the end of the first arena alone. The
- * application in a sub-interpreter has another thread (worker/host/hosted.c), hence another arena, whose end goes back only
- * when it is larger than a threshold, and that rises with the largest block that was ever freed. So blocks are cut from that
- * end, and their pages given back. Blocks that come from elsewhere were free as well. */
+ * application in a sub-interpreter has another thread (worker/host/hosted.c), hence another arena, whose end goes back
+ * only when it is larger than a threshold, and that rises with the largest block that was ever freed. So blocks are cut
+ * from that end, and their pages given back. Blocks that come from elsewhere were free as well. */
 #include "common/trim.h"
 
 #include <malloc.h>

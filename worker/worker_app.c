@@ -89,7 +89,7 @@ static int fail_with_exception(struct worker_app *a, struct worker_failure *ret,
 static int make_loop(struct worker_app *a, struct event_base *base)
 {
     const struct conf_app *conf = &a->worker->conf->app;
-    struct pyloop *loop = pyloop_new(loop_ops_of(conf->loop), conf->loop_factory, base);
+    struct pyloop *loop = pyloop_new(&a->interp, loop_ops_of(conf->loop), conf->loop_factory, base);
     struct pytasks *early = loop ? pytasks_new(loop) : NULL;
     if (!early)
         return -1;

@@ -112,7 +112,7 @@ static int run(struct interp *interp, char **args)
     if (stacks_enable(STDERR_FILENO) || set_argv(args))
         return report();
     struct event_base *base = make_base();
-    struct pyloop *loop = pyloop_new(loop_ops_of(CONF_LOOP_TINE), NULL, base);
+    struct pyloop *loop = pyloop_new(interp, loop_ops_of(CONF_LOOP_TINE), NULL, base);
     if (!loop)
         return report();
     int status = run_script(args[0], loop) ? report() : 0;

@@ -6,6 +6,7 @@
 #include "common/forked.h"
 #include "common/likely.h"
 #include "worker/python/coro.h"
+#include "worker/python/interp.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_host.h"
 #include "worker/python/loop_priv.h"
@@ -61,7 +62,8 @@ static struct pyloop *new_guest(struct pystate *st, const struct loop_ops *ops, 
     return loop;
 }
 
-struct pyloop *pyloop_new(const struct loop_ops *ops, const char *factory, struct event_base *base)
+struct pyloop *pyloop_new(const struct interp *interp, const struct loop_ops *ops, const char *factory,
+                          struct event_base *base)
 {
     PyObject *module;
     struct pystate *st = pystate_import(&module);
@@ -89,13 +91,6 @@ void pyloop_free(struct pyloop *loop, uint64_t ms)
         guest_detach(loop->guest);
     loop_release_base(loop); /* the base is about to go, whatever Python said */
     Py_DECREF((PyObject *)loop);
-}
-
-PyObject *pyloop_object(const struct pyloop *loop)
-{
-    if (!loop->guest)
-        return (PyObject *)loop;
-    return loop->guest->asyncio ? loop->guest->asyncio : Py_None;
 }
 
 PyObject *pyloop_host(const struct pyloop *loop)

@@ -16,16 +16,17 @@
 #include <stdbool.h>
 
 struct event_base;
+struct interp;
 struct loop_ops;
 struct pyloop;
 struct step_watch;
 
-/* Makes the loop, or the host of `ops`, and sets it as the thread's event loop. GIL held. `factory`: app.loop_factory, or NULL.
- * `base` stays the caller's; it
- * needs the flag EVENT_BASE_FLAG_NOLOCK, neither PRECISE_TIMER (a system call in every turn; the
- * loop's timers have their own timerfd) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed
+/* Makes the loop, or the host of `ops`, and sets it as the thread's event loop. GIL held. `interp` is read now only. `factory`:
+ * app.loop_factory, or NULL. `base` stays the caller's; it needs the flag EVENT_BASE_FLAG_NOLOCK, neither PRECISE_TIMER (a
+ * system call in every turn; the loop's timers have their own timerfd) nor EPOLL_USE_CHANGELIST (unsafe with the dup()ed
  * descriptors that applications have). NULL: exception set. */
-struct pyloop *pyloop_new(const struct loop_ops *ops, const char *factory, struct event_base *base);
+struct pyloop *pyloop_new(const struct interp *interp, const struct loop_ops *ops, const char *factory,
+                          struct event_base *base);
 /* The loop goes over to another base, with what is scheduled and watched; only while pyloop_is_whole(). The old base can
  * be freed afterwards. In a forked process it must have been reinitialised, so that the process it was forked from notices
  * nothing. GIL held. 0, or -1 with an exception set. */

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* loop_hide.c: sets what asyncio knows of whether the loop runs in this thread. Costs a call, on CPython 3.11 a getpid(2)
+/* loop_hide.c: which loop asyncio sees, and whether it runs in this thread. Costs a call, on CPython 3.11 a getpid(2)
  * too: done only when it changes, so not for one synchronous request after the other. */
 #include "worker/python/loop_priv.h"
 
 #include "common/log.h"
 #include "worker/python/pyerr.h"
+
+PyObject *pyloop_object(const struct pyloop *loop)
+{
+    if (!loop->guest)
+        return (PyObject *)loop;
+    return loop->guest->asyncio ? loop->guest->asyncio : Py_None;
+}
 
 static void set_running(struct pyloop *loop, PyObject *running)
 {

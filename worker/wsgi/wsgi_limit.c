@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/timers.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -105,7 +106,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         lose(c, age_ms, thread);
     struct timeval tv = timeval_of_ms(wait_ms);
     if (wait_ms)
-        evtimer_add(wsgi->limit_timer, &tv);
+        timer_add(wsgi->limit_timer, &tv);
 }
 
 int wsgi_limit_init(struct wsgi *wsgi)
@@ -129,7 +130,7 @@ void wsgi_limit_watch(struct wsgi *wsgi)
 {
     struct timeval tv = timeval_of_ms(wsgi->limit_ms);
     if (wsgi->limit_timer && !evtimer_pending(wsgi->limit_timer, NULL))
-        evtimer_add(wsgi->limit_timer, &tv);
+        timer_add(wsgi->limit_timer, &tv);
 }
 
 void wsgi_limit_found(struct wsgi_call *c)
