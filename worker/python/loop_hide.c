@@ -37,5 +37,5 @@ void loop_hide(struct pyloop *loop)
 void loop_show(struct pyloop *loop)
 {
     loop->hidden = false;
-    set_running(loop, pyloop_object(loop));
+    set_running(loop, loop->guest ? loop->guest->asyncio : (PyObject *)loop);
 }
