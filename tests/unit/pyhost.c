@@ -18,6 +18,7 @@
 #include "tests/python/tine_test.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
+#include "worker/python/loops/loop_ops.h"
 #include "worker/python/pyerr.h"
 #include "worker/python/stacks.h"
 

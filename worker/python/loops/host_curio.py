@@ -8,6 +8,7 @@ task, for the end of the turn in which it was asked.
 import concurrent.futures
 
 import curio
+from curio.task import ContextTask
 from curio.traps import _future_wait, _read_wait
 
 
@@ -42,7 +43,7 @@ class Host:
     cancelled = curio.CancelledError,
 
     def __init__(self, package, factory):
-        self._kernel = curio.Kernel()
+        self._kernel = curio.Kernel(taskcls=ContextTask)  # each task has its context variables
         self._to_start, self.to_cancel = [], []
         self._ends = False
 
