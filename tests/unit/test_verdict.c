@@ -28,7 +28,10 @@ static struct verdict open_verdict(void)
 static void test_what_is_configured_is_not_changed_by_experience(void)
 {
     struct verdict sub = made(CONF_INTERPRETER_SUB, false), main = made(CONF_INTERPRETER_MAIN, false);
-    struct verdict mold = made(CONF_INTERPRETER_AUTO, true);
+    struct verdict mold = made(CONF_INTERPRETER_AUTO, true), uvloop;
+    verdict_init(&uvloop, &(struct conf_app){ .interpreter = CONF_INTERPRETER_AUTO, .loop = CONF_LOOP_UVLOOP });
+    CHECK(verdict_is_main(&uvloop) && strcmp(verdict_because(&uvloop), "app.loop = uvloop") == 0);
+    verdict_done(&uvloop);
     CHECK(!verdict_is_main(&sub) && verdict_is_main(&main) && verdict_is_main(&mold));
     CHECK(!verdict_blames(&sub, false, SIGSEGV, true) && !verdict_refuse(&sub, "x", true));
     CHECK(strcmp(verdict_because(&sub), "app.interpreter") == 0 &&

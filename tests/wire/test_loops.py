@@ -215,9 +215,8 @@ def test_policy_and_factory(app, keys, made):
         assert s.get("/").body == made
 
 
-@pytest.mark.parametrize("preload", [True])
-def test_preload_app(preload):
-    with Server("loops", {"app": {**CONFIG["app"], "preload_app": preload}, "server": {"workers": 2}}, env={"TINE_TEST_LOOP": LOOP}) as s:
+def test_preload_app():
+    with Server("loops", {"app": {**CONFIG["app"], "preload_app": True}, "server": {"workers": 2}}, env={"TINE_TEST_LOOP": LOOP}) as s:
         assert s.get("/which").json()["loop"] == LOOP
         assert s.get("/waits?s=0.01").body == b"waited"
 
@@ -235,3 +234,13 @@ def test_a_library_that_is_missing(tmp_path):
     finally:
         s.kill()
         s.cleanup()
+
+
+@pytest.mark.skipif(LOOP != "asyncio", reason="once is enough")
+@pytest.mark.parametrize("options, said", [
+    (["app.loop=uvloop", "app.interpreter=sub"], "uvloop runs only in the main interpreter: leave out interpreter = sub"),
+    (["app.loop=uvloop", "app.loop_factory=apps.loops:make"], "it makes the loop of loop = asyncio, and no other")])
+def test_what_the_configuration_refuses(options, said):
+    argv = [binary(), "-t", *(word for option in options for word in ("-o", option)), "apps.loops:app"]
+    r = subprocess.run(argv, capture_output=True, text=True)
+    assert r.returncode != 0 and said in r.stdout + r.stderr

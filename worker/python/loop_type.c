@@ -258,6 +258,10 @@ static PyObject *loop_run_once(PyObject *self, PyObject *unused)
 
 static PyObject *loop_turn_method(PyObject *self, PyObject *unused)
 {
+    if (!loop_of(self)->guest || loop_of(self)->home != PyThread_get_thread_ident()) {
+        PyErr_SetString(PyExc_RuntimeError, "only the loop whose guest this is may call it");
+        return NULL;
+    }
     loop_turn_of_guest(loop_of(self));
     Py_RETURN_NONE;
 }
@@ -434,7 +438,8 @@ static int loop_clear(PyObject *self)
     Py_CLEAR(loop->set_running_loop);
     Py_CLEAR(loop->captured);
     Py_CLEAR(loop->forgiven);
-    guest_free(loop->guest);
+    if (!loop_is_dead(loop)) /* there its base is the parent's */
+        guest_free(loop->guest);
     loop->guest = NULL;
     return 0;
 }
