@@ -21,8 +21,8 @@ def put(writer, *what):
 def plain(scope):
     """What goes over a socket: no lifespan state, no objects of the server."""
     extensions = {k: v for k, v in (scope.get("extensions") or {}).items() if v == {}}
-    return {k: v for k, v in scope.items() if k != "state" and not k.startswith("tine.")} | {"headers": [(bytes(k), bytes(v)) for k, v in scope["headers"]],
-                                                               "extensions": extensions}
+    headers = [(bytes(k), bytes(v)) for k, v in scope.get("headers", ())]
+    return {k: v for k, v in scope.items() if k != "state" and not k.startswith("tine.")} | {"headers": headers, "extensions": extensions}
 
 
 async def serve(reader, writer, receive, send, tasks):
@@ -38,20 +38,24 @@ async def serve(reader, writer, receive, send, tasks):
     while True:
         kind, number, value = await take(reader)
         if kind == "over":
-            if value is not None:
-                raise RuntimeError(f"the application has raised {value}")
-            return
+            raised, returned = value
+            if raised is not None:
+                raise RuntimeError(f"the application has raised {raised}")
+            return returned
+        if isinstance(value, dict) and value.get("headers") == "an iterator":
+            value = {**value, "headers": iter(value["their"])}
         tasks.append(asyncio.ensure_future(sent(number, value) if kind == "send" else received(number)))
 
 
 async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
+    name = scope["client"][1] if scope["type"] != "lifespan" else os.environ.get("BRIDGE_LIFESPAN")
+    if name is None:
         raise NotImplementedError("the test runs the lifespan")
-    reader, writer = await asyncio.open_unix_connection(f"{os.environ['BRIDGE']}/{scope['client'][1]}")
+    reader, writer = await asyncio.open_unix_connection(f"{os.environ['BRIDGE']}/{name}")
     tasks = []
     try:
         put(writer, "scope", 0, plain(scope))
-        await serve(reader, writer, receive, send, tasks)
+        return await serve(reader, writer, receive, send, tasks)
     except asyncio.IncompleteReadError:
         pass  # the test has been cancelled
     finally:

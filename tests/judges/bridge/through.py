@@ -8,17 +8,15 @@ there: client, server, root_path, state, scheme, the extension http.response.deb
 """
 
 import base64
-import builtins
 import os
-import pickle
 import socket
-import struct
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
 import h11
 import wsproto.events as ws
+from relayed import Relay, exception_of
 from starlette import testclient
 from wsproto import ConnectionType
 from wsproto.connection import Connection
@@ -26,49 +24,6 @@ from wsproto.connection import Connection
 FOLDER, PORT = os.environ["BRIDGE"], int(os.environ["BRIDGE_PORT"])
 OURS = ("connection", "upgrade", "date", "server", "sec-websocket-accept", "sec-websocket-protocol", "sec-websocket-extensions",
         "keep-alive", "transfer-encoding")
-
-
-def exception_of(kind, text):
-    found = getattr(builtins, kind, RuntimeError)
-    return found(text) if isinstance(found, type) and issubclass(found, Exception) and kind != "UnicodeEncodeError" else RuntimeError(text)
-
-
-class Relay:
-    """The other end of relay.py, as receive() and send() of the application."""
-
-    def __init__(self, stream):
-        self.stream, self.waiting, self.number, self.lock = stream, {}, 0, anyio.Lock()
-
-    async def take(self):
-        data = b""
-        while len(data) < 4 or len(data) < 4 + struct.unpack(">I", data[:4])[0]:
-            data += await self.stream.receive(4 - len(data) if len(data) < 4 else 4 + struct.unpack(">I", data[:4])[0] - len(data))
-        return pickle.loads(data[4:])
-
-    async def put(self, *what):
-        data = pickle.dumps(what)
-        async with self.lock:
-            await self.stream.send(struct.pack(">I", len(data)) + data)
-
-    async def answers(self):
-        """Runs beside the application."""
-        try:
-            while True:
-                kind, number, value = await self.take()
-                event, box = self.waiting.pop(number)
-                box.append(value)
-                event.set()
-        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            for event, box in self.waiting.values():
-                event.set()
-
-    async def ask(self, kind, value=None):
-        self.number += 1
-        number, event, box = self.number, anyio.Event(), []
-        self.waiting[number] = event, box
-        await self.put(kind, number, value)
-        await event.wait()
-        return box[0] if box else None
 
 
 class Exchange:
@@ -132,10 +87,7 @@ class Exchange:
                     await self.app(self.seen(scope), receive, send)
                 except Exception as e:
                     self.error = e
-                try:
-                    await relay.put("over", 0, None if self.error is None else type(self.error).__name__)
-                except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                    pass  # the server has given the application up
+                await relay.over(self.error)
                 group.cancel_scope.cancel()
         finally:
             if stream is not None:
