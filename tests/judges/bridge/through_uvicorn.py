@@ -66,7 +66,7 @@ class Server:
     running = {}
 
     def __init__(self, flags, lifespan=None):
-        self.flags, self.port, self.log = flags, judge.free_port(), tempfile.NamedTemporaryFile("w+", dir=FOLDER)
+        self.stopping, self.flags, self.port, self.log = False, flags, judge.free_port(), tempfile.NamedTemporaryFile("w+", dir=FOLDER)
         command = judge.command(SERVER, self.port, VENV, [*flags, *(["--lifespan", lifespan] if lifespan else [])], FOLDER)
         environment = {**os.environ, **({"BRIDGE_LIFESPAN": "lifespan"} if lifespan else {})}
         self.process = subprocess.Popen([str(w) for w in command], cwd=judge.HERE, env=environment, stdout=self.log, stderr=self.log)
@@ -81,6 +81,7 @@ class Server:
 
     def stop(self):
         """Tells it to; it ends once its connections have."""
+        self.stopping = True
         self.running.pop(self.flags, None)
         self.process.terminate()
 
@@ -195,7 +196,7 @@ class Transport:
         self.data = b""
 
     def is_closing(self):
-        ended = self.wire.http2 or self.is_whole()[1]
+        ended = (self.wire.http2 or self.is_whole()[1]) and not self.wire.server.stopping
         self.read(QUIET if ended else LATE)
         return self.closed_by_server or self.closed_here
 
