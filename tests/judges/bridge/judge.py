@@ -44,13 +44,17 @@ def command(server, port, venv, flags=(), folder=None):
 
 
 def wait_for(port, process):
+    """Until it refuses nonsense: that it listens would not mean that it serves."""
     end = time.monotonic() + 60
     while time.monotonic() < end and process.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
+            with socket.create_connection(("127.0.0.1", port), 10) as s:
+                s.sendall(b"nonsense\r\n\r\n")
+                if s.recv(1):
+                    return
         except OSError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.1)
     raise SystemExit(f"the server did not start: {process.args}")
 
 

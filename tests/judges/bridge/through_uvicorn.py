@@ -34,7 +34,7 @@ FLAGS = {"ws_max_size": "--ws-max-size", "ws_ping_interval": "--ws-ping-interval
 DEFAULTS = Config(app=None)
 OTHERS = {"httptools", "zttp", "websockets-sansio"}  # h11 and wsproto stay
 LATE = 5  # what has to come must come within these seconds
-QUIET = 0.3  # and after these it is taken that nothing comes
+QUIET = 1  # and after these it is taken that nothing comes
 
 
 def pytest_collection_modifyitems(items, config):
