@@ -6,6 +6,7 @@ import re
 import pytest
 
 from lib.server import Server
+from lib.ws import handshake
 
 
 @pytest.mark.parametrize("name, config", [("legacy", {}), ("Legacy", {}), ("legacy", {"interface": "asgi2"}),
@@ -66,6 +67,19 @@ def test_the_first_request_shows_a_wrong_interface(name, interface, said, thread
             assert s.get("/").status == 500
         s.wait_log(r"\[ERROR\] " + re.escape(f"{MISMATCH} {said}"))
         assert s.log().count(MISMATCH) == 1
+
+
+def test_the_first_websocket_shows_a_wrong_interface():
+    with Server("apps.either:any_wsgi", allow=("Traceback",)) as s, s.connect() as c:
+        c.send(handshake("/"))
+        assert c.read_response().status == 500
+        s.wait_log(r"\[ERROR\] " + re.escape(f"{MISMATCH} ASGI (app.interface = auto): if it is WSGI, set app.interface = wsgi"))
+
+
+def test_a_mount_of_the_wrong_interface_names_its_own_setting():
+    with Server("apps.either:asgi", {"mount:/inner": {"module": "apps.either:any_wsgi"}}, allow=("Traceback",)) as s:
+        assert s.get("/inner/").status == 500 and s.get("/").body == b"asgi"
+        s.wait_log(r"\[ERROR\] " + re.escape(f"[mount:/inner] {MISMATCH} ASGI (interface = auto): if it is WSGI, set interface = wsgi"))
 
 
 @pytest.mark.parametrize("name", ["asgi_with_bug", "wsgi_with_bug"])

@@ -69,8 +69,9 @@ void app_say_mismatch(const struct app_env *env, const char *interface, bool *sa
     if (*said)
         return;
     *said = true;
-    log_error("%sthe application cannot be called as %s (app.interface = %s): if it is %s, set app.interface = %s",
-              mounts_label(env->conf, env->app, label, sizeof label), wsgi ? "WSGI" : "ASGI",
-              env->app->interface == CONF_INTERFACE_AUTO ? "auto" : interface, wsgi ? "ASGI" : "WSGI",
-              wsgi ? "asgi" : "wsgi");
+    mounts_label(env->conf, env->app, label, sizeof label);
+    const char *key = *label ? "interface" : "app.interface"; /* the label names the section */
+    log_error("%sthe application cannot be called as %s (%s = %s): if it is %s, set %s = %s", label,
+              wsgi ? "WSGI" : "ASGI", key, env->app->interface == CONF_INTERFACE_AUTO ? "auto" : interface,
+              wsgi ? "ASGI" : "WSGI", key, wsgi ? "asgi" : "wsgi");
 }

@@ -7,7 +7,6 @@
 
 #include "common/fdutil.h"
 #include "common/likely.h"
-#include "worker/app/app_mismatch.h"
 #include "worker/asgi/asgi_drain.h"
 #include "worker/asgi/asgi_exchange.h"
 #include "worker/asgi/asgi_ext.h"
@@ -305,18 +304,13 @@ static void complete_stream(struct exchange *x)
         PyErr_Clear();
 }
 
-static const char *asgi_interface(const struct asgi *asgi)
-{
-    return asgi->version[0] == '2' ? "asgi2" : "asgi";
-}
-
 /* The application's coroutine has ended: makes an answer of what it left open. */
 static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exception)
 {
     struct exchange *x = (struct exchange *)arg;
     struct asgi *asgi = x->channel.asgi;
-    if (exception && x->stage == EXCHANGE_HEAD && app_is_mismatch(asgi_interface(asgi), exception, NULL))
-        app_say_mismatch(&asgi->env, asgi_interface(asgi), &asgi->said_mismatch);
+    if (exception && x->stage == EXCHANGE_HEAD)
+        asgi_report_mismatch(asgi, exception);
     bool reports = !exception || !was_left_behind(x, exception);
     if (exception && reports)
         asgi_report_exception(asgi, x->scope, exception);

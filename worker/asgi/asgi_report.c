@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/log.h"
+#include "worker/app/app_mismatch.h"
 #include "worker/app/app_report.h"
 #include "worker/asgi/asgi_exchange.h"
 #include "worker/asgi/asgi_scope.h"
@@ -92,6 +93,13 @@ static void report_request_exit(struct asgi *asgi, const char *name, const char 
     char why[APP_DESCRIPTION + 40];
     snprintf(why, sizeof why, "%s in %s", name, line);
     asgi->env.on_exit(asgi->env.exit_arg, why);
+}
+
+void asgi_report_mismatch(struct asgi *asgi, PyObject *exception)
+{
+    const char *interface = asgi->version[0] == '2' ? "asgi2" : "asgi";
+    if (app_is_mismatch(interface, exception, NULL))
+        app_say_mismatch(&asgi->env, interface, &asgi->said_mismatch);
 }
 
 void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *exception)

@@ -10,6 +10,8 @@ struct exchange;
 
 /* The application raised. Quiet about what a disconnect made it raise, and about cancellation. */
 void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *exception);
+/* Before anything was answered: says so, once, if it shows that the application has another interface. */
+void asgi_report_mismatch(struct asgi *asgi, PyObject *exception);
 /* It returned something; the connection closes after the answer. */
 void asgi_report_value(struct exchange *x, PyObject *value);
 /* It returned without a complete answer. */

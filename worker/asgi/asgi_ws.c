@@ -136,6 +136,8 @@ static void on_websocket_done(PyObject *arg, PyObject *result, PyObject *excepti
 {
     struct websocket *w = (struct websocket *)arg;
     struct asgi *asgi = w->channel.asgi;
+    if (exception && w->stage == WEBSOCKET_CONNECTING)
+        asgi_report_mismatch(asgi, exception);
     if (exception)
         asgi_report_exception(asgi, w->scope, exception);
     else
