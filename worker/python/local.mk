@@ -23,7 +23,7 @@ libtine_python_a_SOURCES = \
 	worker/python/loop_fd.c \
 	worker/python/loop_base.c \
 	worker/python/loop_task.c \
-	worker/python/loop_type.c \
+	worker/python/loop_methods.c \
 	worker/python/write_queue.h worker/python/write_queue.c \
 	worker/python/stream_priv.h \
 	worker/python/stream_fault.c \

@@ -116,7 +116,7 @@ struct pyloop {
 
 struct step_watch;
 
-int loop_type_init(PyObject *module, struct pystate *st);
+int loop_methods_init(PyObject *module, struct pystate *st);
 
 /* loop_ready.c. Appends to what is ready; steals `handle` (also on failure). 0, or -1 with an exception set. */
 int ready_push(struct pyloop *loop, PyObject *handle);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* loop_timer.c: the timers that call_later() and call_at() (loop_type.c) make: a heap of handles and one timerfd.
+/* loop_timer.c: the timers that call_later() and call_at() (loop_methods.c) make: a heap of handles and one timerfd.
  *
  * A timerfd and not an evtimer: libevent's clock is the coarse one (4 ms, and it fires early), and
  * its precise one costs a system call in every turn. The descriptor is set only when the first

@@ -111,7 +111,7 @@ static int module_exec(PyObject *module)
 {
     struct pystate *st = PyModule_GetState(module);
     if (names_init(st) || future_init(st) || task_init(st) || loop_handle_init(module, st) ||
-        loop_type_init(module, st) || stream_type_init(module, st))
+        loop_methods_init(module, st) || stream_type_init(module, st))
         return -1;
     if (PyModule_AddType(module, st->handle_type) || PyModule_AddType(module, st->timer_type) ||
         PyModule_AddType(module, st->base_type) || PyModule_AddType(module, st->stream_type))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* loop_type.c: LoopBase, the C half of class Loop (loop.py): the methods that every request calls.
+/* loop_methods.c: LoopBase, the C half of class Loop (loop.py): the methods that every request calls.
  * In debug mode they check what asyncio checks, with asyncio's own code. */
 #include <Python.h>
 #include <structmember.h>
@@ -465,7 +465,7 @@ static const PyType_Slot loop_slots[] = {
     { 0 },
 };
 
-int loop_type_init(PyObject *module, struct pystate *st)
+int loop_methods_init(PyObject *module, struct pystate *st)
 {
     PyType_Spec spec = {
         .name = "_tine.LoopBase",
