@@ -22,6 +22,9 @@ enum conf_loop {
     CONF_LOOP_CURIO,
     CONF_LOOP_GEVENT
 };
+/* app.threads: the greatest number of threads; the default where they are greenlets (gunicorn's worker_connections). */
+#define CONF_MOST_THREADS 1024
+#define CONF_GREENLETS 1000
 enum conf_interpreter { CONF_INTERPRETER_AUTO, CONF_INTERPRETER_SUB, CONF_INTERPRETER_MAIN };
 enum conf_asgi_spec { CONF_ASGI_SPEC_2_3, CONF_ASGI_SPEC_2_5 };
 enum conf_lifespan { CONF_LIFESPAN_AUTO, CONF_LIFESPAN_ON, CONF_LIFESPAN_OFF };
@@ -62,7 +65,7 @@ struct conf_bind {
     char *host; /* TCP: name or address without brackets; "" or "*" = all addresses, "::" too unless ipv6only */
     uint16_t port;
     char *path; /* Unix; a leading '@' is the abstract name space */
-    int fd;     /* fd:// */
+    int fd; /* fd:// */
     bool tls, h2c, proxy;
     bool ipv6only; /* of all addresses, those of IPv6 */
 };
@@ -84,7 +87,7 @@ struct conf_net {
 struct conf_nets {
     struct conf_net *v;
     size_t n;
-    bool any;  /* "*" */
+    bool any; /* "*" */
     bool unix_; /* "unix": peers on Unix sockets */
     bool guarded; /* "unix-private": those on sockets whose files keep strangers out */
 };

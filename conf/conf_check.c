@@ -115,12 +115,12 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
 {
     const struct conf_instance *app = instance(l, "app"), *log = instance(l, "log");
     const struct conf_log *logs = &l->conf.log;
-    if (l->conf.app.loop == CONF_LOOP_GEVENT)
-        conf_error(errors, from(app, "loop"), "gevent is not supported yet");
     if (l->conf.app.loop_factory && l->conf.app.loop != CONF_LOOP_ASYNCIO)
         conf_error(errors, from(app, "loop_factory"), "it makes the loop of loop = asyncio, and no other");
-    if (l->conf.app.loop == CONF_LOOP_UVLOOP && l->conf.app.interpreter == CONF_INTERPRETER_SUB)
-        conf_error(errors, from(app, "loop"), "uvloop runs only in the main interpreter: leave out interpreter = sub");
+    if ((l->conf.app.loop == CONF_LOOP_UVLOOP || l->conf.app.loop == CONF_LOOP_GEVENT) &&
+        l->conf.app.interpreter == CONF_INTERPRETER_SUB)
+        conf_error(errors, from(app, "loop"), "%s runs only in the main interpreter: leave out interpreter = sub",
+                   l->conf.app.loop == CONF_LOOP_UVLOOP ? "uvloop" : "gevent");
     if (l->conf.app.preload_app && l->conf.app.interpreter == CONF_INTERPRETER_SUB)
         conf_error(errors, from(app, "preload_app"),
                    "CPython cannot fork a sub-interpreter: leave out interpreter = sub");
@@ -279,6 +279,19 @@ static void check_app(const struct conf_instance *in, struct conf_errors *errors
                    conf_shown(app->root_path).s);
 }
 
+/* How many calls of a WSGI application run at a time, and which applications the loop can run at all. */
+static void check_concurrency(const struct conf_loaded *l, const struct conf_instance *in, struct conf_errors *errors)
+{
+    const struct conf_app *app = (const void *)in->values;
+    bool greenlets = l->conf.app.loop == CONF_LOOP_GEVENT;
+    if (!greenlets && app->threads > CONF_MOST_THREADS)
+        conf_error(errors, from(in, "threads"),
+                   "expected a number from 1 to %d, got %u (more are possible with loop = gevent)", CONF_MOST_THREADS,
+                   app->threads);
+    if (greenlets && (app->interface == CONF_INTERFACE_ASGI || app->interface == CONF_INTERFACE_ASGI2))
+        conf_error(errors, from(in, "interface"), "ASGI applications are coroutines, which loop = gevent does not run");
+}
+
 /* What all applications of a worker share cannot be different for one of them. */
 static void check_shared_keys(const struct conf_instance *app, const struct conf_instance *mount,
                               struct conf_errors *errors)
@@ -310,6 +323,7 @@ static void check_mount(const struct conf_loaded *l, const struct conf_instance 
     if (!app->module)
         conf_error(errors, in->heading, "[%s] needs module = pkg.mod:attr", in->name);
     check_app(in, errors);
+    check_concurrency(l, in, errors);
     check_shared_keys(instance(l, "app"), in, errors);
     for (size_t i = 0; i < l->n; i++)
         if (is_section(&l->v[i], "static") && strcmp(l->v[i].prefix, in->prefix) == 0)
@@ -323,6 +337,7 @@ static void check_apps(const struct conf_loaded *l, bool needs_module, struct co
                    "app.module: no application to serve: run \"tine pkg.mod:attr\", or "
                    "write module = pkg.mod:attr under [app] in tine.ini");
     check_app(instance(l, "app"), errors);
+    check_concurrency(l, instance(l, "app"), errors);
     for (size_t i = 0; i < l->n; i++)
         if (is_section(&l->v[i], "mount"))
             check_mount(l, &l->v[i], errors);

@@ -175,6 +175,9 @@ static const char *parse_word(struct conf_pool *pool, const struct conf_key *key
         }
     }
     const char *why = conf_expected(pool, key, types[key->type].doc, text);
+    if (key->type == CONF_TYPE_LOOP && strcasecmp(text, "greenlet") == 0)
+        return conf_text(pool, "%s: greenlet switches stacks and has no event loop; gevent is the loop for greenlets",
+                         why);
     const char *near = conf_nearest(text, words, n);
     if (!conf_is_near(text, near))
         return why;

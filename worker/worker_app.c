@@ -170,6 +170,19 @@ static void on_refused(evutil_socket_t fd, short what, void *arg)
     a->worker->events->needs_main(a->worker, a->refusal);
 }
 
+/* Greenlets that wait are on no thread's stack: the loop writes theirs after those of threads. */
+static void add_greenlets_to_stacks(struct worker_app *a)
+{
+    if (!pyloop_runs_greenlets(a->loop))
+        return;
+    PyObject *fd = PyObject_CallMethod(pyloop_host(a->loop), "write_stacks_to", "i", a->worker->heritage->stacks_fd);
+    if (fd)
+        stacks_then((int)PyLong_AsLong(fd));
+    else
+        pyerr_log(LOG_LEVEL_WARNING, "Stack dumps on SIGUSR2 show no greenlets");
+    Py_XDECREF(fd);
+}
+
 /* The applications are imported: from here on they belong to this worker. 0, or -1 and *ret says why. */
 static int open_apps(struct worker_app *a, struct worker_failure *ret)
 {
@@ -178,6 +191,7 @@ static int open_apps(struct worker_app *a, struct worker_failure *ret)
         struct app_env env = env_of(a);
         evtimer_assign(&a->refused_event, a->worker->base, on_refused, a);
         pyloop_add_turn_hook(a->loop, on_loop_turn, a->worker);
+        add_greenlets_to_stacks(a);
         if (mounts_open(a->mounts, &env, &failed) == 0)
             return 0;
     }

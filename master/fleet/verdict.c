@@ -35,7 +35,9 @@ static const char *needs_main(const struct conf_app *app)
 {
     if (app->preload_app)
         return "app.preload_app";
-    return app->loop == CONF_LOOP_UVLOOP ? "app.loop = uvloop" : NULL;
+    return app->loop == CONF_LOOP_UVLOOP   ? "app.loop = uvloop"
+           : app->loop == CONF_LOOP_GEVENT ? "app.loop = gevent"
+                                           : NULL;
 }
 
 void verdict_init(struct verdict *verdict, const struct conf_app *app)

@@ -188,7 +188,7 @@ def test_uwsgi_ini(imported, tmp_path):
                                                                         "log.accesslog": None}),
     ("http = :80\nsocket = 127.0.0.1:3031\nmodule = a:b\n", {"server.bind": "0.0.0.0:80"}),
     ("http = :80\nmount = /api=api.py\nmount = /=site.wsgi:app\ngevent = 50\n",
-     {"app.module": "site.wsgi:app", "mount:/api.module": "api.py:application", "app.threads": "50"})])
+     {"app.module": "site.wsgi:app", "mount:/api.module": "api.py:application", "app.threads": "50", "app.loop": "gevent"})])
 def test_uwsgi_in_other_shapes(imported, tmp_path, lines, wanted):
     (tmp_path / "u.ini").write_text(f"[other]\nhttp = :1\n[uwsgi]\n{lines}")
     _, keys = imported("uwsgi", "u.ini")

@@ -201,7 +201,9 @@ def test_options_of_the_environment_go_before_the_file(imported):
     _, keys = imported("workers = 7\nbind = '127.0.0.1:1'\n", env={"GUNICORN_CMD_ARGS": args})
     assert keys["server.bind"] == ["127.0.0.1:9000", "0.0.0.0:9001"] and keys["server.workers"] == "3"
     assert (keys["env.A"], keys["env.B"], keys["log.accesslog"]) == ("1", "x y", "-")
-    assert keys["app.module"] == "shop.wsgi:application" and int(keys["app.threads"]) > 1
+    assert keys["app.module"] == "shop.wsgi:application" and keys["app.loop"] == "gevent" and "app.threads" not in keys
+    _, keys = imported("worker_class = 'gunicorn.workers.ggevent.GeventWorker'\nworker_connections = 2500\nwsgi_app = 'a:b'\n")
+    assert (keys["app.loop"], keys["app.threads"], keys["server.worker_connections"]) == ("gevent", "2500", "2500")
 
 
 def test_values_that_are_refused_become_comments(imported):

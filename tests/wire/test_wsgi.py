@@ -6,6 +6,7 @@ import json
 import pytest
 
 from lib.client import Conn, Truncated
+from lib.places import NO_GREENLETS
 from lib.server import Server
 
 CASES = "apps.wsgi_cases:app"
@@ -96,6 +97,7 @@ def test_unix_socket(tmp_path):
         assert s.alive()
 
 
+@NO_GREENLETS
 def test_threads(server):
     with server.connect() as c:
         expected = b"loop" if server.config["app"]["threads"] == 1 else b"pool"

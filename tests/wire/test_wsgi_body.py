@@ -9,6 +9,7 @@ import zlib
 
 import pytest
 
+from lib.places import NO_GREENLETS
 from lib.procfs import memory_kb
 from lib.server import Server
 from lib.waiting import wait_for
@@ -184,6 +185,7 @@ EXPECTED = {
 }
 
 
+@NO_GREENLETS
 @pytest.mark.parametrize("then, version", [*((then, "1.1") for then in EXPECTED), ("list", "1.0")])
 def test_write_to_a_slow_client_holds_nobody_up(tmp_path, then, version):
     """threads = 1. The first time what write() gives lies in a file without a name; from then on a thread writes."""
@@ -214,6 +216,7 @@ def test_write_to_a_slow_client_holds_nobody_up(tmp_path, then, version):
         assert not list(tmp_path.iterdir())
 
 
+@NO_GREENLETS
 def test_no_room_for_what_write_gives(tmp_path):
     """An OSError of its own, not a lost client."""
     config = {"app": {"threads": 1}, "http": {"limit_memory": "1m"}, "websocket": {"max_message_size": "64k"}}
@@ -237,6 +240,7 @@ def test_pool_serves_beside_a_slow_reader_and_a_slow_upload(serve):
     server.wait_event(path="endless", closed=1)
 
 
+@NO_GREENLETS
 def test_pool_runs_as_many_requests_as_it_has_threads(tmp_path):
     fifos = [tmp_path / str(i) for i in range(5)]
     for fifo in fifos:
@@ -316,6 +320,7 @@ def test_drain_waits_for_the_application(tmp_path, threads):
         assert c.read_response().body == b"last"
 
 
+@NO_GREENLETS
 def test_graceful_timeout_leaves_what_does_not_end(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from lib.logged import LOG
+from lib.places import NO_GREENLETS
 from lib.server import Server
 from lib.ws import BINARY, CLOSE, TEXT, WS, close_payload, handshake
 from lib.waiting import wait_for
@@ -108,6 +109,7 @@ def test_requests_that_are_no_upgrade_have_no_socket(server):
         assert c.request("POST", "/refuses", ["Connection: upgrade", "Upgrade: websocket"], b"x").get("x-socket") == "NoneType"
 
 
+@NO_GREENLETS
 def test_socket_is_an_ordinary_one(server):
     with server.connect() as c:
         c.send(handshake("/knows"))

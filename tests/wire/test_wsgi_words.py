@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from lib.h2 import H2
+from lib.places import NO_GREENLETS
 from lib.server import Server
 
 
@@ -78,6 +79,7 @@ def test_text_below_the_level_of_the_log_is_left_out(serve):
     assert [level for level, _ in records(server, "logging")] == ["WARNING", "ERROR"]
 
 
+@NO_GREENLETS
 def test_threads_have_names(serve):
     server = serve("apps.wsgi_words:app", {"app": {"threads": 4}})
     assert re.fullmatch(rb"wsgi-\d+", server.get("/errors?kind=none").body)
@@ -85,7 +87,7 @@ def test_threads_have_names(serve):
 
 # --- loggers of other servers ---
 
-@pytest.mark.parametrize("interpreter", ["sub", "main"])
+@pytest.mark.parametrize("interpreter", [pytest.param("sub", marks=NO_GREENLETS), "main"])
 @pytest.mark.parametrize("name", ["gunicorn.error", "uvicorn.error", "uvicorn", "uvicorn.access"])
 def test_loggers_of_other_servers_are_answered(serve, name, interpreter):
     server = serve("apps.wsgi_words:app", {"app": {"interpreter": interpreter}}, allow=["Traceback"])

@@ -7,10 +7,13 @@
 #include "worker/python/pyerr.h"
 #include "worker/python/pystate.h"
 
-PyObject *draining_new(bool threads)
+PyObject *draining_new(enum draining_kind kind)
 {
+    static const char *const names[] = {
+        [DRAINING_TASKS] = "tasks", [DRAINING_THREADS] = "threads", [DRAINING_GREENLETS] = "greenlets"
+    };
     PyObject *module = pystate_run("_tine_draining", draining_py);
-    PyObject *event = module ? PyObject_CallMethod(module, "make", "O", threads ? Py_True : Py_False) : NULL;
+    PyObject *event = module ? PyObject_CallMethod(module, "make", "s", names[kind]) : NULL;
     Py_XDECREF(module);
     return event;
 }

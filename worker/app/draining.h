@@ -4,10 +4,15 @@
 #define TINE_APP_DRAINING_H
 
 #include <Python.h>
-#include <stdbool.h>
 
-/* For the tasks of the worker's loop, or for `threads`. New reference; NULL: exception set. */
-PyObject *draining_new(bool threads);
+enum draining_kind {
+    DRAINING_TASKS, /* of the worker's loop */
+    DRAINING_THREADS,
+    DRAINING_GREENLETS,
+};
+
+/* For those that wait for it. New reference; NULL: exception set. */
+PyObject *draining_new(enum draining_kind kind);
 /* Sets it, in the loop's thread. What waits for it runs later. Leaves no exception set. */
 void draining_tell(PyObject *event);
 

@@ -18,5 +18,8 @@ class Draining(asyncio.Event):
         return self
 
 
-def make(threads):
-    return threading.Event() if threads else Draining()
+def make(kind):
+    if kind == 'greenlets':
+        from gevent.event import Event
+        return Event()
+    return threading.Event() if kind == 'threads' else Draining()

@@ -138,6 +138,7 @@ HOOKS = {
     "on_dirty_starting": DIRTY, "dirty_post_fork": DIRTY, "dirty_worker_init": DIRTY, "dirty_worker_exit": DIRTY,
 }
 
+GEVENT_CLASSES = ("gevent", "gevent_wsgi", "gevent_pywsgi", "GeventWorker", "GeventPyWSGIWorker")
 WSGI_CLASSES = ("sync", "gthread", "eventlet", "gevent", "gevent_wsgi", "gevent_pywsgi", "tornado")
 
 
@@ -186,6 +187,11 @@ def put_class(ini, got):
         ini.skip("worker_class", name, "unknown; app.interface is found out when the application is loaded")
         if "threads" in got:
             ini.set("app", "threads", threads)
+        return
+    if short in GEVENT_CLASSES:
+        ini.set("app", "loop", "gevent")
+        if "worker_connections" in got:
+            ini.set("app", "threads", as_int(got["worker_connections"]), "greenlets")
         return
     note = None
     if name.rpartition(".")[2] not in ("sync", "gthread", "SyncWorker", "ThreadWorker"):

@@ -180,8 +180,10 @@ def put_app(ini, all_of):
     if module:
         ini.set("app", "module", module)
     ini.set("app", "interface", "wsgi")
-    threads = int((all_of("threads") or all_of("gevent") or [1])[-1])
-    ini.set("app", "threads", threads, "gevent: the application runs in threads instead" if all_of("gevent") else None)
+    threads = int((all_of("gevent") or all_of("threads") or [1])[-1])
+    if all_of("gevent"):
+        ini.set("app", "loop", "gevent")
+    ini.set("app", "threads", threads, "greenlets" if all_of("gevent") else None)
     for text in all_of("pythonpath"):
         ini.set("app", "pythonpath", text)
     for text in all_of("mount"):

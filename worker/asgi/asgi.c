@@ -70,6 +70,14 @@ static int asgi_init(struct asgi *asgi)
 
 static struct handler *open_version(const struct app_env *env, PyObject *object, const char *version)
 {
+    if (pyloop_runs_greenlets(env->loop)) {
+        PyErr_SetString(
+            PyExc_TypeError,
+            "app.loop = gevent runs WSGI applications alone, and this one is ASGI: its coroutines need a loop "
+            "of asyncio's, trio's or curio's. All applications of a worker share the loop: leave out "
+            "app.loop, where WSGI runs in threads, or serve this one by another service");
+        return NULL;
+    }
     struct asgi *asgi = calloc(1, sizeof *asgi);
     if (!asgi) {
         PyErr_NoMemory();

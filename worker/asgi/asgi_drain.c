@@ -14,7 +14,7 @@
 int asgi_drain_init(struct asgi *asgi)
 {
     LIST_INIT(&asgi->streams);
-    return (asgi->draining = draining_new(false)) ? 0 : -1;
+    return (asgi->draining = draining_new(DRAINING_TASKS)) ? 0 : -1;
 }
 
 void asgi_drain_done(struct asgi *asgi)

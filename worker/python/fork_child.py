@@ -10,6 +10,7 @@ import sys
 import threading
 
 
+forker = None  # app.loop = gevent: the greenlet that has forked this process
 known = None  # the child that CPython has made of itself by os.fork(); a fork in C goes unnoticed
 
 
@@ -69,10 +70,32 @@ def _forget_work(end_process):
     work.put(_End(future, end_process))
 
 
+def _current_greenlet():
+    """None where requests are not greenlets."""
+    return sys.modules['gevent'].getcurrent() if '_tine_host_gevent' in sys.modules else None
+
+
+def _is_copy():
+    """Of a parent's request, which has come to its end because the child has run the hub."""
+    current = _current_greenlet()
+    return forker is not None and current is not forker and isinstance(current, sys.modules['gevent'].Greenlet)
+
+
+def _wait_for_ever():
+    """The child goes on with what it was forked for."""
+    hub = sys.modules['gevent'].get_hub()
+    while True:
+        try:
+            hub.switch()
+        except BaseException:
+            pass
+
+
 def in_child(end_process):
     """After os.fork() and its relatives, in the child. What is private to CPython may be elsewhere in another version."""
-    global known
+    global forker, known
     known = os.getpid()
+    forker = _current_greenlet()
     try:
         _mend_main_thread()
         _forget_loop()
@@ -87,6 +110,8 @@ def end(exception, callback, waits):
     callback: what the loop has called, or its handle, or None; a Task keeps an exception to itself.
     waits: a coroutine that is not done.
     """
+    if _is_copy():
+        _wait_for_ever()
     task = getattr(getattr(callback, '_callback', callback), '__self__', None)
     if isinstance(task, asyncio.Future):
         waits = exception is None and not task.done()

@@ -312,6 +312,20 @@ static PyObject *path_list(const struct conf_app *conf)
     return list;
 }
 
+/* Before the standard library's modules that are patched are imported by anything else. */
+static int patch(const struct conf_app *conf)
+{
+    if (conf->loop != CONF_LOOP_GEVENT || !conf->monkey_patch)
+        return 0;
+    PyObject *module = pystate_run("_tine_interp", interp_py);
+    PyObject *path = module ? path_list(conf) : NULL;
+    PyObject *r = path ? PyObject_CallMethod(module, "patch", "O", path) : NULL;
+    Py_XDECREF(r);
+    Py_XDECREF(path);
+    Py_XDECREF(module);
+    return r ? 0 : -1;
+}
+
 static int prepare(const struct conf_app *conf, bool sub)
 {
     PyObject *module = pystate_run("_tine_interp", interp_py);
@@ -388,7 +402,7 @@ int interp_start(struct interp *interp, const struct conf_app *conf, bool main_i
         return why_exception(ret_why);
     if (!main_interpreter && enter_sub_interpreter(interp, ret_why))
         return -1;
-    if ((!main_interpreter && be_main_thread()) || ((hosted || !main_interpreter) && run_site()) ||
+    if ((!main_interpreter && be_main_thread()) || ((hosted || !main_interpreter) && run_site()) || patch(conf) ||
         (hosted && pystate_install()))
         return why_exception(ret_why);
     if ((!main_interpreter && refusal_watch(interp)) || prepare(conf, !main_interpreter) || prepare_forks())

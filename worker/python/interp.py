@@ -93,6 +93,17 @@ def _answer_loggers():
             logger.propagate = False
 
 
+def patch(path):
+    """gevent's changes to the standard library, before any of it is used (app.monkey_patch). Where there is no gevent, the loop
+    says so."""
+    _prepare_path(path)
+    try:
+        from gevent import monkey
+    except ImportError:
+        return
+    monkey.patch_all()
+
+
 def prepare(sub, path):
     _prepare_path(path)
     _prepare_streams()

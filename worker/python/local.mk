@@ -11,6 +11,7 @@ libtine_python_a_SOURCES = \
 	worker/python/pyerr.h worker/python/pyerr.c \
 	worker/python/fork_child.h worker/python/fork_child.c \
 	worker/python/thread_hooks.h worker/python/thread_hooks.c \
+	worker/python/frame_memory.h worker/python/frame_memory.c \
 	worker/python/coro.h worker/python/coro.c \
 	worker/python/loop_hide.c \
 	worker/python/loop_gil.c \

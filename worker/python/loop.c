@@ -118,6 +118,18 @@ void pyloop_touched(struct pyloop *loop)
         guest_tell(loop->guest);
 }
 
+/* Greenlets are stepped by no turn: their host notes where it switches (_step_begins(), _step_ends()). */
+void pyloop_watch_steps(struct pyloop *loop, struct step_watch *watch)
+{
+    loop->step_watch = watch;
+    if (!pyloop_runs_greenlets(loop))
+        return;
+    PyObject *r = PyObject_CallMethod(loop->guest->host, "watch_steps", "O", watch ? (PyObject *)loop : Py_None);
+    if (!r)
+        pyerr_log(LOG_LEVEL_WARNING, "app.blocking_warning sees no greenlets");
+    Py_XDECREF(r);
+}
+
 void pyloop_add_turn_hook(struct pyloop *loop, void (*hook)(void *arg), void *arg)
 {
     fatal_unless(loop->n_hooks < LOOP_HOOKS);
@@ -223,6 +235,11 @@ PyObject *pyloop_future(struct pyloop *loop)
     if (unlikely(self == Py_None))
         return PyObject_CallMethodNoArgs(loop->guest->host, loop->st->name_waiter);
     return PyObject_Vectorcall(loop->st->future_type, &self, 0, loop->st->future_kwnames);
+}
+
+bool pyloop_runs_greenlets(const struct pyloop *loop)
+{
+    return pyloop_ops(loop)->style == LOOP_GREENLETS;
 }
 
 bool pyloop_has_checkpoints(const struct pyloop *loop)

@@ -102,6 +102,8 @@ PyObject *pyloop_future(struct pyloop *loop);
 /* True: an await that has nothing to wait for lets the loop have a round all the same, and may be cancelled there (trio calls
  * it a checkpoint): with what pyloop_checkpoint() returns, an awaitable, new reference; NULL: exception set. */
 bool pyloop_has_checkpoints(const struct pyloop *loop);
+/* Synchronous code runs on it in greenlets, and coroutines do not run: gevent's. */
+bool pyloop_runs_greenlets(const struct pyloop *loop);
 PyObject *pyloop_checkpoint(struct pyloop *loop);
 /* What a coroutine that was cancelled raises: an exception class or a tuple of such; new reference, NULL: exception set. */
 PyObject *pyloop_cancelled(struct pyloop *loop);

@@ -37,11 +37,6 @@ void pyloop_enter_hidden(struct pyloop *loop)
         loop_hide(loop);
 }
 
-void pyloop_watch_steps(struct pyloop *loop, struct step_watch *watch)
-{
-    loop->step_watch = watch;
-}
-
 struct step_watch *pyloop_step_watch(const struct pyloop *loop)
 {
     return loop->step_watch;

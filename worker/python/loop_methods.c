@@ -8,6 +8,7 @@
 #include "common/likely.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_priv.h"
+#include "worker/python/step_watch.h"
 
 static struct pyloop *loop_of(PyObject *self)
 {
@@ -266,6 +267,28 @@ static PyObject *loop_turn_method(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* For a host that steps what no turn sees: `what` as step_watch_name() has it. */
+static PyObject *loop_step_begins(PyObject *self, PyObject *what)
+{
+    struct step_watch *watch = loop_of(self)->step_watch;
+    const char *text = PyUnicode_AsUTF8(what);
+    if (!text)
+        return NULL;
+    if (watch) {
+        step_watch_begin(watch);
+        snprintf(step_watch_name(watch), STEP_WHAT, "%s", text);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *loop_step_ends(PyObject *self, PyObject *unused)
+{
+    struct step_watch *watch = loop_of(self)->step_watch;
+    if (watch)
+        step_watch_end(watch);
+    Py_RETURN_NONE;
+}
+
 static PyObject *loop_check_home_method(PyObject *self, PyObject *unused)
 {
     if (loop_check_home(loop_of(self)))
@@ -333,6 +356,8 @@ static const PyMethodDef loop_methods[] = {
     { "_add_callback", loop_add_callback, METH_O, NULL },
     { "_run_once", loop_run_once, METH_NOARGS, NULL },
     { "_turn", loop_turn_method, METH_NOARGS, "What the host of a guest calls." },
+    { "_step_begins", loop_step_begins, METH_O, NULL },
+    { "_step_ends", loop_step_ends, METH_NOARGS, NULL },
     { "_write_to_self", loop_write_to_self, METH_NOARGS, NULL },
     { "_check_closed", loop_check_closed_method, METH_NOARGS, NULL },
     { "_check_home", loop_check_home_method, METH_NOARGS, NULL },

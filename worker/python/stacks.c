@@ -8,6 +8,7 @@
 #include <Python.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,14 +58,25 @@ static void dump_in_copy(int signo)
     say(")\n");
 }
 
+/* The same. -1: nothing follows. */
+static volatile sig_atomic_t then_fd = -1;
+
 static void on_stacks_signal(int signo)
 {
     int saved = errno;
+    uint64_t one = 1;
     if (holds_gil())
         faulthandler_dump(signo);
     else
         dump_in_copy(signo);
+    if (then_fd >= 0)
+        (void)!write(then_fd, &one, sizeof one);
     errno = saved;
+}
+
+void stacks_then(int fd)
+{
+    then_fd = fd;
 }
 
 static int wrap(void)

@@ -14,4 +14,8 @@ void stacks_disable(void);
  * as of threading.get_ident(). GIL held; leaves no exception set. */
 char *stacks_of_thread(unsigned long ident);
 
+/* After each of them 1 is written to `fd`, an eventfd, for what lies on no thread's stack: Python can add it to the same
+ * descriptor, if it runs. */
+void stacks_then(int fd);
+
 #endif

@@ -13,6 +13,7 @@ libtine_wsgi_a_SOURCES = \
 	worker/wsgi/wsgi_frames.h worker/wsgi/wsgi_socket.h worker/wsgi/wsgi_socket.c \
 	worker/wsgi/wsgi_pool.h worker/wsgi/wsgi_pool_priv.h worker/wsgi/wsgi_pool.c \
 	worker/wsgi/wsgi_send.c \
+	worker/wsgi/wsgi_greenlet.h worker/wsgi/wsgi_greenlet.c \
 	worker/wsgi/wsgi_flusher.h worker/wsgi/wsgi_flusher.c \
 	worker/wsgi/wsgi_out.h worker/wsgi/wsgi_out.c \
 	worker/wsgi/wsgi_head.h worker/wsgi/wsgi_head.c \
@@ -22,4 +23,5 @@ libtine_wsgi_a_SOURCES = \
 	worker/wsgi/wsgi_body.h worker/wsgi/wsgi_body.c \
 	worker/wsgi/wsgi_start.h worker/wsgi/wsgi_start.c \
 	worker/wsgi/wsgi_run.h worker/wsgi/wsgi_run.c \
+	worker/wsgi/wsgi_turn.h worker/wsgi/wsgi_turn.c \
 	worker/wsgi/wsgi.h worker/wsgi/wsgi.c

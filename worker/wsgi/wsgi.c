@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* wsgi.c: opens WSGI for a worker and leads each request to the application: when it starts, and in which thread.
+/* wsgi.c: opens WSGI for a worker, and takes the events of its requests: when a body is complete enough for the application
+ * (wsgi_turn.c then leads it there), and what its client has taken.
  *
  * A request starts when its body is here, so that a slow client holds no thread: up to 64 KB of it (HTTP/2: 32 KB) lie in
  * memory, more in a file without a name (app.spool). One that is larger than that, or waits for 100 (Continue), starts
  * without the rest and reads while it comes, from its first 64 KB on if those come fast; only half of the threads do that.
- *
- * threads > 1: the pool runs it. threads = 1: the loop's thread runs it without handing it over, if nothing has to be
- * waited for; else the pool's only thread. Then the application never has two requests at a time: the next one starts
- * when the last one has ended.
- *
- * What the client has no room for lies in a file as well, and the application continues. When there is no room for more, a
- * thread of the pool waits; an iterable on the loop's thread is left alone meanwhile. write(), which cannot be, continues
- * to fill the file there, and an application that does this is run by the pool's thread from then on.
  */
 #include "worker/wsgi/wsgi.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -29,12 +21,12 @@
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
-#include "worker/python/step_watch.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_environ.h"
 #include "worker/wsgi/wsgi_errors.h"
 #include "worker/wsgi/wsgi_file.h"
 #include "worker/wsgi/wsgi_flusher.h"
+#include "worker/wsgi/wsgi_greenlet.h"
 #include "worker/wsgi/wsgi_head.h"
 #include "worker/wsgi/wsgi_input.h"
 #include "worker/wsgi/wsgi_limit.h"
@@ -44,166 +36,12 @@
 #include "worker/wsgi/wsgi_socket.h"
 #include "worker/wsgi/wsgi_start.h"
 #include "worker/wsgi/wsgi_state.h"
+#include "worker/wsgi/wsgi_turn.h"
 
 /* How long the first WSGI_BODY_MARK bytes of a body take at most if its client is fast. */
 #define FAST_NS 50000000
 #define AUTO_THREADS_LEAST 4
 #define AUTO_THREADS_MOST 16
-
-/* --- the turn of a request --- */
-
-static void report_exit(const struct wsgi_call *c)
-{
-    const struct app_env *env = &c->wsgi->env;
-    char line[APP_DESCRIPTION], why[APP_DESCRIPTION + 40];
-    wsgi_call_describe(c, line, sizeof line);
-    snprintf(why, sizeof why, "%s in %s", c->exit, line);
-    env->on_exit(env->exit_arg, why);
-}
-
-/* The application has ended, or will not be called. */
-static void on_ended(struct wsgi_call *c)
-{
-    struct wsgi *wsgi = c->wsgi;
-    if (c->exit)
-        report_exit(c);
-    wsgi_limit_found(c);
-    wsgi_pool_stream_ends(c);
-    wsgi_socket_call_ended(c);
-    if (wsgi->threads == 1 && c->stage >= CALL_POOL) {
-        wsgi->busy = false;
-        if (!TAILQ_EMPTY(&wsgi->waiting))
-            wsgi_pool_wake(wsgi->pool);
-    }
-    c->stage = CALL_OVER;
-    wsgi->running--;
-    TAILQ_REMOVE(&wsgi->calls, c, all);
-    wsgi_call_unref(c);
-}
-
-/* The application runs on the loop's thread: for the watch on the loop's steps. NULL: there is none. */
-static struct step_watch *step_begins(const struct wsgi_call *c)
-{
-    struct step_watch *watch = pyloop_step_watch(c->wsgi->env.loop);
-    if (!watch)
-        return NULL;
-    if (c->req) {
-        struct span method = req_span(c->req, c->req->method), path = req_span(c->req, c->req->path);
-        snprintf(step_watch_name(watch), STEP_WHAT, "%.*s %.*s", (int)method.n, method.p,
-                 (int)(path.n < STEP_WHAT ? path.n : STEP_WHAT), path.p);
-    }
-    step_watch_enter(watch);
-    return watch;
-}
-
-static void step_ends(struct step_watch *watch)
-{
-    if (watch)
-        step_watch_leave(watch);
-}
-
-static void run_inline(struct wsgi_call *c)
-{
-    pyloop_enter_hidden(c->wsgi->env.loop);
-    c->stage = CALL_INLINE;
-    c->is_inline = true;
-    struct step_watch *watch = step_begins(c);
-    c->suspended = !wsgi_run(c);
-    wsgi_flusher_leave(c->wsgi->flusher);
-    step_ends(watch);
-    if (!c->suspended)
-        on_ended(c);
-}
-
-static void refuse(struct wsgi_call *c, const char *why)
-{
-    struct req *r = c->req;
-    log_error("a WSGI request is refused: %s", why);
-    on_ended(c);
-    resp_error(r, 503);
-}
-
-/* What is in memory goes along, unless it comes after what is in the file: then the application asks for it. 0, or
- * -1: out of memory. */
-static int give_body(struct wsgi_call *c)
-{
-    struct span body = req_body(c->req);
-    if (wsgi_spool_left(&c->body) && body.n)
-        return 0;
-    c->in_ended = req_body_ended(c->req);
-    if (body.n && buf_add(&c->in, body.p, body.n) < 0)
-        return -1;
-    if (body.n)
-        req_body_take(c->req, body.n);
-    return 0;
-}
-
-static void start_application(struct wsgi_call *c)
-{
-    struct wsgi *wsgi = c->wsgi;
-    if (give_body(c) < 0) {
-        refuse(c, "out of memory");
-        return;
-    }
-    wsgi->busy = true;
-    wsgi_socket_offer(c);
-    if (wsgi->threads == 1 && c->in_ended && !wsgi->hands_over && !c->socket) {
-        run_inline(c);
-        return;
-    }
-    c->stage = CALL_POOL;
-    c->streams = !req_body_ended(c->req);
-    wsgi->streams += c->streams;
-    if (c->in.cap)
-        wsgi_input_weigh(c);
-    if (wsgi_pool_push(c) < 0)
-        refuse(c, "no thread can be made for it");
-    else {
-        wsgi_head_watch(wsgi);
-        wsgi_limit_watch(wsgi);
-    }
-}
-
-static bool may_start(const struct wsgi_call *c)
-{
-    const struct wsgi *wsgi = c->wsgi;
-    if (wsgi->threads == 1)
-        return !wsgi->busy;
-    return req_body_ended(c->req) || wsgi->streams < wsgi->threads / 2;
-}
-
-static void take_turn(struct wsgi_call *c)
-{
-    struct wsgi *wsgi = c->wsgi;
-    if (may_start(c)) {
-        start_application(c);
-        return;
-    }
-    c->stage = CALL_WAIT_TURN;
-    TAILQ_INSERT_TAIL(&wsgi->waiting, c, turn);
-}
-
-/* The first of those that wait may have its turn. */
-static void on_turn(struct wsgi *wsgi)
-{
-    struct wsgi_call *c;
-    while ((c = TAILQ_FIRST(&wsgi->waiting)) && may_start(c)) {
-        TAILQ_REMOVE(&wsgi->waiting, c, turn);
-        start_application(c);
-    }
-}
-
-static void resume(struct wsgi_call *c)
-{
-    pyloop_enter_hidden(c->wsgi->env.loop);
-    c->suspended = false; /* what ends the request meanwhile must not come back here */
-    struct step_watch *watch = step_begins(c);
-    c->suspended = !wsgi_run_resume(c);
-    wsgi_flusher_leave(c->wsgi->flusher);
-    step_ends(watch);
-    if (!c->suspended)
-        on_ended(c);
-}
 
 /* --- the request's events --- */
 
@@ -245,7 +83,7 @@ static void gather(struct wsgi_call *c)
     struct req *r = c->req;
     bool ended = req_body_ended(r), much = ended ? c->body.n && req_body(r).n : req_body(r).n >= memory_mark(r);
     if (r->expect_continue || (much && !ended && needs_no_file(c)) || (much && !put_into_file(c)) || ended)
-        take_turn(c);
+        wsgi_turn_take(c);
     else
         req_body_want(r); /* on_body comes back here */
 }
@@ -285,14 +123,22 @@ static void on_drained(struct req *r)
     if (!c->is_inline && late)
         wsgi_pool_credit(c, late);
     wsgi_out_pump(c);
+    wsgi_greenlet_wake_all(c);
     if (c->suspended && !wsgi_out_must_wait(c))
-        resume(c);
+        wsgi_turn_resume(c);
     wsgi_call_unref(c);
 }
 
 static void on_peer_eof(struct req *r)
 {
     /* It may still wait for the answer; if it has gone, writing to it fails. */
+}
+
+/* It was given to a thread or a greenlet, and none has begun with it. */
+static bool was_taken_back(struct wsgi_call *c)
+{
+    return (c->stage == CALL_POOL && wsgi_pool_take_back(c)) ||
+           (c->stage == CALL_GREENLET && wsgi_greenlet_take_back(c));
 }
 
 static void on_end(struct req *r, enum req_end why)
@@ -302,12 +148,15 @@ static void on_end(struct req *r, enum req_end why)
         return;
     r->user = NULL;
     wsgi_out_end(c, why);
+    wsgi_greenlet_wake_all(c);
+    if (c->stage == CALL_GREENLET && why == REQ_END_REQUEST_TIMEOUT)
+        wsgi_greenlet_kill(c);
     if (c->stage == CALL_WAIT_TURN)
         TAILQ_REMOVE(&c->wsgi->waiting, c, turn);
-    if (c->stage < CALL_POOL || (c->stage == CALL_POOL && wsgi_pool_take_back(c)))
-        on_ended(c);
+    if (c->stage < CALL_POOL || was_taken_back(c))
+        wsgi_turn_end(c);
     else if (c->suspended)
-        resume(c);
+        wsgi_turn_resume(c);
     wsgi_call_unref(c);
 }
 
@@ -326,8 +175,8 @@ static const struct wsgi_pool_ops pool_ops = {
     .pump = wsgi_out_pump,
     .fail = wsgi_out_fail,
     .feed = wsgi_input_feed,
-    .on_ended = on_ended,
-    .on_turn = on_turn,
+    .on_ended = wsgi_turn_end,
+    .on_turn = wsgi_turn_next,
 };
 
 /* --- life --- */
@@ -352,6 +201,7 @@ static void wsgi_free(struct wsgi *wsgi)
 {
     wsgi_head_done(wsgi);
     wsgi_limit_done(wsgi);
+    wsgi_greenlets_done(wsgi);
     wsgi_pool_free(wsgi->pool);
     wsgi_flusher_free(wsgi->flusher);
     wsgi_environ_done(wsgi);
@@ -380,7 +230,11 @@ static int types_init(struct wsgi *wsgi)
 
 static int wsgi_init(struct wsgi *wsgi)
 {
-    if (names_init(&wsgi->names) < 0 || types_init(wsgi) < 0 || !(wsgi->draining = draining_new(true)))
+    bool greenlets = pyloop_runs_greenlets(wsgi->env.loop);
+    if (greenlets && wsgi_greenlets_init(wsgi, &wsgi_turn_greenlets) < 0)
+        return -1;
+    wsgi->draining = draining_new(greenlets ? DRAINING_GREENLETS : DRAINING_THREADS);
+    if (!wsgi->draining || names_init(&wsgi->names) < 0 || types_init(wsgi) < 0)
         return -1;
     PyObject *errors = wsgi_errors_new(wsgi);
     int r = errors ? wsgi_environ_init(wsgi, errors) : -1;
@@ -404,6 +258,8 @@ static int wsgi_init(struct wsgi *wsgi)
 static unsigned auto_threads(const struct conf *conf)
 {
     unsigned n = 2 * machine_cores() / conf->server.workers;
+    if (conf->app.loop == CONF_LOOP_GEVENT)
+        return CONF_GREENLETS;
     return n < AUTO_THREADS_LEAST ? AUTO_THREADS_LEAST : n < AUTO_THREADS_MOST ? n : AUTO_THREADS_MOST;
 }
 
@@ -464,15 +320,16 @@ static void wsgi_count_threads(struct handler *h, struct interface_threads *ret)
 }
 
 /* Those that wait for their client end with its connection, which was cut; a thread inside the application cannot be
- * stopped. */
+ * stopped, a greenlet can. */
 static void wsgi_cancel(struct handler *h)
 {
     struct wsgi_call *c;
     char line[APP_DESCRIPTION];
     TAILQ_FOREACH (c, &((struct wsgi *)h)->calls, all)
-        if (c->stage == CALL_POOL) {
+        if (c->stage == CALL_POOL || c->stage == CALL_GREENLET) {
             wsgi_call_describe(c, line, sizeof line);
             log_warning("Request still in the application: %s", line);
+            wsgi_greenlet_kill(c);
         }
 }
 

@@ -3,9 +3,24 @@
  * another. */
 #include "worker/wsgi/wsgi_body.h"
 
+#include "worker/wsgi/wsgi_greenlet.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_state.h"
+
+static bool must_wait(struct wsgi_call *c)
+{
+    return wsgi_out_must_wait(c);
+}
+
+/* A greenlet waits for its client where there is no room for more. 0, or -1 with an exception set. */
+static int wait_for_room(struct wsgi_call *c)
+{
+    while (must_wait(c) && wsgi_greenlet_may_wait(c->wsgi))
+        if (wsgi_greenlet_wait(c, must_wait) < 0)
+            return -1;
+    return 0;
+}
 
 enum wsgi_sent wsgi_body_give(struct wsgi_call *c, struct wsgi_piece *piece)
 {
@@ -13,6 +28,8 @@ enum wsgi_sent wsgi_body_give(struct wsgi_call *c, struct wsgi_piece *piece)
         PyErr_SetString(PyExc_RuntimeError, "start_response() was not called before the body");
         return WSGI_ERROR;
     }
+    if (c->greenlet && c->head_sent && wait_for_room(c) < 0)
+        return WSGI_ERROR;
     piece->answer = c->answer;
     c->answer = NULL;
     c->head_sent = true;
@@ -58,7 +75,7 @@ int wsgi_body_write(struct wsgi_call *c, PyObject *data)
         return -1;
     }
     enum wsgi_sent sent = wsgi_body_send(c, wsgi_bytes_span(data), false);
-    if (c->is_inline && c->spool.n)
+    if (c->is_inline && !c->greenlet && c->spool.n)
         c->wsgi->hands_over = true;
     if (sent == WSGI_GONE)
         PyErr_SetString(c->wsgi->gone_error, "the client has disconnected");

@@ -2,7 +2,7 @@
 /* wsgi_call.h: one request on its way through the application: what the loop's thread and the application's thread
  * share. Each group of members says which thread or lock owns it; nothing else is shared.
  *
- * WAIT_BODY -> WAIT_TURN -> POOL or INLINE -> OVER; only forward, stages may be skipped.
+ * WAIT_BODY -> WAIT_TURN -> POOL, GREENLET or INLINE -> OVER; only forward, stages may be skipped.
  */
 #ifndef TINE_WSGI_WSGI_CALL_H
 #define TINE_WSGI_WSGI_CALL_H
@@ -31,6 +31,7 @@ enum wsgi_stage {
     CALL_WAIT_BODY, /* its body is still coming */
     CALL_WAIT_TURN, /* threads = 1: another request is in the application; else: its body has not come, and others read theirs */
     CALL_POOL, /* given to the pool */
+    CALL_GREENLET, /* runs on the loop's thread, and waits there as a greenlet */
     CALL_INLINE, /* runs on the loop's thread, or waits there for the client to read */
     CALL_OVER, /* the application has nothing more to do with it */
 };
@@ -137,9 +138,11 @@ struct wsgi_call {
     bool finished; /* the application has ended */
     const char *exit; /* "SystemExit": it wants the process to end; else NULL */
     int socket_fd; /* its end of the pair, until environ has it; -1: none */
-    bool is_inline;
+    bool is_inline; /* on the loop's thread, as a greenlet or not */
+    bool killed; /* the greenlet: by the server */
     bool ends_at_once; /* nothing of the application's runs after the last piece */
     PyObject *context, *environ, *result, *iterator;
+    PyObject *greenlet, *waiters; /* wsgi_greenlet.c */
 };
 
 /* A copy of the request's head. Two references: one of the request, one of the thread that runs it. NULL: out of memory. */

@@ -31,10 +31,16 @@ static void let_go(struct wsgi_call *c)
     free(piece.answer);
 }
 
+/* In the application, and the loop goes on meanwhile. */
+static bool is_inside(const struct wsgi_call *c)
+{
+    return c->stage == CALL_POOL || c->stage == CALL_GREENLET;
+}
+
 /* Held when it was looked at last, and still. */
 static bool is_due(struct wsgi_call *c)
 {
-    bool held = c->stage == CALL_POOL && atomic_load(&c->head_place) == HEAD_HELD, due = held && c->head_seen;
+    bool held = is_inside(c) && atomic_load(&c->head_place) == HEAD_HELD, due = held && c->head_seen;
     c->head_seen = held;
     return due;
 }
@@ -50,7 +56,7 @@ static void on_timer(int fd, short what, void *arg)
             pyloop_enter_hidden(wsgi->env.loop);
             let_go(c);
         }
-        any |= c->stage == CALL_POOL && atomic_load(&c->head_place) != HEAD_GONE;
+        any |= is_inside(c) && atomic_load(&c->head_place) != HEAD_GONE;
     }
     if (any)
         wsgi_head_watch(wsgi);

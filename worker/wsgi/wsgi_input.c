@@ -7,6 +7,7 @@
 #include "worker/net/conn.h"
 #include "worker/python/fork_child.h"
 #include "worker/wsgi/wsgi_call.h"
+#include "worker/wsgi/wsgi_greenlet.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_state.h"
 
@@ -47,6 +48,7 @@ void wsgi_input_feed(struct wsgi_call *c)
     wsgi_pool_unlock(c->wsgi->pool);
     if (some && !enough)
         wsgi_pool_wake_reader(c);
+    wsgi_greenlet_wake_all(c); /* in the hub's next round, when more may have come */
     wsgi_input_weigh(c);
     c->wants_body = more;
     if (ended)
@@ -58,22 +60,71 @@ void wsgi_input_feed(struct wsgi_call *c)
 
 /* --- the application's side --- */
 
+/* Lock held. Once the application has ended, the loop must not be asked any more: it drops its reference to the call. */
+static bool lacks_bytes(const struct wsgi_call *c)
+{
+    return !buf_len(&c->in) && !c->in_ended && !c->gone && !c->finished;
+}
+
+static bool must_wait(struct wsgi_call *c)
+{
+    wsgi_pool_lock(c->wsgi->pool);
+    bool must = lacks_bytes(c);
+    wsgi_pool_unlock(c->wsgi->pool);
+    return must;
+}
+
+/* The loop is told once. Lock held, which is released meanwhile. */
+static void ask(struct wsgi_call *c)
+{
+    if (c->in_asked)
+        return;
+    c->in_asked = true;
+    wsgi_pool_unlock(c->wsgi->pool);
+    wsgi_pool_ask_body(c);
+    wsgi_pool_lock(c->wsgi->pool);
+}
+
 /* Waits until there are bytes or the end. Lock held; it and the GIL are released meanwhile. */
-static void wait_for_bytes(struct wsgi_call *c)
+static void wait_in_thread(struct wsgi_call *c)
 {
     struct wsgi_pool *pool = c->wsgi->pool;
-    if (!c->in_asked) {
-        c->in_asked = true;
-        wsgi_pool_unlock(pool);
-        wsgi_pool_ask_body(c);
-        wsgi_pool_lock(pool);
-    }
+    ask(c);
     wsgi_pool_unlock(pool);
     Py_BEGIN_ALLOW_THREADS wsgi_pool_lock(pool);
     while (!buf_len(&c->in) && !c->in_ended && !c->gone)
         wsgi_pool_wait(pool, &c->changed);
     wsgi_pool_unlock(pool);
     Py_END_ALLOW_THREADS wsgi_pool_lock(pool);
+}
+
+/* A greenlet waits for the same in the hub; something else, such as a finalizer, would wait for itself. Lock held, which
+ * is released meanwhile. 0, or -1 with an exception set. */
+static int wait_in_loop_thread(struct wsgi_call *c)
+{
+    struct wsgi_pool *pool = c->wsgi->pool;
+    int result = -1;
+    wsgi_pool_unlock(pool);
+    if (!wsgi_greenlet_may_wait(c->wsgi)) {
+        PyErr_SetString(PyExc_RuntimeError, "wsgi.input has to wait for the client, and the thread of the server's "
+                                            "event loop cannot");
+    } else {
+        wsgi_pool_lock(pool);
+        ask(c);
+        wsgi_pool_unlock(pool);
+        result = wsgi_greenlet_wait(c, must_wait);
+    }
+    wsgi_pool_lock(pool);
+    return result;
+}
+
+/* Lock held, which is released meanwhile. 0, or -1 with an exception set. */
+static int wait_for_bytes(struct wsgi_call *c)
+{
+    if (wsgi_pool_is_loop(c->wsgi->pool))
+        return wait_in_loop_thread(c);
+    wait_in_thread(c);
+    return 0;
 }
 
 /* The body's first part lies in a file, before `in`, of which the loop knows nothing until it is asked for more. 0, or -1
@@ -105,15 +156,11 @@ static Py_ssize_t take_some(struct wsgi_call *c, char *to, size_t most, bool lin
     if (wsgi_spool_left(&c->body) && !buf_len(&c->in) && load_spooled(c) < 0)
         return -1;
     wsgi_pool_lock(pool);
-    /* Once the application has ended, the loop must not be asked any more: it drops its reference to the call. */
-    while (!buf_len(&c->in) && !c->in_ended && !c->gone && !c->finished) {
-        if (wsgi_pool_is_loop(pool)) { /* a finalizer: the loop's thread would wait for itself */
+    while (lacks_bytes(c)) {
+        if (wait_for_bytes(c) < 0) {
             wsgi_pool_unlock(pool);
-            PyErr_SetString(PyExc_RuntimeError, "wsgi.input has to wait for the client, and the thread of the server's "
-                                                "event loop cannot");
             return -1;
         }
-        wait_for_bytes(c);
     }
     size_t n = buf_len(&c->in) < most ? buf_len(&c->in) : most;
     const char *from = buf_span(&c->in).p, *end = line && n ? memchr(from, '\n', n) : NULL;

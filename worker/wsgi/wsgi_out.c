@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "worker/app/app_report.h"
 #include "worker/net/conn.h"
+#include "worker/python/loop.h"
 #include "worker/wsgi/wsgi_flusher.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_socket.h"
@@ -174,9 +175,14 @@ static void flush_piece(struct wsgi_call *c)
 
 enum wsgi_sent wsgi_out_now(struct wsgi_call *c, struct wsgi_piece *piece)
 {
+    pyloop_touched(c->wsgi->env.loop);
     push_out(c);
     if (piece->fd < 0 && client_lags(c)) {
-        int put = is_gone(c) ? 1 : spool_inline(c, piece);
+        if (is_gone(c)) { /* nor does what it has not read leave any more */
+            free(piece->answer);
+            return WSGI_GONE;
+        }
+        int put = spool_inline(c, piece);
         if (put <= 0)
             return put ? WSGI_ERROR : WSGI_SENT;
     }

@@ -15,6 +15,7 @@
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_environ.h"
 #include "worker/wsgi/wsgi_file.h"
+#include "worker/wsgi/wsgi_greenlet.h"
 #include "worker/wsgi/wsgi_head.h"
 #include "worker/wsgi/wsgi_out.h"
 #include "worker/wsgi/wsgi_pool.h"
@@ -41,6 +42,8 @@ static void report_exception(struct wsgi_call *c)
         c->exit = exit;
     if (!exit && app_from_disconnect(c->wsgi->gone_error, exception)) {
         log_debug("Client disconnected during %s", line);
+    } else if (wsgi_greenlet_was_killed(c, exception)) {
+        log_debug("Greenlet ended: %s", line);
     } else {
         refusal_seen(c->wsgi->env.interp, exception);
         snprintf(first, sizeof first, "Exception in WSGI application: %s", line);
@@ -69,7 +72,7 @@ static bool iterate_on(struct wsgi_call *c)
 {
     enum wsgi_sent sent = WSGI_SENT;
     while (sent == WSGI_SENT && !wsgi_pool_is_gone(c)) {
-        if (c->is_inline && wsgi_out_must_wait(c))
+        if (c->is_inline && !c->greenlet && wsgi_out_must_wait(c))
             return false;
         PyObject *item = PyIter_Next(c->iterator);
         fork_child_came_back(NULL, false);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* wsgi_run.h: runs the application for a request, in whichever thread it is called: the call, the iteration of what it
- * returned, close(). GIL held. */
+ * returned, close(). GIL held. A greenlet's
+ * calls end in one go: it waits inside. */
 #ifndef TINE_WSGI_WSGI_RUN_H
 #define TINE_WSGI_WSGI_RUN_H
 

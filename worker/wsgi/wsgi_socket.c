@@ -367,10 +367,10 @@ void wsgi_socket_call_ended(struct wsgi_call *c)
         carry_out(s, true);
 }
 
-/* socket.socket(fileno=fd), which owns the descriptor. */
+/* socket.socket(fileno=fd), which owns the descriptor; in greenlets one that waits in the hub. */
 static PyObject *socket_object(struct wsgi_call *c)
 {
-    PyObject *module = PyImport_ImportModule("socket"),
+    PyObject *module = PyImport_ImportModule(c->wsgi->greenlets ? "gevent.socket" : "socket"),
              *type = module ? PyObject_GetAttrString(module, "socket") : NULL;
     PyObject *none = type ? PyTuple_New(0) : NULL, *named = none ? Py_BuildValue("{si}", "fileno", c->socket_fd) : NULL;
     PyObject *object = named ? PyObject_Call(type, none, named) : NULL;

@@ -16,6 +16,7 @@
 struct event;
 struct wsgi_call;
 struct wsgi_flusher;
+struct wsgi_greenlets;
 struct wsgi_pool;
 
 struct wsgi_names {
@@ -46,7 +47,8 @@ struct wsgi {
     struct app_env env;
     bool said_mismatch; /* app_mismatch.h; under the GIL */
     PyObject *draining; /* environ["tine.draining"] */
-    unsigned threads;
+    unsigned threads; /* or greenlets: at most so many calls at a time */
+    struct wsgi_greenlets *greenlets; /* NULL: the loop is not gevent's */
     uint64_t limit_ms; /* for which a call may keep a thread; 0: any time */
     pthread_t loop_thread;
 
@@ -64,9 +66,10 @@ struct wsgi {
 
     /* the loop's thread */
     struct wsgi_calls calls;   /* that the application has, or will have */
-    struct wsgi_calls waiting; /* for their turn: threads = 1; else those whose bodies are still coming */
+    struct wsgi_calls waiting; /* for their turn: threads = 1, greenlets; else those whose bodies are still coming */
     unsigned running, lost; /* lost: of those, past app.request_timeout */
-    unsigned streams;          /* threads > 1: threads in applications that read a body while it comes */
+    unsigned n_greenlets;      /* calls that are greenlets */
+    unsigned streams;          /* threads > 1, greenlets: those in applications that read a body while it comes */
     bool busy;                 /* threads = 1: the application has a request */
     struct event *limit_timer; /* wsgi_limit.c; NULL: no limit */
     struct event *head_timer;  /* wsgi_head.c */

@@ -6,6 +6,7 @@
 
 #include "worker/python/loops/host_asyncio_py.h"
 #include "worker/python/loops/host_curio_py.h"
+#include "worker/python/loops/host_gevent_py.h"
 #include "worker/python/loops/host_trio_py.h"
 
 static const struct loop_ops table[] = {
@@ -22,6 +23,11 @@ static const struct loop_ops table[] = {
       .package = "trio",
       .versions = ">=0.22,<0.36" },
     { .conf = CONF_LOOP_CURIO, .style = LOOP_TASKS, .source = host_curio_py, .package = "curio", .versions = "==1.6" },
+    { .conf = CONF_LOOP_GEVENT,
+      .style = LOOP_GREENLETS,
+      .source = host_gevent_py,
+      .package = "gevent",
+      .versions = ">=22.10,<27" },
 };
 
 const struct loop_ops *loop_ops_of(enum conf_loop conf)

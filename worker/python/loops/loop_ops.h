@@ -26,7 +26,9 @@
  *       checkpoint()              an awaitable that lets other tasks run, and where the one that awaits it can be cancelled
  *       hand_over(call, *args)    a coroutine that awaits call(*args) in the loop's thread, from another thread's loop
  *       cancelled                 the exceptions by which a task is seen to have been cancelled, a tuple
- *   LOOP_GREENLETS besides: worker/python/loops/gevent.py */
+ *   LOOP_GREENLETS besides:
+ *       watch_steps(loop)         each step of a greenlet is noted by loop._step_begins() and _step_ends(); None: no more
+ *       write_stacks_to(fd)       returns an eventfd: when it is written to, the stacks of greenlets are written to fd */
 #ifndef TINE_PYTHON_LOOPS_LOOP_OPS_H
 #define TINE_PYTHON_LOOPS_LOOP_OPS_H
 
