@@ -26,6 +26,8 @@ from anyio import create_unix_listener
 from relayed import Relay, exception_of
 from uvicorn.config import Config
 from uvicorn.lifespan.on import LifespanOn
+from websockets.client import ClientProtocol
+from websockets.uri import parse_uri
 
 FOLDER, SERVER, VENV = os.environ["BRIDGE"], os.environ["BRIDGE_SERVER"], Path(os.environ["BRIDGE_VENV"])
 FLAGS = {"ws_max_size": "--ws-max-size", "ws_ping_interval": "--ws-ping-interval", "ws_ping_timeout": "--ws-ping-timeout",
