@@ -22,11 +22,14 @@ libtine_common_a_SOURCES = \
 	common/fdutil.h common/fdutil.c \
 	common/trusted.h common/trusted.c \
 	common/machine.h common/machine.c \
+	common/redact.h common/redact.c \
+	common/json_out.h common/json_out.c \
+	common/log_line.h common/log_line.c \
+	common/log_journal.h common/log_journal.c \
 	common/log.h common/log.c \
 	common/fatal.h common/fatal.c \
 	common/descriptors.h common/descriptors.c \
 	common/ipc.h common/ipc.c \
-	common/json_out.h common/json_out.c \
 	common/proctitle.h common/proctitle.c \
 	common/shared.h common/shared.c \
 	common/histogram.h common/histogram.c \
@@ -57,6 +60,11 @@ check_PROGRAMS += tests/unit/test_machine
 UNIT_TESTS += tests/unit/test_machine
 tests_unit_test_machine_SOURCES = tests/unit/test_machine.c tests/unit/unit.h
 tests_unit_test_machine_LDADD = libtine_common.a
+
+check_PROGRAMS += tests/unit/test_redact
+UNIT_TESTS += tests/unit/test_redact
+tests_unit_test_redact_SOURCES = tests/unit/test_redact.c tests/unit/unit.h
+tests_unit_test_redact_LDADD = libtine_common.a
 
 check_PROGRAMS += tests/unit/test_trusted
 UNIT_TESTS += tests/unit/test_trusted

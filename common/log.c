@@ -27,18 +27,26 @@
 
 #include "common/buf.h"
 #include "common/fdutil.h"
+#include "common/log_journal.h"
+#include "common/log_line.h"
 #include "common/plural.h"
+#include "common/span.h"
 #include "common/trusted.h"
-#include "common/utf8.h"
 
-enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET };
+#define IDENTIFIER "tine"
+
+/* JOURNAL: journald's native protocol, a datagram for each record. */
+enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET, SINK_JOURNAL };
 
 static struct {
     enum log_level level;
     enum sink sink;
-    int file_fd;          /* of `path`; -1: standard error */
+    bool json;            /* records are objects of JSON; never for journald */
+    bool zone_is_fixed;   /* the application may have another one by now */
+    long utc_offset;      /* then: seconds east of UTC */
+    int file_fd;          /* of `path`, or a socket of journald; -1: standard error */
     int write_fd;         /* non-blocking twin of standard error; -1: none */
-    char *path;           /* absolute; NULL: standard error */
+    char *path;           /* absolute, or "journald" and its kind; NULL: standard error, perhaps by way of journald */
     bool wary;            /* root's way to `path` must be root's */
     uint64_t dropped;     /* since the last report */
     uint64_t dropped_all; /* since the start */
@@ -54,15 +62,14 @@ enum log_level log_level(void)
     return state.level;
 }
 
-const char *log_level_name(enum log_level level)
+static int sink_fd(void)
 {
-    static const char *const names[] = { "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL" };
-    return (unsigned)level < sizeof(names) / sizeof(names[0]) ? names[level] : "?";
+    return state.file_fd >= 0 ? state.file_fd : STDERR_FILENO;
 }
 
 int log_fd(void)
 {
-    return state.file_fd >= 0 ? state.file_fd : STDERR_FILENO;
+    return state.sink == SINK_JOURNAL ? STDERR_FILENO : sink_fd();
 }
 
 size_t log_own_fds(int fds[LOG_MAX_FDS])
@@ -77,7 +84,7 @@ size_t log_own_fds(int fds[LOG_MAX_FDS])
 
 struct log_fds log_fds(void)
 {
-    return (struct log_fds){ state.file_fd, state.write_fd };
+    return (struct log_fds){ state.file_fd, state.write_fd, state.sink == SINK_JOURNAL };
 }
 
 const char *log_path(void)
@@ -92,7 +99,7 @@ uint64_t log_dropped(void)
 
 static int out_fd(void)
 {
-    return state.write_fd >= 0 ? state.write_fd : log_fd();
+    return state.write_fd >= 0 ? state.write_fd : sink_fd();
 }
 
 static void sink_look(int fd)
@@ -111,8 +118,11 @@ static void sink_look(int fd)
 static void sink_attach(void)
 {
     fd_close(&state.write_fd);
-    int fd = log_fd();
+    int fd = sink_fd();
+    bool journal = state.sink == SINK_JOURNAL && state.file_fd >= 0;
     sink_look(fd);
+    if (journal)
+        state.sink = SINK_JOURNAL;
     if (state.sink != SINK_STREAM)
         return;
     char link[32];
@@ -178,32 +188,81 @@ int log_survive_forks(void)
     return errno ? -1 : 0;
 }
 
-int log_open(const char *path, enum log_level level)
+/* --- journald --- */
+
+/* journald was started again, and has a new socket at the old path. The number stays. */
+static bool journal_reconnect(void)
 {
-    char *whole = NULL;
-    int fd = -1;
-    if (strcmp(path, "-") != 0) {
-        whole = absolute(path);
-        if (!whole)
-            return -1;
-        fd = open_file(whole);
-        if (fd < 0) {
-            int saved = errno;
-            free(whole);
-            errno = saved;
-            return -1;
-        }
+    const char *path = state.path ? log_journal_socket(state.path) : LOG_JOURNAL_SOCKET;
+    int fd = log_journal_connect(path ? path : LOG_JOURNAL_SOCKET);
+    if (fd < 0)
+        return false;
+    bool done = dup3(fd, state.file_fd, O_CLOEXEC) >= 0;
+    fd_close(&fd);
+    if (done)
+        sink_attach();
+    return done;
+}
+
+static bool put_datagram(const char *p, size_t n)
+{
+    for (int tries = 0;;) {
+        if (send(state.file_fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+            return true;
+        if (errno == EINTR)
+            continue;
+        if (errno == EMSGSIZE)
+            return log_journal_send_large(state.file_fd, p, n);
+        if (errno == EAGAIN || tries++ || !journal_reconnect())
+            return false;
     }
+}
+
+/* --- opening --- */
+
+/* Where the log is to go: *ret_path as state.path has it, *ret_journal. A descriptor, -1: standard error; -2: errno. */
+static int open_sink(const char *path, char **ret_path, bool *ret_journal)
+{
+    const char *socket_path = log_journal_socket(path);
+    *ret_path = NULL;
+    *ret_journal = false;
+    int fd = -1;
+    if (strcmp(path, "-") == 0) {
+        if (log_journal_is_stderr() && (fd = log_journal_connect(LOG_JOURNAL_SOCKET)) >= 0)
+            *ret_journal = true;
+        return fd;
+    }
+    *ret_journal = socket_path != NULL;
+    if (!(*ret_path = socket_path ? strdup(path) : absolute(path)))
+        return -2;
+    fd = socket_path ? log_journal_connect(socket_path) : open_file(*ret_path);
+    if (fd >= 0)
+        return fd;
+    int saved = errno;
+    free(*ret_path);
+    errno = saved;
+    return -2;
+}
+
+int log_open(const char *path, enum log_level level, bool json)
+{
+    char *whole;
+    bool journal;
+    int fd = open_sink(path, &whole, &journal);
+    if (fd == -2)
+        return -1;
     fd_close(&state.file_fd);
     free(state.path);
     state.path = whole;
     state.file_fd = fd;
     state.level = level;
+    state.json = json;
+    state.sink = journal ? SINK_JOURNAL : SINK_UNKNOWN;
     sink_attach();
     return 0;
 }
 
-int log_take(const char *path, enum log_level level, struct log_fds fds)
+int log_take(const char *path, enum log_level level, bool json, struct log_fds fds)
 {
     char *copy = path ? strdup(path) : NULL;
     if (path && !copy)
@@ -211,9 +270,12 @@ int log_take(const char *path, enum log_level level, struct log_fds fds)
     free(state.path);
     state.path = copy;
     state.level = level;
+    state.json = json;
     state.file_fd = fds.file;
     state.write_fd = fds.stream;
-    sink_look(log_fd());
+    sink_look(sink_fd());
+    if (fds.journal)
+        state.sink = SINK_JOURNAL;
     if (fds.file >= 0 && fd_set_cloexec(fds.file) < 0)
         return -1;
     return fds.stream >= 0 ? fd_set_cloexec(fds.stream) : 0;
@@ -221,6 +283,8 @@ int log_take(const char *path, enum log_level level, struct log_fds fds)
 
 static int reopen(void)
 {
+    if (state.sink == SINK_JOURNAL)
+        return journal_reconnect() ? 0 : -1;
     if (state.path) {
         int fd = open_file(state.path);
         if (fd < 0)
@@ -242,6 +306,38 @@ int log_reopen(void)
     int result = reopen();
     release();
     return result;
+}
+
+bool log_is_json(void)
+{
+    return state.json;
+}
+
+/* --- the time --- */
+
+void log_local_time(time_t t, struct tm *ret)
+{
+    if (!state.zone_is_fixed) {
+        localtime_r(&t, ret);
+        return;
+    }
+    time_t shifted = t + state.utc_offset;
+    gmtime_r(&shifted, ret);
+    ret->tm_gmtoff = state.utc_offset;
+}
+
+void log_fix_zone(void)
+{
+    struct tm tm;
+    time_t now = time(NULL);
+    if (!state.zone_is_fixed && localtime_r(&now, &tm))
+        log_set_zone(tm.tm_gmtoff);
+}
+
+void log_set_zone(long utc_offset)
+{
+    state.utc_offset = utc_offset;
+    state.zone_is_fixed = true;
 }
 
 static bool put(const char *p, size_t n)
@@ -274,48 +370,54 @@ static size_t next_piece(const char *p, size_t n)
     return end ? (size_t)(end + 1 - p) : PIPE_BUF;
 }
 
-static size_t prefix(char *to, size_t size, enum log_level level)
-{
-    time_t now = time(NULL);
-    struct tm tm;
-    char when[40];
-    localtime_r(&now, &tm);
-    if (!strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S %z", &tm))
-        when[0] = '\0';
-    int n = snprintf(to, size, "[%s] [%d] [%s] ", when, (int)getpid(), log_level_name(level));
-    return n < 0 ? 0 : (size_t)n;
-}
-
 static void count_lost(const char *p, size_t n)
 {
     uint64_t lines = 0;
+    if (state.sink == SINK_JOURNAL)
+        n = 0; /* bytes that are no lines */
     for (const char *end = p + n; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
         lines++;
     state.dropped += lines ? lines : 1;
     state.dropped_all += lines ? lines : 1;
 }
 
-static bool report_dropped(void)
+static bool put_record(const char *p, size_t n)
 {
-    if (!state.dropped)
-        return true;
-    char line[160];
-    size_t n = prefix(line, sizeof(line), LOG_LEVEL_WARNING);
-    n += (size_t)snprintf(line + n, sizeof(line) - n, "%llu log line%s could not be written and %s lost\n",
-                          (unsigned long long)state.dropped, plural(state.dropped), state.dropped == 1 ? "is" : "are");
-    if (!put(line, n))
-        return false;
-    state.dropped = 0;
-    return true;
+    return state.sink == SINK_JOURNAL ? put_datagram(p, n) : put(p, n);
 }
 
+static bool report_dropped(void)
+{
+    char line[100];
+    struct buf bytes = { 0 };
+    struct log_record r = { .level = LOG_LEVEL_WARNING, .pid = getpid() };
+    if (!state.dropped)
+        return true;
+    r.first =
+        (struct span){ line, (size_t)snprintf(line, sizeof(line), "%llu log line%s could not be written and %s lost",
+                                              (unsigned long long)state.dropped, plural(state.dropped),
+                                              state.dropped == 1 ? "is" : "are") };
+    clock_gettime(CLOCK_REALTIME, &r.when);
+    log_local_time(r.when.tv_sec, &r.tm);
+    int made = state.sink == SINK_JOURNAL ? log_line_journal(&r, IDENTIFIER, &bytes)
+               : state.json               ? log_line_json(&r, &bytes)
+                                          : log_line_text(&r, &bytes);
+    struct span all = buf_span(&bytes);
+    bool put_it = made == 0 && put_record(all.p, all.n);
+    buf_release(&bytes);
+    if (put_it)
+        state.dropped = 0;
+    return put_it;
+}
+
+/* Lock held. */
 static void emit(const char *p, size_t n)
 {
-    int saved = errno;
-    hold();
-    if (state.sink == SINK_UNKNOWN)
-        sink_attach();
     bool works = report_dropped();
+    if (works && state.sink == SINK_JOURNAL) {
+        works = put_datagram(p, n);
+        n = works ? 0 : n;
+    }
     while (works && n) {
         size_t piece = next_piece(p, n);
         works = put(p, piece);
@@ -326,85 +428,30 @@ static void emit(const char *p, size_t n)
     }
     if (n)
         count_lost(p, n);
+}
+
+/* One record, written at once. */
+static void compose(enum log_level level, struct span first, struct span text)
+{
+    struct buf bytes = { 0 };
+    int saved = errno;
+    struct log_record r = { .level = level, .pid = getpid(), .first = first, .text = text };
+    clock_gettime(CLOCK_REALTIME, &r.when);
+    log_local_time(r.when.tv_sec, &r.tm);
+    hold();
+    if (state.sink == SINK_UNKNOWN)
+        sink_attach();
+    int made = state.sink == SINK_JOURNAL ? log_line_journal(&r, IDENTIFIER, &bytes)
+               : state.json               ? log_line_json(&r, &bytes)
+                                          : log_line_text(&r, &bytes);
+    struct span all = buf_span(&bytes);
+    if (made == 0)
+        emit(all.p, all.n);
+    else
+        count_lost(NULL, 0);
     release();
+    buf_release(&bytes);
     errno = saved;
-}
-
-/* How many bytes at p can be shown as they are; 0: none. */
-static size_t shown(const char *p, size_t n, const char *keep)
-{
-    unsigned char c = (unsigned char)*p;
-    if (c < 0x80)
-        return (c >= 0x20 && c != 0x7f) || (c && strchr(keep, c));
-    size_t length = utf8_length(p, n);
-    return utf8_is_control(p, length) ? 0 : length;
-}
-
-size_t log_escape(char *to, size_t size, const char *text, size_t n, const char *keep)
-{
-    static const char hex[] = "0123456789abcdef";
-    size_t at = 0;
-    for (size_t i = 0, k; i < n; i += k) {
-        unsigned char c = (unsigned char)text[i];
-        if ((k = shown(text + i, n - i, keep))) {
-            if (at + k > size)
-                break;
-            memcpy(to + at, text + i, k);
-            at += k;
-        } else {
-            k = 1;
-            if (at + 4 > size)
-                break;
-            memcpy(to + at, (char[]){ '\\', 'x', hex[c >> 4], hex[c & 15] }, 4);
-            at += 4;
-        }
-    }
-    return at;
-}
-
-/* Only a record begins with "[": the lines of a block that do are moved by a blank. An exception's
- * text may be a client's. */
-static size_t put_lines(char *to, size_t size, const char *text, size_t n)
-{
-    size_t at = 0;
-    while (n && at < size) {
-        const char *newline = memchr(text, '\n', n);
-        size_t line = newline ? (size_t)(newline + 1 - text) : n;
-        if (*text == '[')
-            to[at++] = ' ';
-        at += log_escape(to + at, size - at, text, line, "\t\n");
-        text += line;
-        n -= line;
-    }
-    return at;
-}
-
-/* One write of prefix, escaped first line, end of line, and the block as it is but for control
- * characters. */
-static void compose(enum log_level level, const char *first, size_t n_first, const char *text, size_t n)
-{
-    char small[2048];
-    char *line = small;
-    size_t size = sizeof(small);
-    size_t need = 80 + 4 * n_first + 4 * n + 2;
-    if (need > size) {
-        char *large = malloc(need);
-        if (large) {
-            line = large;
-            size = need;
-        }
-    }
-    size_t at = prefix(line, size, level);
-    at += log_escape(line + at, size - at - 1, first, n_first, "\t");
-    line[at++] = '\n';
-    if (n && size - at > 1) {
-        at += put_lines(line + at, size - at - 1, text, n);
-        if (line[at - 1] != '\n')
-            line[at++] = '\n';
-    }
-    emit(line, at);
-    if (line != small)
-        free(line);
 }
 
 void log_note_errors(struct buf *to)
@@ -437,7 +484,7 @@ void log_at(enum log_level level, const char *format, ...)
     va_end(again);
     if (n > 0) {
         size_t have = large ? (size_t)n : n < (int)sizeof(small) ? (size_t)n : sizeof(small) - 1;
-        compose(level, large ? large : small, have, NULL, 0);
+        compose(level, (struct span){ large ? large : small, have }, (struct span){ 0 });
         if (level >= LOG_LEVEL_ERROR && state.noted)
             note_error(large ? large : small, have);
     }
@@ -449,5 +496,5 @@ void log_block(enum log_level level, const char *first, const char *text, size_t
 {
     if (level < state.level)
         return;
-    compose(level, first, strlen(first), text, n);
+    compose(level, span_of(first), (struct span){ text, n });
 }

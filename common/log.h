@@ -13,15 +13,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
+
+#include "common/log_line.h"
 
 /* Of log files that are made here, less what the umask takes: readable for the group, since a log names clients and paths. */
 #define LOG_FILE_MODE 0640
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_CRITICAL };
-
-/* Opens `path` ("-" = standard error) for appending. 0, or -1 with errno; the log then stays what
- * it was. */
-int log_open(const char *path, enum log_level level);
+/* Opens `path` for appending: a file; "-": standard error, or journald by its native protocol if that is where standard error
+ * leads; "journald", or "journald:/path" of its socket. `json`: see log_line.h; not for journald. 0, or -1 with errno; the
+ * log then stays what it was. */
+int log_open(const char *path, enum log_level level, bool json);
+bool log_is_json(void);
+/* The time of the server, which the application cannot move: by log_fix_zone(), before it runs, with the zone that this
+ * process has then; log_set_zone(): seconds east of UTC, when they have changed. tm_gmtoff is set. */
+void log_local_time(time_t t, struct tm *ret);
+void log_fix_zone(void);
+void log_set_zone(long utc_offset);
 /* From here on root opens the log by trusted_open(): whom the workers run as may write where it is. */
 void log_require_trusted_path(void);
 bool log_requires_trusted_path(void);
@@ -29,7 +37,6 @@ bool log_requires_trusted_path(void);
  * failure. */
 int log_reopen(void);
 enum log_level log_level(void);
-const char *log_level_name(enum log_level level);
 /* Descriptor of the log, for faulthandler and for standard error of a daemon. */
 int log_fd(void);
 /* All descriptors that the log holds besides the standard streams: not to be closed in a child.
@@ -43,21 +50,17 @@ int log_survive_forks(void) __attribute__((warn_unused_result));
  * redirect, is whole whatever it is. */
 bool log_is_whole(void);
 /* For a process that is another program by exec: the open log of this one, and how it takes it over there. `path` is
- * absolute; NULL: standard error. The descriptors are close-on-exec afterwards. 0, or -1: out of memory. */
+ * absolute, or names journald; NULL: standard error. The descriptors are close-on-exec afterwards. 0, or -1: out of memory. */
 struct log_fds {
     int file; /* -1: standard error */
     int stream; /* a non-blocking twin of standard error; -1: none */
+    bool journal; /* `file` is a socket of journald */
 };
 struct log_fds log_fds(void);
 const char *log_path(void);
-int log_take(const char *path, enum log_level level, struct log_fds fds);
+int log_take(const char *path, enum log_level level, bool json, struct log_fds fds);
 /* Lines dropped by this process since it started. */
 uint64_t log_dropped(void);
-
-/* Copies text with every control character except those in `keep` (of ASCII), and every byte that is no UTF-8, written
- * as \xNN, so that no request can forge a line. Cuts at size (never inside an escape), does not terminate. Returns the
- * bytes written. */
-size_t log_escape(char *to, size_t size, const char *text, size_t n, const char *keep);
 
 /* One line: control characters but TAB are escaped. */
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -92,6 +92,7 @@ struct score_sums {
 /* Written by the master, for the workers to read. */
 struct score_common {
     _Atomic(uint32_t) used;   /* slots from here on were never anybody's */
+    _Atomic(int32_t) utc_offset; /* of the server's time zone: seconds east of UTC */
     _Atomic(uint32_t) seated; /* reuseport: how many workers there are */
 };
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum conf_error_log { CONF_ERROR_LOG_TEXT, CONF_ERROR_LOG_JSON };
 enum conf_accept { CONF_ACCEPT_SHARED, CONF_ACCEPT_REUSEPORT };
 enum conf_interface { CONF_INTERFACE_AUTO, CONF_INTERFACE_ASGI, CONF_INTERFACE_ASGI2, CONF_INTERFACE_WSGI };
 enum conf_loop {
@@ -117,6 +118,7 @@ struct conf_umask {
 #define CONF_CTYPE_BINDS struct conf_binds
 #define CONF_CTYPE_NETS struct conf_nets
 #define CONF_CTYPE_LOGLEVEL int /* enum log_level */
+#define CONF_CTYPE_ERROR_LOG enum conf_error_log
 #define CONF_CTYPE_ACCEPT enum conf_accept
 #define CONF_CTYPE_INTERFACE enum conf_interface
 #define CONF_CTYPE_LOOP enum conf_loop

@@ -23,7 +23,7 @@ static const struct {
     { "D", LOG_ATOM_D_US },           { "L", LOG_ATOM_L_DECIMAL },
     { "p", LOG_ATOM_P_PID },          { "R", LOG_ATOM_R_LINE_QUERY },
     { "S", LOG_ATOM_S_SCHEME },       { "st", LOG_ATOM_ST_PHRASE },
-    { "Uq", LOG_ATOM_UQ_PATH_QUERY },
+    { "Uq", LOG_ATOM_UQ_PATH_QUERY }, { "iso", LOG_ATOM_ISO_TIME },
 };
 
 static const char no_memory[] = "out of memory";
@@ -40,7 +40,7 @@ static const char *add(struct log_format *f, enum log_atom_kind kind, struct spa
     char *copy = NULL;
     if (text.p && !(copy = strndup(text.p, text.n)))
         return no_memory;
-    f->v[f->n++] = (struct log_atom){ kind, copy, text.n };
+    f->v[f->n++] = (struct log_atom){ kind, copy, text.n, NULL };
     // cppcheck-suppress memleak ; it is in the array
     return NULL;
 }
@@ -104,7 +104,22 @@ static const char *take_atom(struct log_format *f, const char **p)
     for (size_t i = 0; i < sizeof(atoms) / sizeof(atoms[0]); i++)
         if (span_eq(name, span_of(atoms[i].name)))
             return add(f, atoms[i].kind, (struct span){ NULL, 0 });
-    return "unknown atom (known: h l u t r m U q H s B b f a T M D L p R S st Uq {x}i {x}o {x}e)";
+    return "unknown atom (known: h l u t r m U q H s B b f a T M D L p R S st Uq iso {x}i {x}o {x}e)";
+}
+
+/* NAME=%(atom)s, and the blanks after it. */
+static const char *take_member(struct log_format *f, const char **p)
+{
+    size_t n = strcspn(*p, "= ");
+    struct span name = { *p, n };
+    if (!is_name(name) || memchr(name.p, '\\', n) || (*p)[n] != '=' || (*p)[n + 1] != '%')
+        return "expected NAME=%(atom)s after json";
+    *p += n + 1;
+    const char *why = take_atom(f, p);
+    if (!why && !(f->v[f->n - 1].key = strndup(name.p, name.n)))
+        why = no_memory;
+    *p += strspn(*p, " ");
+    return why;
 }
 
 int log_format_parse(const char *text, struct log_format *ret, const char **ret_why, size_t *ret_at)
@@ -115,10 +130,11 @@ int log_format_parse(const char *text, struct log_format *ret, const char **ret_
         *ret = f;
         return 0;
     }
-    for (const char *p = text; *p;) {
+    f.json = strncmp(text, "json ", 5) == 0;
+    for (const char *p = f.json ? text + 5 + strspn(text + 5, " ") : text; *p;) {
         const char *from = p;
         bool atom = p[0] == '%' && p[1] != '%';
-        const char *why = atom ? take_atom(&f, &p) : take_literal(&f, &p);
+        const char *why = f.json ? take_member(&f, &p) : atom ? take_atom(&f, &p) : take_literal(&f, &p);
         if (why) {
             log_format_done(&f);
             *ret_why = why;
@@ -132,8 +148,10 @@ int log_format_parse(const char *text, struct log_format *ret, const char **ret_
 
 void log_format_done(struct log_format *f)
 {
-    for (size_t i = 0; i < f->n; i++)
+    for (size_t i = 0; i < f->n; i++) {
         free(f->v[i].text);
+        free(f->v[i].key);
+    }
     free(f->v);
     *f = (struct log_format){ 0 };
 }

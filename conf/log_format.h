@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* log_format.h: an access-log format taken apart: literal text and atoms. Checked by conf_check, executed by
- * worker/log/access_log.c. Atoms of gunicorn: h l u t r m U q H s B b f a T M D L p {x}i {x}o {x}e; of hypercorn:
- * R S st Uq. "json" stands for one JSON object per line. */
+ * worker/log/access_line.c. Atoms of gunicorn: h l u t r m U q H s B b f a T M D L p {x}i {x}o {x}e; of hypercorn:
+ * R S st Uq. "json" stands for one JSON object per line, "json NAME=%(atom)s ..." for one with these members. iso: the time as
+ * ISO 8601 has it, UTC. */
 #ifndef TINE_CONF_LOG_FORMAT_H
 #define TINE_CONF_LOG_FORMAT_H
 
@@ -36,18 +37,20 @@ enum log_atom_kind {
     LOG_ATOM_S_SCHEME,
     LOG_ATOM_ST_PHRASE,
     LOG_ATOM_UQ_PATH_QUERY,
+    LOG_ATOM_ISO_TIME,
 };
 
 struct log_atom {
     enum log_atom_kind kind;
     char *text; /* the literal, or the lower-case field name (environ: as written) of {x}i, {x}o, {x}e; else NULL */
     size_t n;
+    char *key; /* its name in an object; NULL: it is no member */
 };
 
 struct log_format {
     struct log_atom *v;
     size_t n;
-    bool json;
+    bool json; /* with the usual members, if there are no atoms */
     bool wants_out_fields; /* has {x}o */
 };
 

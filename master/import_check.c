@@ -145,7 +145,7 @@ static enum service_exit prepare(struct fleet *fleet)
 {
     const struct conf *conf = fleet->current->conf;
     char *why;
-    if (log_open("-", (enum log_level)conf->log.loglevel) < 0)
+    if (log_open("-", (enum log_level)conf->log.loglevel, false) < 0)
         return SERVICE_EXIT_SYSTEM;
     if (conf->server.chdir && chdir(conf->server.chdir) < 0) {
         log_critical("server.chdir %s: %s", conf->server.chdir, strerror(errno));

@@ -18,6 +18,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "common/version.h"
 #include "conf/conf.h"
 #include "conf/conf_cli.h"
@@ -29,6 +30,14 @@
 #include "master/metrics/metrics.h"
 #include "master/reload_parts.h"
 
+/* It changes twice a year. Workers do not ask for it themselves: their application may live in another zone. */
+static void tell_zone(const struct scoreboard *board)
+{
+    struct tm tm;
+    log_local_time(time(NULL), &tm);
+    atomic_store_explicit(&board->common->utc_offset, (int32_t)tm.tm_gmtoff, memory_order_relaxed);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct master *master = arg;
@@ -37,6 +46,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     recycle_tick(fleet);
     if (master->service.state == SERVICE_RUNNING)
         recycle_step(fleet);
+    tell_zone(fleet->scoreboard);
     master_ask_for_patience(master);
     upgrade_tick(&master->upgrade);
     stacks_tick(fleet);
@@ -189,6 +199,7 @@ enum service_exit master_run(struct master *master)
         done(master);
         return SERVICE_EXIT_SYSTEM;
     }
+    tell_zone(service->fleet.scoreboard);
     log_banner(master);
     warn_of_root(master);
     master_collect_children(master); /* left to us by an exec, and ended before we listened for SIGCHLD */

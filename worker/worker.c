@@ -370,6 +370,8 @@ static int start_net(struct worker *w, struct worker_failure *ret)
         snprintf(why, sizeof why, "log.accesslog %s: %s", log->accesslog, strerror(errno));
         return worker_failed(ret, WORKER_EXIT_BOOT, why);
     }
+    if (w->access_log)
+        access_log_exclude(w->access_log, &log->access_exclude);
     if (start_net_parts(w) < 0)
         return worker_failed(ret, WORKER_EXIT_BOOT, strerror(errno));
     return 0;
@@ -378,6 +380,7 @@ static int start_net(struct worker *w, struct worker_failure *ret)
 /* 0, or -1 and *ret says why. */
 static int start_worker(struct worker *w, struct worker_failure *ret)
 {
+    log_fix_zone(); /* before anything of the application's runs */
     for (size_t i = 0; i < w->conf->n_env; i++)
         setenv(w->conf->env[i].name, w->conf->env[i].value, 1);
     atomic_store_explicit(&score_of(w)->pid, getpid(), memory_order_relaxed);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/log/access_log.h"
@@ -68,6 +69,7 @@ static void grow_up(struct worker *w)
 static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *w = arg;
+    log_set_zone(atomic_load_explicit(&w->heritage->scoreboard->common->utc_offset, memory_order_relaxed));
     worker_check_descriptors(w);
     worker_hear(w);
     if (w->app) {

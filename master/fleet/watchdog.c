@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/heritage.h"
 #include "common/log.h"
+#include "common/redact.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "master/fleet/fleet.h"
@@ -41,11 +42,15 @@ static void log_requests(const struct slot *slot, uint64_t now)
 {
     struct score *score = &slot->fleet->scoreboard->slot[slot->index];
     struct score_request found[SCORE_REQUESTS];
+    const struct conf_list *hidden = &slot->generation->conf->log.redact;
     unsigned n = score_read_requests(score, found);
-    for (unsigned i = 0; i < n; i++)
-        log_error("worker %u (pid %d) has held a request of %s for %.1f s: %s", slot->index + 1, (int)slot->pid,
+    for (unsigned i = 0; i < n; i++) {
+        char line[SCORE_LINE];
+        size_t length = redact(line, sizeof(line), span_of(found[i].line), hidden->v, hidden->n);
+        log_error("worker %u (pid %d) has held a request of %s for %.1f s: %.*s", slot->index + 1, (int)slot->pid,
                   *found[i].client ? found[i].client : "a local client", (double)(now - found[i].started_ns) / 1e9,
-                  found[i].line);
+                  (int)length, line);
+    }
     unsigned all = atomic_load_explicit(&score->inflight, memory_order_relaxed);
     if (all > n)
         log_error("worker %u (pid %d) holds %u more", slot->index + 1, (int)slot->pid, all - n);

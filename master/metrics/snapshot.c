@@ -14,6 +14,7 @@
 #include "common/fdutil.h"
 #include "common/json_out.h"
 #include "common/log.h"
+#include "common/redact.h"
 #include "common/version.h"
 #include "conf/conf.h"
 #include "master/fleet/generation.h"
@@ -56,7 +57,8 @@ static int compare_started(const void *a, const void *b)
     return (x->started_ns > y->started_ns) - (x->started_ns < y->started_ns);
 }
 
-static void take_held(struct snapshot_worker *worker, const struct score *score, uint64_t now)
+static void take_held(struct snapshot_worker *worker, const struct score *score, const struct conf_list *hidden,
+                      uint64_t now)
 {
     struct score_request found[SCORE_REQUESTS];
     worker->n_held = score_read_requests(score, found);
@@ -64,7 +66,8 @@ static void take_held(struct snapshot_worker *worker, const struct score *score,
     for (unsigned i = 0; i < worker->n_held; i++) {
         uint64_t since = found[i].started_ns;
         worker->held[i].for_ms = now > since ? (now - since) / NS_PER_MS : 0;
-        memcpy(worker->held[i].line, found[i].line, sizeof(found[i].line));
+        size_t n = redact(worker->held[i].line, SCORE_LINE - 1, span_of(found[i].line), hidden->v, hidden->n);
+        worker->held[i].line[n] = '\0';
         memcpy(worker->held[i].client, found[i].client, sizeof(found[i].client));
     }
 }
@@ -88,7 +91,7 @@ static void take_score(struct snapshot_worker *worker, const struct slot *slot, 
     worker->errors = score_status_class(&sums, 5);
     worker->log_dropped = sums.log_dropped;
     worker->latency = sums.latency;
-    take_held(worker, score, now);
+    take_held(worker, score, &slot->generation->conf->log.redact, now);
 }
 
 static void take_worker(struct snapshot_worker *worker, const struct service *service, const struct slot *slot,

@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const names[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID" };
     char *text = malloc(size + 1), *rest = text;
-    MUST(!log_open("/dev/null", LOG_LEVEL_CRITICAL));
+    MUST(!log_open("/dev/null", LOG_LEVEL_CRITICAL, false));
     memcpy(text, size ? (const char *)data : "", size);
     text[size] = '\0';
     for (int i = 0; i < 3; i++)

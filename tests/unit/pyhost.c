@@ -132,7 +132,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (PyImport_AppendInittab("_tine_test", PyInit__tine_test))
         return 1;
-    if (log_open("-", LOG_LEVEL_INFO))
+    if (log_open("-", LOG_LEVEL_INFO, false))
         return 1;
     char *path = getenv("PYHOST_PATH");
     struct conf_app conf = { .pythonpath = { .v = &path, .n = path ? 1 : 0 } };

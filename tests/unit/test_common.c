@@ -26,7 +26,7 @@ static int capture_stderr(void)
         abort();
     close(fds[1]);
     fcntl(STDERR_FILENO, F_SETFL, 0);
-    CHECK(log_open("-", LOG_LEVEL_INFO) == 0);
+    CHECK(log_open("-", LOG_LEVEL_INFO, false) == 0);
     return fds[0];
 }
 
@@ -129,8 +129,8 @@ static void test_file(void)
         abort();
     snprintf(path, sizeof(path), "%s/log", folder);
     snprintf(old, sizeof(old), "%s/log.1", folder);
-    CHECK(log_open("/no/such/folder/log", LOG_LEVEL_DEBUG) == -1 && log_level() == LOG_LEVEL_INFO);
-    CHECK(log_open(path, LOG_LEVEL_DEBUG) == 0);
+    CHECK(log_open("/no/such/folder/log", LOG_LEVEL_DEBUG, false) == -1 && log_level() == LOG_LEVEL_INFO);
+    CHECK(log_open(path, LOG_LEVEL_DEBUG, false) == 0);
     int fd = log_fd();
     log_debug("%s", "one");
     CHECK(rename(path, old) == 0);
@@ -149,16 +149,16 @@ static void test_file(void)
     unlink(old);
     unlink(path);
     rmdir(folder);
-    CHECK(log_open("-", LOG_LEVEL_INFO) == 0);
+    CHECK(log_open("-", LOG_LEVEL_INFO, false) == 0);
 }
 
 static void test_full_disk(void)
 {
     uint64_t before = log_dropped();
-    CHECK(log_open("/dev/full", LOG_LEVEL_INFO) == 0);
+    CHECK(log_open("/dev/full", LOG_LEVEL_INFO, false) == 0);
     log_info("%s", "nowhere");
     CHECK(log_dropped() == before + 1);
-    CHECK(log_open("-", LOG_LEVEL_INFO) == 0);
+    CHECK(log_open("-", LOG_LEVEL_INFO, false) == 0);
 }
 
 static void test_fatal(int fd)

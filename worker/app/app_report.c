@@ -5,17 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/redact.h"
+#include "conf/conf.h"
+
 #define MAX_DEPTH 8
 
 void app_describe(char *to, size_t n, const struct app_request *r)
 {
-    char client[128];
+    char client[128], target[500];
+    size_t shown = redact(target, sizeof target, r->target, r->hidden->v, r->hidden->n);
     if (!*r->client)
         snprintf(client, sizeof client, "a Unix socket");
     else
         snprintf(client, sizeof client, strchr(r->client, ':') ? "[%s]:%d" : "%s:%d", r->client, (int)r->port);
     snprintf(to, n, "\"%.*s %.*s HTTP/%.*s\" from %s", (int)(r->method.n < 40 ? r->method.n : 40), r->method.p,
-             (int)(r->target.n < 500 ? r->target.n : 500), r->target.p, (int)r->version.n, r->version.p, client);
+             (int)shown, target, (int)r->version.n, r->version.p, client);
 }
 
 static bool from_disconnect(PyObject *gone, PyObject *exception, int depth)

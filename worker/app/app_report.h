@@ -9,10 +9,13 @@
 
 #include "common/span.h"
 
+struct conf_list;
+
 struct app_request {
     struct span method, target, version; /* of HTTP, "1.1" */
     const char *client;                  /* host; "": a Unix socket */
     int32_t port;
+    const struct conf_list *hidden; /* log.redact */
 };
 
 /* Room that a description needs. */

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "worker/app/app_mismatch.h"
+#include "conf/conf.h"
 #include "worker/app/app_report.h"
 #include "worker/asgi/asgi_exchange.h"
 #include "worker/asgi/asgi_scope.h"
@@ -82,7 +83,9 @@ static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
         PyErr_Clear();
     const char *method = request_word(names, scope, texts[0]), *query = utf8(texts[2]);
     snprintf(target, sizeof target, "%.300s%s%.200s", utf8(texts[1]), *query ? "?" : "", query);
-    app_describe(to, n, &(struct app_request){ span_of(method), span_of(target), span_of(utf8(texts[3])), host, port });
+    app_describe(to, n,
+                 &(struct app_request){ span_of(method), span_of(target), span_of(utf8(texts[3])), host, port,
+                                        &asgi->env.conf->log.redact });
     for (int i = 0; i < 4; i++)
         Py_XDECREF(texts[i]);
 }

@@ -28,7 +28,7 @@
 struct head {
     char version[32];
     uint32_t size; /* of this struct: another build of the same version may have another */
-    uint32_t kind, slot, generation, n_slots, n_listeners, main_interpreter, log_level, log_wary;
+    uint32_t kind, slot, generation, n_slots, n_listeners, main_interpreter, log_level, log_json, log_wary;
     int32_t dumpable; /* exec makes a process that has changed its user open to that user again */
     int32_t ipc_fd, stacks_fd, scoreboard_fd, vault_fd, tickets_fd;
     struct log_fds log;
@@ -71,6 +71,7 @@ static void pack(const struct heritage *h, enum handover_kind kind, FILE *out)
         .n_listeners = (uint32_t)h->n_listeners,
         .main_interpreter = h->main_interpreter,
         .log_level = (uint32_t)log_level(),
+        .log_json = log_is_json(),
         .ipc_fd = h->ipc_fd,
         .stacks_fd = h->stacks_fd,
         .scoreboard_fd = h->scoreboard->shared.fd,
@@ -200,7 +201,8 @@ static int take_log(struct bytes *b, const struct head *head)
     char *path = take_string(b);
     if (!path)
         return -1;
-    int rc = log_take(*path ? path : NULL, (enum log_level)head->log_level, head->log);
+    int rc = log_take(*path ? path : NULL, (enum log_level)head->log_level, head->log_json, head->log);
+    log_fix_zone();
     free(path);
     return rc;
 }

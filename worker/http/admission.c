@@ -16,6 +16,7 @@
 #include "worker/http/handler.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
+#include "worker/http/site.h"
 
 TAILQ_HEAD(req_queue, req);
 
@@ -141,9 +142,11 @@ static void time_out(struct admission *a, struct req *r)
         return;
     }
     score_add64(&a->score->timed_out, 1);
-    struct span method = req_span(r, r->method), target = req_span(r, r->target);
-    log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"", (int)method.n, method.p,
-                (int)(target.n < 400 ? target.n : 400), target.p);
+    char target[400];
+    struct span method = req_span(r, r->method);
+    size_t shown = site_show_target(r, target, sizeof(target));
+    log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"", (int)method.n, method.p, (int)shown,
+                target);
     resp_own(r); /* the handler forgets it before the answer is cut */
     inner_of(r)->ops->on_end(r, REQ_END_REQUEST_TIMEOUT);
     if (r->state <= REQ_HELD)

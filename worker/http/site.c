@@ -5,14 +5,17 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/redact.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/held.h"
+#include "worker/http/req.h"
 
 int site_init(struct site *site, const struct conf *conf, struct event_base *base)
 {
     *site = (struct site){ 0 };
     site->slow_ns = conf->log.slow_request ? conf->log.slow_request * 1000000 : UINT64_MAX;
+    site->hidden = &conf->log.redact;
     return (site->held = held_new(base, conf->http.head_delay)) ? 0 : -1;
 }
 
@@ -35,6 +38,12 @@ void site_refuses(const struct conn *c, const char *client, const char *name, un
     log_at(first ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "%s: request refused: %s (%u)%s%s%s",
            *client ? client : "a Unix socket", name, status, why ? ": " : "", why ? why : "",
            first ? "; further ones of this kind are logged at level debug" : "");
+}
+
+size_t site_show_target(const struct req *r, char *to, size_t size)
+{
+    const struct conf_list *hidden = site_of(r->conn)->hidden;
+    return redact(to, size, req_span(r, r->target), hidden->v, hidden->n);
 }
 
 static void share_done(struct site_share *share)

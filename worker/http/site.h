@@ -12,9 +12,11 @@
 
 struct access_log;
 struct conf;
+struct conf_list;
 struct handler;
 struct held;
 struct proto_ops;
+struct req;
 struct resp_filter;
 
 /* Made by a protocol with its first connection. */
@@ -32,6 +34,7 @@ struct site {
         *filter;    /* of answers that applications make; NULL: none. The owner frees it after site_done(). */
     struct access_log *access_log; /* opaque here; NULL: none */
     bool keeps_fields;             /* the access log wants fields of answers: req->logged_fields */
+    const struct conf_list *hidden; /* log.redact */
     uint64_t slow_ns;              /* log.slow_request; UINT64_MAX: off */
     const struct proto_ops *http2; /* takes over where HTTP/2 begins without TLS; NULL: built without */
     struct held *held;             /* heads that wait for the first piece of their body */
@@ -40,7 +43,7 @@ struct site {
     bool has_hinted; /* forwarded.c: that fields of a proxy were ignored has been logged */
 };
 
-/* There is no handler yet; of `conf` only slow_request and head_delay are read. 0, or -1: out of memory. */
+/* There is no handler yet; of `conf` only slow_request, head_delay and redact are read, and the last stays. 0, or -1: out of memory. */
 int site_init(struct site *site, const struct conf *conf, struct event_base *base) __attribute__((warn_unused_result));
 /* After net_done(): frees what the protocols share. */
 void site_done(struct site *site);
@@ -48,6 +51,9 @@ void site_done(struct site *site);
 /* Counts a request that is refused for its head or its framing, and logs why: at level info the first of each kind
  * (`name`, a literal), since the application and perhaps the access log do not see it, and others at level debug. */
 void site_refuses(const struct conn *c, const char *client, const char *name, unsigned status, const char *why);
+
+/* The target of a request as the log may show it; cut at size, not terminated. The bytes written. */
+size_t site_show_target(const struct req *r, char *to, size_t size);
 
 static inline struct site *site_of(const struct conn *c)
 {

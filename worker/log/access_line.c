@@ -13,6 +13,7 @@
 #include "common/utf8.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
+#include "worker/log/basic_user.h"
 
 /* A line being made. A failed addition is remembered, so that it is asked for once. */
 struct line {
@@ -23,6 +24,7 @@ struct line {
     const struct access_time *time;
     const struct log_atom *atom;
     size_t limit;
+    bool raw; /* values are wanted as they are: they will stand in JSON */
     bool failed;
 };
 
@@ -55,7 +57,7 @@ static void put_escaped(struct line *l, struct span s)
     for (i = 0; i < s.n && used < l->limit; i++) {
         unsigned char c = (unsigned char)s.p[i];
         used++;
-        if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
+        if (l->raw || (c >= 0x20 && c < 0x7f && c != '"' && c != '\\'))
             continue;
         put(l, s.p + from, i - from);
         char escape[4] = { '\\', 'x', hex[c >> 4], hex[c & 15] };
@@ -122,46 +124,13 @@ static void put_response_field(struct line *l, struct span name)
         put_span(l, SPAN("-"));
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Decodes up to the first ":" or `size` bytes. What follows is the password and must not be kept anywhere. */
-static size_t decode_user(struct span s, char *ret, size_t size)
-{
-    unsigned bits = 0, have = 0;
-    size_t n = 0;
-    for (size_t i = 0; i < s.n && n < size; i++) {
-        int digit = base64_digit(s.p[i]);
-        if (digit < 0)
-            return 0;
-        bits = bits << 6 | (unsigned)digit;
-        have += 6;
-        if (have < 8)
-            continue;
-        have -= 8;
-        char c = (char)(bits >> have & 0xff);
-        if (c == ':')
-            return n;
-        ret[n++] = c;
-    }
-    return 0; /* no colon: not Basic credentials (RFC 7617 2) */
-}
-
 static void put_user(struct line *l)
 {
     char user[256];
     struct span s = req_known(l->r, FIELD_AUTHORIZATION);
     size_t n = 0;
     if (s.n > 6 && span_ieq((struct span){ s.p, 6 }, SPAN("Basic ")))
-        n = decode_user(span_trim((struct span){ s.p + 6, s.n - 6 }), user, sizeof(user));
+        n = basic_user(span_trim((struct span){ s.p + 6, s.n - 6 }), user, sizeof(user));
     /* The only value of a peer that stands without quotes: a blank in it would make two values of one. */
     struct span rest = { user, n };
     for (const char *blank; (blank = memchr(rest.p, ' ', rest.n)); put_span(l, SPAN("\\x20"))) {
@@ -300,6 +269,13 @@ static void put_scheme(struct line *l)
     put_span(l, l->r->https ? SPAN("https") : SPAN("http"));
 }
 
+static void put_iso(struct line *l)
+{
+    char ms[8];
+    put(l, l->time->iso, l->time->iso_n);
+    put(l, ms, (size_t)snprintf(ms, sizeof(ms), ".%03uZ", (unsigned)(l->now->tv_nsec / 1000000) % 1000));
+}
+
 static struct span atom_name(const struct line *l)
 {
     return (struct span){ l->atom->text, l->atom->n };
@@ -350,6 +326,7 @@ static void (*const atoms[])(struct line *l) = {
     [LOG_ATOM_S_SCHEME] = put_scheme,
     [LOG_ATOM_ST_PHRASE] = put_phrase,
     [LOG_ATOM_UQ_PATH_QUERY] = put_path_query,
+    [LOG_ATOM_ISO_TIME] = put_iso,
 };
 
 /* --- JSON --- */
@@ -435,31 +412,65 @@ static void put_object(struct line *l)
     put_span(l, SPAN("}"));
 }
 
-/* --- the line --- */
-
-static void note_time(struct access_time *cache, const struct timespec *now)
+static bool is_number(enum log_atom_kind kind)
 {
-    if (cache->second == now->tv_sec && cache->clf_n)
-        return;
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec"; /* never the locale's */
-    struct tm local, utc;
-    localtime_r(&now->tv_sec, &local);
-    gmtime_r(&now->tv_sec, &utc);
-    long minutes = labs(local.tm_gmtoff) / 60;
-    int n = snprintf(cache->clf, sizeof(cache->clf), "[%02d/%.3s/%04d:%02d:%02d:%02d %c%02ld%02ld]", local.tm_mday,
-                     &months[3L * local.tm_mon], local.tm_year + 1900, local.tm_hour, local.tm_min, local.tm_sec,
-                     local.tm_gmtoff < 0 ? '-' : '+', minutes / 60 % 100, minutes % 60);
-    cache->clf_n = n < (int)sizeof(cache->clf) ? (size_t)n : sizeof(cache->clf) - 1;
-    cache->iso_n = strftime(cache->iso, sizeof(cache->iso), "%Y-%m-%dT%H:%M:%S", &utc);
-    cache->second = now->tv_sec;
+    switch (kind) {
+    case LOG_ATOM_S_STATUS:
+    case LOG_ATOM_B_LENGTH:
+    case LOG_ATOM_T_SECONDS:
+    case LOG_ATOM_M_MS:
+    case LOG_ATOM_D_US:
+    case LOG_ATOM_L_DECIMAL:
+        return true;
+    default:
+        return false;
+    }
 }
+
+/* A member of an object with fields of one's own. What an atom has no value for ("-") is null. */
+static void put_member(struct line *l)
+{
+    struct buf value = { 0 }, *out = l->out;
+    l->out = &value;
+    l->raw = true;
+    atoms[l->atom->kind](l);
+    l->out = out;
+    l->raw = false;
+    struct span s = buf_span(&value);
+    put_json_bytes(l, span_of(l->atom->key));
+    put_span(l, SPAN("\":"));
+    if (span_eq(s, SPAN("-"))) {
+        put_span(l, SPAN("null"));
+    } else if (is_number(l->atom->kind)) {
+        put_span(l, s);
+    } else {
+        put_span(l, SPAN("\""));
+        put_json_bytes(l, s);
+        put_span(l, SPAN("\""));
+    }
+    buf_release(&value);
+}
+
+static void put_members(struct line *l, const struct log_format *format)
+{
+    for (size_t i = 0; i < format->n; i++) {
+        l->atom = &format->v[i];
+        put_span(l, i ? SPAN(",\"") : SPAN("{\""));
+        put_member(l);
+    }
+    put_span(l, SPAN("}"));
+}
+
+/* --- the line --- */
 
 int access_line_add(struct buf *out, const struct log_format *format, const struct req *r, uint64_t duration_ns,
                     const struct timespec *now, struct access_time *cache, size_t limit)
 {
-    note_time(cache, now);
+    access_time_note(cache, now);
     struct line l = { .out = out, .r = r, .us = duration_ns / 1000, .now = now, .time = cache, .limit = limit };
-    if (format->json) {
+    if (format->json && format->n) {
+        put_members(&l, format);
+    } else if (format->json) {
         put_object(&l);
     } else {
         for (size_t i = 0; i < format->n; i++) {

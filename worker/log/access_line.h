@@ -23,6 +23,8 @@ struct access_time {
     size_t iso_n;
 };
 
+/* Makes the texts of this second, if they are not those already. */
+void access_time_note(struct access_time *cache, const struct timespec *now);
 /* Appends one line with its "\n". limit: most bytes that one value from the request may take; longer ones are cut and
  * end in "...". 0, or -1: out of memory; then a part of the line may be there. */
 int access_line_add(struct buf *out, const struct log_format *format, const struct req *r, uint64_t duration_ns,

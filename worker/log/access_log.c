@@ -26,9 +26,11 @@
 #include "common/forked.h"
 #include "common/log.h"
 #include "common/plural.h"
+#include "conf/conf.h"
 #include "conf/log_dest.h"
 #include "conf/log_format.h"
 #include "worker/log/access_line.h"
+#include "worker/http/req.h"
 #include "worker/log/log_daemon.h"
 
 #define MAX_KEPT (1u << 20)
@@ -49,6 +51,7 @@ struct access_log {
     enum sink sink;
     struct buf out; /* lines; after a short write the first may have lost its beginning */
     uint64_t dropped, reported; /* lines lost: all, and those reported in the error log */
+    const struct conf_list *excluded; /* NULL: nothing */
     bool broken; /* the failure to write was reported */
     struct access_time time;
 };
@@ -308,8 +311,34 @@ static size_t max_line(const struct access_log *log)
     return log->sink == SINK_STREAM ? PIPE_BUF : log->sink == SINK_DAEMON ? log_daemon_max_line(log->daemon) : SIZE_MAX;
 }
 
+void access_log_exclude(struct access_log *log, const struct conf_list *paths)
+{
+    log->excluded = paths->n ? paths : NULL;
+}
+
+static bool fits(struct span path, const char *pattern)
+{
+    size_t n = strlen(pattern);
+    if (n && pattern[n - 1] == '*')
+        return path.n >= n - 1 && memcmp(path.p, pattern, n - 1) == 0;
+    return path.n == n && memcmp(path.p, pattern, n) == 0;
+}
+
+static __attribute__((noinline)) bool is_excluded(const struct access_log *log, const struct req *r)
+{
+    struct span path = req_span(r, r->path);
+    if (!r->status || r->status >= 400)
+        return false;
+    for (size_t i = 0; i < log->excluded->n; i++)
+        if (fits(path, log->excluded->v[i]))
+            return true;
+    return false;
+}
+
 bool access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns)
 {
+    if (log->excluded && is_excluded(log, r))
+        return true;
     struct timespec now;
     size_t before = buf_len(&log->out);
     clock_gettime(CLOCK_REALTIME, &now);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct access_log;
+struct conf_list;
 struct req;
 
 /* dest: as log_dest_parse() reads it; a relative path counts from `folder`, a descriptor or AT_FDCWD. format: gunicorn's
@@ -24,6 +25,8 @@ bool access_log_is_whole(const struct access_log *log);
 /* Whether the format needs fields of the answer ({x}o): the response then fills req->logged_fields. */
 bool access_log_wants_fields(const struct access_log *log);
 
+/* Paths ("/healthz"; a star at the end is any rest) whose requests are not logged unless they fail; the list stays the caller's. */
+void access_log_exclude(struct access_log *log, const struct conf_list *paths);
 /* The request has ended: duration_ns since req->started_ns. False: there was no room for the line, which is counted. */
 bool access_log_add(struct access_log *log, const struct req *r, uint64_t duration_ns);
 /* False: lines are left that cannot be written now. */

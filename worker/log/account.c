@@ -83,7 +83,9 @@ static double queue_seconds(const struct req *r, uint64_t now)
 static __attribute__((noinline, cold)) void report_slow(const struct req *r, uint64_t took_ns)
 {
     char route[SCORE_ROUTE];
-    struct span method = req_span(r, r->method), target = req_span(r, r->target);
+    char target[SHOWN];
+    struct span method = req_span(r, r->method);
+    size_t shown = site_show_target(r, target, sizeof(target));
     struct score *score = r->conn->net->score;
     uint64_t now = r->started_ns + took_ns;
     double all = (double)took_ns / 1e9, queue = queue_seconds(r, now);
@@ -94,7 +96,7 @@ static __attribute__((noinline, cold)) void report_slow(const struct req *r, uin
     log_warning("slow request: %.3f s (in the queue %.3f, in the application %.3f, sending %.3f), status %u, from %s: "
                 "\"%.*s %.*s\"",
                 all, queue, all - queue - sending, sending, r->status, r->client ? r->client->host : "a local client",
-                (int)method.n, method.p, (int)(target.n < SHOWN ? target.n : SHOWN), target.p);
+                (int)method.n, method.p, (int)shown, target);
 }
 
 void account_request(struct req *r)

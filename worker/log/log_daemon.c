@@ -17,6 +17,7 @@
 
 #include "common/fdutil.h"
 #include "common/forked.h"
+#include "common/log.h"
 
 /* facility daemon (3), severity info (6): RFC 5424, 6.2.1 */
 #define PRIORITY "<30>"
@@ -102,7 +103,7 @@ static void date_head(struct log_daemon *d, time_t now)
     static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
     struct tm tm;
-    localtime_r(&now, &tm);
+    log_local_time(now, &tm);
     d->second = now;
     d->head_n = (size_t)snprintf(d->head, sizeof(d->head), PRIORITY "%s %2d %02d:%02d:%02d %s[%d]: ", months[tm.tm_mon],
                                  tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, d->name, getpid());

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "common/fdutil.h"
+#include "conf/conf.h"
 #include "worker/app/app_report.h"
+#include "worker/wsgi/wsgi_state.h"
 
 /* Head bytes and fields lie after the call. */
 struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
@@ -75,5 +77,6 @@ void wsgi_call_describe(const struct wsgi_call *c, char *to, size_t n)
                      .version = span_of(versions[c->version]),
                      .client = c->has_client ? c->client.host : "",
                      .port = c->client.port,
+                     .hidden = &c->wsgi->env.conf->log.redact,
                  });
 }
