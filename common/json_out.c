@@ -3,11 +3,11 @@
  */
 #include "common/json_out.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
-#include "common/fatal.h"
 #include "common/utf8.h"
 
 static void put(struct json_out *j, const char *p, size_t n)
@@ -81,13 +81,13 @@ static void open_level(struct json_out *j, const char *key, const char *bracket)
 {
     put_lead(j, key);
     put(j, bracket, 1);
-    fatal_unless(j->depth + 1 < JSON_DEPTH_MAX);
+    assert(j->depth + 1 < JSON_DEPTH_MAX);
     j->some[++j->depth] = false;
 }
 
 static void close_level(struct json_out *j, const char *bracket)
 {
-    fatal_unless(j->depth > 0);
+    assert(j->depth > 0);
     j->depth--;
     put(j, bracket, 1);
 }
@@ -99,7 +99,7 @@ void json_begin_document(struct json_out *j, struct buf *to)
 
 int json_end_document(struct json_out *j)
 {
-    fatal_unless(j->depth == 0);
+    assert(j->depth == 0);
     return j->failed ? -1 : 0;
 }
 

@@ -41,6 +41,7 @@ enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET, SINK_JOURNAL };
 static struct {
     enum log_level level;
     enum sink sink;
+    bool colours;         /* it is a terminal that wants them */
     bool json;            /* records are objects of JSON; never for journald */
     bool zone_is_fixed;   /* the application may have another one by now */
     long utc_offset;      /* then: seconds east of UTC */
@@ -102,12 +103,19 @@ static int out_fd(void)
     return state.write_fd >= 0 ? state.write_fd : sink_fd();
 }
 
+static bool wants_colours(int fd)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fd) && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 static void sink_look(int fd)
 {
     struct stat st;
     bool known = fstat(fd, &st) == 0;
     state.dev = known ? st.st_dev : 0;
     state.ino = known ? st.st_ino : 0;
+    state.colours = known && S_ISCHR(st.st_mode) && wants_colours(fd);
     if (!known || S_ISREG(st.st_mode))
         state.sink = SINK_FILE;
     else
@@ -207,10 +215,8 @@ static bool journal_reconnect(void)
 static bool put_datagram(const char *p, size_t n)
 {
     for (int tries = 0;;) {
-        if (send(state.file_fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        if (TEMP_FAILURE_RETRY(send(state.file_fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL)) >= 0)
             return true;
-        if (errno == EINTR)
-            continue;
         if (errno == EMSGSIZE)
             return log_journal_send_large(state.file_fd, p, n);
         if (errno == EAGAIN || tries++ || !journal_reconnect())
@@ -381,33 +387,32 @@ static void count_lost(const char *p, size_t n)
     state.dropped_all += lines ? lines : 1;
 }
 
-static bool put_record(const char *p, size_t n)
+/* A record of now as bytes, added to `to`. 0, or -1: out of memory. Lock held. */
+static int make_record(enum log_level level, struct span first, struct span text, struct buf *to)
 {
-    return state.sink == SINK_JOURNAL ? put_datagram(p, n) : put(p, n);
+    struct log_record r = { .level = level, .pid = getpid(), .colours = state.colours, .first = first, .text = text };
+    clock_gettime(CLOCK_REALTIME, &r.when);
+    log_local_time(r.when.tv_sec, &r.tm);
+    if (state.sink == SINK_JOURNAL)
+        return log_line_journal(&r, IDENTIFIER, to);
+    return state.json ? log_line_json(&r, to) : log_line_text(&r, to);
 }
 
 static bool report_dropped(void)
 {
     char line[100];
     struct buf bytes = { 0 };
-    struct log_record r = { .level = LOG_LEVEL_WARNING, .pid = getpid() };
     if (!state.dropped)
         return true;
-    r.first =
-        (struct span){ line, (size_t)snprintf(line, sizeof(line), "%llu log line%s could not be written and %s lost",
-                                              (unsigned long long)state.dropped, plural(state.dropped),
-                                              state.dropped == 1 ? "is" : "are") };
-    clock_gettime(CLOCK_REALTIME, &r.when);
-    log_local_time(r.when.tv_sec, &r.tm);
-    int made = state.sink == SINK_JOURNAL ? log_line_journal(&r, IDENTIFIER, &bytes)
-               : state.json               ? log_line_json(&r, &bytes)
-                                          : log_line_text(&r, &bytes);
+    int n = snprintf(line, sizeof(line), "%llu log line%s could not be written and %s lost",
+                     (unsigned long long)state.dropped, plural(state.dropped), state.dropped == 1 ? "is" : "are");
+    bool made = make_record(LOG_LEVEL_WARNING, (struct span){ line, (size_t)n }, (struct span){ 0 }, &bytes) == 0;
     struct span all = buf_span(&bytes);
-    bool put_it = made == 0 && put_record(all.p, all.n);
+    bool done = made && (state.sink == SINK_JOURNAL ? put_datagram(all.p, all.n) : put(all.p, all.n));
     buf_release(&bytes);
-    if (put_it)
+    if (done)
         state.dropped = 0;
-    return put_it;
+    return done;
 }
 
 /* Lock held. */
@@ -435,17 +440,12 @@ static void compose(enum log_level level, struct span first, struct span text)
 {
     struct buf bytes = { 0 };
     int saved = errno;
-    struct log_record r = { .level = level, .pid = getpid(), .first = first, .text = text };
-    clock_gettime(CLOCK_REALTIME, &r.when);
-    log_local_time(r.when.tv_sec, &r.tm);
     hold();
     if (state.sink == SINK_UNKNOWN)
         sink_attach();
-    int made = state.sink == SINK_JOURNAL ? log_line_journal(&r, IDENTIFIER, &bytes)
-               : state.json               ? log_line_json(&r, &bytes)
-                                          : log_line_text(&r, &bytes);
+    bool made = make_record(level, first, text, &bytes) == 0;
     struct span all = buf_span(&bytes);
-    if (made == 0)
+    if (made)
         emit(all.p, all.n);
     else
         count_lost(NULL, 0);

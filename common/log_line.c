@@ -69,18 +69,27 @@ static size_t put_lines(char *to, size_t size, const char *text, size_t n)
     return at;
 }
 
+/* As terminals show them: what is usual is plain. */
+static const char *level_colour(enum log_level level)
+{
+    static const char *const colours[] = { "\033[2m", "", "\033[33m", "\033[31m", "\033[1;31m" };
+    return (unsigned)level < sizeof(colours) / sizeof(*colours) ? colours[level] : "";
+}
+
 static size_t prefix(const struct log_record *r, char *to, size_t size)
 {
     char when[40];
     if (!strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S %z", &r->tm))
         when[0] = '\0';
-    int n = snprintf(to, size, "[%s] [%d] [%s] ", when, (int)r->pid, log_level_name(r->level));
+    const char *colour = r->colours ? level_colour(r->level) : "";
+    int n = snprintf(to, size, "[%s] [%d] %s[%s]%s ", when, (int)r->pid, colour, log_level_name(r->level),
+                     *colour ? "\033[0m" : "");
     return n < 0 ? 0 : (size_t)n;
 }
 
 int log_line_text(const struct log_record *r, struct buf *to)
 {
-    size_t size = 80 + 4 * r->first.n + 5 * r->text.n + 2;
+    size_t size = 100 + 4 * r->first.n + 5 * r->text.n + 2;
     char *line = buf_room(to, size);
     if (!line)
         return -1;

@@ -4,6 +4,7 @@
 #ifndef TINE_COMMON_LOG_LINE_H
 #define TINE_COMMON_LOG_LINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <time.h>
@@ -19,6 +20,7 @@ struct log_record {
     struct timespec when;
     struct tm tm; /* the same in the time of the server, with tm_gmtoff */
     pid_t pid;
+    bool colours; /* for a terminal */
     struct span first; /* a line */
     struct span text; /* what follows it, perhaps several lines: a traceback; n = 0: nothing */
 };

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "worker/app/app_load.h"
 #include "worker/app/mount.h"
 #include "worker/coding/compress_codec.h"
 #include "worker/http1/h1_parse.h"
@@ -138,7 +139,8 @@ static int import_apps(struct worker_app *a, bool in_mold, struct worker_failure
     bool later = in_mold && a->worker->conf->app.loop != CONF_LOOP_TINE;
     if (!(a->import_base = worker_base_new()))
         return worker_failed(ret, WORKER_EXIT_BOOT, "no event base can be made");
-    bool made = later || make_loop(a, a->import_base) == 0;
+    const char *logconfig = a->worker->conf->log.logconfig;
+    bool made = (!logconfig || app_configure_logging(logconfig) == 0) && (later || make_loop(a, a->import_base) == 0);
     if (made)
         a->mounts = mounts_import(interfaces, a->worker->conf, &failed);
     if (a->mounts)

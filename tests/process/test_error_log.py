@@ -83,7 +83,7 @@ def test_json():
 
 def test_journald(tmp_path):
     journal = Journal(tmp_path / "socket")
-    with Server("says", {"log": {"errorlog": f"journald:{tmp_path}/socket"}}) as s:
+    with Server("says", {"log": {"errorlog": f"journald:{tmp_path}/socket"}}, respawn=True) as s:
         entry = journal.wait("^ready$")
         assert (entry["PRIORITY"], entry["SYSLOG_IDENTIFIER"], entry["TINE_LEVEL"]) == ("6", "tine", "INFO")
         s.get("/fails")

@@ -77,3 +77,15 @@ PyObject *app_load(const struct interface_choice *interfaces, const struct conf_
     *ret_interface = ops;
     return object;
 }
+
+int app_configure_logging(const char *path)
+{
+    PyObject *loader = loader_new();
+    PyObject *name = loader ? PyUnicode_DecodeFSDefault(path) : NULL;
+    PyObject *done = name ? PyObject_CallMethod(loader, "configure_logging", "O", name) : NULL;
+    fork_child_came_back(NULL, false);
+    Py_XDECREF(name);
+    Py_XDECREF(loader);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}

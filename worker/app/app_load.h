@@ -16,4 +16,7 @@ struct interface_ops;
 PyObject *app_load(const struct interface_choice *interfaces, const struct conf_app *conf,
                    const struct interface_ops **ret_interface);
 
+/* Configures Python's logging by a file (log.logconfig), before app_load(). 0, or -1 with an exception set. GIL held. */
+int app_configure_logging(const char *path);
+
 #endif

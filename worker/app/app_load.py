@@ -156,3 +156,25 @@ def detect(app, depth=4):
         kinds = {detect(inner, depth - 1) for inner in _wrapped(app)} - {None} if depth else set()
         return kinds.pop() if len(kinds) == 1 else "asgi"
     return {1: "asgi2", 2: "wsgi", 3: "asgi"}.get(wanted)
+
+
+def configure_logging(path):
+    """log.logconfig. Loggers that are there already stay, unless the file says otherwise."""
+    import logging.config
+    try:
+        if path.endswith((".json", ".toml")):
+            with open(path, "rb") as file:
+                if path.endswith(".json"):
+                    import json
+                    config = json.load(file)
+                else:
+                    import tomllib
+                    config = tomllib.load(file)
+            logging.config.dictConfig({"disable_existing_loggers": False, **config})
+        else:
+            with open(path):
+                pass
+            logging.config.fileConfig(path, disable_existing_loggers=False)
+    except Exception as error:
+        raise RuntimeError(f"log.logconfig {path}: {error}") from error
+    logging.getLogger("tine").propagate = True

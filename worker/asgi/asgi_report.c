@@ -120,7 +120,7 @@ void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *excepti
     }
     refusal_seen(asgi->env.interp, exception);
     snprintf(first, sizeof first, "Exception in ASGI application: %s", line);
-    pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
+    pyerr_log_unhandled(first, exception);
     if (exit)
         report_request_exit(asgi, exit, line);
 }

@@ -91,6 +91,9 @@ def _answer_loggers():
             logger.addHandler(handler)
             logger.setLevel(_tine.log_level())
             logger.propagate = False
+    tine = logging.getLogger('tine')  # tine.error: see pyerr.h
+    tine.addHandler(logging.NullHandler())
+    tine.propagate = False
 
 
 def patch(path):

@@ -84,6 +84,32 @@ void pyerr_log_exception(enum log_level level, const char *first, PyObject *exce
     free(text);
 }
 
+static int tell_logging(const char *first, PyObject *exception)
+{
+    PyObject *logging = PyImport_ImportModule("logging");
+    PyObject *logger = logging ? PyObject_CallMethod(logging, "getLogger", "s", "tine.error") : NULL;
+    PyObject *error = logger ? PyObject_GetAttrString(logger, "error") : NULL;
+    PyObject *text = error ? PyUnicode_DecodeUTF8(first, (Py_ssize_t)strlen(first), "backslashreplace") : NULL;
+    PyObject *args = text ? Py_BuildValue("(sO)", "%s", text) : NULL;
+    PyObject *kwargs = args ? Py_BuildValue("{s:O}", "exc_info", exception) : NULL;
+    PyObject *done = kwargs ? PyObject_Call(error, args, kwargs) : NULL;
+    Py_XDECREF(kwargs);
+    Py_XDECREF(args);
+    Py_XDECREF(text);
+    Py_XDECREF(error);
+    Py_XDECREF(logger);
+    Py_XDECREF(logging);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+void pyerr_log_unhandled(const char *first, PyObject *exception)
+{
+    pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
+    if (tell_logging(first, exception) < 0)
+        PyErr_Clear();
+}
+
 void pyerr_log(enum log_level level, const char *first)
 {
     PyObject *exception = pyerr_take();

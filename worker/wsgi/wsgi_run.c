@@ -47,7 +47,7 @@ static void report_exception(struct wsgi_call *c)
     } else {
         refusal_seen(c->wsgi->env.interp, exception);
         snprintf(first, sizeof first, "Exception in WSGI application: %s", line);
-        pyerr_log_exception(LOG_LEVEL_ERROR, first, exception);
+        pyerr_log_unhandled(first, exception);
     }
     Py_DECREF(exception);
 }
