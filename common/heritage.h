@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 struct conf;
+struct limits;
 struct scoreboard;
 struct tickets;
 struct vault;
@@ -48,6 +49,7 @@ struct heritage {
     struct scoreboard *scoreboard;
     const struct vault *vault; /* certificates; NULL: nothing listens with TLS */
     const struct tickets *tickets; /* keys of TLS session tickets */
+    struct limits *limits; /* what clients have used of [limit] */
     unsigned slot; /* index into the scoreboard */
     unsigned generation; /* 1, 2, ...: counts reloads */
     int ipc_fd; /* SOCK_SEQPACKET to the master; EOF means that the master is gone */

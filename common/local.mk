@@ -34,6 +34,7 @@ libtine_common_a_SOURCES = \
 	common/shared.h common/shared.c \
 	common/histogram.h common/histogram.c \
 	common/scoreboard.h common/scoreboard.c \
+	common/limits.h common/limits.c \
 	common/tickets.h common/tickets.c \
 	common/vault.h common/vault.c
 
@@ -70,6 +71,11 @@ check_PROGRAMS += tests/unit/test_trusted
 UNIT_TESTS += tests/unit/test_trusted
 tests_unit_test_trusted_SOURCES = tests/unit/test_trusted.c tests/unit/unit.h
 tests_unit_test_trusted_LDADD = libtine_common.a
+
+check_PROGRAMS += tests/unit/test_limits
+UNIT_TESTS += tests/unit/test_limits
+tests_unit_test_limits_SOURCES = tests/unit/test_limits.c tests/unit/unit.h
+tests_unit_test_limits_LDADD = libtine_common.a
 
 check_PROGRAMS += tests/unit/test_tls_vault
 UNIT_TESTS += tests/unit/test_tls_vault

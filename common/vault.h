@@ -17,7 +17,7 @@
 struct vault;
 
 /* A KEY and an OCSP belong to the CERT before them. */
-enum vault_kind { VAULT_CERT, VAULT_KEY, VAULT_OCSP, VAULT_CA };
+enum vault_kind { VAULT_CERT, VAULT_KEY, VAULT_OCSP, VAULT_CA, VAULT_PASSWORD };
 
 struct vault_entry {
     enum vault_kind kind;

@@ -37,6 +37,7 @@ enum conf_forwarded {
     CONF_FORWARDED_NONE,
     CONF_FORWARDED_X_SSL
 };
+enum conf_hsts { CONF_HSTS_HOST, CONF_HSTS_SUBDOMAINS, CONF_HSTS_PRELOAD };
 enum conf_cert_reqs { CONF_CERT_REQS_NONE, CONF_CERT_REQS_OPTIONAL, CONF_CERT_REQS_REQUIRED };
 enum conf_tls_version { CONF_TLS_VERSION_1_2, CONF_TLS_VERSION_1_3 };
 
@@ -99,6 +100,9 @@ struct conf_umask {
     unsigned mode; /* 0 unless it is set */
 };
 
+/* http.keepalive: that depends on the peer. */
+#define CONF_KEEPALIVE_AUTO UINT64_MAX
+
 /* Member types by TYPE of conf_keys.def. */
 #define CONF_CTYPE_BOOL bool
 #define CONF_CTYPE_UINT unsigned
@@ -109,12 +113,15 @@ struct conf_umask {
 #define CONF_CTYPE_SIZE uint64_t
 #define CONF_CTYPE_MEMORY uint64_t
 #define CONF_CTYPE_DURATION uint64_t
+#define CONF_CTYPE_KEEPALIVE uint64_t /* or CONF_KEEPALIVE_AUTO */
+#define CONF_CTYPE_RATE uint64_t /* in an hour */
 #define CONF_CTYPE_STRING char *
 #define CONF_CTYPE_PATH char *
 #define CONF_CTYPE_LOGDEST char *
 #define CONF_CTYPE_LOGFORMAT char *
 #define CONF_CTYPE_LIST struct conf_list
 #define CONF_CTYPE_EXTENSIONS struct conf_extensions
+#define CONF_CTYPE_FIELDS struct conf_list /* each "Name: value" */
 #define CONF_CTYPE_BINDS struct conf_binds
 #define CONF_CTYPE_NETS struct conf_nets
 #define CONF_CTYPE_LOGLEVEL int /* enum log_level */
@@ -127,6 +134,7 @@ struct conf_umask {
 #define CONF_CTYPE_LIFESPAN enum conf_lifespan
 #define CONF_CTYPE_WS_ENGINE enum conf_ws_engine
 #define CONF_CTYPE_FORWARDED enum conf_forwarded
+#define CONF_CTYPE_HSTS enum conf_hsts
 #define CONF_CTYPE_CERT_REQS enum conf_cert_reqs
 #define CONF_CTYPE_TLS_VERSION enum conf_tls_version
 
@@ -162,6 +170,7 @@ struct conf {
     struct conf_server server;
     struct conf_app app;
     struct conf_http http;
+    struct conf_limit limit;
     struct conf_websocket websocket;
     struct conf_tls tls;
     struct conf_log log;

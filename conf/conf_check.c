@@ -358,6 +358,8 @@ static void check_tls(const struct conf_loaded *l, struct conf_errors *errors)
     const struct conf_instance *in = instance(l, "tls");
     if (listens_with_tls(&l->conf.server.bind) && !tls->certfile && !tls->sni_dir)
         conf_error(errors, from(instance(l, "server"), "bind"), "the flag tls needs tls.certfile or tls.sni_dir");
+    if (tls->key_password && strncmp(tls->key_password, "file:", 5) != 0 && strncmp(tls->key_password, "env:", 4) != 0)
+        conf_error(errors, from(in, "key_password"), "expected file:PATH or env:NAME");
     if (tls->cert_reqs != CONF_CERT_REQS_NONE && !tls->ca_certs)
         conf_error(errors, from(in, "cert_reqs"), "client certificates need tls.ca_certs");
     if (!tls->certfile && (tls->keyfile || tls->ocsp_file))
@@ -366,6 +368,14 @@ static void check_tls(const struct conf_loaded *l, struct conf_errors *errors)
     for (size_t i = 0; i < tls->alpn.n; i++)
         if (strcmp(tls->alpn.v[i], "h2") != 0 && strcmp(tls->alpn.v[i], "http/1.1") != 0)
             conf_error(errors, from(in, "alpn"), "expected h2 or http/1.1, got %s", conf_shown(tls->alpn.v[i]).s);
+}
+
+static void check_http(const struct conf_loaded *l, struct conf_errors *errors)
+{
+    const char *path = l->conf.http.health_path;
+    if (path && (*path != '/' || strpbrk(path, "?# ")))
+        conf_error(errors, from(instance(l, "http"), "health_path"), "expected a path such as /healthz, got %s",
+                   conf_shown(path).s);
 }
 
 /* Opened by the worker; here only what no folder could mend. */
@@ -394,5 +404,6 @@ void conf_check(const struct conf_loaded *l, bool needs_module, struct conf_erro
     check_compression(l, errors);
     check_apps(l, needs_module, errors);
     check_statics(l, errors);
+    check_http(l, errors);
     check_tls(l, errors);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_number.c: parses and prints whole numbers, modes, sizes and durations. Never atoi: every digit is looked at,
+/* conf_number.c: parses and prints whole numbers, modes, sizes, durations and rates. Never atoi: every digit is looked at,
  * every product checked. */
 #include "conf/conf_number.h"
 
@@ -27,6 +27,8 @@ static const struct unit size_units[] = {
 static const struct unit duration_units[] = {
     { "d", MS_PER_DAY }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { NULL, 0 },
 };
+
+static const struct unit rate_units[] = { { "/s", 3600 }, { "/m", 60 }, { "/h", 1 }, { NULL, 0 } };
 
 /* Moves *p over digits. False: none there, or too many for 64 bits. */
 static bool take_number(const char **p, uint64_t *ret)
@@ -65,7 +67,7 @@ uint64_t conf_most(const struct conf_key *key)
 {
     if (key->most)
         return key->most;
-    if (key->type == CONF_TYPE_DURATION)
+    if (key->type == CONF_TYPE_DURATION || key->type == CONF_TYPE_KEEPALIVE)
         return LONGEST_DURATION;
     bool is_size = key->type == CONF_TYPE_SIZE || key->type == CONF_TYPE_MEMORY;
     return is_size ? (uint64_t)INT64_MAX : (uint64_t)INT_MAX;
@@ -75,8 +77,10 @@ static void bound_text(const struct conf_key *key, uint64_t n, char *to, size_t 
 {
     if (key->type == CONF_TYPE_SIZE || key->type == CONF_TYPE_MEMORY)
         with_unit(size_units, n, to, room);
-    else if (key->type == CONF_TYPE_DURATION)
+    else if (key->type == CONF_TYPE_DURATION || key->type == CONF_TYPE_KEEPALIVE)
         with_unit(duration_units, n, to, room);
+    else if (key->type == CONF_TYPE_RATE)
+        with_unit(rate_units, n, to, room);
     else
         snprintf(to, room, key->type == CONF_TYPE_OCTAL || key->type == CONF_TYPE_UMASK ? "%04" PRIo64 : "%" PRIu64, n);
 }
@@ -216,6 +220,21 @@ const char *conf_duration_parse(struct conf_pool *pool, const struct conf_key *k
     return why;
 }
 
+const char *conf_rate_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret)
+{
+    static const char what[] = "a rate such as 10/s, 300/m or 1000/h,";
+    const char *p = text;
+    uint64_t n;
+    const struct unit *u;
+    if (!take_number(&p, &n) || !(u = unit_named(rate_units, *p ? p : "/s")) ||
+        __builtin_mul_overflow(n, u->factor, &n))
+        return conf_expected(pool, key, what, text);
+    const char *why = in_range(pool, key, what, text, n);
+    if (!why)
+        *ret = n;
+    return why;
+}
+
 const char *conf_size_text(uint64_t n, char *to, size_t room)
 {
     return with_unit(size_units, n, to, room);
@@ -224,4 +243,9 @@ const char *conf_size_text(uint64_t n, char *to, size_t room)
 const char *conf_duration_text(uint64_t ms, char *to, size_t room)
 {
     return with_unit(duration_units, ms, to, room);
+}
+
+const char *conf_rate_text(uint64_t an_hour, char *to, size_t room)
+{
+    return with_unit(rate_units, an_hour, to, room);
 }

@@ -15,6 +15,7 @@ const char *conf_uint_parse(struct conf_pool *pool, const struct conf_key *key, 
 const char *conf_octal_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, unsigned *ret);
 const char *conf_size_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret);
 const char *conf_duration_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret);
+const char *conf_rate_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret);
 
 /* A size, or "80%" of the memory that there is. */
 const char *conf_memory_parse(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret);
@@ -25,6 +26,7 @@ unsigned conf_memory_percent(uint64_t value);
 /* With the largest unit that leaves no rest; returns `to`. */
 const char *conf_size_text(uint64_t n, char *to, size_t room);
 const char *conf_duration_text(uint64_t ms, char *to, size_t room);
+const char *conf_rate_text(uint64_t an_hour, char *to, size_t room);
 
 /* The greatest value of a key of these types, also where its row has no bound. */
 uint64_t conf_most(const struct conf_key *key);

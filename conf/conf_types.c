@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "conf/conf_addr.h"
 #include "conf/conf_extensions.h"
+#include "conf/conf_fields.h"
 #include "conf/conf_number.h"
 #include "conf/conf_settings.h"
 #include "conf/conf_suggest.h"
@@ -31,6 +32,7 @@ static const char *const lifespans[] = { "auto", "on", "off", NULL };
 static const char *const ws_engines[] = { "auto", "libwebsockets", "wslay", NULL };
 static const char *const forwarded_families[] = { "x-forwarded", "x-forwarded-for", "forwarded",
                                                   "none",        "x-forwarded-ssl", NULL };
+static const char *const hsts_scopes[] = { "host", "subdomains", "preload", NULL };
 static const char *const cert_reqs[] = { "none", "optional", "required", NULL };
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 
@@ -49,12 +51,15 @@ static const struct {
     [CONF_TYPE_SIZE] = { "size", NULL, sizeof(uint64_t) },
     [CONF_TYPE_MEMORY] = { "size or percentage", NULL, sizeof(uint64_t) },
     [CONF_TYPE_DURATION] = { "duration", NULL, sizeof(uint64_t) },
+    [CONF_TYPE_KEEPALIVE] = { "duration or auto", NULL, sizeof(uint64_t) },
+    [CONF_TYPE_RATE] = { "number/s, /m or /h", NULL, sizeof(uint64_t) },
     [CONF_TYPE_STRING] = { "text", NULL, sizeof(char *) },
     [CONF_TYPE_PATH] = { "path", NULL, sizeof(char *) },
     [CONF_TYPE_LOGDEST] = { "path, -, or none", NULL, sizeof(char *) },
     [CONF_TYPE_LOGFORMAT] = { "log format", NULL, sizeof(char *) },
     [CONF_TYPE_LIST] = { "list", NULL, sizeof(struct conf_list) },
     [CONF_TYPE_EXTENSIONS] = { "list of extensions", NULL, sizeof(struct conf_extensions) },
+    [CONF_TYPE_FIELDS] = { "header fields", NULL, sizeof(struct conf_list) },
     [CONF_TYPE_BINDS] = { "list of addresses", NULL, sizeof(struct conf_binds) },
     [CONF_TYPE_NETS] = { "list of networks", NULL, sizeof(struct conf_nets) },
     [CONF_TYPE_LOGLEVEL] = { "debug, info, warning, error or critical", loglevels, sizeof(int) },
@@ -68,6 +73,7 @@ static const struct {
     [CONF_TYPE_WS_ENGINE] = { "auto, libwebsockets or wslay", ws_engines, sizeof(enum conf_ws_engine) },
     [CONF_TYPE_FORWARDED] = { "x-forwarded, x-forwarded-ssl, x-forwarded-for, forwarded or none", forwarded_families,
                               sizeof(enum conf_forwarded) },
+    [CONF_TYPE_HSTS] = { "host, subdomains or preload", hsts_scopes, sizeof(enum conf_hsts) },
     [CONF_TYPE_CERT_REQS] = { "none, optional or required", cert_reqs, sizeof(enum conf_cert_reqs) },
     [CONF_TYPE_TLS_VERSION] = { "1.2 or 1.3", tls_versions, sizeof(enum conf_tls_version) },
 };
@@ -79,7 +85,8 @@ const char *conf_loop_name(enum conf_loop loop)
 
 bool conf_type_is_list(enum conf_type type)
 {
-    return type == CONF_TYPE_LIST || type == CONF_TYPE_EXTENSIONS || type == CONF_TYPE_BINDS || type == CONF_TYPE_NETS;
+    return type == CONF_TYPE_LIST || type == CONF_TYPE_EXTENSIONS || type == CONF_TYPE_BINDS ||
+           type == CONF_TYPE_NETS || type == CONF_TYPE_FIELDS;
 }
 
 size_t conf_type_size(enum conf_type type)
@@ -119,6 +126,14 @@ static const char *parse_threads(struct conf_pool *pool, const struct conf_key *
     if (strcasecmp(text, "auto") != 0)
         return conf_uint_parse(pool, key, "auto or a whole number", text, ret);
     *ret = 0;
+    return NULL;
+}
+
+static const char *parse_keepalive(struct conf_pool *pool, const struct conf_key *key, const char *text, uint64_t *ret)
+{
+    if (strcasecmp(text, "auto") != 0)
+        return conf_duration_parse(pool, key, text, ret);
+    *ret = CONF_KEEPALIVE_AUTO;
     return NULL;
 }
 
@@ -262,6 +277,10 @@ const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key,
         return conf_memory_parse(pool, key, text, value);
     case CONF_TYPE_DURATION:
         return conf_duration_parse(pool, key, text, value);
+    case CONF_TYPE_KEEPALIVE:
+        return parse_keepalive(pool, key, text, value);
+    case CONF_TYPE_RATE:
+        return conf_rate_parse(pool, key, text, value);
     case CONF_TYPE_STRING:
     case CONF_TYPE_PATH:
         return parse_string(pool, key, text, value);
@@ -269,6 +288,8 @@ const char *conf_value_parse(struct conf_pool *pool, const struct conf_key *key,
         return parse_logdest(pool, key, text, value);
     case CONF_TYPE_LOGFORMAT:
         return parse_logformat(pool, key, text, value);
+    case CONF_TYPE_FIELDS:
+        return conf_fields_add(pool, text, value);
     case CONF_TYPE_LIST:
     case CONF_TYPE_EXTENSIONS:
     case CONF_TYPE_BINDS:
@@ -290,6 +311,7 @@ void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
     const struct conf_umask *umask;
     const char *text;
     char number[32];
+    uint64_t big;
     switch (key->type) {
     case CONF_TYPE_BOOL:
         fputs(*(const bool *)value ? "true" : "false", out);
@@ -321,6 +343,13 @@ void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
     case CONF_TYPE_DURATION:
         fputs(conf_duration_text(*(const uint64_t *)value, number, sizeof(number)), out);
         break;
+    case CONF_TYPE_KEEPALIVE:
+        big = *(const uint64_t *)value;
+        fputs(big == CONF_KEEPALIVE_AUTO ? "auto" : conf_duration_text(big, number, sizeof(number)), out);
+        break;
+    case CONF_TYPE_RATE:
+        fputs(conf_rate_text(*(const uint64_t *)value, number, sizeof(number)), out);
+        break;
     case CONF_TYPE_STRING:
     case CONF_TYPE_PATH:
     case CONF_TYPE_LOGDEST:
@@ -329,6 +358,7 @@ void conf_value_print(const struct conf_key *key, const void *value, FILE *out)
         fputs(text ? text : "", out);
         break;
     case CONF_TYPE_LIST:
+    case CONF_TYPE_FIELDS:
         print_list(value, out);
         break;
     case CONF_TYPE_EXTENSIONS:

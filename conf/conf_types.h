@@ -5,7 +5,9 @@
  * UINT      a whole number; WORKERS: or "auto", the cores that this process may use; THREADS: or "auto", which is 0
  * OCTAL     a mode in octal; UMASK: or nothing: not set
  * SIZE      bytes, with k, m or g for multiples of 1024; MEMORY: or a percentage (conf_memory_percent())
- * DURATION  a number, fractions allowed, with ms, s, m, h or d; seconds without
+ * DURATION  a number, fractions allowed, with ms, s, m, h or d; seconds without; KEEPALIVE: or auto
+ * RATE      a whole number, with /s, /m or /h; a second without
+ * FIELDS    see conf_fields.h
  * STRING, PATH  text; empty: not set (where the default is not empty text itself)
  * LOGDEST   a path, "-", or "none"; LOGFORMAT: see log_format.h
  * LIST, BINDS, NETS, EXTENSIONS  separated by commas; the rest are words from a list

@@ -16,6 +16,7 @@ libtine_conf_a_SOURCES = \
 	conf/conf_addr.h conf/conf_addr.c \
 	conf/conf_extensions.def \
 	conf/conf_extensions.h conf/conf_extensions.c \
+	conf/conf_fields.h conf/conf_fields.c \
 	conf/log_format.h conf/log_format.c \
 	conf/conf_types.h conf/conf_types.c \
 	conf/conf_apply.c \

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "common/clock.h"
+#include "common/ipc.h"
 #include "common/log.h"
 #include "conf/conf.h"
 #include "master/fleet/workers.h"
@@ -50,6 +51,8 @@ static void begin_leave(struct master *master, uint64_t ms)
     struct timeval tv = timeval_of_ms(ms);
     master_set_state(master, SERVICE_LEAVING);
     cancel_reload(master);
+    master->service.fleet.leaves = true;
+    workers_tell(&master->service.fleet, IPC_LEAVES);
     evtimer_add(&master->leave_timer, &tv);
     log_info("accepting for another %g s (server.drain_delay)", (double)ms / 1000.0);
     notify_send(&master->notify, "EXTEND_TIMEOUT_USEC=%" PRIu64, (ms + STOP_EXTRA_MS) * 1000);

@@ -355,6 +355,8 @@ static int start_net_parts(struct worker *w)
     w->site.keeps_fields = w->access_log && access_log_wants_fields(w->access_log);
     w->site.http2 = protocols_http2();
     w->net.site = &w->site;
+    w->net.limits = w->heritage->limits;
+    w->net.slot = w->heritage->slot;
     w->net.choose_proto = protocols_choose;
     return 0;
 }

@@ -24,6 +24,7 @@ struct acceptor;
 struct admission;
 struct compressor;
 struct conf_app;
+struct front;
 struct router;
 struct worker;
 struct worker_app;
@@ -93,7 +94,8 @@ struct worker {
     struct acceptor *acceptor;
     struct access_log *access_log;
     struct admission *admission; /* in front of the applications; NULL: nothing is limited */
-    struct router *router; /* in front of everything; NULL: there is nothing to choose from */
+    struct front *front; /* in front of everything; NULL: it has nothing to do */
+    struct router *router; /* in front of all handlers; NULL: there is nothing to choose from */
     struct worker_app *app; /* NULL: nothing needs Python */
     struct event ipc_event, deadline_event, boot_event, beat_event;
     unsigned young_beats; /* heartbeats until they become rarer */

@@ -30,6 +30,9 @@ static void on_message(struct worker *w, const struct ipc_msg *m)
         if (w->app && w->state == WORKER_DRAINING)
             worker_app_drain(w->app, true);
         break;
+    case IPC_LEAVES:
+        w->site.leaves = true;
+        break;
     case IPC_QUIT:
         w->events->quit(w);
         break;

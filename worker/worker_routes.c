@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "worker/http/admission.h"
 #include "worker/http/builtin.h"
+#include "worker/http/front.h"
 #include "worker/http/route.h"
 #include "worker/static/static_files.h"
 #include "worker/worker.h"
@@ -56,15 +57,9 @@ static int add_mounts(struct worker *w, struct worker_failure *ret)
     return 0;
 }
 
-int worker_routes_new(struct worker *w, struct worker_failure *ret)
+/* 0, or -1 and *ret says why. */
+static int add_routes(struct worker *w, struct worker_failure *ret)
 {
-    const struct conf *conf = w->conf;
-    if (admission_is_needed(&conf->http) && !(w->admission = admission_new(w->base, &conf->http, w->net.score)))
-        return no_memory(ret);
-    if (!(w->site.handler = application(w, &conf->app)))
-        return no_memory(ret);
-    if (!conf->n_statics && !conf->n_mounts)
-        return 0;
     if (!(w->router = router_new()))
         return no_memory(ret);
     if (add_statics(w, ret) < 0 || add_mounts(w, ret) < 0)
@@ -73,8 +68,26 @@ int worker_routes_new(struct worker *w, struct worker_failure *ret)
     return 0;
 }
 
+int worker_routes_new(struct worker *w, struct worker_failure *ret)
+{
+    const struct conf *conf = w->conf;
+    if (admission_is_needed(&conf->http) && !(w->admission = admission_new(w->base, &conf->http, w->net.score)))
+        return no_memory(ret);
+    if (!(w->site.handler = application(w, &conf->app)))
+        return no_memory(ret);
+    if ((conf->n_statics || conf->n_mounts) && add_routes(w, ret) < 0)
+        return -1;
+    if (!front_is_needed(conf))
+        return 0;
+    if (!(w->front = front_new(conf, w->net.limits, w->site.handler)))
+        return no_memory(ret);
+    w->site.handler = front_handler(w->front);
+    return 0;
+}
+
 void worker_routes_free(struct worker *w)
 {
+    front_free(w->front);
     admission_free(w->admission);
     router_free(w->router);
 }

@@ -156,9 +156,32 @@ static void take_dir(struct walk *w, const char *dir)
     free(files);
 }
 
+static void take_password(struct walk *w, const char *where)
+{
+    const char *value;
+    size_t room;
+    if (strncmp(where, "file:", 5) == 0) {
+        take_file(w, VAULT_PASSWORD, "", where + 5, true);
+        return;
+    }
+    if (!w->vault || w->failed)
+        return;
+    char *to = vault_add(w->vault, VAULT_PASSWORD, "", where, &room);
+    if (!(value = getenv(where + strlen("env:"))))
+        fail(w, "tls.key_password = %s: there is no such variable", where);
+    else if (!to || strlen(value) >= room)
+        fail(w, "the files of [tls] are too large together");
+    else {
+        memcpy(to, value, strlen(value));
+        vault_added(w->vault, strlen(value));
+    }
+}
+
 static void walk(struct walk *w, const struct conf_tls *tls)
 {
     w->stamp = 0xcbf29ce484222325u;
+    if (tls->key_password)
+        take_password(w, tls->key_password);
     if (tls->certfile) {
         take_file(w, VAULT_CERT, "", tls->certfile, true);
         take_file(w, VAULT_KEY, "", tls->keyfile ? tls->keyfile : tls->certfile, true);

@@ -3,6 +3,7 @@
 #include "master/fleet/fleet.h"
 
 #include "common/clock.h"
+#include "common/limits.h"
 #include "common/scoreboard.h"
 #include "common/tickets.h"
 #include "master/fleet/workers.h"
@@ -16,7 +17,8 @@ int fleet_init(struct fleet *fleet, struct event_base *base, const struct fleet_
     fleet->watchdog.looked_ns = clock_ns();
     fleet->scoreboard = scoreboard_new(SLOTS_MAX);
     fleet->tickets = tickets_new();
-    return fleet->scoreboard && fleet->tickets ? workers_init(fleet) : -1;
+    fleet->limits = limits_new(SLOTS_MAX);
+    return fleet->scoreboard && fleet->tickets && fleet->limits ? workers_init(fleet) : -1;
 }
 
 void fleet_done(struct fleet *fleet)
@@ -26,8 +28,10 @@ void fleet_done(struct fleet *fleet)
     verdicts_done(&fleet->verdicts);
     scoreboard_free(fleet->scoreboard);
     tickets_free(fleet->tickets);
+    limits_free(fleet->limits);
     fleet->scoreboard = NULL;
     fleet->tickets = NULL;
+    fleet->limits = NULL;
 }
 
 bool fleet_collect(struct fleet *fleet, pid_t pid, int status)

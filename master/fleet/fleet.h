@@ -25,6 +25,7 @@
 struct event_base;
 struct generation;
 struct scoreboard;
+struct limits;
 struct tickets;
 
 enum fleet_phase {
@@ -58,6 +59,7 @@ struct fleet_events {
 struct fleet {
     struct event_base *base;
     struct scoreboard *scoreboard;
+    struct limits *limits; /* what clients have used of [limit], of all workers */
     struct tickets *tickets; /* keys of TLS session tickets, for all workers */
     uint64_t tickets_ms; /* clock_ms() when they are rotated next; 0: not known yet */
     struct privs privs; /* whom workers run as */
@@ -66,6 +68,7 @@ struct fleet {
 
     enum fleet_phase phase;
     bool quick; /* STOPPING without waiting for requests */
+    bool leaves; /* the service was asked to stop, and drain_delay runs: each worker is to know */
     bool paused; /* the current generation has no workers, until a reload brings one that has */
     struct generation *current; /* it serves */
     struct generation *next; /* boots during a reload; NULL: none */

@@ -26,6 +26,7 @@
 #include "common/fdutil.h"
 #include "common/heritage.h"
 #include "common/ipc.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "common/stop_signals.h"
@@ -149,7 +150,7 @@ static const char *title_name(const struct conf *conf)
 
 /* What the child keeps besides listening sockets and log: its channels, and the memory that it will map as another
  * program. -1: not there. */
-static size_t own_fds(const struct fleet *fleet, const struct birth *birth, int fds[6])
+static size_t own_fds(const struct fleet *fleet, const struct birth *birth, int fds[7])
 {
     const struct vault *vault = birth->generation->certs.vault;
     const struct held_module *module = hosting_module(birth->generation, fleet->current);
@@ -160,6 +161,7 @@ static size_t own_fds(const struct fleet *fleet, const struct birth *birth, int 
         return n;
     fds[n++] = fleet->scoreboard->shared.fd;
     fds[n++] = tickets_fd(fleet->tickets);
+    fds[n++] = limits_fd(fleet->limits);
     fds[n++] = vault ? vault_fd(vault) : -1;
     fds[n++] = module ? module->fd : -1;
     return n;
@@ -182,12 +184,15 @@ static void leave_master(const struct fleet *fleet, const struct birth *birth)
         _exit(WORKER_EXIT_BOOT);
     if (fleet->detached)
         daemon_detach_stdio();
-    int own[6];
+    int own[7];
     size_t n_own = own_fds(fleet, birth, own);
     if (close_what_is_the_masters(&generation->listeners, own, n_own) < 0 || privs_drop(&fleet->privs) < 0 ||
         (conf->server.no_new_privileges && privs_no_new() < 0))
         _exit(WORKER_EXIT_BOOT);
     privs_set_environment(&fleet->privs);
+    const char *password = conf->tls.key_password;
+    if (password && strncmp(password, "env:", 4) == 0)
+        unsetenv(password + 4); /* the master keeps it for the next ones; the application has no use for it */
     if (conf->server.umask.set)
         umask((mode_t)conf->server.umask.mode);
     /* After the change of user, which would clear it. */
@@ -209,6 +214,7 @@ static _Noreturn void be_child(const struct fleet *fleet, const struct birth *bi
         .scoreboard = fleet->scoreboard,
         .vault = generation->certs.vault,
         .tickets = fleet->tickets,
+        .limits = fleet->limits,
         .slot = slot ? slot->index : 0,
         .generation = generation->number,
         .ipc_fd = birth->ipc_fd,
@@ -270,6 +276,7 @@ int spawn_worker(struct slot *slot)
         return -1;
     }
     scoreboard_clear(fleet->scoreboard, slot->index);
+    limits_clear(fleet->limits, slot->index);
     seats_give(slot);
     slot->main_interpreter = generation_lives_in_main(generation);
     slot->hosting = HOSTING_OURS;

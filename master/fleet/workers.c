@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/fdutil.h"
 #include "common/heritage.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
@@ -250,6 +251,8 @@ static void on_ready(struct slot *slot)
     if (slot->state != SLOT_STARTING || slot_is_hung(slot)) /* told to stop while it was still starting, or too late */
         return;
     slot_set_state(slot, SLOT_READY);
+    if (slot->fleet->leaves)
+        tell_worker(slot, IPC_LEAVES);
     slot->ready_ms = clock_ms();
     event_del(&slot->timer);
     log_info(WORKER_FORMAT " is ready", WORKER_ARGS(slot));
@@ -493,6 +496,7 @@ void worker_gone(struct slot *slot, int status)
     lost_words(slot, words, lost);
     slot_clear(slot);
     scoreboard_clear(fleet->scoreboard, slot->index);
+    limits_clear(fleet->limits, slot->index);
     after_worker(slot, death, status, death == DEATH_CRASH ? lost : words);
     births_continue(fleet);
     fleet->events->gone(fleet->arg);

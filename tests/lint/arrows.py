@@ -37,7 +37,7 @@ MAY_INCLUDE = {
     "worker/python": BASE | {"worker/python/loops"},
     "worker/app": BASE | {"worker/http", "worker/python"},
     "worker/asgi": BASE | {"worker/net", "worker/tls", "worker/http", "worker/ws", "worker/python", "worker/app"},
-    "worker/wsgi": BASE | {"worker/net", "worker/http", "worker/python", "worker/app"},
+    "worker/wsgi": BASE | {"worker/net", "worker/tls", "worker/http", "worker/python", "worker/app"},
     "worker/host": BASE | {"worker/python"},
     "worker": BASE | {"worker/net", "worker/tls", "worker/http", "worker/log", "worker/coding", "worker/http1", "worker/http2",
                       "worker/static", "worker/ws", "worker/python", "worker/python/loops", "worker/app", "worker/asgi", "worker/wsgi"},

@@ -77,7 +77,7 @@ static void test_defaults(void)
     CHECK(conf->server.bind.n == 1 && !strcmp(conf->server.bind.v[0].text, "127.0.0.1:8000"));
     CHECK(conf->server.workers == 1 && conf->server.backlog == 2048 && conf->server.user == NULL);
     CHECK(conf->server.graceful_timeout == 30000 && conf->server.socket_mode == 0660);
-    CHECK(conf->http.keepalive == 5000 && conf->http.limit_request_line == 8190);
+    CHECK(conf->http.keepalive == CONF_KEEPALIVE_AUTO && conf->http.limit_request_line == 8190);
     CHECK(conf->http.forwarded_allow_ips.n == 2 && conf->http.server_header);
     CHECK(conf->websocket.max_message_size == 16u << 20 && conf->tls.alpn.n == 2);
     CHECK(!strcmp(conf->log.errorlog, "-") && conf->log.accesslog == NULL && conf->n_env == 0);

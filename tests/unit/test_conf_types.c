@@ -155,6 +155,46 @@ static void test_durations(void)
     refuse(key_of(CONF_TYPE_DURATION, 0, 0), "9999999d", "a duration");
 }
 
+static void test_rates(void)
+{
+    struct conf_key r = key_of(CONF_TYPE_RATE, 0, 3600000), k = key_of(CONF_TYPE_KEEPALIVE, 0, 86400000);
+    expect(r, "0", "0");
+    expect(r, "10", "10/s");
+    expect(r, "10/s", "10/s");
+    expect(r, "60/m", "1/s");
+    expect(r, "90/M", "90/m");
+    expect(r, "1000/h", "1000/h");
+    refuse(r, "1001/s", "a rate such as 10/s, 300/m or 1000/h, from 0 to 1000/s");
+    refuse(r, "1.5/s", "a rate");
+    refuse(r, "10/d", "a rate");
+    refuse(r, "10 /s", "a rate");
+    refuse(r, "/s", "a rate");
+    refuse(r, "99999999999999999999/s", "a rate");
+    expect(k, "auto", "auto");
+    expect(k, "AUTO", "auto");
+    expect(k, "75", "75s");
+    expect(k, "0", "0");
+    refuse(k, "2d", "from 0 to 1d");
+    refuse(k, "never", "a duration");
+}
+
+static void test_fields(void)
+{
+    struct conf_key f = key_of(CONF_TYPE_FIELDS, 0, 0);
+    expect(f, "", "");
+    expect(f, "X-A: b", "X-A: b");
+    expect(f, "X-A: b,X-C: d", "X-A: b, X-C: d");
+    expect(f, " X-A:b , c, d ,X-E:\tf", "X-A:b , c, d, X-E:\tf");
+    expect(f, "Link: <https://a.example/>, <http://b:80/>", "Link: <https://a.example/>, <http://b:80/>");
+    expect(f, "X-A: b,, ,", "X-A: b,, ,");
+    refuse(f, "X-A", "expected Name: value");
+    refuse(f, "X A: b", "expected Name: value");
+    refuse(f, ": b", "expected Name: value");
+    refuse(f, "X-A: ", "expected Name: value");
+    refuse(f, "X-A: b, Te: x", "te is for the server to say");
+    refuse(f, "CONTENT-LENGTH: 1", "content-length is for the server to say");
+}
+
 static void test_words(void)
 {
     struct conf_key flag = key_of(CONF_TYPE_BOOL, 0, 0);
@@ -390,6 +430,8 @@ int main(void)
     test_sizes();
     test_memory();
     test_durations();
+    test_rates();
+    test_fields();
     test_words();
     test_text();
     test_binds();

@@ -214,7 +214,7 @@ def test_certificate_that_is_none(tmp_path):
 
 def test_key_with_a_password(tmp_path):
     certs.openssl("pkey", "-in", certs.server().key, "-aes256", "-passout", "pass:secret", "-out", tmp_path / "x.key")
-    refused({"keyfile": str(tmp_path / "x.key")}, r"x\.key: no private key in PEM without a password")
+    refused({"keyfile": str(tmp_path / "x.key")}, r"x\.key: no private key in PEM that needs no password")
 
 
 def test_wrong_cipher_names():

@@ -55,7 +55,7 @@ WITHOUT = {
     "http2_keep_alive_timeout": "see server.tcp_keepalive", "http2_max_frame_size": "frames are at most 16384 bytes",
     "http2_max_headers_size": "see http.limit_request_head", "http2_max_send_buffer_size": "see http.limit_memory",
     "log_config": "configure the application's logging in the application", "log_access_fmt": "see log.access_log_format",
-    "ssl_keyfile_password": "write the key without a password: openssl pkey", "ssl_crl": "revoked certificates are not known",
+    "ssl_keyfile_password": "put it into a file: tls.key_password = file:PATH", "ssl_crl": "revoked certificates are not known",
     "respawn_failed_workers": "a worker that ends is always replaced", "respawn_interval": "the pause grows by itself",
     "rss_sample_interval": "memory is looked at once a second", "rss_samples": "see server.max_worker_memory",
     "metrics_scrape_interval": "metrics are never old", "reload_ignore_dirs": WATCHED, "reload_ignore_patterns": WATCHED,

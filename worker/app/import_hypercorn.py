@@ -56,7 +56,7 @@ WITHOUT = {
     "h11_max_incomplete_size": "see http.limit_request_head", "h11_pass_raw_headers": "ASGI has names in lower case",
     "h2_max_header_list_size": "see http.limit_request_head", "h2_max_inbound_frame_size": "frames are at most 16384 bytes",
     "keep_alive_max_requests": "a connection may carry any number of requests",
-    "keyfile_password": "write the key without a password: openssl pkey", "logconfig": LOGGING, "logconfig_dict": LOGGING,
+    "keyfile_password": "put it into a file: tls.key_password = file:PATH", "logconfig": LOGGING, "logconfig_dict": LOGGING,
     "logger_class": LOGGING, "max_app_queue_size": "see http.limit_memory", "quic_bind": "there is no HTTP/3",
     "read_timeout": "see http.header_timeout and http.body_timeout",
     "server_names": "refuse other hosts in the proxy or in the application",

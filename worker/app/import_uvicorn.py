@@ -70,7 +70,7 @@ SAME = {
 WITHOUT = {
     "http": "there is one HTTP implementation", "http2": "HTTP/2 is offered over TLS unless http.http2 = false",
     "log_config": "configure the application's logging in the application", "use_colors": "log lines have no colour",
-    "ssl_version": "see tls.min_version", "ssl_keyfile_password": "write the key without a password: openssl pkey",
+    "ssl_version": "see tls.min_version", "ssl_keyfile_password": "put it into a file: tls.key_password = file:PATH",
     "reload_delay": "the kernel tells of changes", "reload_includes": "see server.reload_extra_files",
     "reload_excludes": "see server.reload", "h11_max_incomplete_event_size": "see http.limit_request_head",
     "timeout_worker_healthcheck": "see server.timeout", "headers": "let the application or the proxy add response fields",

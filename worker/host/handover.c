@@ -15,6 +15,7 @@
 
 #include "common/exec_guard.h"
 #include "common/fdutil.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
 #include "common/shared.h"
@@ -30,7 +31,7 @@ struct head {
     uint32_t size; /* of this struct: another build of the same version may have another */
     uint32_t kind, slot, generation, n_slots, n_listeners, main_interpreter, log_level, log_json, log_wary;
     int32_t dumpable; /* exec makes a process that has changed its user open to that user again */
-    int32_t ipc_fd, stacks_fd, scoreboard_fd, vault_fd, tickets_fd;
+    int32_t ipc_fd, stacks_fd, scoreboard_fd, vault_fd, tickets_fd, limits_fd;
     struct log_fds log;
 };
 
@@ -77,6 +78,7 @@ static void pack(const struct heritage *h, enum handover_kind kind, FILE *out)
         .scoreboard_fd = h->scoreboard->shared.fd,
         .vault_fd = h->vault ? vault_fd(h->vault) : -1,
         .tickets_fd = h->tickets ? tickets_fd(h->tickets) : -1,
+        .limits_fd = h->limits ? limits_fd(h->limits) : -1,
         .log = log_fds(),
         .log_wary = log_requires_trusted_path(),
         .dumpable = prctl(PR_GET_DUMPABLE),
@@ -107,6 +109,8 @@ static int let_all_through(const struct heritage *h)
         failed |= let_through(vault_fd(h->vault));
     if (h->tickets)
         failed |= let_through(tickets_fd(h->tickets));
+    if (h->limits)
+        failed |= let_through(limits_fd(h->limits));
     for (size_t i = 0; i < h->n_listeners; i++)
         failed |= let_through(h->listeners[i].fd);
     return failed;
@@ -213,6 +217,8 @@ static int take_shared(const struct head *head, struct heritage *h)
     if (!(h->scoreboard = scoreboard_map(head->scoreboard_fd, head->n_slots)))
         return -1;
     if (head->vault_fd >= 0 && !(h->vault = vault_map(head->vault_fd)))
+        return -1;
+    if (head->limits_fd >= 0 && !(h->limits = limits_map(head->limits_fd, head->n_slots)))
         return -1;
     return head->tickets_fd >= 0 && !(h->tickets = tickets_map(head->tickets_fd)) ? -1 : 0;
 }

@@ -9,6 +9,7 @@ libtine_http_a_SOURCES = \
 	worker/http/percent.h \
 	worker/http/statuses.def \
 	worker/http/head_rules.h worker/http/head_rules.c \
+	worker/http/added_fields.h worker/http/added_fields.c \
 	worker/http/held.h worker/http/held.c \
 	worker/http/site.h worker/http/site.c \
 	worker/http/req.h worker/http/req.c \
@@ -17,6 +18,7 @@ libtine_http_a_SOURCES = \
 	worker/http/error_resp.c \
 	worker/http/resp.h worker/http/resp.c \
 	worker/http/builtin.h worker/http/builtin.c \
+	worker/http/front.h worker/http/front.c \
 	worker/http/field_list.h worker/http/field_list.c \
 	worker/http/forwarded.h worker/http/forwarded.c \
 	worker/http/admission.h worker/http/admission.c

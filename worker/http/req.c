@@ -17,6 +17,10 @@
 #include "worker/http/site.h"
 #include "worker/net/conn.h"
 
+/* http.keepalive = auto. Proxies keep connections for about a minute: nginx 60 s, load balancers of clouds as much. */
+#define KEEPALIVE_PROXY_MS 75000
+#define KEEPALIVE_MS 5000
+
 /* Memory that an unused request may keep for its next body. */
 #define BODY_KEPT (16u << 10)
 /* Likewise for its fields; a head may be cookies of a byte each by the thousand. */
@@ -117,6 +121,15 @@ void endpoints_of(const struct conn *c, struct endpoint *client, struct endpoint
     const char *path = ((const struct sockaddr_un *)(const void *)&c->listener->addr)->sun_path;
     endpoint_set(client, &c->peer.sa, NULL);
     endpoint_set(server, &c->local.sa, c->local.sa.sa_family == AF_UNIX ? path : NULL);
+}
+
+uint64_t http_keepalive(const struct conn *c)
+{
+    const struct conf_http *conf = &c->net->conf->http;
+    if (conf->keepalive != CONF_KEEPALIVE_AUTO)
+        return conf->keepalive;
+    return conf_nets_match(&conf->forwarded_allow_ips, &c->peer.sa, c->listener->guarded) ? KEEPALIVE_PROXY_MS
+                                                                                          : KEEPALIVE_MS;
 }
 
 void req_set_state(struct req *r, enum req_state to)

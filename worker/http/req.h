@@ -184,6 +184,9 @@ void req_done(struct req *r);
 /* Numeric host and port; `path` is the host of a Unix socket. */
 void endpoint_set(struct endpoint *e, const struct sockaddr *sa, const char *path);
 
+/* How long the connection is kept open for its next request, in ms (http.keepalive). */
+uint64_t http_keepalive(const struct conn *c);
+
 /* Both ends of a connection, as its requests see them. */
 void endpoints_of(const struct conn *c, struct endpoint *client, struct endpoint *server);
 

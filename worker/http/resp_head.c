@@ -2,9 +2,11 @@
 /* resp_head.c: what an answer says in fields: its head, interim answers, trailers, an upgrade. Fields are checked before
  * the protocol gets them. */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/likely.h"
+#include "worker/http/added_fields.h"
 #include "worker/http/chars.h"
 #include "worker/http/held.h"
 #include "worker/http/req.h"
@@ -93,8 +95,22 @@ static void keep_for_log(struct req *r, const struct resp_head *head)
     }
 }
 
+/* With what the configuration adds. */
+static __attribute__((noinline)) enum resp_result begin_joined(struct req *r, const struct resp_head *head)
+{
+    struct resp_head all = *head;
+    struct resp_field *room = added_fields_join(site_of(r->conn)->added, r, &all);
+    if (site_of(r->conn)->keeps_fields)
+        keep_for_log(r, &all);
+    enum resp_result result = r->ops->start(r, &all);
+    free(room);
+    return result;
+}
+
 enum resp_result resp_begin(struct req *r, const struct resp_head *head)
 {
+    if (unlikely(site_of(r->conn)->added))
+        return begin_joined(r, head);
     if (unlikely(site_of(r->conn)->keeps_fields))
         keep_for_log(r, head);
     return r->ops->start(r, head);

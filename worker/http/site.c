@@ -8,6 +8,7 @@
 #include "common/redact.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "worker/http/added_fields.h"
 #include "worker/http/held.h"
 #include "worker/http/req.h"
 
@@ -16,6 +17,8 @@ int site_init(struct site *site, const struct conf *conf, struct event_base *bas
     *site = (struct site){ 0 };
     site->slow_ns = conf->log.slow_request ? conf->log.slow_request * 1000000 : UINT64_MAX;
     site->hidden = &conf->log.redact;
+    if (added_fields_new(&conf->http, &site->added) < 0)
+        return -1;
     return (site->held = held_new(base, conf->http.head_delay)) ? 0 : -1;
 }
 
@@ -58,6 +61,8 @@ void site_done(struct site *site)
     share_done(&site->h1);
     share_done(&site->h2);
     share_done(&site->ws);
+    added_fields_free(site->added);
+    site->added = NULL;
     held_free(site->held);
     site->held = NULL;
 }

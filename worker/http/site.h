@@ -11,6 +11,7 @@
 #include "worker/net/conn.h"
 
 struct access_log;
+struct added_fields;
 struct conf;
 struct conf_list;
 struct handler;
@@ -40,10 +41,13 @@ struct site {
     struct held *held;             /* heads that wait for the first piece of their body */
     struct site_share h1, h2, ws;
     const char *refused[SITE_REFUSALS]; /* kinds that have been logged at level info; NULL after the last one */
+    bool leaves; /* the service was asked to stop, and goes on serving for server.drain_delay */
+    struct added_fields *added; /* to every answer; NULL: none */
     bool has_hinted; /* forwarded.c: that fields of a proxy were ignored has been logged */
 };
 
-/* There is no handler yet; of `conf` only slow_request, head_delay and redact are read, and the last stays. 0, or -1: out of memory. */
+/* There is no handler yet; of `conf` [http] and of [log] slow_request and redact are read, and the last stays. 0, or -1: out of
+ * memory. */
 int site_init(struct site *site, const struct conf *conf, struct event_base *base) __attribute__((warn_unused_result));
 /* After net_done(): frees what the protocols share. */
 void site_done(struct site *site);

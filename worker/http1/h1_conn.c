@@ -141,7 +141,7 @@ static void become_idle(struct h1_conn *h)
     if (unlikely(c->peer_eof))
         h1_close(h);
     else
-        conn_set_deadline(c, unlikely(c->net->draining) ? SHUTDOWN_GRACE_MS : c->net->conf->http.keepalive);
+        conn_set_deadline(c, unlikely(c->net->draining) ? SHUTDOWN_GRACE_MS : h->keepalive);
 }
 
 /* The present request has ended and its body was received: on to the next one. */

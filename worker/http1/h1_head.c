@@ -16,6 +16,7 @@
 static void name_ends(struct h1_conn *h)
 {
     endpoints_of(h->conn, &h->client, &h->server);
+    h->keepalive = (uint32_t)http_keepalive(h->conn);
     h->named = true;
 }
 

@@ -10,8 +10,9 @@
 #include "worker/http1/h1_priv.h"
 #include "worker/http/own_fields.h"
 
-/* Status line of an unlisted status; server, date, connection, content-length or transfer-encoding, empty line. */
-#define OWN_ROOM 256
+/* Status line of an unlisted status; server, date, connection, keep-alive, content-length or transfer-encoding, empty
+ * line. */
+#define OWN_ROOM 320
 
 struct status_line {
     const char *p;
@@ -197,6 +198,14 @@ static char *put_own_fields(struct h1_req *hr, char *w)
     return w;
 }
 
+/* RFC 2068 19.7.1.1, which is what there is. */
+static char *put_keep_alive(const struct h1_req *hr, char *w)
+{
+    w = H1_PUT(w, "keep-alive: timeout=");
+    w = put_number(w, hr->h->keepalive / 1000);
+    return H1_PUT(w, "\r\n");
+}
+
 /* Where the head begins; *ret_end: where it continues. */
 static char *head_place(struct h1_req *hr, char **ret_end)
 {
@@ -242,6 +251,8 @@ struct span h1_head_finish(struct h1_req *hr, size_t n, bool whole)
         w = r->status == 426 ? H1_PUT(w, "connection: close, upgrade\r\n") : H1_PUT(w, "connection: close\r\n");
     else if (unlikely(r->version == HTTP_1_0))
         w = H1_PUT(w, "connection: keep-alive\r\n");
+    if (unlikely(r->keep_alive && r->conn->net->conf->http.keepalive_header))
+        w = put_keep_alive(hr, w);
     w = H1_PUT(w, "\r\n");
     return head_ends(hr, start, w);
 }

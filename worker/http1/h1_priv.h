@@ -48,7 +48,8 @@ struct h1_conn {
     bool in_loop;       /* on_data is working: what comes next is started there */
     bool deferred;      /* an answer waits for others in this loop */
     bool served;        /* at least one request was complete */
-    bool named;         /* client and server are set */
+    bool named;         /* client and server are set, and ... */
+    uint32_t keepalive; /* http_keepalive() */
     struct endpoint client, server;
 };
 

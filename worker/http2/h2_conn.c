@@ -115,7 +115,7 @@ static void settle(struct h2_conn *h)
     }
     bool idle = TAILQ_EMPTY(&h->streams);
     if (idle && !h->idle)
-        conn_set_deadline(h->conn, h->served ? conf->keepalive : conf->header_timeout);
+        conn_set_deadline(h->conn, h->served ? http_keepalive(h->conn) : conf->header_timeout);
     else if (!idle && (h->idle || h->head_waits))
         conn_no_deadline(h->conn);
     h->idle = idle;

@@ -19,6 +19,7 @@
 #include "common/plural.h"
 #include "common/scoreboard.h"
 #include "conf/conf.h"
+#include "worker/net/conn_limit.h"
 #include "worker/net/conn_priv.h"
 
 #define SCRATCH_SIZE (64u << 10)
@@ -58,6 +59,7 @@ static void sweep_one(struct net *net, struct conn *c)
     if (c->doubt_age)
         SLIST_REMOVE(&net->doubts[c->doubt_age - 1], c, conn, doubt);
     TAILQ_REMOVE(&net->conns, c, all);
+    conn_limit_end(c);
     buf_release(&c->in);
     buf_release(&c->out);
     c->lent.n = 0;
@@ -348,9 +350,10 @@ struct conn *conn_open(struct net *net, int fd, const struct listener *listener,
     c->transport = &transport_tcp;
     set_addresses(c, peer);
     c->proto = net->choose_proto(c);
-    if (event_add(&c->read_event, NULL) < 0 || c->proto->open(c) < 0) {
+    if ((!listener->proxy && conn_limit_begin(c) < 0) || event_add(&c->read_event, NULL) < 0 || c->proto->open(c) < 0) {
         event_del(&c->read_event);
         deadline_done(&net->wheel, &c->deadline);
+        conn_limit_end(c);
         fd_close(&fd);
         free(c);
         return NULL;

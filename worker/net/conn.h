@@ -32,6 +32,7 @@
 
 struct conf;
 struct event_base;
+struct limits;
 struct listener;
 struct score;
 struct site;
@@ -82,6 +83,8 @@ struct conn {
     bool sized; /* its send buffer was looked at: conn_writev_lent() */
     bool file_short; /* the file ended before file_left was 0; the connection was aborted */
     uint32_t linger_left; /* bytes that will still be thrown away */
+    bool over_limit; /* its client has too many (conn_limit.h) */
+    uint16_t limit_place; /* of limits_open() + 1; 0: not counted */
     uint8_t end; /* enum conn_end, once dead */
 
     struct buf in; /* bytes not used by the protocol yet */
@@ -114,6 +117,8 @@ struct net {
     struct event_base *base;
     const struct conf *conf;
     struct score *score;
+    struct limits *limits; /* of all workers, and ... */
+    unsigned slot; /* which of them this is; the owner sets both; NULL: nothing is counted */
     struct site *site; /* http/site.h; opaque here */
     /* Who speaks first on a new connection (c->proto is NULL), and who after PROXY protocol or TLS: worker/protocols.c */
     const struct proto_ops *(*choose_proto)(struct conn *c);

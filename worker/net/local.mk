@@ -16,6 +16,7 @@ libtine_net_a_SOURCES = \
 	worker/net/proxy_protocol.h worker/net/proxy_protocol.c \
 	worker/net/share.h worker/net/share.c \
 	worker/net/tcp.c \
+	worker/net/conn_limit.h worker/net/conn_limit.c \
 	worker/net/conn_too_slow.c \
 	worker/net/conn_out.c \
 	worker/net/conn.h worker/net/conn.c \

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "conf/conf.h"
 #include "worker/net/conn.h"
+#include "worker/net/conn_limit.h"
 #include "worker/net/proxy_protocol.h"
 
 /* --- in front of TLS --- */
@@ -86,6 +87,10 @@ static size_t proxy_data(struct conn *c, char *p, size_t n)
     if (!header.local) {
         set_addr(&c->peer, &header.src);
         set_addr(&c->local, &header.dst);
+    }
+    if (conn_limit_begin(c) < 0) {
+        conn_abort(c, false);
+        return 0;
     }
     conn_set_proto(c, c->net->choose_proto(c));
     if (c->proto->open(c) < 0) {

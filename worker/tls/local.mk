@@ -10,6 +10,7 @@ libtine_tls_a_SOURCES = \
 	worker/tls/tls_tickets.c \
 	worker/tls/tls_ctx.c \
 	worker/tls/tls_cert.c \
+	worker/tls/tls_variables.c \
 	worker/tls/tls_info.c \
 	worker/tls/tls_set.c \
 	worker/tls/tls_step.c \

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "common/buf.h"
+#include "common/span.h"
 
 struct conf;
 struct conn;
@@ -60,6 +61,10 @@ void tls_info(const struct conn *c, struct tls_info *ret);
 bool tls_client_cert(const struct conn *c, size_t i, struct buf *to);
 /* Appends the subject of the client's certificate as RFC 4514 text in UTF-8. False: there is none, or no memory. */
 bool tls_client_name(const struct conn *c, struct buf *to);
+
+/* The connection and the client's certificate in the variables of Apache's mod_ssl: "SSL_CLIENT_VERIFY\0SUCCESS\0" and
+ * so on; made once and kept with the connection. n = 0: they cannot be had. */
+struct span tls_variables(const struct conn *c);
 
 /* "OpenSSL 3.0.19 27 Jan 2026 (built with ...)" */
 void tls_print_version(FILE *out);

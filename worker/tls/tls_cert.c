@@ -21,6 +21,16 @@ static int fail_cert(char why[TLS_WHY], const char *path, const char *what)
     return -1;
 }
 
+/* tls.key_password */
+static int give_password(char *to, int n, int writing, void *arg)
+{
+    const struct span *password = arg;
+    if (!password->p || password->n > (size_t)n)
+        return -1;
+    memcpy(to, password->p, password->n);
+    return (int)password->n;
+}
+
 /* No one is there to type a password. */
 static int no_password(char *to, int n, int writing, void *arg)
 {
@@ -92,12 +102,15 @@ static int use_certificate(struct tls_cert *cert, const struct vault_entry *e, c
 static int use_key(struct tls_cert *cert, const struct vault_entry *e, const char *cert_path, char why[TLS_WHY])
 {
     char what[300];
+    struct span password = cert->set->password;
     BIO *bio = BIO_new_mem_buf(e->data, (int)e->n);
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, give_password, &password) : NULL;
     int r = 0;
     snprintf(what, sizeof what, "the key does not match the certificate in %s", cert_path);
     if (!key)
-        r = fail_cert(why, e->path, "no private key in PEM without a password");
+        r = fail_cert(why, e->path,
+                      password.p ? "no private key in PEM that tls.key_password opens"
+                                 : "no private key in PEM that needs no password (tls.key_password)");
     else if (!X509_check_private_key(SSL_CTX_get0_certificate(cert->ctx), key))
         r = fail_cert(why, e->path, what);
     else if (SSL_CTX_use_PrivateKey(cert->ctx, key) != 1)

@@ -40,6 +40,7 @@ struct tls_cert {
 struct tls_set {
     unsigned refs;
     struct tls *tls;
+    struct span password; /* of keys, while the set is made; p = NULL: none */
     struct tls_cert *base; /* begins every handshake; has a certificate only if there is tls.certfile */
     struct tls_cert **hosts; /* sorted by host */
     size_t n_hosts;
@@ -93,6 +94,7 @@ struct tls_conn {
     size_t retry; /* ktls: length of a write that has to be tried again */
     uint32_t since_idle; /* plain bytes sent in a row */
     uint64_t sent_ms;
+    struct buf variables; /* tls_variables() */
     struct conn *conn;
     TAILQ_ENTRY(tls_conn) link;
 };

@@ -64,31 +64,41 @@ static int add_identities(struct tls_set *set, const char *copy, size_t n, char 
     size_t at = 0;
     for (;;) {
         bool more = vault_next(copy, n, &at, &next);
-        if ((!more || next.kind == VAULT_CERT || next.kind == VAULT_CA) && e[VAULT_KEY].path) {
+        if ((!more || next.kind == VAULT_CERT || next.kind >= VAULT_CA) && e[VAULT_KEY].path) {
             if (add_identity(set, e, why) < 0)
                 return -1;
             memset(e, 0, sizeof e);
         }
         if (!more)
             return 0;
-        if (next.kind != VAULT_CA)
+        if (next.kind < VAULT_CA)
             e[next.kind] = next;
     }
 }
 
-static const struct vault_entry *find_ca(const char *copy, size_t n, struct vault_entry *ret)
+static const struct vault_entry *find_entry(const char *copy, size_t n, enum vault_kind kind, struct vault_entry *ret)
 {
     size_t at = 0;
     while (vault_next(copy, n, &at, ret))
-        if (ret->kind == VAULT_CA)
+        if (ret->kind == kind)
             return ret;
     return NULL;
 }
 
+static struct span first_line(const struct vault_entry *e)
+{
+    struct span line = { e->data, 0 };
+    while (line.n < e->n && e->data[line.n] != '\r' && e->data[line.n] != '\n')
+        line.n++;
+    return line;
+}
+
 static int fill(struct tls_set *set, const char *copy, size_t n, char why[TLS_WHY])
 {
-    struct vault_entry ca;
-    if (tls_ctx_clients(set, find_ca(copy, n, &ca), why) < 0 || add_identities(set, copy, n, why) < 0)
+    struct vault_entry ca, password;
+    if (find_entry(copy, n, VAULT_PASSWORD, &password))
+        set->password = first_line(&password);
+    if (tls_ctx_clients(set, find_entry(copy, n, VAULT_CA, &ca), why) < 0 || add_identities(set, copy, n, why) < 0)
         return -1;
     if (!set->base && !set->n_hosts) {
         snprintf(why, TLS_WHY, "tls.sni_dir holds no certificate, and there is no tls.certfile");
@@ -115,6 +125,8 @@ static struct tls_set *set_new(struct tls *tls, char why[TLS_WHY])
     }
     if (set && copy)
         r = fill(set, copy, n, why);
+    if (set)
+        set->password = (struct span){ NULL, 0 };
     vault_forget(copy, n);
     if (r == 0)
         return set;

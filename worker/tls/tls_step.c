@@ -69,6 +69,7 @@ void tls_conn_free(struct conn *c)
     SSL_free(t->ssl);
     tls_set_unref(t->set);
     buf_release(&t->out);
+    buf_release(&t->variables);
     conn_keep(c, &t->kept, 0);
     conn_keep(c, &t->record_kept, 0);
     free(t);

@@ -7,13 +7,25 @@
 #include "common/fdutil.h"
 #include "conf/conf.h"
 #include "worker/app/app_report.h"
+#include "worker/net/conn.h"
+#include "worker/tls/tls.h"
 #include "worker/wsgi/wsgi_state.h"
 
-/* Head bytes and fields lie after the call. */
+/* Of the client's certificate, where the configuration asks for one. */
+static struct span variables_of(const struct req *r)
+{
+    const struct conn *c = r->conn;
+    if (c->transport != &transport_tls || c->net->conf->tls.cert_reqs == CONF_CERT_REQS_NONE)
+        return (struct span){ NULL, 0 };
+    return tls_variables(c);
+}
+
+/* Head bytes, fields and variables lie after the call. */
 struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
 {
     size_t n_fields = r->n_fields * sizeof *r->fields, n_head = req_head_size(r);
-    struct wsgi_call *c = malloc(sizeof *c + n_fields + n_head);
+    struct span tls = variables_of(r);
+    struct wsgi_call *c = malloc(sizeof *c + n_fields + n_head + tls.n);
     if (!c)
         return NULL;
     *c = (struct wsgi_call){ .wsgi = wsgi,
@@ -29,6 +41,9 @@ struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
     c->head = (char *)c->fields + n_fields;
     memcpy(c->fields, r->fields, n_fields);
     memcpy(c->head, r->head, n_head);
+    if (tls.n)
+        memcpy(c->head + n_head, tls.p, tls.n);
+    c->tls = (struct piece){ (uint32_t)n_head, (uint32_t)tls.n };
     c->n_fields = r->n_fields;
     c->method = r->method;
     c->target = r->target;

@@ -332,14 +332,31 @@ static int set_fields(struct wsgi_call *c, PyObject *environ)
     return 0;
 }
 
+/* Bytes as text like all of environ: a name in UTF-8 has to be decoded (PEP 3333). */
+static int set_variables(struct wsgi_call *c, PyObject *environ)
+{
+    struct span all = wsgi_call_span(c, c->tls);
+    for (const char *p = all.p, *end = p + all.n; p < end;) {
+        struct span name = span_of(p), value = span_of(name.p + name.n + 1);
+        PyObject *key = PyUnicode_InternFromString(name.p);
+        int r = key ? set_new(environ, key, latin1(value)) : -1;
+        Py_XDECREF(key);
+        if (r < 0)
+            return -1;
+        p = value.p + value.n + 1;
+    }
+    return 0;
+}
+
 PyObject *wsgi_environ_new(struct wsgi_call *c)
 {
     PyObject *environ = PyDict_Copy(c->wsgi->environ);
     if (!environ)
         return NULL;
     if (set_target(c, environ) == 0 && set_prefix(c, environ) == 0 && set_version(c, environ) == 0 &&
-        set_server(c, environ) == 0 && set_client(c, environ) == 0 && set_fields(c, environ) == 0 &&
-        set_new(environ, c->wsgi->names.wsgi_input, wsgi_input_new(c)) == 0 && wsgi_socket_put(c, environ) == 0)
+        set_server(c, environ) == 0 && set_client(c, environ) == 0 && set_variables(c, environ) == 0 &&
+        set_fields(c, environ) == 0 && set_new(environ, c->wsgi->names.wsgi_input, wsgi_input_new(c)) == 0 &&
+        wsgi_socket_put(c, environ) == 0)
         return environ;
     Py_DECREF(environ);
     return NULL;
