@@ -35,6 +35,7 @@ libtine_common_a_SOURCES = \
 	common/histogram.h common/histogram.c \
 	common/scoreboard.h common/scoreboard.c \
 	common/limits.h common/limits.c \
+	common/suggest.h common/suggest.c \
 	common/tickets.h common/tickets.c \
 	common/vault.h common/vault.c
 

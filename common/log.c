@@ -63,6 +63,11 @@ enum log_level log_level(void)
     return state.level;
 }
 
+void log_set_level(enum log_level level)
+{
+    state.level = level;
+}
+
 static int sink_fd(void)
 {
     return state.file_fd >= 0 ? state.file_fd : STDERR_FILENO;

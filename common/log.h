@@ -37,6 +37,8 @@ bool log_requires_trusted_path(void);
  * failure. */
 int log_reopen(void);
 enum log_level log_level(void);
+/* From now on; log_open() sets it again. */
+void log_set_level(enum log_level level);
 /* Descriptor of the log, for faulthandler and for standard error of a daemon. */
 int log_fd(void);
 /* All descriptors that the log holds besides the standard streams: not to be closed in a child.

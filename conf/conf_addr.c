@@ -14,7 +14,7 @@
 
 #include "common/span.h"
 #include "conf/conf_settings.h"
-#include "conf/conf_suggest.h"
+#include "common/suggest.h"
 
 #define DEFAULT_PORT 8000
 #define N_FLAGS 4
@@ -153,10 +153,10 @@ static const char *set_flag(struct conf_pool *pool, struct span word, struct con
     const char *text = conf_copy(pool, word.p, word.n);
     if (!text)
         return no_memory;
-    const char *near = conf_nearest(text, names, N_FLAGS);
+    const char *near = suggest_nearest(text, names, N_FLAGS);
     return conf_text(pool, "expected the flags tls, h2c, proxy or ipv6only after an address, got %s%s%s%s",
-                     conf_shown(text).s, conf_is_near(text, near) ? "; did you mean \"" : "",
-                     conf_is_near(text, near) ? near : "", conf_is_near(text, near) ? "\"?" : "");
+                     conf_shown(text).s, suggest_is_near(text, near) ? "; did you mean \"" : "",
+                     suggest_is_near(text, near) ? near : "", suggest_is_near(text, near) ? "\"?" : "");
 }
 
 const char *conf_bind_add(struct conf_pool *pool, const char *text, struct conf_binds *binds)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "conf/conf_loaded.h"
-#include "conf/conf_suggest.h"
+#include "common/suggest.h"
 #include "conf/conf_types.h"
 
 #define MOST_NAMES 128
@@ -57,7 +57,7 @@ static void unknown_section(const struct conf_setting *s, struct conf_errors *er
     size_t n = 1;
     for (size_t i = 0; i < conf_n_sections && n < MOST_NAMES; i++)
         names[n++] = conf_sections[i].name;
-    const char *nearest = conf_nearest(s->section, names, n);
+    const char *nearest = suggest_nearest(s->section, names, n);
     const struct conf_section *section = conf_section_find(nearest, strlen(nearest));
     conf_error(errors, s, "unknown section %s; did you mean [%s%s]?", conf_shown(s->section).s, nearest,
                section && section->many ? ":/prefix" : "");
@@ -115,7 +115,7 @@ static void unknown_key(const struct conf_instance *in, const struct conf_settin
     size_t n = 0;
     for (; n < in->section->n_keys && n < MOST_NAMES; n++)
         names[n] = in->section->keys[n].name;
-    conf_error(errors, s, "unknown key; did you mean \"%s\"?", conf_nearest(s->key, names, n));
+    conf_error(errors, s, "unknown key; did you mean \"%s\"?", suggest_nearest(s->key, names, n));
 }
 
 /* A second heading of the same section in the file would hide which of the two counts. */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "conf/conf_settings.h"
-#include "conf/conf_suggest.h"
+#include "common/suggest.h"
 
 const char conf_cli_help[] =
     "Usage: tine [options] [MODULE:ATTR]\n"
@@ -215,8 +215,8 @@ static void bad_option(const char *word, const char *next, struct conf_errors *e
     size_t n = 0;
     for (; long_options[n].name; n++)
         names[n] = long_options[n].name;
-    const char *nearest = conf_nearest(name, names, n);
-    if (conf_is_near(name, nearest))
+    const char *nearest = suggest_nearest(name, names, n);
+    if (suggest_is_near(name, nearest))
         conf_error(errors, NULL, "unknown option %s; did you mean --%s?", conf_shown(word).s, nearest);
     else
         conf_error(errors, NULL, "unknown option %s", conf_shown(word).s);

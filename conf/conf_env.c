@@ -8,7 +8,7 @@
 
 #include "conf/conf_load.h"
 #include "conf/conf_loaded.h"
-#include "conf/conf_suggest.h"
+#include "common/suggest.h"
 
 #define PREFIX "TINE_"
 #define LONGEST_KEY 64
@@ -50,7 +50,7 @@ static void unknown_key(const struct conf_section *section, const struct conf_se
     for (; n < section->n_keys && n < LONGEST_KEY; n++)
         names[n] = section->keys[n].name;
     char nearest[2 * LONGEST_KEY];
-    snprintf(nearest, sizeof(nearest), "%s%s_%s", PREFIX, section->name, conf_nearest(key, names, n));
+    snprintf(nearest, sizeof(nearest), "%s%s_%s", PREFIX, section->name, suggest_nearest(key, names, n));
     for (char *c = nearest; *c; c++)
         *c = (char)toupper((unsigned char)*c);
     conf_error(errors, s, "no such setting; did you mean %s?", nearest);

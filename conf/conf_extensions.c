@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "conf/conf_settings.h"
-#include "conf/conf_suggest.h"
+#include "common/suggest.h"
 
 #define ALL ((1u << CONF_N_EXTENSIONS) - 1)
 
@@ -17,7 +17,7 @@ static const char *const names[] = {
 
 static const char *unknown(struct conf_pool *pool, const char *text)
 {
-    const char *near = conf_nearest(text, names, CONF_N_EXTENSIONS);
+    const char *near = suggest_nearest(text, names, CONF_N_EXTENSIONS);
     return conf_text(pool, "%s is no extension that there is; did you mean \"%s\"?", conf_shown(text).s, near);
 }
 

@@ -15,7 +15,7 @@
 #include "conf/conf_fields.h"
 #include "conf/conf_number.h"
 #include "conf/conf_settings.h"
-#include "conf/conf_suggest.h"
+#include "common/suggest.h"
 #include "conf/log_format.h"
 
 /* Lists are searched from end to end, those of networks for each request. */
@@ -195,8 +195,8 @@ static const char *parse_word(struct conf_pool *pool, const struct conf_key *key
     if (key->type == CONF_TYPE_LOOP && strcasecmp(text, "greenlet") == 0)
         return conf_text(pool, "%s: greenlet switches stacks and has no event loop; gevent is the loop for greenlets",
                          why);
-    const char *near = conf_nearest(text, words, n);
-    if (!conf_is_near(text, near))
+    const char *near = suggest_nearest(text, words, n);
+    if (!suggest_is_near(text, near))
         return why;
     return conf_text(pool, "%s; did you mean \"%s\"?", why, near);
 }

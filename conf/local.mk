@@ -7,7 +7,6 @@ libtine_conf_a_SOURCES = \
 	conf/conf_loaded.h \
 	conf/conf_pool.h conf/conf_pool.c \
 	conf/conf_settings.h conf/conf_settings.c \
-	conf/conf_suggest.h conf/conf_suggest.c \
 	conf/conf_cli.h conf/conf_cli.c \
 	conf/conf_table.h conf/conf_table.c \
 	conf/conf_env.c \

@@ -47,13 +47,32 @@ static void order_pause(void *arg)
     struct master *master = arg;
     struct fleet *fleet = &master->service.fleet;
     if (master->service.state != SERVICE_RUNNING || fleet->paused) {
-        log_warning("SIGWINCH: only a service that runs, and does not reload, can end its workers");
+        log_warning("only a service that runs, and does not reload, can end its workers");
         return;
     }
-    log_info("SIGWINCH: ending the workers; SIGHUP brings new ones");
+    log_info("ending the workers; a reload, or tinectl resume, brings new ones");
     fleet->paused = true;
     workers_end_current(fleet);
     master_update_status(master);
+}
+
+static void order_resume(void *arg)
+{
+    struct master *master = arg;
+    struct fleet *fleet = &master->service.fleet;
+    if (!fleet->paused)
+        return;
+    log_info("starting workers again");
+    fleet->paused = false;
+    workers_fit(fleet);
+    master_update_status(master);
+}
+
+static void order_set_log_level(void *arg, int level)
+{
+    struct master *master = arg;
+    log_set_level((enum log_level)level);
+    workers_set_log_level(&master->service.fleet, level);
 }
 
 static int order_reopen_logs(void *arg)
@@ -107,6 +126,8 @@ const struct orders master_orders = {
     .scale_by = order_scale_by,
     .scale_to = order_scale_to,
     .pause = order_pause,
+    .resume = order_resume,
+    .set_log_level = order_set_log_level,
     .reopen_logs = order_reopen_logs,
     .upgrade = order_upgrade,
     .child = order_child,

@@ -17,6 +17,10 @@ struct orders {
     void (*scale_to)(void *arg, unsigned workers);
     /* Ends the workers gracefully and keeps the sockets, until a reload. */
     void (*pause)(void *arg);
+    /* Starts them again, without a reload. */
+    void (*resume)(void *arg);
+    /* What is logged from now on, by master and workers; until the next reload. enum log_level. */
+    void (*set_log_level)(void *arg, int level);
     /* Opens the log files again. 0, or -1 logged: the error log stays what it was. */
     int (*reopen_logs)(void *arg);
     /* Starts a new binary beside this one. */

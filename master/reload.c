@@ -99,6 +99,12 @@ static void on_kept(void *arg, const char *key, const char *kept, const char *re
 {
     log_warning("reload: %s stays %s until a restart, and does not become %s", key, *kept ? kept : "unset",
                 *refused ? refused : "unset");
+    struct reload_outcome *outcome = arg;
+    char *more;
+    if (asprintf(&more, "%s%s\n", outcome->kept ? outcome->kept : "", key) < 0)
+        return;
+    free(outcome->kept);
+    outcome->kept = more;
 }
 
 /* What TTIN and TTOU made of it stays unless the configuration changes its mind. */
@@ -111,7 +117,7 @@ static void keep_target(const struct generation *current, struct generation *nex
 /* NULL: *ret_error says why (NULL: out of memory); it has been logged. */
 static struct generation *load(struct reload *reload, char **ret_error)
 {
-    const struct service *service = reload->service;
+    struct service *service = reload->service;
     struct generation *current = service->fleet.current;
     struct conf_loaded *loaded = NULL;
     if (conf_load(reload->cli, &loaded, ret_error) < 0) {
@@ -119,7 +125,9 @@ static struct generation *load(struct reload *reload, char **ret_error)
         log_block(LOG_LEVEL_ERROR, "reload: the configuration is wrong:", text, strlen(text));
         return NULL;
     }
-    if (conf_keep_restart_keys(loaded, current->loaded, on_kept, NULL) < 0) {
+    free(service->reload.kept);
+    service->reload.kept = NULL;
+    if (conf_keep_restart_keys(loaded, current->loaded, on_kept, &service->reload) < 0) {
         conf_loaded_free(loaded);
         *ret_error = strdup("out of memory");
         return NULL;

@@ -128,6 +128,12 @@ static void commit_process(void *arg, struct generation *old, struct generation 
     const struct conf_log *before = &old->conf->log;
     if (!error_log_is_same(before, &now->conf->log) && error_log_open(&now->conf->log) < 0)
         log_error("the error log stays %s", before->errorlog);
+    struct fleet *fleet = &((struct master *)arg)->service.fleet;
+    if (fleet->has_level) { /* tinectl loglevel */
+        log_set_level((enum log_level)now->conf->log.loglevel);
+        workers_set_log_level(fleet, now->conf->log.loglevel);
+        fleet->has_level = false;
+    }
     set_title(arg);
 }
 

@@ -57,6 +57,7 @@ struct reload_outcome {
     unsigned done, failed;
     time_t ended_at; /* wall clock of the end of the last one; 0: there was none */
     bool last_failed;
+    char *kept; /* keys that the last one has left as they were, since they need a restart, one a line; NULL: none */
     char *error; /* why the last one failed, at most a traceback; NULL: it did not, or memory ran out */
 };
 

@@ -13,6 +13,7 @@
 #include "conf/conf.h"
 #include "worker/app/app_load.h"
 #include "worker/app/mount.h"
+#include "worker/app/tasks_text.h"
 #include "worker/coding/compress_codec.h"
 #include "worker/http1/h1_parse.h"
 #include "worker/http2/h2_conn.h"
@@ -431,6 +432,16 @@ void worker_app_drain(struct worker_app *a, bool service_stops)
 {
     pyloop_enter(a->loop);
     mounts_drain(a->mounts, service_stops);
+}
+
+void worker_app_write_tasks(struct worker_app *a, int fd)
+{
+    pyloop_enter(a->loop);
+    PyObject *described = PyDict_New();
+    if (!described || mounts_describe_tasks(a->mounts, described) < 0 ||
+        tasks_text_write(fd, pyloop_object(a->loop), described) < 0)
+        pyerr_log(LOG_LEVEL_ERROR, "The tasks cannot be listed");
+    Py_XDECREF(described);
 }
 
 void worker_app_cancel(struct worker_app *a)

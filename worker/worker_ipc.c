@@ -30,6 +30,14 @@ static void on_message(struct worker *w, const struct ipc_msg *m)
         if (w->app && w->state == WORKER_DRAINING)
             worker_app_drain(w->app, true);
         break;
+    case IPC_LOGLEVEL:
+        if (m->n == 1 && m->payload[0] >= LOG_LEVEL_DEBUG && m->payload[0] <= LOG_LEVEL_CRITICAL)
+            log_set_level((enum log_level)m->payload[0]);
+        break;
+    case IPC_TASKS:
+        if (w->app && w->state >= WORKER_SERVING && w->state <= WORKER_CANCELLING)
+            worker_app_write_tasks(w->app, w->heritage->stacks_fd);
+        break;
     case IPC_LEAVES:
         w->site.leaves = true;
         break;

@@ -24,15 +24,42 @@
 #include "master/system/privs.h"
 
 #define BACKLOG 128
+#define MOST_GROUPS 1024
 #define PAUSE_MS 500L /* without descriptors */
 #define REFUSED_MS 1000 /* between two lines about peers that were refused */
 
 /* --- who --- */
 
-/* Root, and whom the master runs as; the mode of the file comes before. */
-static bool may_speak(uid_t uid)
+/* Whether the process that connected was in the group (unix(7), SO_PEERGROUPS); false as well if there are more groups than
+ * anyone has. */
+static bool is_in_group(int fd, const struct ucred *peer, gid_t group)
 {
-    return uid == 0 || uid == geteuid();
+    gid_t groups[MOST_GROUPS];
+    socklen_t n = sizeof(groups);
+    if (peer->gid == group)
+        return true;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &n) < 0)
+        return false;
+    for (size_t i = 0; i < n / sizeof(*groups); i++)
+        if (groups[i] == group)
+            return true;
+    return false;
+}
+
+/* Root, whom the master runs as, and members of control.group; the mode of the file comes before. */
+static bool may_speak(const struct control *control, int fd, const struct ucred *peer)
+{
+    return peer->uid == 0 || peer->uid == geteuid() || (control->has_group && is_in_group(fd, peer, control->group));
+}
+
+/* 0, or -1 logged. */
+static int find_group(const struct conf_control *conf, bool *ret_has, gid_t *ret)
+{
+    *ret_has = conf->group != NULL;
+    if (!conf->group || privs_find_group(conf->group, ret) == 0)
+        return 0;
+    log_critical("control.group: no group is called %s", conf->group);
+    return -1;
 }
 
 /* Anybody who may open the file can come as often as he likes: a line a second is enough. */
@@ -50,12 +77,12 @@ static void log_refused(struct control *control, const struct ucred *peer)
 static void welcome(struct control *control, int fd)
 {
     static const char busy[] = "{\"ok\":false,\"error\":\"too many clients\"}\n";
-    static const char refused[] = "{\"ok\":false,\"error\":\"only root and the user of the master "
-                                  "may use the control socket\"}\n";
+    static const char refused[] = "{\"ok\":false,\"error\":\"only root, the user of the master and "
+                                  "control.group may use the control socket\"}\n";
     struct ucred peer = { .pid = 0, .uid = (uid_t)-1 };
     socklen_t n = sizeof(peer);
     const char *why = NULL;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || !may_speak(peer.uid)) {
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || !may_speak(control, fd, &peer)) {
         why = refused;
         log_refused(control, &peer);
     } else if (control->n_clients >= CONTROL_CLIENTS_MAX) {
@@ -101,7 +128,7 @@ static int open_socket(struct listeners *to, const struct conf_control *conf)
     char text[sizeof("unix:") + 128];
     snprintf(text, sizeof(text), "unix:%s", conf->socket);
     const struct conf_bind bind = { .kind = CONF_BIND_UNIX, .text = text, .path = conf->socket };
-    const struct conf_server like = { .socket_mode = conf->mode, .backlog = BACKLOG };
+    const struct conf_server like = { .socket_mode = conf->mode, .socket_group = conf->group, .backlog = BACKLOG };
     if (listen_unix(to, &bind, &like, &none) == 0)
         return 0;
     log_critical("control.socket %s cannot be opened", conf->socket);
@@ -150,6 +177,8 @@ int control_open(struct control *control, const struct service *service, struct 
     TAILQ_INIT(&control->clients);
     evtimer_assign(&control->pause, fleet->base, on_pause, control);
     control->mode = service_conf(control->service)->control.mode;
+    if (find_group(&service_conf(control->service)->control, &control->has_group, &control->group) < 0)
+        return -1;
     /* A new binary takes the path when it is ready, not before. */
     if (!service_conf(control->service)->control.socket || control->service->upgrade == UPGRADE_HEIR)
         return 0;
@@ -199,6 +228,8 @@ static bool same_text(const char *a, const char *b)
 
 int control_prepare(struct control *control, const struct conf *next)
 {
+    if (find_group(&next->control, &control->next_has_group, &control->next_group) < 0)
+        return -1;
     if (same_text(service_conf(control->service)->control.socket, next->control.socket))
         return 0;
     control->prepared = true;
@@ -216,7 +247,7 @@ void control_rollback(struct control *control)
 }
 
 /* Of the socket that we made and of nothing that took its place: 0, or -1 with errno. */
-static int change_mode(const struct listeners *listeners, const struct conf_control *conf)
+static int change_file(const struct listeners *listeners, const struct conf_control *conf, gid_t group)
 {
     char link[32];
     struct stat st;
@@ -226,7 +257,7 @@ static int change_mode(const struct listeners *listeners, const struct conf_cont
         snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         errno = EEXIST;
         if (listeners->n_files && st.st_dev == ours->dev && st.st_ino == ours->ino)
-            rc = chmod(link, conf->mode);
+            rc = fchownat(fd, "", (uid_t)-1, group, AT_EMPTY_PATH) < 0 ? -1 : chmod(link, conf->mode);
     }
     fd_close(&fd);
     return rc;
@@ -236,6 +267,10 @@ static int change_mode(const struct listeners *listeners, const struct conf_cont
 void control_commit(struct control *control)
 {
     const struct conf_control *conf = &service_conf(control->service)->control;
+    bool same = conf->mode == control->mode && control->has_group == control->next_has_group &&
+                (!control->has_group || control->group == control->next_group);
+    control->has_group = control->next_has_group;
+    control->group = control->next_group;
     if (control->prepared) {
         unwatch(control);
         listeners_replace(&control->listeners, &control->next);
@@ -246,14 +281,26 @@ void control_commit(struct control *control)
             log_error("control.socket: out of memory: tinectl does not reach this service");
         else if (conf->socket)
             log_info("control socket is %s", conf->socket);
-    } else if (conf->socket && conf->socket[0] != '@' && conf->mode != control->mode &&
-               change_mode(&control->listeners, conf) < 0) {
-        log_error("control.mode: %s: %s", conf->socket, strerror(errno));
+    } else if (conf->socket && conf->socket[0] != '@' && !same &&
+               change_file(&control->listeners, conf, control->has_group ? control->group : getegid()) < 0) {
+        log_error("control.mode, control.group: %s: %s", conf->socket, strerror(errno));
     }
     control->mode = conf->mode;
 }
 
 /* --- those who wait for one --- */
+
+/* Keys, a line each. */
+static void write_kept(const char *kept, struct json_out *j)
+{
+    json_array(j, "restart");
+    for (const char *p = kept; *p;) {
+        size_t n = strcspn(p, "\n");
+        json_text(j, NULL, p, n);
+        p += n + (p[n] == '\n');
+    }
+    json_end_array(j);
+}
 
 static void answer_reload(struct control_client *client)
 {
@@ -267,6 +314,8 @@ static void answer_reload(struct control_client *client)
     struct json_out *j = control_answer_begin(&answer, true);
     json_uint(j, "generation", service->fleet.current->number);
     json_uint(j, "workers", slots_ready(&service->fleet.slots, service->fleet.current));
+    if (service->reload.kept)
+        write_kept(service->reload.kept, j);
     control_answer_end(&answer, client);
 }
 

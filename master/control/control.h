@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "master/listen/listeners.h"
 
@@ -26,6 +27,8 @@ struct control {
     void *orders_arg;
     struct listeners listeners; /* one, or none */
     unsigned mode; /* of its file */
+    bool has_group, next_has_group; /* control.group, and that of a reload under way: */
+    gid_t group, next_group;
     struct event acceptable, pause;
     struct control_clients clients;
     unsigned n_clients;

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "conf/conf_load.h"
 #include "master/control/control_priv.h"
+#include "master/fleet/recycle.h"
 #include "master/metrics/openmetrics.h"
 #include "master/metrics/snapshot.h"
 #include "master/orders.h"
@@ -108,7 +109,13 @@ static void do_metrics(struct control_client *client, const struct control_reque
 static void do_stacks(struct control_client *client, const struct control_request *request)
 {
     log_order(client, "stacks");
-    control_stacks_ask(client, request->number);
+    control_stacks_ask(client, false, request->number);
+}
+
+static void do_tasks(struct control_client *client, const struct control_request *request)
+{
+    log_order(client, "tasks");
+    control_stacks_ask(client, true, request->number);
 }
 
 /* --- orders --- */
@@ -156,6 +163,78 @@ static void do_scale(struct control_client *client, const struct control_request
     control_answer_end(&a, client);
 }
 
+/* The worker with this number that serves; NULL: there is none. */
+static struct slot *serving_worker(struct fleet *fleet, unsigned number)
+{
+    struct slot *slot = number <= fleet->slots.n ? &fleet->slots.v[number - 1] : NULL;
+    return slot && slot_serves(slot, fleet->current) ? slot : NULL;
+}
+
+/* Its successor comes first, as with server.max_requests. */
+static void do_restart(struct control_client *client, const struct control_request *request)
+{
+    struct control *control = client->control;
+    struct slot *slot = serving_worker(control->fleet, request->number);
+    char order[48];
+    if (is_stopping(control->service)) {
+        control_answer_error(client, "the service stops");
+        return;
+    }
+    if (!slot || slot->farewell != SLOT_STAYS) {
+        control_answer_error(client, slot ? "it is being replaced already" : "no worker that is ready has this number");
+        return;
+    }
+    snprintf(order, sizeof(order), "restart %u", request->number);
+    log_order(client, order);
+    recycle_ask(slot, "tinectl restart");
+    struct control_answer a;
+    struct json_out *j = control_answer_begin(&a, true);
+    json_uint(j, "worker", request->number);
+    json_int(j, "pid", slot->pid);
+    control_answer_end(&a, client);
+}
+
+static void do_pause(struct control_client *client, const struct control_request *request)
+{
+    struct control *control = client->control;
+    if (control->service->state != SERVICE_RUNNING || control->fleet->paused) {
+        control_answer_error(client, control->fleet->paused
+                                         ? "it is paused already"
+                                         : "only a service that runs, and does not reload, can pause");
+        return;
+    }
+    log_order(client, "pause");
+    control->orders->pause(control->orders_arg);
+    answer_ok(client);
+}
+
+static void do_resume(struct control_client *client, const struct control_request *request)
+{
+    struct control *control = client->control;
+    if (control->service->state != SERVICE_RUNNING || !control->fleet->paused) {
+        control_answer_error(client, "it is not paused");
+        return;
+    }
+    log_order(client, "resume");
+    control->orders->resume(control->orders_arg);
+    answer_ok(client);
+}
+
+static void do_loglevel(struct control_client *client, const struct control_request *request)
+{
+    struct control *control = client->control;
+    const char *before = log_level_name(log_level()), *name = log_level_name((enum log_level)request->number);
+    char order[48];
+    snprintf(order, sizeof(order), "loglevel %s", name);
+    log_order(client, order);
+    control->orders->set_log_level(control->orders_arg, (int)request->number);
+    struct control_answer a;
+    struct json_out *j = control_answer_begin(&a, true);
+    json_string(j, "level", name);
+    json_string(j, "before", before);
+    control_answer_end(&a, client);
+}
+
 static void do_stop(struct control_client *client, const struct control_request *request)
 {
     struct control *control = client->control;
@@ -181,7 +260,8 @@ void control_do(struct control_client *client, const struct control_request *req
         [CONTROL_STATUS] = do_status,   [CONTROL_WORKERS] = do_workers, [CONTROL_TOP] = do_top,
         [CONTROL_RELOAD] = do_reload,   [CONTROL_SCALE] = do_scale,     [CONTROL_STOP] = do_stop,
         [CONTROL_REOPEN] = do_reopen,   [CONTROL_STACKS] = do_stacks,   [CONTROL_CONFIG] = do_config,
-        [CONTROL_METRICS] = do_metrics,
+        [CONTROL_METRICS] = do_metrics, [CONTROL_TASKS] = do_tasks,     [CONTROL_RESTART] = do_restart,
+        [CONTROL_PAUSE] = do_pause,     [CONTROL_RESUME] = do_resume,   [CONTROL_LOGLEVEL] = do_loglevel,
     };
     table[request->command](client, request);
 }

@@ -5,9 +5,10 @@
 
 #include <limits.h>
 
+#include "common/log.h"
 #include "common/span.h"
 
-enum argument { ARGUMENT_NONE, ARGUMENT_NUMBER, ARGUMENT_QUICK };
+enum argument { ARGUMENT_NONE, ARGUMENT_NUMBER, ARGUMENT_QUICK, ARGUMENT_LEVEL };
 
 static const struct {
     struct span word;
@@ -33,6 +34,17 @@ static unsigned number_of(struct span text)
     return value <= INT_MAX ? (unsigned)value : 0;
 }
 
+/* The words of log.loglevel. */
+static const char *parse_level(struct span text, struct control_request *ret)
+{
+    for (enum log_level level = LOG_LEVEL_DEBUG; level <= LOG_LEVEL_CRITICAL; level++)
+        if (span_ieq(text, span_of(log_level_name(level)))) {
+            ret->number = level;
+            return NULL;
+        }
+    return "the argument must be debug, info, warning, error or critical";
+}
+
 static const char *parse_argument(enum argument kind, struct span text, struct control_request *ret)
 {
     switch (kind) {
@@ -44,6 +56,8 @@ static const char *parse_argument(enum argument kind, struct span text, struct c
     case ARGUMENT_QUICK:
         ret->quick = true;
         return span_eq(text, SPAN("quick")) ? NULL : "the argument must be \"quick\"";
+    case ARGUMENT_LEVEL:
+        return parse_level(text, ret);
     }
     return "unknown kind of argument";
 }

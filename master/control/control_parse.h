@@ -18,7 +18,7 @@ enum control_command {
 struct control_request {
     enum control_command command;
     bool quick;      /* STOP */
-    unsigned number; /* SCALE: workers; STACKS: process id, 0: all */
+    unsigned number; /* SCALE: workers; RESTART: which one; STACKS, TASKS: process id, 0: all; LOGLEVEL: the level */
 };
 
 /* `line` without its end. NULL: *ret is filled; else what is wrong, in words for people. */

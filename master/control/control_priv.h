@@ -34,6 +34,7 @@ struct control_client {
     enum control_wait waits; /* nothing is read from it until it has its answer */
     unsigned reload;         /* the end of which reload it waits for */
     unsigned stacks_of;      /* process id; 0: all */
+    bool wants_tasks;        /* and not the stacks of threads */
     bool eof;                /* it sends no more */
     bool last;               /* the answer on its way is the last one */
 };
@@ -54,8 +55,8 @@ void control_answer_error(struct control_client *client, const char *why);
 
 /* --- control_stacks.c --- */
 
-/* The client waits for the stacks of the worker with this process id, or of all (0). */
-void control_stacks_ask(struct control_client *client, unsigned pid);
+/* The client waits for the stacks, or the tasks, of the worker with this process id, or of all (0). */
+void control_stacks_ask(struct control_client *client, bool tasks, unsigned pid);
 /* The client is going. */
 void control_stacks_forget(struct control_client *client);
 

@@ -12,7 +12,7 @@ static void on_stacks(void *arg, const struct stacks_found *v, size_t n)
     struct control_client *client = control->stacks_asker;
     struct control_answer answer;
     struct json_out *j = control_answer_begin(&answer, true);
-    json_array(j, "stacks");
+    json_array(j, client->wants_tasks ? "tasks" : "stacks");
     for (size_t i = 0; i < n; i++) {
         struct span text = buf_span(&v[i].text);
         json_object(j, NULL);
@@ -36,7 +36,8 @@ static void start_next(struct control *control)
     TAILQ_FOREACH (client, &control->clients, link) {
         if (client->waits != CONTROL_WAIT_STACKS)
             continue;
-        const char *why = stacks_ask(control->fleet, (pid_t)client->stacks_of, on_stacks, control);
+        const char *why = stacks_ask(control->fleet, client->wants_tasks ? STACKS_TASKS : STACKS_THREADS,
+                                     (pid_t)client->stacks_of, on_stacks, control);
         if (!why) {
             control->stacks_asker = client;
             return;
@@ -45,8 +46,9 @@ static void start_next(struct control *control)
     }
 }
 
-void control_stacks_ask(struct control_client *client, unsigned pid)
+void control_stacks_ask(struct control_client *client, bool tasks, unsigned pid)
 {
+    client->wants_tasks = tasks;
     client->waits = CONTROL_WAIT_STACKS;
     client->stacks_of = pid;
     if (!client->control->stacks_asker)

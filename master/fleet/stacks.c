@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/ipc.h"
 #include "common/log.h"
 #include "master/fleet/fleet.h"
 
@@ -141,7 +142,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     free_found(question.v, question.n);
 }
 
-const char *stacks_ask(struct fleet *fleet, pid_t pid, stacks_done_fn *done, void *arg)
+const char *stacks_ask(struct fleet *fleet, enum stacks_question what, pid_t pid, stacks_done_fn *done, void *arg)
 {
     static const struct timeval look = { .tv_usec = LOOK_MS * 1000L };
     struct stacks *stacks = &fleet->stacks;
@@ -153,7 +154,10 @@ const char *stacks_ask(struct fleet *fleet, pid_t pid, stacks_done_fn *done, voi
         if (slot->pid <= 0 || (pid && pid != slot->pid))
             continue;
         stacks->v[stacks->n++] = (struct stacks_found){ .slot = i, .pid = slot->pid };
-        privs_signal(&fleet->privs, slot->pid, SIGUSR2);
+        if (what == STACKS_THREADS)
+            privs_signal(&fleet->privs, slot->pid, SIGUSR2);
+        else if (slot->ipc_fd >= 0 && ipc_send(slot->ipc_fd, IPC_TASKS, NULL, 0) < 0)
+            log_debug("worker %u (pid %d) does not take TASKS: %m", slot->index + 1, (int)slot->pid);
     }
     if (!stacks->n) {
         free(stacks->v);

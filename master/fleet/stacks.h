@@ -37,9 +37,15 @@ struct stacks {
     size_t n;
 };
 
-/* Asks the worker with this process id, or all (0), for their stacks; `done` is called once, from the event loop, after
+/* Answered on the same pipe. */
+enum stacks_question {
+    STACKS_THREADS, /* the Python stacks of all threads: by a signal, even if the loop hangs */
+    STACKS_TASKS, /* tasks of the loop, and what they wait for: by the loop */
+};
+
+/* Asks the worker with this process id, or all (0); `done` is called once, from the event loop, after
  * at most a few seconds. No question may be open. NULL, or why nothing was asked. */
-const char *stacks_ask(struct fleet *fleet, pid_t pid, stacks_done_fn *done, void *arg)
+const char *stacks_ask(struct fleet *fleet, enum stacks_question what, pid_t pid, stacks_done_fn *done, void *arg)
     __attribute__((warn_unused_result));
 /* The answers to an open question are not wanted any more: `done` is not called. */
 void stacks_cancel(struct stacks *stacks);

@@ -67,6 +67,20 @@ static void tell_worker(struct slot *slot, enum ipc_type type)
         privs_signal(&slot->fleet->privs, slot->pid, SIGQUIT);
 }
 
+static void tell_level(const struct slot *slot, int level)
+{
+    const char byte = (char)level;
+    if (slot->ipc_fd >= 0 && ipc_send(slot->ipc_fd, IPC_LOGLEVEL, &byte, 1) < 0)
+        log_debug(WORKER_FORMAT " does not take a level: %m", WORKER_ARGS(slot));
+}
+
+void workers_set_log_level(struct fleet *fleet, int level)
+{
+    fleet->has_level = true;
+    for (unsigned i = 0; i < fleet->slots.n; i++)
+        tell_level(&fleet->slots.v[i], level);
+}
+
 void workers_tell(struct fleet *fleet, enum ipc_type type)
 {
     for (unsigned i = 0; i < fleet->slots.n; i++)
@@ -253,6 +267,8 @@ static void on_ready(struct slot *slot)
     slot_set_state(slot, SLOT_READY);
     if (slot->fleet->leaves)
         tell_worker(slot, IPC_LEAVES);
+    if (slot->fleet->has_level) /* one that a mold has forked may have the old one */
+        tell_level(slot, (int)log_level());
     slot->ready_ms = clock_ms();
     event_del(&slot->timer);
     log_info(WORKER_FORMAT " is ready", WORKER_ARGS(slot));

@@ -30,6 +30,8 @@ void workers_end_current(struct fleet *fleet);
 void workers_fit(struct fleet *fleet);
 /* To all that live; one that does not read its messages misses it. */
 void workers_tell(struct fleet *fleet, enum ipc_type type);
+/* To all, and to those that come; enum log_level. */
+void workers_set_log_level(struct fleet *fleet, int level);
 
 /* The process has ended with a status of waitpid(2). */
 void worker_gone(struct slot *slot, int status);

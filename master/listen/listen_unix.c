@@ -128,7 +128,7 @@ static int make_file(struct listeners *listeners, const struct conf_bind *bind, 
     if ((uid == (uid_t)-1 && gid == (gid_t)-1) || give(&listeners->files[listeners->n_files - 1], uid, gid) == 0)
         return 0;
     if (errno == EPERM && conf->socket_group)
-        log_critical("bind %s: server.socket_group: this process is not in the group %s", bind->text,
+        log_critical("bind %s: this process is not in the group %s, which the socket is to have", bind->text,
                      conf->socket_group);
     return -1;
 }

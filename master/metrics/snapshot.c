@@ -189,7 +189,9 @@ const char *snapshot_worker_state(const struct snapshot_worker *worker)
         [SLOT_EMPTY] = "waiting",     [SLOT_STARTING] = "starting", [SLOT_READY] = "ready",
         [SLOT_DRAINING] = "draining", [SLOT_KILLED] = "killed",
     };
-    return worker->hung && worker->state == SLOT_READY ? "hung" : names[worker->state];
+    if (worker->state == SLOT_READY && (worker->hung || worker->silent_ms > SNAPSHOT_SILENT_MS))
+        return worker->hung ? "hung" : "silent";
+    return names[worker->state];
 }
 
 const char *snapshot_reload_outcome(const struct snapshot *snapshot)

@@ -79,7 +79,9 @@ void snapshot_done(struct snapshot *snapshot);
 
 /* "starting", "running", "reloading", "leaving", "stopping" */
 const char *snapshot_service_state(const struct snapshot *snapshot);
-/* "waiting", "starting", "ready", "draining", "killed"; "hung" for one that is. */
+/* "waiting", "starting", "ready", "draining", "killed"; "hung" for one that is, "silent" for one that is ready and has
+ * given no sign of life for SNAPSHOT_SILENT_MS: its loop is blocked. */
+#define SNAPSHOT_SILENT_MS 3000
 const char *snapshot_worker_state(const struct snapshot_worker *worker);
 /* "none", "done", "failed" */
 const char *snapshot_reload_outcome(const struct snapshot *snapshot);

@@ -12,6 +12,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/plural.h"
+#include "common/suggest.h"
 #include "master/control/control_parse.h"
 #include "master/tinectl/tinectl_json.h"
 #include "master/tinectl/tinectl_show.h"
@@ -35,9 +37,14 @@ static const char help[] = "Usage: tinectl [-s SOCKET | -c FILE] [-j] COMMAND\n"
                            "  top             the same, live; q ends it\n"
                            "  reload          reload configuration and code, and wait for the outcome\n"
                            "  scale N         make it N workers\n"
+                           "  restart N       replace worker N, its successor first\n"
+                           "  pause           end the workers and keep the sockets; connections wait\n"
+                           "  resume          start workers again\n"
                            "  stop [quick]    stop gracefully, or at once, and wait for the end\n"
                            "  reopen          open log files again\n"
                            "  stacks [PID]    Python stacks of all workers, or of one\n"
+                           "  tasks [PID]     asyncio tasks of all workers, or of one, and what they wait for\n"
+                           "  loglevel LEVEL  log from debug, info, warning, error or critical on, until a reload\n"
                            "  config          the configuration in effect\n"
                            "  metrics         every figure, as /metrics has it\n"
                            "\n"
@@ -66,6 +73,11 @@ static int print_and_end(const char *text)
     return fflush(stdout) == 0 ? TINECTL_OK : TINECTL_FAILED;
 }
 
+static const char *const commands[CONTROL_N_COMMANDS] = {
+#define CONTROL_COMMAND(name, word, argument, optional) [CONTROL_##name] = word,
+#include "master/control/control_commands.def"
+};
+
 /* The words as one line of the protocol. 0, or -1 told. */
 static int read_command(struct options *options, char **words, int n)
 {
@@ -79,7 +91,11 @@ static int read_command(struct options *options, char **words, int n)
     }
     if (!why)
         return 0;
-    fprintf(stderr, "tinectl: %s%s%s\nTry tinectl --help.\n", n > 0 ? words[0] : "", n > 0 ? ": " : "", why);
+    const char *near = n > 0 ? suggest_nearest(words[0], commands, CONTROL_N_COMMANDS) : NULL;
+    if (near && strcmp(words[0], near) != 0 && suggest_is_near(words[0], near))
+        fprintf(stderr, "tinectl: %s: %s; did you mean \"%s\"?\n", words[0], why, near);
+    else
+        fprintf(stderr, "tinectl: %s%s%s\nTry tinectl --help.\n", n > 0 ? words[0] : "", n > 0 ? ": " : "", why);
     return -1;
 }
 
@@ -131,12 +147,22 @@ static int read_options(struct options *options, int argc, char **argv)
 
 /* --- answers --- */
 
+/* What a reload could not change. */
+static void show_kept(const struct show *show, const struct json *keys)
+{
+    for (const struct json *key = keys ? keys->first : NULL; key; key = key->next)
+        fprintf(show->out, "%s%s%s", key == keys->first ? "a restart is needed for " : ", ",
+                key->kind == JSON_STRING ? key->text : "?", key->next ? "" : "\n");
+}
+
 static void show_done(const struct show *show, const struct options *options, const struct json *answer)
 {
     switch (options->request.command) {
     case CONTROL_RELOAD:
-        fprintf(show->out, "reloaded: generation %.0f serves with %.0f workers\n",
-                json_get_number(answer, "generation"), json_get_number(answer, "workers"));
+        fprintf(show->out, "reloaded: generation %.0f serves with %.0f worker%s\n",
+                json_get_number(answer, "generation"), json_get_number(answer, "workers"),
+                plural((unsigned long long)json_get_number(answer, "workers")));
+        show_kept(show, json_get(answer, "restart"));
         break;
     case CONTROL_SCALE:
         fprintf(show->out, "workers: %.0f, before: %.0f\n", json_get_number(answer, "workers"),
@@ -144,6 +170,20 @@ static void show_done(const struct show *show, const struct options *options, co
         break;
     case CONTROL_STOP:
         fputs("stopped\n", show->out);
+        break;
+    case CONTROL_RESTART:
+        fprintf(show->out, "worker %.0f (pid %.0f) is being replaced\n", json_get_number(answer, "worker"),
+                json_get_number(answer, "pid"));
+        break;
+    case CONTROL_PAUSE:
+        fputs("paused: no workers, connections wait; tinectl resume, or a reload, starts them\n", show->out);
+        break;
+    case CONTROL_RESUME:
+        fputs("resumed\n", show->out);
+        break;
+    case CONTROL_LOGLEVEL:
+        fprintf(show->out, "level: %s, before: %s\n", json_get_text(answer, "level", "?"),
+                json_get_text(answer, "before", "?"));
         break;
     case CONTROL_REOPEN:
         fputs("log files opened again\n", show->out);
@@ -163,7 +203,11 @@ static void show_answer(const struct show *show, const struct options *options, 
         show_workers(show, answer);
         break;
     case CONTROL_STACKS:
-        show_stacks(show, answer);
+        show_stacks(show, json_get(answer, "stacks"),
+                    "no answer: it has not started Python, is stopped, or runs no Python");
+        break;
+    case CONTROL_TASKS:
+        show_stacks(show, json_get(answer, "tasks"), "no answer: its loop is busy (see stacks), or it runs no Python");
         break;
     case CONTROL_CONFIG:
     case CONTROL_METRICS:

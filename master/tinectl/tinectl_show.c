@@ -27,7 +27,7 @@ void show_text(const struct show *show, const char *text)
 enum show_colour show_state_colour(const char *state)
 {
     static const char *const good[] = { "ready", "running", "done" };
-    static const char *const bad[] = { "hung", "killed", "failed" };
+    static const char *const bad[] = { "hung", "silent", "killed", "failed" };
     static const char *const plain[] = { "none", "stopping", "draining" };
     for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
         if (strcmp(state, good[i]) == 0)
@@ -130,7 +130,7 @@ void show_status(const struct show *show, const struct json *answer)
     fprintf(show->out, "%.0f of %.0f ready%s", ready, wanted, show_colour(show, SHOW_PLAIN));
     if (alive > ready)
         fprintf(show->out, ", %.0f processes", alive);
-    fputs(json_get_bool(answer, "paused") ? ", ended until the next reload\n" : "\n", show->out);
+    fputs(json_get_bool(answer, "paused") ? ", paused until tinectl resume or a reload\n" : "\n", show->out);
     put_name(show, "requests");
     fprintf(show->out, "%.0f answered, %.0f with 5xx, %.0f in flight\n", json_get_number(answer, "requests"),
             json_get_number(answer, "errors"), json_get_number(answer, "inflight"));
@@ -183,15 +183,14 @@ void show_workers(const struct show *show, const struct json *answer)
 
 /* --- stacks --- */
 
-void show_stacks(const struct show *show, const struct json *answer)
+void show_stacks(const struct show *show, const struct json *stacks, const char *none)
 {
-    const struct json *stacks = json_get(answer, "stacks");
     for (const struct json *one = stacks ? stacks->first : NULL; one; one = one->next) {
         const char *text = json_get_text(one, "text", NULL);
         fputs(show_colour(show, SHOW_TITLE), show->out);
         fprintf(show->out, "worker %.0f (pid %.0f)%s\n", json_get_number(one, "worker"), json_get_number(one, "pid"),
                 show_colour(show, SHOW_PLAIN));
-        show_text(show, text ? text : "no answer: it has not started Python, is stopped, or runs no Python");
+        show_text(show, text ? text : none);
         if (one->next)
             putc('\n', show->out);
     }

@@ -13,7 +13,8 @@
 
 void show_status(const struct show *show, const struct json *answer);
 void show_workers(const struct show *show, const struct json *answer);
-void show_stacks(const struct show *show, const struct json *answer);
+/* Of each worker; `none`: what is said of one that gave none. */
+void show_stacks(const struct show *show, const struct json *stacks, const char *none);
 /* Many lines, with a newline at the end. */
 void show_text(const struct show *show, const char *text);
 

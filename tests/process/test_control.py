@@ -268,7 +268,7 @@ def site_server(site, **config):
 
 def test_reload_says_how_it_went(site):
     with site_server(site) as s:
-        assert tinectl(s, "reload") == "reloaded: generation 2 serves with 1 workers\n"
+        assert tinectl(s, "reload") == "reloaded: generation 2 serves with 1 worker\n"
         assert ask(s, "reload") == {"ok": True, "generation": 3, "workers": 1}
         (site / "site_app.py").write_text("def app(:\n")
         error = tinectl(s, "reload", status=1)

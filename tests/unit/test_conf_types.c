@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "conf/conf_suggest.h"
+#include "common/suggest.h"
 #include "conf/conf_types.h"
 #include "tests/unit/unit.h"
 
@@ -387,16 +387,16 @@ static void test_nets(void)
 static void test_suggestions(void)
 {
     static const char *const names[] = { "workers", "backlog", "keepalive" };
-    CHECK(conf_distance("", "") == 0 && conf_distance("abc", "") == 3 && conf_distance("", "abc") == 3);
-    CHECK(conf_distance("wrokers", "workers") == 1 && conf_distance("WORKERS", "workers") == 0);
-    CHECK(conf_distance("kitten", "sitting") == 3 && conf_distance("keep-alive", "keep_alive") == 0);
-    CHECK(!strcmp(conf_nearest("worker", names, 3), "workers"));
-    CHECK(!strcmp(conf_nearest("keep_alive", names, 3), "keepalive"));
-    CHECK(conf_is_near("keep", "keepalive") && !conf_is_near("x", "keepalive"));
+    CHECK(suggest_distance("", "") == 0 && suggest_distance("abc", "") == 3 && suggest_distance("", "abc") == 3);
+    CHECK(suggest_distance("wrokers", "workers") == 1 && suggest_distance("WORKERS", "workers") == 0);
+    CHECK(suggest_distance("kitten", "sitting") == 3 && suggest_distance("keep-alive", "keep_alive") == 0);
+    CHECK(!strcmp(suggest_nearest("worker", names, 3), "workers"));
+    CHECK(!strcmp(suggest_nearest("keep_alive", names, 3), "keepalive"));
+    CHECK(suggest_is_near("keep", "keepalive") && !suggest_is_near("x", "keepalive"));
     char longer[300];
     memset(longer, 'w', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = '\0';
-    CHECK(conf_nearest(longer, names, 3) != NULL);
+    CHECK(suggest_nearest(longer, names, 3) != NULL);
 }
 
 /* No text may break a parser, whatever the type. */

@@ -348,6 +348,14 @@ void mounts_count_threads(struct mounts *m, struct interface_threads *ret)
     }
 }
 
+int mounts_describe_tasks(const struct mounts *m, PyObject *described)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (m->v[i].env.tasks && pytasks_describe_all(m->v[i].env.tasks, described) < 0)
+            return -1;
+    return 0;
+}
+
 void mounts_drain(struct mounts *m, bool service_stops)
 {
     for (size_t i = 0; i < m->n; i++)

@@ -123,7 +123,7 @@ static struct span name_of(const struct req *r)
 
 static int put_location(const struct front *f, const struct req *r, struct span name, struct buf *to)
 {
-    char port[8] = "";
+    char port[16] = "";
     struct span prefix = req_span(r, r->prefix), path = req_span(r, r->path), query = req_span(r, r->query);
     if (f->conf->http.https_redirect != 443)
         snprintf(port, sizeof port, ":%u", f->conf->http.https_redirect);

@@ -106,6 +106,22 @@ void task_step_ended(struct pytasks *tasks, struct step_watch *watch)
         step_watch_end(watch);
 }
 
+int pytasks_describe_all(const struct pytasks *tasks, PyObject *to)
+{
+    for (const struct proxy *p = tasks->running_list; p; p = p->next) {
+        char what[STEP_WHAT] = "";
+        if (!p->task || !p->arg || !tasks->describe)
+            continue;
+        tasks->describe(p->arg, what, sizeof what);
+        PyObject *text = PyUnicode_DecodeUTF8(what, (Py_ssize_t)strlen(what), "replace");
+        int r = text ? PyDict_SetItem(to, p->task, text) : -1;
+        Py_XDECREF(text);
+        if (r < 0)
+            return -1;
+    }
+    return 0;
+}
+
 struct step_watch *task_step_named(struct pytasks *tasks, PyObject *arg)
 {
     struct step_watch *watch = tasks->loop->step_watch;

@@ -37,6 +37,9 @@ void pytasks_free(struct pytasks *tasks);
 typedef void pytask_describe_fn(PyObject *arg, char *to, size_t size);
 void pytasks_describe_by(struct pytasks *tasks, pytask_describe_fn *describe);
 
+/* Adds {Task: that text} of each that runs to the dictionary. 0, or -1 with an exception set. */
+int pytasks_describe_all(const struct pytasks *tasks, PyObject *to);
+
 /* Not on a loop whose tasks are not asyncio's.
  * `coro`: what calling an async callable returned: a coroutine or any awaitable with send/throw (stolen).
  * `arg` (may be NULL) is kept alive until done has been called. 0; or -1 with an exception set (no memory), done not

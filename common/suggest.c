@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_suggest.c: finds the known name nearest to an unknown one, by optimal string alignment over three rows. */
-#include "conf/conf_suggest.h"
+/* suggest.c: finds the known name nearest to an unknown one, by optimal string alignment over three rows. */
+#include "common/suggest.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -18,7 +18,7 @@ static int lower(char c)
     return c == '-' ? '_' : tolower((unsigned char)c);
 }
 
-unsigned conf_distance(const char *a, const char *b)
+unsigned suggest_distance(const char *a, const char *b)
 {
     size_t n = strnlen(a, LONGEST), m = strnlen(b, LONGEST);
     unsigned rows[3][LONGEST + 1];
@@ -41,21 +41,21 @@ unsigned conf_distance(const char *a, const char *b)
     return last[m];
 }
 
-bool conf_is_near(const char *text, const char *name)
+bool suggest_is_near(const char *text, const char *name)
 {
     size_t n = strnlen(text, LONGEST);
     /* A start of three letters or more is near too: "keep" for "keepalive". */
     if (n >= 3 && strncasecmp(text, name, n) == 0)
         return true;
-    return conf_distance(text, name) <= 1 + n / 4;
+    return suggest_distance(text, name) <= 1 + n / 4;
 }
 
-const char *conf_nearest(const char *text, const char *const *names, size_t n)
+const char *suggest_nearest(const char *text, const char *const *names, size_t n)
 {
     const char *best = names[0];
-    unsigned best_distance = conf_distance(text, best);
+    unsigned best_distance = suggest_distance(text, best);
     for (size_t i = 1; i < n; i++) {
-        unsigned d = conf_distance(text, names[i]);
+        unsigned d = suggest_distance(text, names[i]);
         if (d < best_distance) {
             best = names[i];
             best_distance = d;
