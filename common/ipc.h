@@ -26,6 +26,21 @@ struct ipc_forked {
     int32_t pid; /* of the worker; -errno: there is none */
 };
 
+/* Functions of app.hooks. The last two are called on the master's order. */
+enum ipc_hook_name {
+    IPC_HOOK_POST_FORK,
+    IPC_HOOK_WHEN_READY,
+    IPC_HOOK_WORKER_EXIT,
+    IPC_HOOK_CHILD_EXIT,
+    IPC_HOOK_ON_RELOAD,
+};
+
+struct ipc_hook {
+    uint32_t name; /* enum ipc_hook_name */
+    uint32_t number; /* of the worker that it is about */
+    int32_t pid;
+};
+
 struct ipc_msg {
     enum ipc_type type;
     size_t n;

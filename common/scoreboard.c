@@ -85,6 +85,36 @@ static struct score_route_sum *route_of(struct score_sums *sums, const char *nam
     return to;
 }
 
+static struct score_mount_sum *mount_of(struct score_sums *sums, const char *name)
+{
+    unsigned i = 0;
+    while (i < sums->n_mounts && strcmp(sums->mount[i].name, name) != 0)
+        i++;
+    if (i == SCORE_MOUNTS)
+        return &sums->mount[SCORE_MOUNTS - 1];
+    if (i == sums->n_mounts) {
+        memcpy(sums->mount[i].name, name, SCORE_MOUNT);
+        sums->n_mounts++;
+    }
+    return &sums->mount[i];
+}
+
+static void read_mounts(const struct score *score, struct score_sums *to)
+{
+    for (unsigned i = 0; i < SCORE_MOUNTS; i++) {
+        const struct score_mount *from = &score->mount[i];
+        char name[SCORE_MOUNT];
+        memcpy(name, from->name, sizeof(name));
+        name[sizeof(name) - 1] = '\0';
+        if (!*name)
+            return;
+        struct score_mount_sum *mount = mount_of(to, name);
+        mount->requests += load64(&from->requests);
+        mount->errors += load64(&from->errors);
+        mount->took_ns += load64(&from->took_ns);
+    }
+}
+
 static void read_counters(const struct score *score, struct score_sums *to)
 {
 #define SCORE_COUNTER(field, family, labels, unit, help) to->field += load64(&score->field);
@@ -94,6 +124,8 @@ static void read_counters(const struct score *score, struct score_sums *to)
     for (unsigned i = 0; i < SCORE_STATUSES; i++)
         to->status[i] += load64(&score->status[i]);
     histogram_read(&score->latency, &to->latency);
+    histogram_read(&score->queue, &to->queue);
+    read_mounts(score, to);
     unsigned n = atomic_load_explicit(&score->n_routes, memory_order_acquire);
     for (unsigned i = 0; i < n && i < SCORE_ROUTES; i++) {
         char name[SCORE_ROUTE];
@@ -187,6 +219,12 @@ unsigned score_read_requests(const struct score *score, struct score_request to[
         n++;
     }
     return n;
+}
+
+void score_name_mount(struct score *score, unsigned i, const char *prefix)
+{
+    if (i < SCORE_MOUNTS)
+        keep_text(score->mount[i].name, SCORE_MOUNT, prefix, strlen(prefix));
 }
 
 struct score_route *score_route(struct score *score, const char *name, size_t n)

@@ -24,6 +24,8 @@
 #define SCORE_ROUTES_ALL 64   /* in the sums; likewise */
 #define SCORE_ROUTE 64
 #define SCORE_ROUTE_OTHERS "others"
+#define SCORE_MOUNTS 32 /* applications, of [app] and of mounts; the last one stands for all others */
+#define SCORE_MOUNT 64
 
 enum score_method {
     SCORE_GET,
@@ -52,6 +54,13 @@ struct score_route {
     _Atomic(uint64_t) slow;       /* requests past log.slow_request */
 };
 
+/* Of one application, by the path under which it is mounted. */
+struct score_mount {
+    char name[SCORE_MOUNT]; /* "/api"; "/": that of [app]; terminated, never changed; "": none */
+    _Atomic(uint64_t) requests, errors; /* that are over; of these with 5xx */
+    _Atomic(uint64_t) took_ns; /* what they took in all */
+};
+
 struct score {
     _Alignas(64) _Atomic(pid_t) pid;
     _Atomic(uint64_t) heartbeat_ns; /* clock_ns() of the last loop turn */
@@ -65,6 +74,8 @@ struct score {
 #define SCORE_GAUGE(field, family, labels, help) _Atomic(uint32_t) field;
 #include "common/score_figures.def"
     _Atomic(uint64_t) method[SCORE_METHODS];
+    struct histogram queue; /* how long requests have waited for their turn or a thread, those that did */
+    struct score_mount mount[SCORE_MOUNTS];
     struct histogram latency; /* from the end of a request's head to the end of its answer */
     _Atomic(uint64_t) status[SCORE_STATUSES];
     struct score_route route[SCORE_ROUTES];
@@ -76,6 +87,11 @@ struct score_route_sum {
     uint64_t blocked, blocked_ns, slow;
 };
 
+struct score_mount_sum {
+    char name[SCORE_MOUNT];
+    uint64_t requests, errors, took_ns;
+};
+
 /* A reader's copy: of one worker, or of several and the past. */
 struct score_sums {
 #define SCORE_COUNTER(field, family, labels, unit, help) uint64_t field;
@@ -84,7 +100,9 @@ struct score_sums {
     int64_t tls_expires;
     uint64_t method[SCORE_METHODS];
     uint64_t status[SCORE_STATUSES];
-    struct histogram_sum latency;
+    struct histogram_sum queue, latency;
+    unsigned n_mounts;
+    struct score_mount_sum mount[SCORE_MOUNTS];
     unsigned n_routes;
     struct score_route_sum route[SCORE_ROUTES_ALL];
 };
@@ -134,6 +152,9 @@ static inline void score_let_go(struct score *score, int index)
 /* By the master: copies what is held, each text terminated. How many. */
 unsigned score_read_requests(const struct score *score, struct score_request to[SCORE_REQUESTS]);
 
+/* By the worker, before its first request: the application number i is mounted there. */
+void score_name_mount(struct score *score, unsigned i, const char *prefix);
+
 /* By the worker: the row of this route, or the one of the others when there are too many. */
 struct score_route *score_route(struct score *score, const char *name, size_t n);
 
@@ -146,6 +167,15 @@ static inline void score_add32(_Atomic(uint32_t) *field, int32_t by)
 static inline void score_add64(_Atomic(uint64_t) *field, uint64_t by)
 {
     atomic_store_explicit(field, atomic_load_explicit(field, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/* One of this application has ended. */
+static inline void score_mount_over(struct score_mount *mount, unsigned status, uint64_t took_ns)
+{
+    score_add64(&mount->requests, 1);
+    score_add64(&mount->took_ns, took_ns);
+    if (status / 100 == 5)
+        score_add64(&mount->errors, 1);
 }
 
 /* A request has ended: status 0 without an answer. */

@@ -173,6 +173,7 @@ static void commit(struct reload *reload)
     fleet->next = NULL;
     fleet->current = now;
     fleet->paused = false;
+    told_add(fleet, &(const struct ipc_hook){ .name = IPC_HOOK_ON_RELOAD });
     for (const struct reload_part *part = reload->parts; part->name; part++)
         if (part->commit)
             part->commit(reload->arg, old, now);

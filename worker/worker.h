@@ -202,6 +202,9 @@ void worker_app_look_at_refusals(struct worker_app *a);
 void worker_app_count_threads(struct worker_app *a);
 /* Requests that the applications still work on. */
 unsigned worker_app_running(struct worker_app *a);
+/* app.hooks: on the master's order. */
+struct ipc_hook;
+void worker_app_hook(struct worker_app *a, const struct ipc_hook *hook);
 /* tinectl tasks: what the loop's tasks wait for, as text. Never waits for the reader. */
 void worker_app_write_tasks(struct worker_app *a, int fd);
 /* The applications are told that the worker stops; see app/interface.h. */

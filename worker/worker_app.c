@@ -5,6 +5,7 @@
 #include <config.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/ipc.h"
@@ -12,6 +13,7 @@
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/app/app_load.h"
+#include "worker/app/hooks.h"
 #include "worker/app/mount.h"
 #include "worker/app/tasks_text.h"
 #include "worker/coding/compress_codec.h"
@@ -45,6 +47,7 @@ struct worker_app {
     unsigned n_left; /* how often the application has ended the loop */
     struct pytasks *early; /* runs nothing: asyncio.current_task() is ours before the application imports it */
     struct mounts *mounts;
+    PyObject *hooks; /* the module of app.hooks; NULL: none */
     struct step_watch *watch; /* NULL: not yet, not any more, or off */
     struct event refused_event; /* made active when something has refused before the application had started */
     char *refusal; /* then: what */
@@ -52,7 +55,9 @@ struct worker_app {
 
 static void on_loop_turn(void *arg)
 {
-    struct worker *w = arg;
+    struct worker_app *a = arg;
+    struct worker *w = a->worker;
+    atomic_store_explicit(&w->net.score->gil_wait_ns, pyloop_gil_wait(a->loop), memory_order_relaxed);
     w->events->turn(w);
 }
 
@@ -132,6 +137,30 @@ static void enable_stacks(struct worker_app *a)
         pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
 }
 
+/* 0, or -1 with an exception set. */
+static int call_hook(const struct worker_app *a, enum ipc_hook_name name)
+{
+    return hooks_call(a->hooks, name, a->worker->heritage->slot + 1, getpid());
+}
+
+static void log_hook(enum ipc_hook_name name)
+{
+    char first[80];
+    snprintf(first, sizeof first, "The hook %s has failed", hooks_name(name));
+    pyerr_log(LOG_LEVEL_ERROR, first);
+}
+
+/* A mold has no worker yet: it is called after the fork. */
+static int load_hooks(struct worker_app *a)
+{
+    const char *module = a->worker->conf->app.hooks;
+    if (!module)
+        return 0;
+    if (!(a->hooks = hooks_load(module)))
+        return -1;
+    return a->worker->events ? call_hook(a, IPC_HOOK_POST_FORK) : 0;
+}
+
 /* Runs the applications' modules, with the loop that they may run; in a mold only with our own, since what a foreign one
  * has opened cannot be divided between the processes of a fork. 0, or -1 and *ret says why. */
 static int import_apps(struct worker_app *a, bool in_mold, struct worker_failure *ret)
@@ -142,6 +171,8 @@ static int import_apps(struct worker_app *a, bool in_mold, struct worker_failure
         return worker_failed(ret, WORKER_EXIT_BOOT, "no event base can be made");
     const char *logconfig = a->worker->conf->log.logconfig;
     bool made = (!logconfig || app_configure_logging(logconfig) == 0) && (later || make_loop(a, a->import_base) == 0);
+    if (made && load_hooks(a) < 0)
+        return fail_with_exception(a, ret, WORKER_EXIT_APP, NULL);
     if (made)
         a->mounts = mounts_import(interfaces, a->worker->conf, &failed);
     if (a->mounts)
@@ -193,7 +224,7 @@ static int open_apps(struct worker_app *a, struct worker_failure *ret)
     if (take_loop(a) == 0) {
         struct app_env env = env_of(a);
         evtimer_assign(&a->refused_event, a->worker->base, on_refused, a);
-        pyloop_add_turn_hook(a->loop, on_loop_turn, a->worker);
+        pyloop_add_turn_hook(a->loop, on_loop_turn, a);
         add_greenlets_to_stacks(a);
         if (mounts_open(a->mounts, &env, &failed) == 0)
             return 0;
@@ -262,6 +293,8 @@ int worker_app_adopt(struct worker_app *a, struct worker *w, struct worker_failu
     if (event_reinit(a->import_base) < 0)
         return worker_failed(ret, WORKER_EXIT_BOOT, "no event loop after the fork");
     enable_stacks(a);
+    if (call_hook(a, IPC_HOOK_POST_FORK) < 0)
+        return fail_with_exception(a, ret, WORKER_EXIT_APP, NULL);
     return open_apps(a, ret);
 }
 
@@ -344,6 +377,8 @@ static void on_mounts_started(void *arg, enum interface_start result, const char
     if (w->state != WORKER_BOOTING) /* asked to stop meanwhile: no failure to report */
         return;
     if (result == INTERFACE_STARTED && !refuses_to_start(a)) {
+        if (call_hook(a, IPC_HOOK_WHEN_READY) < 0)
+            log_hook(IPC_HOOK_WHEN_READY);
         report_environment(a);
         say_loop(a);
         a->watch = worker_steps_watch(w, a->loop);
@@ -444,6 +479,14 @@ void worker_app_write_tasks(struct worker_app *a, int fd)
     Py_XDECREF(described);
 }
 
+void worker_app_hook(struct worker_app *a, const struct ipc_hook *hook)
+{
+    enum ipc_hook_name name = (enum ipc_hook_name)hook->name;
+    pyloop_enter(a->loop);
+    if (name <= IPC_HOOK_ON_RELOAD && hooks_call(a->hooks, name, hook->number, hook->pid) < 0)
+        log_hook(name);
+}
+
 void worker_app_cancel(struct worker_app *a)
 {
     pyloop_enter(a->loop);
@@ -452,8 +495,10 @@ void worker_app_cancel(struct worker_app *a)
 
 static void on_mounts_stopped(void *arg)
 {
-    struct worker *w = ((struct worker_app *)arg)->worker;
-    w->events->stopped(w);
+    struct worker_app *a = arg;
+    if (call_hook(a, IPC_HOOK_WORKER_EXIT) < 0)
+        log_hook(IPC_HOOK_WORKER_EXIT);
+    a->worker->events->stopped(a->worker);
 }
 
 /* Startup and shutdown may take their time. */

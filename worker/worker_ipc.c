@@ -34,6 +34,10 @@ static void on_message(struct worker *w, const struct ipc_msg *m)
         if (m->n == 1 && m->payload[0] >= LOG_LEVEL_DEBUG && m->payload[0] <= LOG_LEVEL_CRITICAL)
             log_set_level((enum log_level)m->payload[0]);
         break;
+    case IPC_HOOK:
+        if (w->app && m->n == sizeof(struct ipc_hook))
+            worker_app_hook(w->app, (const struct ipc_hook *)(const void *)m->payload);
+        break;
     case IPC_TASKS:
         if (w->app && w->state >= WORKER_SERVING && w->state <= WORKER_CANCELLING)
             worker_app_write_tasks(w->app, w->heritage->stacks_fd);

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/admission.h"
 #include "worker/http/builtin.h"
 #include "worker/http/front.h"
+#include "worker/http/req.h"
 #include "worker/http/route.h"
 #include "worker/static/static_files.h"
 #include "worker/worker.h"
@@ -29,7 +31,7 @@ static int add_statics(struct worker *w, struct worker_failure *ret)
             snprintf(why, sizeof why, "[static:%s] dir = %s: %s", conf->prefix, conf->files.dir, strerror(errno));
             return worker_failed(ret, WORKER_EXIT_BOOT, why);
         }
-        if (router_add(w->router, conf->prefix, h, static_files_free) < 0) {
+        if (router_add(w->router, conf->prefix, h, static_files_free, REQ_NO_MOUNT) < 0) {
             static_files_free(h);
             return no_memory(ret);
         }
@@ -48,10 +50,14 @@ static struct handler *application(struct worker *w, const struct conf_app *app)
 
 static int add_mounts(struct worker *w, struct worker_failure *ret)
 {
+    if (w->conf->n_mounts)
+        score_name_mount(w->net.score, 0, "/");
     for (size_t i = 0; i < w->conf->n_mounts; i++) {
         const struct conf_mount *mount = &w->conf->mounts[i];
+        score_name_mount(w->net.score, (unsigned)i + 1, mount->prefix);
         struct handler *h = application(w, &mount->app);
-        if (!h || router_add(w->router, mount->prefix, h, NULL) < 0)
+        if (!h ||
+            router_add(w->router, mount->prefix, h, NULL, (uint8_t)(i < REQ_NO_MOUNT - 1 ? i + 1 : REQ_NO_MOUNT)) < 0)
             return no_memory(ret);
     }
     return 0;

@@ -18,6 +18,7 @@
 #include "master/fleet/recycle.h"
 #include "master/fleet/slots.h"
 #include "master/fleet/stacks.h"
+#include "master/fleet/told.h"
 #include "master/fleet/verdicts.h"
 #include "master/fleet/watchdog.h"
 #include "master/system/privs.h"
@@ -77,6 +78,7 @@ struct fleet {
     struct slots slots;
     struct molds molds;
     struct stacks stacks;
+    struct told told;
     struct recycle recycle;
     struct watchdog watchdog;
     struct counters counters;

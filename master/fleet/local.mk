@@ -17,6 +17,8 @@ libtine_fleet_a_SOURCES = \
 	master/fleet/mold.h master/fleet/mold.c \
 	master/fleet/births.h master/fleet/births.c \
 	master/fleet/experience.h master/fleet/experience.c \
+	master/fleet/told.h master/fleet/told.c \
+	master/fleet/workers_tell.c \
 	master/fleet/workers.h master/fleet/workers.c \
 	master/fleet/recycle.h master/fleet/recycle.c \
 	master/fleet/watchdog.h master/fleet/watchdog.c \

@@ -54,45 +54,12 @@ static void kill_worker(struct slot *slot)
 
 /* --- orders --- */
 
-/* An order to end must arrive: where the channel takes no more, its end says the same as DRAIN, or a signal the same as
- * QUIT. */
-static void tell_worker(struct slot *slot, enum ipc_type type)
-{
-    if (slot->ipc_fd < 0 || ipc_send(slot->ipc_fd, type, NULL, 0) == 0)
-        return;
-    log_debug(WORKER_FORMAT " does not take %s: %m", WORKER_ARGS(slot), ipc_name(type));
-    if (type == IPC_DRAIN)
-        shutdown(slot->ipc_fd, SHUT_WR);
-    else if (type == IPC_QUIT)
-        privs_signal(&slot->fleet->privs, slot->pid, SIGQUIT);
-}
-
-static void tell_level(const struct slot *slot, int level)
-{
-    const char byte = (char)level;
-    if (slot->ipc_fd >= 0 && ipc_send(slot->ipc_fd, IPC_LOGLEVEL, &byte, 1) < 0)
-        log_debug(WORKER_FORMAT " does not take a level: %m", WORKER_ARGS(slot));
-}
-
-void workers_set_log_level(struct fleet *fleet, int level)
-{
-    fleet->has_level = true;
-    for (unsigned i = 0; i < fleet->slots.n; i++)
-        tell_level(&fleet->slots.v[i], level);
-}
-
-void workers_tell(struct fleet *fleet, enum ipc_type type)
-{
-    for (unsigned i = 0; i < fleet->slots.n; i++)
-        tell_worker(&fleet->slots.v[i], type);
-}
-
 void worker_stop(struct slot *slot, bool quick)
 {
     if (slot->state == SLOT_EMPTY || slot->state == SLOT_KILLED)
         return;
     if (!quick && slot->fleet->phase == FLEET_STOPPING && !slot_is_hung(slot))
-        tell_worker(slot, IPC_STOPS);
+        worker_tell(slot, IPC_STOPS);
     if (slot_was_asked(slot) && !quick)
         return;
     if (slot_is_hung(slot)) { /* it is killed within a second, and would not hear us */
@@ -103,7 +70,7 @@ void worker_stop(struct slot *slot, bool quick)
     bool hasty = !starting && !quick && conf_of(slot)->reload && slot->fleet->phase != FLEET_STOPPING;
     slot_set_farewell(slot, hasty ? SLOT_HASTY : SLOT_ASKED);
     slot->quit_ms = quick ? clock_ms() : 0;
-    tell_worker(slot, quick ? IPC_QUIT : IPC_DRAIN);
+    worker_tell(slot, quick ? IPC_QUIT : IPC_DRAIN);
     if (slot->state != SLOT_DRAINING)
         slot_set_state(slot, SLOT_DRAINING);
     slot_arm(slot, starting ? STARTING_MS
@@ -266,10 +233,10 @@ static void on_ready(struct slot *slot)
         return;
     slot_set_state(slot, SLOT_READY);
     if (slot->fleet->leaves)
-        tell_worker(slot, IPC_LEAVES);
-    if (slot->fleet->has_level) /* one that a mold has forked may have the old one */
-        tell_level(slot, (int)log_level());
+        worker_tell(slot, IPC_LEAVES);
+    worker_tell_level(slot);
     slot->ready_ms = clock_ms();
+    told_pass_on(slot->fleet);
     event_del(&slot->timer);
     log_info(WORKER_FORMAT " is ready", WORKER_ARGS(slot));
     experience_ready(slot);
@@ -510,7 +477,9 @@ void worker_gone(struct slot *slot, int status)
     if (death == DEATH_BOOT || death == DEATH_CRASH)
         slot_backoff(slot, clock_ms(), has_answered(slot));
     lost_words(slot, words, lost);
+    const struct ipc_hook end = { IPC_HOOK_CHILD_EXIT, slot->index + 1, slot->pid };
     slot_clear(slot);
+    told_add(fleet, &end);
     scoreboard_clear(fleet->scoreboard, slot->index);
     limits_clear(fleet->limits, slot->index);
     after_worker(slot, death, status, death == DEATH_CRASH ? lost : words);

@@ -30,6 +30,11 @@ void workers_end_current(struct fleet *fleet);
 void workers_fit(struct fleet *fleet);
 /* To all that live; one that does not read its messages misses it. */
 void workers_tell(struct fleet *fleet, enum ipc_type type);
+/* To one. An order to end must arrive: where the channel takes no more, its end says the same as DRAIN, or a signal the same
+ * as QUIT. */
+void worker_tell(struct slot *slot, enum ipc_type type);
+/* The level of the log, if that was changed: one that a mold has forked may have the old one. */
+void worker_tell_level(const struct slot *slot);
 /* To all, and to those that come; enum log_level. */
 void workers_set_log_level(struct fleet *fleet, int level);
 

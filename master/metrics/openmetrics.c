@@ -99,7 +99,7 @@ static void write_states(struct writer *w, const struct snapshot *snapshot)
 
 static void write_worker_counts(struct writer *w, const struct snapshot *snapshot)
 {
-    static const char *const names[] = { "waiting", "starting", "ready", "draining", "killed", "hung" };
+    static const char *const names[] = { "waiting", "starting", "ready", "draining", "killed", "hung", "silent" };
     char labels[64];
     family(w, GAUGE, "tine_workers", "", "Workers of all generations, by state.");
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -190,7 +190,7 @@ static void write_statuses(struct writer *w, const struct score_sums *sums)
         sample(w, label(labels, sizeof(labels), "method", score_method_name(i)), sums->method[i]);
 }
 
-static void write_latency(struct writer *w, const struct histogram_sum *latency)
+static void write_histogram(struct writer *w, const char *name, const char *help, const struct histogram_sum *h)
 {
     static const struct {
         const char *le;
@@ -201,14 +201,31 @@ static void write_latency(struct writer *w, const struct histogram_sum *latency)
         { "0.25", 250000 },   { "0.5", 500000 },    { "1.0", 1000000 },   { "2.5", 2500000 },     { "5.0", 5000000 },
         { "10.0", 10000000 }, { "25.0", 25000000 }, { "50.0", 50000000 }, { "100.0", 100000000 },
     };
-    const char *name = "tine_request_duration_seconds";
-    uint64_t total = histogram_total(latency);
-    family(w, HISTOGRAM, name, "seconds", "Time from the end of a request's head to the end of its response.");
+    uint64_t total = histogram_total(h);
+    family(w, HISTOGRAM, name, "seconds", help);
     for (size_t i = 0; i < sizeof(bounds) / sizeof(*bounds); i++)
         fprintf(w->out, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", name, bounds[i].le,
-                histogram_at_most(latency, bounds[i].us * 1000));
+                histogram_at_most(h, bounds[i].us * 1000));
     fprintf(w->out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_count %" PRIu64 "\n%s_sum %.9f\n", name, total, name, total,
-            name, (double)latency->sum_ns / 1e9);
+            name, (double)h->sum_ns / 1e9);
+}
+
+/* Where there are several. */
+static void write_mounts(struct writer *w, const struct score_sums *sums)
+{
+    char labels[2 * SCORE_MOUNT + 16];
+    if (!sums->n_mounts)
+        return;
+    family(w, COUNTER, "tine_mount_requests", "", "Requests that are over, by the path of their application.");
+    for (unsigned i = 0; i < sums->n_mounts; i++)
+        sample(w, label(labels, sizeof(labels), "mount", sums->mount[i].name), sums->mount[i].requests);
+    family(w, COUNTER, "tine_mount_errors", "", "Of these, those answered with 5xx.");
+    for (unsigned i = 0; i < sums->n_mounts; i++)
+        sample(w, label(labels, sizeof(labels), "mount", sums->mount[i].name), sums->mount[i].errors);
+    family(w, COUNTER, "tine_mount_duration_seconds", "seconds", "What they have taken in all.");
+    for (unsigned i = 0; i < sums->n_mounts; i++)
+        sample_seconds(w, label(labels, sizeof(labels), "mount", sums->mount[i].name),
+                       (double)sums->mount[i].took_ns / 1e9);
 }
 
 /* One family per run of rows with the same name. */
@@ -226,6 +243,9 @@ static void write_figures(struct writer *w, const struct score_sums *sums)
 #define SCORE_GAUGE(field, name, labels, help) FIGURE(GAUGE, field, name, labels, "", help)
 #include "common/score_figures.def"
 #undef FIGURE
+    family(w, COUNTER, "tine_gil_wait_seconds", "seconds",
+           "Time that threads of event loops have waited for the GIL, which other threads held.");
+    sample_seconds(w, "", (double)sums->gil_wait_ns / 1e9);
     if (!sums->tls_expires)
         return;
     family(w, GAUGE, "tine_tls_certificate_expiry_seconds", "seconds",
@@ -289,7 +309,13 @@ void openmetrics_write(FILE *out, enum openmetrics_format format, const struct s
     const struct score_sums *sums = &snapshot->sums;
     write_service(&w, snapshot);
     write_statuses(&w, sums);
-    write_latency(&w, &sums->latency);
+    write_histogram(&w, "tine_request_duration_seconds",
+                    "Time from the end of a request's head to the end of its response.", &sums->latency);
+    write_histogram(
+        &w, "tine_request_queue_seconds",
+        "Time that requests have waited for their turn (http.max_inflight) or for a thread, those that did.",
+        &sums->queue);
+    write_mounts(&w, sums);
     write_figures(&w, sums);
     write_routes(&w, sums);
     write_workers(&w, snapshot);

@@ -3,9 +3,12 @@
 #include "master/metrics/status_page.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "common/scoreboard.h"
 #include "master/metrics/history.h"
@@ -86,22 +89,42 @@ static void put_time(FILE *out, uint64_t ms)
 
 /* --- head --- */
 
+/* All of it: the last line of a traceback says most. */
+static void write_failed_reload(FILE *out, const struct snapshot *snapshot)
+{
+    char when[40];
+    struct tm tm;
+    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime_r(&snapshot->reload_at, &tm));
+    fprintf(out, "<section class=\"failed\"><b>The reload of %s failed; generation %u goes on.</b>\n<pre>", when,
+            snapshot->generation);
+    put_text(out, snapshot->reload_error ? snapshot->reload_error : "out of memory");
+    fputs("</pre></section>\n", out);
+}
+
 static void write_head(FILE *out, const struct snapshot *snapshot)
 {
     const char *fault = readiness_fault(snapshot->service);
-    fputs("<h1>Tine <span class=\"app\">", out);
+    bool failed = snapshot->reload == SNAPSHOT_RELOAD_FAILED;
+    char host[HOST_NAME_MAX + 1] = "";
+    gethostname(host, sizeof(host) - 1);
+    fputs("<h1><svg viewBox=\"0 0 44 44\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"4\" "
+          "stroke-linecap=\"round\" "
+          "aria-hidden=\"true\"><path d=\"M10 5v12a12 12 0 0 0 24 0V5M22 5v34\"/></svg>Tine <span class=\"app\">",
+          out);
     put_text(out, snapshot->app);
-    fprintf(out, "</span><span class=\"badge%s\">%s</span></h1>\n<p>", fault ? " no" : "",
-            fault ? fault : snapshot_service_state(snapshot));
+    fputs("</span><span class=\"host\">", out);
+    put_text(out, host);
+    fprintf(out, "</span><span class=\"badge%s\">%s%s</span></h1>\n<p>",
+            fault    ? " no"
+            : failed ? " warn"
+                     : "",
+            fault ? fault : snapshot_service_state(snapshot), failed ? "; the last reload failed" : "");
     fprintf(out, "Version %s, master %d, up for ", snapshot->version, (int)snapshot->pid);
     put_time(out, snapshot->uptime_ms);
     fprintf(out, "; generation %u; %u of %u workers ready; reloads: %u done, %u failed.</p>\n", snapshot->generation,
             snapshot->workers_ready, snapshot->workers_wanted, snapshot->reloads_done, snapshot->reloads_failed);
-    if (!snapshot->reload_error)
-        return;
-    fputs("<p class=\"error\">The last reload failed: ", out);
-    put_text(out, snapshot->reload_error);
-    fputs("</p>\n", out);
+    if (failed)
+        write_failed_reload(out, snapshot);
 }
 
 static void begin_tile(FILE *out)
@@ -199,7 +222,8 @@ static void write_map(FILE *out, const struct snapshot *snapshot)
 {
     fputs(
         "<div class=\"legend\"><span><i class=\"ready\"></i>idle</span><span><i class=\"busy\"></i>has requests</span>"
-        "<span><i class=\"starting\"></i>starting or draining</span><span><i class=\"hung\"></i>hung or killed</span>"
+        "<span><i class=\"starting\"></i>starting or draining</span><span><i class=\"hung\"></i>silent, hung or "
+        "killed</span>"
         "<span><i class=\"waiting\"></i>waits to be started</span></div>\n<div class=\"map\">",
         out);
     for (size_t i = 0; i < snapshot->n_workers; i++) {
@@ -227,14 +251,31 @@ static void write_longest(FILE *out, const struct snapshot_worker *worker)
     fputs("</td></tr>\n", out);
 }
 
+/* Of this worker's life. */
+static void put_quantile(FILE *out, const struct histogram_sum *latency, double share)
+{
+    if (histogram_total(latency))
+        put_ms(out, (double)histogram_quantile(latency, share) / 1e6);
+    else
+        fputs("&ndash;", out);
+}
+
 static void write_worker(FILE *out, const struct snapshot_worker *worker)
 {
     const char *state = snapshot_worker_state(worker);
-    fprintf(out, "<tr><td>%u</td><td>%d</td><td class=\"l %s\">%s</td><td>%u</td><td>", worker->number,
-            (int)worker->pid, state, state, worker->generation);
+    fprintf(out, "<tr><td>%u</td><td>%d</td><td class=\"l %s\">%s", worker->number, (int)worker->pid, state, state);
+    if (strcmp(state, "silent") == 0 || strcmp(state, "hung") == 0) {
+        fputs(" for ", out);
+        put_time(out, worker->silent_ms);
+    }
+    fprintf(out, "</td><td class=\"o\">%u</td><td class=\"o\">", worker->generation);
     put_time(out, worker->age_ms);
-    fprintf(out, "</td><td>%u</td><td>%u</td><td>%" PRIu64 "</td><td>", worker->connections, worker->inflight,
-            worker->requests);
+    fprintf(out, "</td><td class=\"o\">%u</td><td>%u</td><td class=\"o\">%" PRIu64 "</td><td class=\"o\">",
+            worker->connections, worker->inflight, worker->requests);
+    put_quantile(out, &worker->latency, 0.5);
+    fputs("</td><td>", out);
+    put_quantile(out, &worker->latency, 0.99);
+    fputs("</td><td>", out);
     put_time(out, worker->cpu_ms);
     fputs("</td><td>", out);
     put_bytes(out, worker->memory_bytes);
@@ -247,8 +288,9 @@ static void write_workers(FILE *out, const struct snapshot *snapshot)
     fputs("<h2>Workers</h2>\n", out);
     write_map(out, snapshot);
     fputs("<div class=\"box\"><table>\n<thead><tr><th>No.</th><th>Process</th><th "
-          "class=\"l\">State</th><th>Generation</th>"
-          "<th>Age</th><th>Connections</th><th>In flight</th><th>Requests</th><th>CPU</th><th>Memory</th>"
+          "class=\"l\">State</th><th class=\"o\">Generation</th>"
+          "<th class=\"o\">Age</th><th class=\"o\">Connections</th><th>In flight</th><th class=\"o\">Requests</th>"
+          "<th class=\"o\">Median</th><th>99 %</th><th>CPU</th><th>Memory</th>"
           "<th class=\"l\">Longest request</th></tr></thead>\n<tbody>\n",
           out);
     for (size_t i = 0; i < snapshot->n_workers; i++)
@@ -287,6 +329,7 @@ static void write_part(FILE *out, const struct snapshot *snapshot, const struct 
 
 void status_page_write(FILE *out, const struct snapshot *snapshot, const struct history *history, const char *nonce)
 {
+    char host[HOST_NAME_MAX + 1] = "";
     if (!nonce) {
         write_part(out, snapshot, history);
         return;
@@ -296,6 +339,10 @@ void status_page_write(FILE *out, const struct snapshot *snapshot, const struct 
           "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n<title>",
           out);
     put_text(out, snapshot->app);
+    if (gethostname(host, sizeof(host) - 1) == 0) {
+        fputs(" on ", out);
+        put_text(out, host);
+    }
     fprintf(out, " - Tine status</title>\n<style nonce=\"%s\">\n%s</style></head>\n<body><main id=\"main\">\n", nonce,
             status_page_css);
     write_part(out, snapshot, history);

@@ -36,6 +36,21 @@ static void draw(FILE *out, const struct history *history, const struct status_l
     fputs("\"/>", out);
 }
 
+/* From the top to zero, beside the drawing. */
+static void write_scale(FILE *out, double top, void (*show)(FILE *out, double value))
+{
+    fputs("<div class=\"scale\">", out);
+    for (unsigned i = 0; i <= 2; i++) {
+        fputs("<span>", out);
+        if (i == 2)
+            putc('0', out);
+        else
+            show(out, top * (2 - i) / 2);
+        fputs("</span>", out);
+    }
+    fputs("</div>", out);
+}
+
 void status_plot_write(FILE *out, const struct history *history, const char *title, const struct status_line *lines,
                        unsigned n, double least, void (*show)(FILE *out, double value))
 {
@@ -43,14 +58,20 @@ void status_plot_write(FILE *out, const struct history *history, const char *tit
     fprintf(out, "<figure><figcaption><b>%s</b>", title);
     for (unsigned k = 0; k < n; k++)
         fprintf(out, "<span class=\"key %s\">%s</span>", lines[k].css, lines[k].name);
-    fputs("</figcaption><div class=\"plot\"><span class=\"top\">", out);
-    show(out, top);
-    fprintf(out, "</span><svg viewBox=\"0 0 %g %g\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"%s\">",
-            WIDTH, HEIGHT, title);
-    for (unsigned i = 0; i <= 4; i++)
+    fputs("</figcaption><div class=\"plot\">", out);
+    write_scale(out, top, show);
+    fprintf(out, "<svg viewBox=\"0 0 %g %g\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"%s\">", WIDTH,
+            HEIGHT, title);
+    for (unsigned i = 0; i < 4; i++)
         fprintf(out, "<line class=\"grid\" x1=\"0\" x2=\"%g\" y1=\"%g\" y2=\"%g\"/>", WIDTH, HEIGHT * i / 4,
                 HEIGHT * i / 4);
+    for (unsigned i = 1; i <= 3; i++)
+        fprintf(out, "<line class=\"grid\" x1=\"%g\" x2=\"%g\" y1=\"0\" y2=\"%g\"/>", WIDTH * i / 3, WIDTH * i / 3,
+                HEIGHT);
+    fprintf(out, "<path class=\"axis\" fill=\"none\" d=\"M0,0V%gH%g\"/>", HEIGHT, WIDTH);
     for (unsigned k = 0; k < n; k++)
         draw(out, history, &lines[k], top);
-    fputs("</svg></div><div class=\"time\"><span>3 minutes ago</span><span>now</span></div></figure>\n", out);
+    fputs("</svg><div class=\"time\"><span>3 min "
+          "ago</span><span>2</span><span>1</span><span>now</span></div></div></figure>\n",
+          out);
 }

@@ -155,7 +155,7 @@ static void route(struct req *r)
     for (size_t i = 0; i <= N_PREFIXES; i++) {
         handlers[i].ops = &ops;
         if (i < N_PREFIXES)
-            MUST(!router_add(router, prefixes[i], &handlers[i], NULL));
+            MUST(!router_add(router, prefixes[i], &handlers[i], NULL, 0));
     }
     struct handler *h = router_handler(router, &handlers[N_PREFIXES], &nobody);
     h->ops->on_request(h, r);

@@ -25,7 +25,8 @@ ADAPTER = ROOT / "conf" / "prometheus" / "adapter.yaml"
 def exported():
     """{name: {label: values}} of a server that has everything."""
     port = free_port()
-    with Server("hello", {"metrics": {"bind": f"127.0.0.1:{port}"}, "http": {"max_inflight": 1}}, tls=True) as s:
+    with Server("hello", {"metrics": {"bind": f"127.0.0.1:{port}"}, "http": {"max_inflight": 1},
+                          "mount:/api": {"module": "apps.hello:app"}}, tls=True) as s:
         s.get("/")
         text = urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
     found = {}

@@ -432,7 +432,7 @@ def test_others_are_refused():
         s.dir.chmod(0o755)
         code = f"import os, socket\nos.setuid(65534)\ns = socket.socket(socket.AF_UNIX)\ns.connect({path_of(s)!r})\nprint(s.makefile().read())"
         said = subprocess.run(["/usr/bin/python3", "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
-        assert json.loads(said) == {"ok": False, "error": "only root and the user of the master may use the control socket"}
+        assert json.loads(said) == {"ok": False, "error": "only root, the user of the master and control.group may use the control socket"}
         s.dir.chmod(0o700)
 
 

@@ -180,7 +180,8 @@ def test_hooks_and_lists(imported):
     assert (keys["http.limit_request_line"], keys["http.limit_request_fields"]) == ("65535", "1000")
     assert keys["http.limit_request_head"] == "504k"
     assert keys["log.access_log_format"] == '%(h)s "%(r)s" %(s)s %({X-Request-Id}i)s %(D)s'
-    for name in ("post_fork", "when_ready", "pre_request"):
+    assert keys["app.hooks"].endswith("gunicorn.conf.py") and "# app.hooks: post_fork, when_ready of gunicorn.conf.py" in text
+    for name in ("pre_request",):
         assert re.search(rf"^# {name}\(\): no hooks; .+", text, re.M)
     for name in ("logconfig_dict", "permit_obsolete_folding"):
         assert re.search(rf"^# {name} = ", text, re.M)

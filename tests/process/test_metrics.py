@@ -252,7 +252,7 @@ def test_the_page_needs_nothing_else():
         assert policy.startswith("default-src 'none'; ")
         assert re.findall(r"<(?:script|style)[^>]*>", page) == [f'<style nonce="{nonce}">', f'<script nonce="{nonce}">']
         assert not re.search(r"<(?:link|img|iframe|object|embed)|https?:|@import|url\(| on\w+=| style=", page)
-        assert '<noscript><meta http-equiv="refresh"' in page and page.count("<svg") == 3
+        assert '<noscript><meta http-equiv="refresh"' in page and page.count("<svg") == 4
         part = s.see("/status?part").body.decode()
         assert part.startswith("<h1>") and "<script" not in part and "<style" not in part
         assert s.see("/status").get("Content-Security-Policy") != policy

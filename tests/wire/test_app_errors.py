@@ -4,6 +4,7 @@
 import pytest
 
 from lib.client import Truncated
+from lib.server import Server
 
 
 @pytest.fixture
@@ -202,3 +203,17 @@ def test_wrong_messages_are_errors(server, path):
 
 def test_str_body_is_an_error(server):
     expect_500(server, "/str_body", "TypeError")
+
+
+def test_a_failed_import_is_shown_from_the_application_on(tmp_path):
+    """Frames of the loader help nobody; those of the application's own imports stay."""
+    (tmp_path / "outermost.py").write_text("import importlib\nimportlib.import_module('innermost')\n")
+    (tmp_path / "innermost.py").write_text("1 / 0\n")
+    server = Server("outermost:app", {"app": {"pythonpath": str(tmp_path)}}, status=4, allow=("Traceback",))
+    server.start()
+    server.wait_exit()
+    said = server.log()
+    server.stop()
+    shown = said[said.index("Traceback (most recent call last):\n"):]
+    assert shown.split("\n")[1:3] == [f'  File "{tmp_path}/outermost.py", line 2, in <module>', "    importlib.import_module('innermost')"]
+    assert f'File "{tmp_path}/innermost.py", line 1' in shown and "importlib" in shown and "app_load" not in shown

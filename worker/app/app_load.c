@@ -89,3 +89,12 @@ int app_configure_logging(const char *path)
     Py_XDECREF(done);
     return done ? 0 : -1;
 }
+
+PyObject *app_import(const char *name)
+{
+    PyObject *loader = loader_new();
+    PyObject *module = loader ? PyObject_CallMethod(loader, "_import", "s", name) : NULL;
+    fork_child_came_back(NULL, false);
+    Py_XDECREF(loader);
+    return module;
+}

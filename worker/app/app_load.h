@@ -18,5 +18,8 @@ PyObject *app_load(const struct interface_choice *interfaces, const struct conf_
 
 /* Configures Python's logging by a file (log.logconfig), before app_load(). 0, or -1 with an exception set. GIL held. */
 int app_configure_logging(const char *path);
+/* The module "pkg.mod" or "dir/file.py", looked for in the same way. New reference, or NULL with an exception set. GIL
+ * held. */
+PyObject *app_import(const char *name);
 
 #endif

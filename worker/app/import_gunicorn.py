@@ -125,15 +125,16 @@ WITHOUT = {
     "dirty_graceful_timeout": DIRTY,
 }
 
+# Called by Tine under the same names, if app.hooks names the module that has them.
+CALLED = ("post_fork", "when_ready", "worker_exit", "child_exit", "on_reload")
 LIFESPAN = "ASGI: the application's lifespan start-up; WSGI: when its module is loaded, once in each worker"
 EXEC = "watch the log, the service manager's messages, or run tine in a script"
 HOOKS = {
-    "on_starting": EXEC, "on_reload": EXEC, "when_ready": "READY=1 to the service manager says so",
-    "pre_fork": LIFESPAN, "post_fork": LIFESPAN, "post_worker_init": LIFESPAN,
-    "worker_int": "ASGI: lifespan shut-down; WSGI: atexit", "worker_exit": "ASGI: lifespan shut-down; WSGI: atexit",
+    "on_starting": EXEC, "pre_fork": LIFESPAN, "post_worker_init": LIFESPAN,
+    "worker_int": "ASGI: lifespan shut-down; WSGI: atexit",
     "worker_abort": "a worker that hangs is reported in the log with the stack of each thread",
     "pre_exec": EXEC, "pre_request": "a middleware of the application",
-    "post_request": "a middleware of the application, or the access log", "child_exit": EXEC,
+    "post_request": "a middleware of the application, or the access log",
     "nworkers_changed": EXEC, "on_exit": EXEC, "ssl_context": "see the section [tls]",
     "on_dirty_starting": DIRTY, "dirty_post_fork": DIRTY, "dirty_worker_init": DIRTY, "dirty_worker_exit": DIRTY,
 }
@@ -374,7 +375,7 @@ def read_file(name):
     """(settings, where the computed ones stand, names that gunicorn ignores)."""
     got, others = {}, []
     for key, value in run_file(name).items():
-        if key in BY_HAND or key in SAME or key in WITHOUT or key in HOOKS:
+        if key in BY_HAND or key in SAME or key in WITHOUT or key in HOOKS or key in CALLED:
             got[key] = value
         elif is_plain(key, value):
             others.append(key)
@@ -413,6 +414,10 @@ def convert(words):
     put_without(ini, WITHOUT, got)
     for key in got.keys() & HOOKS.keys():
         ini.left_out.append(f"# {key}(): no hooks; {HOOKS[key]}")
+    called = [key for key in CALLED if key in got]
+    if called and name:
+        ini.set("app", "hooks", name[len("python:"):] if name.startswith("python:") else os.path.relpath(name.removeprefix("file:")))
+        ini.left_out.append(f"# app.hooks: {', '.join(called)} of {os.path.basename(name)}, called in workers: see Hooks in tine(8)")
     if others:
         ini.left_out.append(f"# no settings of gunicorn, which ignores them: {', '.join(others)}")
     origin = os.path.basename(name) if name else "command line"

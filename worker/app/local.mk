@@ -8,6 +8,7 @@ libtine_app_a_SOURCES = \
 	worker/app/app_report.h worker/app/app_report.c \
 	worker/app/draining.h worker/app/draining.c \
 	worker/app/tasks_text.h worker/app/tasks_text.c \
+	worker/app/hooks.h worker/app/hooks.c \
 	worker/app/import.c \
 	worker/app/mount.h worker/app/mount.c \
 	worker/app/app_mismatch.h worker/app/app_mismatch.c
@@ -16,15 +17,18 @@ importers = worker/app/import_ini.py worker/app/import_gunicorn.py worker/app/im
 	worker/app/import_granian.py worker/app/import_uwsgi.py worker/app/import_main.py
 importers_embedded = worker/app/import_ini_py.h worker/app/import_gunicorn_py.h worker/app/import_uvicorn_py.h \
 	worker/app/import_hypercorn_py.h worker/app/import_granian_py.h worker/app/import_uwsgi_py.h worker/app/import_main_py.h
-app_embedded = worker/app/app_load_py.h worker/app/draining_py.h worker/app/tasks_text_py.h $(importers_embedded)
+app_embedded = worker/app/app_load_py.h worker/app/draining_py.h worker/app/tasks_text_py.h worker/app/hooks_py.h $(importers_embedded)
 nodist_libtine_app_a_SOURCES = $(app_embedded)
 BUILT_SOURCES += $(app_embedded)
 CLEANFILES += $(app_embedded)
-EXTRA_DIST += worker/app/app_load.py worker/app/draining.py worker/app/tasks_text.py $(importers)
+EXTRA_DIST += worker/app/app_load.py worker/app/draining.py worker/app/tasks_text.py worker/app/hooks.py $(importers)
 worker/app/draining_py.h: worker/app/draining.py
 	$(python_embed)
 worker/app/tasks_text_py.h: worker/app/tasks_text.py
 	$(python_embed)
+worker/app/hooks_py.h: worker/app/hooks.py
+	$(python_embed)
+worker/app/libtine_app_a-hooks.$(OBJEXT): worker/app/hooks_py.h
 worker/app/libtine_app_a-tasks_text.$(OBJEXT): worker/app/tasks_text_py.h
 worker/app/libtine_app_a-draining.$(OBJEXT): worker/app/draining_py.h
 worker/app/import_ini_py.h: worker/app/import_ini.py

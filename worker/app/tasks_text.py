@@ -48,6 +48,8 @@ def number(task):
 
 
 def text(loop, described):
+    if loop is None:
+        return b"the tasks of this loop are not asyncio's\n"
     tasks = sorted(asyncio.all_tasks(loop), key=number)
     parts, size = [f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}\n"], 0
     for i, task in enumerate(tasks):

@@ -92,6 +92,8 @@ struct req_held {
     uint64_t since_ms;
 };
 
+#define REQ_NO_MOUNT UINT8_MAX
+
 struct req {
     /* head */
     char *head; /* bytes of the head; owned if head_owned */
@@ -129,6 +131,7 @@ struct req {
     /* answer */
     enum req_state state;
     uint16_t status; /* 0 = none yet; of a request that has ended: none was sent */
+    uint8_t mount; /* which application answers: 0: that of [app]; i + 1: a mount; REQ_NO_MOUNT: none */
     uint8_t end; /* enum req_end: what on_end says when the answer is complete */
     uint64_t sent_body; /* body bytes of the answer, without framing */
     int64_t answer_length; /* Content-Length of the answer; -1 = none given */

@@ -17,6 +17,7 @@ struct route {
     struct span prefix;
     struct handler *handler;
     void (*done)(struct handler *h);
+    uint8_t mount;
 };
 
 struct router {
@@ -125,11 +126,20 @@ static struct handler *find_surely(struct router *t, struct span path)
     return find_decoded(t, normalise(path, room)) == to ? to : t->unrouted;
 }
 
+static uint8_t mount_of(const struct router *t, const struct handler *h)
+{
+    size_t i = 0;
+    while (i + 1 < t->n && t->v[i].handler != h)
+        i++;
+    return t->v[i].mount;
+}
+
 static void on_request(struct handler *h, struct req *r)
 {
     struct router *t = (struct router *)h;
     struct handler *to = find_surely(t, req_span(r, r->path));
     r->handler = to;
+    r->mount = to == t->rest ? 0 : to == t->unrouted ? REQ_NO_MOUNT : mount_of(t, to);
     to->ops->on_request(to, r);
 }
 
@@ -163,7 +173,7 @@ struct router *router_new(void)
     return t;
 }
 
-int router_add(struct router *t, const char *prefix, struct handler *h, void (*done)(struct handler *h))
+int router_add(struct router *t, const char *prefix, struct handler *h, void (*done)(struct handler *h), uint8_t mount)
 {
     struct route *v = realloc(t->v, (t->n + 1) * sizeof(*v));
     if (!v)
@@ -173,7 +183,7 @@ int router_add(struct router *t, const char *prefix, struct handler *h, void (*d
     size_t at = t->n;
     for (; at && v[at - 1].prefix.n < text.n; at--)
         v[at] = v[at - 1];
-    v[at] = (struct route){ text, h, done };
+    v[at] = (struct route){ text, h, done, mount };
     t->n++;
     return 0;
 }

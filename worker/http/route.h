@@ -13,6 +13,7 @@
 #define TINE_HTTP_ROUTE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/span.h"
 
@@ -22,8 +23,8 @@ struct router;
 /* NULL: out of memory. */
 struct router *router_new(void);
 /* `prefix` ("/static") must outlive the router; `done`, which may be NULL, gives the handler back when the router is
- * freed. 0, or -1: out of memory, nothing taken. */
-int router_add(struct router *t, const char *prefix, struct handler *h, void (*done)(struct handler *h))
+ * freed; `mount` is what req->mount becomes. 0, or -1: out of memory, nothing taken. */
+int router_add(struct router *t, const char *prefix, struct handler *h, void (*done)(struct handler *h), uint8_t mount)
     __attribute__((warn_unused_result));
 /* `rest` answers what no prefix fits, `unrouted` what goes to none of them. All of them learn of the end of
  * connections. Returns the router as a handler. */

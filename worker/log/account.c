@@ -11,6 +11,7 @@
 #include "common/likely.h"
 #include "common/log.h"
 #include "common/scoreboard.h"
+#include "conf/conf.h"
 #include "worker/http/site.h"
 #include "worker/log/access_log.h"
 #include "worker/http/req.h"
@@ -103,7 +104,12 @@ void account_request(struct req *r)
 {
     struct site *site = site_of(r->conn);
     uint64_t took_ns = clock_ns() - r->started_ns;
-    score_request_over(r->conn->net->score, r->status, method_of(req_span(r, r->method)), took_ns);
+    struct score *score = r->conn->net->score;
+    score_request_over(score, r->status, method_of(req_span(r, r->method)), took_ns);
+    if (r->begun_ns > r->started_ns)
+        histogram_add(&score->queue, r->begun_ns - r->started_ns);
+    if (unlikely(r->conn->net->conf->n_mounts && r->mount != REQ_NO_MOUNT))
+        score_mount_over(&score->mount[r->mount < SCORE_MOUNTS ? r->mount : SCORE_MOUNTS - 1], r->status, took_ns);
     if (site->access_log && r->method.n && unlikely(!access_log_add(site->access_log, r, took_ns)))
         score_add64(&r->conn->net->score->log_dropped, 1);
     if (unlikely(took_ns > site->slow_ns && r->method.n && r->status != 101))

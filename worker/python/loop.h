@@ -61,6 +61,8 @@ void pyloop_enter(struct pyloop *loop);
 /* The same for synchronous code, which may start its own loop and which Django keeps from its database where one
  * runs: asyncio.get_running_loop() finds none until the next pyloop_enter() or the next callback. */
 void pyloop_enter_hidden(struct pyloop *loop);
+/* ns that the loop's thread has waited for it so far. */
+uint64_t pyloop_gil_wait(const struct pyloop *loop);
 
 /* Has every step noted in `watch`, which stays the caller's; NULL: no more. */
 void pyloop_watch_steps(struct pyloop *loop, struct step_watch *watch);

@@ -97,6 +97,7 @@ struct pyloop {
     bool polling; /* inside event_base_loop() */
     atomic_bool
         released; /* by the loop: it waits, or does what needs no GIL. Set with the GIL held, cleared on the way to it */
+    uint64_t gil_wait_ns; /* how long its thread has waited for the GIL in all */
     uint64_t held_since; /* clock_ns() when it took the GIL, which it has not let go since; 0: not asked for yet */
     bool hidden; /* asyncio sees no loop running in this thread */
     PyObject *set_running_loop; /* asyncio's; NULL: not needed yet */

@@ -3,6 +3,7 @@
  * raise itself. */
 #include "worker/python/pyerr.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,10 +41,57 @@ static char *utf8(PyObject *text)
     return s;
 }
 
+/* The file of a traceback's first frame; NULL with or without an exception set. */
+static char *file_of(PyObject *traceback)
+{
+    PyObject *frame = PyObject_GetAttrString(traceback, "tb_frame");
+    PyObject *code = frame ? PyObject_GetAttrString(frame, "f_code") : NULL;
+    PyObject *file = code ? PyObject_GetAttrString(code, "co_filename") : NULL;
+    char *s = file && PyUnicode_Check(file) ? utf8(file) : NULL;
+    Py_XDECREF(file);
+    Py_XDECREF(code);
+    Py_XDECREF(frame);
+    return s;
+}
+
+static bool is_own(const char *file)
+{
+    return strncmp(file, "<tine ", 6) == 0 || strncmp(file, "<_tine_", 7) == 0;
+}
+
+static bool is_loader(const char *file)
+{
+    const char *end = strstr(file, "/importlib/__init__.py");
+    return is_own(file) || strncmp(file, "<frozen importlib.", 18) == 0 || (end && !end[22]);
+}
+
+/* The traceback without the frames in front by which our loader has got to the application: they help nobody. New
+ * reference; None if nothing is left, or there is none. */
+static PyObject *without_loader(PyObject *exception)
+{
+    PyObject *tb = PyException_GetTraceback(exception);
+    bool own = false;
+    while (tb && tb != Py_None) {
+        char *file = file_of(tb);
+        bool skip = file && (own ? is_loader(file) : is_own(file));
+        own = own || skip;
+        free(file);
+        if (!skip)
+            return tb;
+        PyObject *next = PyObject_GetAttrString(tb, "tb_next");
+        Py_SETREF(tb, next);
+    }
+    PyErr_Clear();
+    return tb ? tb : Py_NewRef(Py_None);
+}
+
 static char *format_by_traceback(PyObject *exception)
 {
     PyObject *module = PyImport_ImportModule("traceback");
-    PyObject *lines = module ? PyObject_CallMethod(module, "format_exception", "O", exception) : NULL;
+    PyObject *tb = without_loader(exception);
+    PyObject *lines =
+        module ? PyObject_CallMethod(module, "format_exception", "OOO", Py_TYPE(exception), exception, tb) : NULL;
+    Py_DECREF(tb);
     PyObject *empty = lines ? PyUnicode_FromString("") : NULL;
     PyObject *text = empty ? PyUnicode_Join(empty, lines) : NULL;
     char *s = text ? utf8(text) : NULL;

@@ -113,6 +113,7 @@ struct wsgi_call {
     bool last_owed; /* the answer ends after it */
 
     /* the pool's lock */
+    atomic_uint_fast64_t taken_ns; /* clock_ns() when a thread took it, for the loop; 0: none has */
     bool queued; /* in the pool's queue: no thread has it yet */
     bool lost; /* it has kept its thread past app.request_timeout */
     uint64_t begun_ns; /* clock_ns() when a thread began with it; 0: none has */

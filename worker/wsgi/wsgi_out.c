@@ -39,6 +39,9 @@ static enum resp_result give_piece(struct wsgi_call *c, const struct wsgi_piece 
         struct resp_head head = {
             .status = a->status, .reason = a->reason, .fields = a->fields, .n_fields = a->n, .dynamic = true
         };
+        uint64_t begun = atomic_load_explicit(&c->taken_ns, memory_order_relaxed);
+        if (begun) /* of log.slow_request and the queue's histogram */
+            c->req->begun_ns = begun;
         enum resp_result result = resp_start(c->req, &head);
         if (resp_failed(result))
             return result;

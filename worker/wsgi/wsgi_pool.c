@@ -191,6 +191,7 @@ static void begin(struct wsgi_pool *pool, struct wsgi_call *c)
     c->thread = pthread_self();
     if (pool->wsgi->limit_ms)
         c->begun_ns = clock_ns();
+    atomic_store_explicit(&c->taken_ns, clock_ns(), memory_order_relaxed);
     pool->inside++;
     pool->begun++;
     if (pool->blocking)
