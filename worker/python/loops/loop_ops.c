@@ -21,7 +21,7 @@ static const struct loop_ops table[] = {
       .style = LOOP_TASKS,
       .source = host_trio_py,
       .package = "trio",
-      .versions = ">=0.22,<0.36" },
+      .versions = ">=0.23,<0.36" },
     { .conf = CONF_LOOP_CURIO, .style = LOOP_TASKS, .source = host_curio_py, .package = "curio", .versions = "==1.6" },
     { .conf = CONF_LOOP_GEVENT,
       .style = LOOP_GREENLETS,
