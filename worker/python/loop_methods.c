@@ -259,10 +259,6 @@ static PyObject *loop_run_once(PyObject *self, PyObject *unused)
 
 static PyObject *loop_turn_method(PyObject *self, PyObject *unused)
 {
-    if (!loop_of(self)->guest || loop_of(self)->home != PyThread_get_thread_ident()) {
-        PyErr_SetString(PyExc_RuntimeError, "only the loop whose guest this is may call it");
-        return NULL;
-    }
     loop_turn_of_guest(loop_of(self));
     Py_RETURN_NONE;
 }

@@ -213,6 +213,8 @@ static bool poll_as_guest(struct pyloop *loop)
 void loop_turn_of_guest(struct pyloop *loop)
 {
     struct guest *g = loop->guest;
+    if (!g || loop->home != PyThread_get_thread_ident()) /* an application has found the method */
+        return;
     fork_child_came_back(NULL, false);
     if (g->in_turn || loop->broken)
         return;
