@@ -15,12 +15,7 @@
 #include "worker/app/app_load.h"
 #include "worker/app/hooks.h"
 #include "worker/app/mount.h"
-#include "worker/app/tasks_text.h"
-#include "worker/coding/compress_codec.h"
-#include "worker/http1/h1_parse.h"
-#include "worker/http2/h2_conn.h"
 #include "worker/net/accept.h"
-#include "worker/tls/tls.h"
 #include "worker/python/fork_child.h"
 #include "worker/python/interp.h"
 #include "worker/python/loop.h"
@@ -137,26 +132,16 @@ static void enable_stacks(struct worker_app *a)
         pyerr_log(LOG_LEVEL_WARNING, "Cannot prepare stack dumps on SIGUSR2");
 }
 
-/* 0, or -1 with an exception set. */
 static int call_hook(const struct worker_app *a, enum ipc_hook_name name)
 {
     return hooks_call(a->hooks, name, a->worker->heritage->slot + 1, getpid());
-}
-
-static void log_hook(enum ipc_hook_name name)
-{
-    char first[80];
-    snprintf(first, sizeof first, "The hook %s has failed", hooks_name(name));
-    pyerr_log(LOG_LEVEL_ERROR, first);
 }
 
 /* A mold has no worker yet: it is called after the fork. */
 static int load_hooks(struct worker_app *a)
 {
     const char *module = a->worker->conf->app.hooks;
-    if (!module)
-        return 0;
-    if (!(a->hooks = hooks_load(module)))
+    if (module && !(a->hooks = hooks_load(module)))
         return -1;
     return a->worker->events ? call_hook(a, IPC_HOOK_POST_FORK) : 0;
 }
@@ -377,8 +362,7 @@ static void on_mounts_started(void *arg, enum interface_start result, const char
     if (w->state != WORKER_BOOTING) /* asked to stop meanwhile: no failure to report */
         return;
     if (result == INTERFACE_STARTED && !refuses_to_start(a)) {
-        if (call_hook(a, IPC_HOOK_WHEN_READY) < 0)
-            log_hook(IPC_HOOK_WHEN_READY);
+        hooks_log(IPC_HOOK_WHEN_READY, call_hook(a, IPC_HOOK_WHEN_READY));
         report_environment(a);
         say_loop(a);
         a->watch = worker_steps_watch(w, a->loop);
@@ -472,19 +456,14 @@ void worker_app_drain(struct worker_app *a, bool service_stops)
 void worker_app_write_tasks(struct worker_app *a, int fd)
 {
     pyloop_enter(a->loop);
-    PyObject *described = PyDict_New();
-    if (!described || mounts_describe_tasks(a->mounts, described) < 0 ||
-        tasks_text_write(fd, pyloop_object(a->loop), described) < 0)
+    if (mounts_write_tasks(a->mounts, pyloop_object(a->loop), fd) < 0)
         pyerr_log(LOG_LEVEL_ERROR, "The tasks cannot be listed");
-    Py_XDECREF(described);
 }
 
 void worker_app_hook(struct worker_app *a, const struct ipc_hook *hook)
 {
-    enum ipc_hook_name name = (enum ipc_hook_name)hook->name;
     pyloop_enter(a->loop);
-    if (name <= IPC_HOOK_ON_RELOAD && hooks_call(a->hooks, name, hook->number, hook->pid) < 0)
-        log_hook(name);
+    hooks_log(hook->name, hooks_call(a->hooks, hook->name, hook->number, hook->pid));
 }
 
 void worker_app_cancel(struct worker_app *a)
@@ -496,8 +475,7 @@ void worker_app_cancel(struct worker_app *a)
 static void on_mounts_stopped(void *arg)
 {
     struct worker_app *a = arg;
-    if (call_hook(a, IPC_HOOK_WORKER_EXIT) < 0)
-        log_hook(IPC_HOOK_WORKER_EXIT);
+    hooks_log(IPC_HOOK_WORKER_EXIT, call_hook(a, IPC_HOOK_WORKER_EXIT));
     a->worker->events->stopped(a->worker);
 }
 
@@ -535,23 +513,4 @@ void worker_app_free(struct worker_app *a, uint64_t ms)
     mounts_free(a->mounts);
     free(a->refusal);
     free(a);
-}
-
-void worker_print_versions(FILE *out)
-{
-    const char *runs_with = Py_GetVersion(); /* "3.11.2 (main, ...)": static, needs no interpreter */
-    tls_print_version(out);
-#if TINE_HTTP2
-    fprintf(out, "nghttp2 %s\n", h2_version());
-#endif
-    fprintf(out, "http-parser %s\nPython %.*s (built with %s)\n", h1_parse_version(), (int)strcspn(runs_with, " "),
-            runs_with, PY_VERSION);
-    for (int c = CODING_GZIP; c < N_CODINGS; c++) {
-        const struct codec *codec = codec_of((enum coding)c);
-        char version[32];
-        if (!codec)
-            continue;
-        codec->version(version, sizeof version);
-        fprintf(out, "%s %s\n", codec->library, version);
-    }
 }

@@ -99,7 +99,9 @@ static void write_states(struct writer *w, const struct snapshot *snapshot)
 
 static void write_worker_counts(struct writer *w, const struct snapshot *snapshot)
 {
-    static const char *const names[] = { "waiting", "starting", "ready", "draining", "killed", "hung", "silent" };
+    static const char *const names[] = {
+        "waiting", "starting", "ready", "draining", "killed", "hung", "silent", "stuck"
+    };
     char labels[64];
     family(w, GAUGE, "tine_workers", "", "Workers of all generations, by state.");
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {

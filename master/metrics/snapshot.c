@@ -191,6 +191,8 @@ const char *snapshot_worker_state(const struct snapshot_worker *worker)
     };
     if (worker->state == SLOT_READY && (worker->hung || worker->silent_ms > SNAPSHOT_SILENT_MS))
         return worker->hung ? "hung" : "silent";
+    if (worker->state == SLOT_READY && worker->stalled && worker->threads_lost >= worker->threads && worker->threads)
+        return "stuck";
     return names[worker->state];
 }
 

@@ -80,7 +80,8 @@ void snapshot_done(struct snapshot *snapshot);
 /* "starting", "running", "reloading", "leaving", "stopping" */
 const char *snapshot_service_state(const struct snapshot *snapshot);
 /* "waiting", "starting", "ready", "draining", "killed"; "hung" for one that is, "silent" for one that is ready and has
- * given no sign of life for SNAPSHOT_SILENT_MS: its loop is blocked. */
+ * given no sign of life for SNAPSHOT_SILENT_MS: its loop is blocked;
+ * "stuck": every thread of its WSGI applications is lost. */
 #define SNAPSHOT_SILENT_MS 3000
 const char *snapshot_worker_state(const struct snapshot_worker *worker);
 /* "none", "done", "failed" */

@@ -222,7 +222,7 @@ static void write_map(FILE *out, const struct snapshot *snapshot)
 {
     fputs(
         "<div class=\"legend\"><span><i class=\"ready\"></i>idle</span><span><i class=\"busy\"></i>has requests</span>"
-        "<span><i class=\"starting\"></i>starting or draining</span><span><i class=\"hung\"></i>silent, hung or "
+        "<span><i class=\"starting\"></i>starting or draining</span><span><i class=\"hung\"></i>silent, stuck, hung or "
         "killed</span>"
         "<span><i class=\"waiting\"></i>waits to be started</span></div>\n<div class=\"map\">",
         out);

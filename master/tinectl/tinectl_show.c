@@ -27,7 +27,7 @@ void show_text(const struct show *show, const char *text)
 enum show_colour show_state_colour(const char *state)
 {
     static const char *const good[] = { "ready", "running", "done" };
-    static const char *const bad[] = { "hung", "silent", "killed", "failed" };
+    static const char *const bad[] = { "hung", "silent", "stuck", "killed", "failed" };
     static const char *const plain[] = { "none", "stopping", "draining" };
     for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
         if (strcmp(state, good[i]) == 0)

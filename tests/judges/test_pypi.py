@@ -299,3 +299,29 @@ def test_without_any_setting(package, tmp_path):
     with Server("refuses_app:app", {"app": {"venv": VENV, "pythonpath": tmp_path}}, cwd=tmp_path, respawn=True, allow={"Traceback"}) as server:
         wait_for(lambda: server.get("/").status == 200, what="an answer")
         assert len(re.findall("the application (?:refuses|does not work in a) sub-interpreter", server.log())) <= 1
+
+
+def test_prometheus_client_in_several_processes(tmp_path):
+    """Gauges of workers that have ended go with them, by the hook child_exit; counters stay. By crashes and by a reload."""
+    needs("prometheus_client")
+    with Project("with_prometheus:app", env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}, hooks="prometheus_hooks", interface="wsgi") as server:
+        server.respawn = True
+
+        def figures():
+            text = server.client.get("/metrics").text
+            return {name: float(re.search(rf"^{name} (\S+)$", text, re.M).group(1)) for name in ("shop_requests_total", "shop_workers")}
+        for _ in range(5):
+            assert server.client.get("/").status_code == 200
+        assert figures() == {"shop_requests_total": 5, "shop_workers": 1}
+        os.kill(server.workers()[0], signal.SIGKILL)
+        server.wait_log("killed by signal 9")
+
+        def again():
+            try:
+                return figures() == {"shop_requests_total": 5, "shop_workers": 1}
+            except httpx.TransportError:
+                return False
+        wait_for(again, what="one living worker, and what the dead one had counted")
+        server.signal(signal.SIGHUP)
+        server.wait_log("generation 2 serves")
+        wait_for(again, what="one living worker after a reload")

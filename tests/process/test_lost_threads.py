@@ -80,7 +80,7 @@ def test_others_stand_in_for_lost_threads_and_then_nobody_accepts(gated):
             assert [c.read_response().status for c in held[2:]] == [504, 504]
             wait_for(lambda: s.ask("status")["not_ready_because"], what="the service to be unready")
             assert s.ask("status")["not_ready_because"].startswith("no worker can take a request")
-            assert s.figure("tine_workers_stalled") == 1
+            assert s.figure("tine_workers_stalled") == 1 and s.ask("workers")["workers"][0]["state"] == "stuck"
             waits = s.connect()
             waits.send_request("GET", "/pid")
             waits.expect_no_more()

@@ -27,6 +27,7 @@ def test_the_page(tmp_path):
             with Conn(str(s.dir / "metrics.sock")) as c:
                 return c.request("GET", "/status").body.decode()
         assert s.get("/").status == 200
+        wait_for(lambda: "&ndash;</td>" not in page(), what="the request among the worker's")
         seen = page()
         host = html.escape(socket.gethostname())
         assert f'<span class="host">{host}</span>' in seen and f" on {host} - Tine status</title>" in seen

@@ -14,6 +14,7 @@ PyObject *hooks_load(const char *module);
 /* Calls the one of this name, if there is one, for the worker with this number and process id. 0, or -1 with an exception
  * set. `hooks` may be NULL: there are none. */
 int hooks_call(PyObject *hooks, enum ipc_hook_name name, unsigned number, pid_t pid);
-const char *hooks_name(enum ipc_hook_name name);
+/* Logs the exception that is set if the call has failed. */
+void hooks_log(enum ipc_hook_name name, int result);
 
 #endif

@@ -3,14 +3,13 @@
 with its pid and its number."""
 
 import logging
-import os
 
 OF_SERVER = ("when_ready", "on_reload")
 
 
 class Server:
-    def __init__(self):
-        self.pid = os.getppid()
+    def __init__(self, pid):
+        self.pid = pid
         self.log = logging.getLogger("tine.hooks")
 
 
@@ -29,6 +28,6 @@ def call(module, name, number, pid):
     if function is None:
         return
     if name in OF_SERVER:
-        function(Server())
+        function(Server(module._tine_master))
     else:
-        function(Server(), Worker(number, pid))
+        function(Server(module._tine_master), Worker(number, pid))

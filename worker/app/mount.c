@@ -14,6 +14,7 @@
 #include "common/timers.h"
 #include "conf/conf.h"
 #include "worker/app/app_load.h"
+#include "worker/app/tasks_text.h"
 #include "worker/python/loop.h"
 #include "worker/python/task.h"
 
@@ -348,12 +349,17 @@ void mounts_count_threads(struct mounts *m, struct interface_threads *ret)
     }
 }
 
-int mounts_describe_tasks(const struct mounts *m, PyObject *described)
+int mounts_write_tasks(const struct mounts *m, PyObject *loop, int fd)
 {
-    for (size_t i = 0; i < m->n; i++)
-        if (m->v[i].env.tasks && pytasks_describe_all(m->v[i].env.tasks, described) < 0)
-            return -1;
-    return 0;
+    PyObject *described = PyDict_New();
+    int r = described ? 0 : -1;
+    for (size_t i = 0; i < m->n && r == 0; i++)
+        if (m->v[i].env.tasks)
+            r = pytasks_describe_all(m->v[i].env.tasks, described);
+    if (r == 0)
+        r = tasks_text_write(fd, loop, described);
+    Py_XDECREF(described);
+    return r;
 }
 
 void mounts_drain(struct mounts *m, bool service_stops)

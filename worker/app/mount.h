@@ -48,9 +48,8 @@ void mounts_stop(struct mounts *m, void (*done)(void *arg), void *arg);
 /* Requests that still run; needs no GIL. */
 unsigned mounts_running(const struct mounts *m);
 /* The worker begins to drain; see interface.h. */
-/* Adds each task that runs for a request, with text for people: {task: "GET /path"}. 0, or -1 with an exception set. GIL
- * held. */
-int mounts_describe_tasks(const struct mounts *m, PyObject *described);
+/* tasks_text_write() with what each task works for: "GET /path". 0, or -1 with an exception set. GIL held. */
+int mounts_write_tasks(const struct mounts *m, PyObject *loop, int fd);
 void mounts_drain(struct mounts *m, bool service_stops);
 /* The sum of all; `room` is that of the application that has the most. */
 void mounts_count_threads(struct mounts *m, struct interface_threads *ret);

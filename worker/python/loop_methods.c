@@ -268,20 +268,17 @@ static PyObject *loop_step_begins(PyObject *self, PyObject *what)
 {
     struct step_watch *watch = loop_of(self)->step_watch;
     const char *text = PyUnicode_AsUTF8(what);
-    if (!text)
-        return NULL;
-    if (watch) {
+    if (text && watch) {
         step_watch_begin(watch);
         snprintf(step_watch_name(watch), STEP_WHAT, "%s", text);
     }
-    Py_RETURN_NONE;
+    return text ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *loop_step_ends(PyObject *self, PyObject *unused)
 {
-    struct step_watch *watch = loop_of(self)->step_watch;
-    if (watch)
-        step_watch_end(watch);
+    if (loop_of(self)->step_watch)
+        step_watch_end(loop_of(self)->step_watch);
     Py_RETURN_NONE;
 }
 
