@@ -22,7 +22,7 @@
 unsigned forked_depth;
 
 static struct {
-    bool begun;
+    bool watching, begun;
     pthread_mutex_t lock; /* held across a fork, and where a descriptor changes hands */
     sigset_t mask; /* of the thread that forks; lock held */
     _Atomic(int) words; /* of `owned` that were ever used */
@@ -90,6 +90,15 @@ static void at_exit(int status, void *unused)
     _exit(status);
 }
 
+int forked_watch(void)
+{
+    if (state.watching)
+        return 0;
+    errno = pthread_atfork(before, release, in_child);
+    state.watching = !errno;
+    return state.watching ? 0 : -1;
+}
+
 int forked_begin(void)
 {
     int words = atomic_load_explicit(&state.words, memory_order_relaxed);
@@ -98,8 +107,7 @@ int forked_begin(void)
     expects_own = false;
     if (state.begun) /* by the mold that this worker was forked from */
         return 0;
-    errno = pthread_atfork(before, release, in_child);
-    state.begun = !errno && on_exit(at_exit, NULL) == 0;
+    state.begun = forked_watch() == 0 && on_exit(at_exit, NULL) == 0;
     return state.begun ? 0 : -1;
 }
 

@@ -31,6 +31,9 @@ static inline bool forked_is_child(void)
  * worker or a mold, before there are threads. 0, or -1 with errno. */
 int forked_begin(void) __attribute__((warn_unused_result));
 
+/* The same in a program that is not ours, whose children end as it wants. May be called again, also from other threads under the GIL. */
+int forked_watch(void) __attribute__((warn_unused_result));
+
 /* Whether the forks that this thread makes from here on are our own: their children are left as they are. */
 void forked_expect_own(bool own);
 

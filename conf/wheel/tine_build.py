@@ -130,9 +130,8 @@ def lay_out(build, source, scratch):
     package = project / "tine"
     package.mkdir(parents=True)
     shutil.copy2(module, package)
-    version = configured_as(build)["VERSION"]
-    (package / "__init__.py").write_text('"""Tine, an application server: the program tine loads the module in this folder."""\n\n'
-                                         f'__version__ = "{version}"\n')
+    for file in (source / "worker/host/package").glob("*.py"):
+        shutil.copy2(file, package)
     shutil.copytree(installed / "usr/bin", project / "bin")
     shutil.copytree(installed / "usr/share", project / "share")
     for name in ("pyproject.toml", "README", "LICENSE", "configure.ac"):

@@ -67,7 +67,7 @@ FENCES = [
     (r"openssl/.*", [r"worker/tls/\w+\.[ch]"]),
     (r"ini\.h", [r"conf/conf_load\.c"]),
     (r"Python\.h|structmember\.h|frameobject\.h|datetime\.h|internal/.*|pythread\.h",
-     [r"worker/(python|python/loops|app|asgi|wsgi)/\w+\.[ch]", r"worker/(worker\w*|mold)\.c", r"worker/host/hosted\.c"]),
+     [r"worker/(python|python/loops|app|asgi|wsgi)/\w+\.[ch]", r"worker/(worker\w*|mold)\.c", r"worker/host/(hosted|alone)\.c"]),
     (r"event2/.*|event\.h", [r"worker/(net|tls|python|python/loops)/\w+\.[ch]", r"common/timers\.[ch]", r"worker/worker\w*\.[ch]", r"worker/ws/(\w+\.c|ws_lws_priv\.h)",
                              r"master/(\w+/)?\w+\.[ch]", r"worker/(http|http1|http2|static|log)/\w+\.c",
                              r"worker/coding/(\w+\.c|compress_priv\.h)", r"worker/wsgi/wsgi_(outbox|pool|head|limit|socket)\.c", r"worker/app/mount\.c"]),

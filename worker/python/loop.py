@@ -7,9 +7,11 @@ Everything else (transports, servers, TLS, subprocesses, executors) is asyncio's
 
 import asyncio
 import functools
+import os
 import selectors
 import signal
 import socket
+import sys
 
 from asyncio import base_events, constants, coroutines, format_helpers, selector_events, sslproto
 
@@ -73,18 +75,29 @@ class _Selector:
         del self._watched
 
 
+def _forget_in_child():
+    if watching is not None:
+        watching.forget_python_signals()
+
+
+if '_tine_fork_child' not in sys.modules:  # which does it, and more, for the server
+    os.register_at_fork(after_in_child=_forget_in_child)
+
+
 class Loop(LoopBase, asyncio.SelectorEventLoop):
     # nest_asyncio replaces run_forever() and _run_once() of the class of the loop that it finds, unless it has done so: its
     # own would look for a selector and queues that are not there.
     _nest_patched = True
 
     def __init__(self, base=None):
+        self._is_private = base is None  # an application's own
         self._closed = True  # until there is something to close
         self._open(base)
         super().__init__(_Selector(self))
         self._wakeup = None
-        self._life = Life(self)
-        self._hand_over = self._life.hand_over
+        if not self._is_private:
+            self._life = Life(self)
+            self._hand_over = self._life.hand_over
 
     def _run_handle(self, handle):
         """Runs a handle in debug mode, or one that is not ours."""
@@ -146,13 +159,34 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         return ssl_protocol._app_transport
 
     def add_signal_handler(self, sig, callback, *args):
+        if self._is_private:
+            self._add_python_signal(sig, callback, args)
+            return
         if coroutines.iscoroutine(callback) or _iscoroutinefunction(callback):
             raise TypeError('coroutines cannot be used with add_signal_handler()')
         self._signal_handlers[sig] = self._add_signal(sig, callback, *args)
 
     def remove_signal_handler(self, sig):
-        self._signal_handlers.pop(sig, None)
-        return self._remove_signal(sig)
+        if not self._is_private:
+            self._signal_handlers.pop(sig, None)
+            return self._remove_signal(sig)
+        try:
+            return super().remove_signal_handler(sig)
+        finally:
+            self._keep_wakeup()
+
+    def _add_python_signal(self, sig, callback, args):
+        """As asyncio does it, by Python's own handlers: libevent has one loop with signals in a process, and that is the
+        server's where there is one."""
+        global watching
+        self._check_closed()
+        if self._wakeup is None:
+            self._open_wakeup()
+        try:
+            super().add_signal_handler(sig, callback, *args)
+            watching = self
+        finally:
+            self._keep_wakeup()
 
     def _check_running(self):
         self._check_home()
@@ -172,6 +206,16 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         self._life.begin()
         self.run_forever()
 
+    def _open_wakeup(self):
+        ours, theirs = self._wakeup = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        self._csock = theirs  # where asyncio's add_signal_handler() has Python write
+        self._add_reader(ours.fileno(), self._read_wakeup, ours)
+
+    def _set_wakeup(self):
+        signal.set_wakeup_fd(self._wakeup[1].fileno(), warn_on_full_buffer=False)
+
     def _watch_python_signals(self):
         """Handlers set with signal.signal() must run while the loop waits: only where Python has them, on the main
         thread of the main interpreter."""
@@ -179,28 +223,39 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             before = signal.set_wakeup_fd(-1)
         except ValueError:
             return
-        if before != -1:  # somebody else's; trio's guest mode, for one
+        if before != -1:  # ours, or somebody else's; trio's guest mode, for one
             signal.set_wakeup_fd(before)
             return
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        self._wakeup = ours, theirs
+        if self._wakeup is None:
+            self._open_wakeup()
+        self._set_wakeup()
         global watching
         watching = self
-        self._add_reader(ours.fileno(), self._read_wakeup, ours)
+
+    def _keep_wakeup(self):
+        """asyncio unsets it with the last handler."""
+        if watching is self and not self._signal_handlers:
+            if self.is_running():
+                self._set_wakeup()
+            else:
+                self._close_wakeup()
 
     def _unwatch_python_signals(self):
+        """Handlers of asyncio's stay until they are removed, or the loop is closed."""
+        if watching is self and not (self._is_private and self._signal_handlers):
+            self._close_wakeup()
+
+    def _close_wakeup(self):
         if self._wakeup is None:
             return
         ours, theirs = self._wakeup
         self._wakeup = None
         global watching
-        watching = None
-        current = signal.set_wakeup_fd(-1)
-        if current != theirs.fileno():
-            signal.set_wakeup_fd(current)
+        if watching is self:
+            watching = None
+            current = signal.set_wakeup_fd(-1)
+            if current != theirs.fileno():
+                signal.set_wakeup_fd(current)
         self._remove_reader(ours.fileno())
         for end in ours, theirs:
             try:
@@ -213,16 +268,19 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         global watching
         wakeup, self._wakeup, watching = self._wakeup, None, None
         signal.set_wakeup_fd(-1)
+        if wakeup:
+            self._remove_reader(wakeup[0].fileno())
         for sock in wakeup or ():
             sock.close()
 
-    @staticmethod
-    def _read_wakeup(sock):
-        """Only ends the wait; Python runs its handlers between two turns."""
+    def _read_wakeup(self, sock):
+        """Ends the wait: Python runs its handlers between two turns."""
         try:
-            sock.recv(4096)
+            numbers = sock.recv(4096)
         except OSError:
-            pass
+            return
+        if self._is_private:
+            self._process_self_data(numbers)
 
     def close(self):
         if self.is_running():
@@ -230,6 +288,7 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
         if self.is_closed():
             return
         super().close()
+        self._close_wakeup()
         self._release()
 
     def _shutdown(self, seconds):

@@ -54,6 +54,27 @@ void loop_release_base(struct pyloop *loop)
     loop->base = NULL;
 }
 
+/* The two descriptors are closed here and their numbers may be another's: they are only forgotten. Nothing else is deleted
+ * before event_reinit(): the epoll descriptor is still the parent's. A descriptor that has been closed since the fork is no
+ * longer watched. */
+bool loop_revive(struct pyloop *loop)
+{
+    bool elsewhere = loop->thread && loop->thread != PyThread_get_thread_ident();
+    if (!loop->owns_base || !loop->opened || loop->polling || elsewhere)
+        return false;
+    event_del(&loop->timers.event);
+    event_del(&loop->wake.event);
+    loop->timers.fd = loop->wake.fd = -1;
+    loop->wake.pending = false;
+    loop->depth = forked_depth;
+    event_reinit(loop->base);
+    if (!timers_open(loop) && !wake_open(loop))
+        return true;
+    PyErr_Clear();
+    loop_release_base(loop);
+    return false;
+}
+
 static bool host_is_whole(PyObject *host)
 {
     PyObject *r = PyObject_CallMethod(host, "is_whole", NULL);

@@ -4,7 +4,7 @@
 
 int loop_check_closed(struct pyloop *loop)
 {
-    if (!loop->closed && loop->opened && !loop_is_dead(loop))
+    if (!loop->closed && loop->opened && loop_is_alive(loop))
         return 0;
     PyErr_SetString(PyExc_RuntimeError,
                     loop_is_dead(loop)

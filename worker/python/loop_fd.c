@@ -153,7 +153,7 @@ PyObject *loop_add_watch(struct pyloop *loop, int kind, PyObject *const *args, P
 
 PyObject *loop_remove_watch(struct pyloop *loop, int kind, PyObject *file)
 {
-    if (loop->closed || loop_is_dead(loop))
+    if (loop->closed || !loop_is_alive(loop))
         Py_RETURN_FALSE;
     if (loop_check_thread(loop))
         return NULL;

@@ -222,12 +222,19 @@ static int report_failure(struct pyloop *loop, PyObject *handle)
     return r ? 0 : -1;
 }
 
+/* In a process that the callback has forked, an application's own loop goes on, as asyncio's does. */
+static inline void came_back(struct pyloop *loop, PyObject *callback)
+{
+    if (!loop->owns_base)
+        fork_child_came_back(callback, false);
+}
+
 static int run_handle(struct pyloop *loop, PyObject *handle)
 {
     struct pystate *st = loop->st;
     if (loop->debug || (!Py_IS_TYPE(handle, st->handle_type) && !Py_IS_TYPE(handle, st->timer_type))) {
         PyObject *r = PyObject_CallMethodOneArg((PyObject *)loop, st->name__run_handle, handle);
-        fork_child_came_back(handle, false);
+        came_back(loop, handle);
         Py_XDECREF(r);
         return r ? 0 : -1;
     }
@@ -242,7 +249,7 @@ static int run_handle(struct pyloop *loop, PyObject *handle)
     Py_INCREF(context);
     PyObject *r = PyContext_CheckExact(context) && PyTuple_CheckExact(args) ? call_in(context, callback, args)
                                                                             : call_loosely(st, context, callback, args);
-    fork_child_came_back(callback, false);
+    came_back(loop, callback);
     int result = r ? 0 : report_failure(loop, handle);
     Py_XDECREF(r);
     Py_DECREF(callback);

@@ -169,7 +169,7 @@ static PyObject *loop_stop(PyObject *self, PyObject *unused)
 
 static PyObject *loop_is_running(PyObject *self, PyObject *unused)
 {
-    return PyBool_FromLong(loop_of(self)->thread != 0 && !loop_is_dead(loop_of(self)));
+    return PyBool_FromLong(loop_of(self)->thread != 0 && loop_is_alive(loop_of(self)));
 }
 
 static PyObject *loop_is_closed(PyObject *self, PyObject *unused)

@@ -134,10 +134,17 @@ static inline PyObject *ready_pop(struct pyloop *loop)
 }
 
 /* In a process that the application has forked from the one that opened the loop: what it holds is the parent's, its
- * descriptors are closed here and their numbers may be another's. Nothing of libevent may be touched. */
+ * descriptors are closed here and their numbers may be another's. Nothing of libevent may be touched, until loop_revive(). */
 static inline bool loop_is_dead(const struct pyloop *loop)
 {
     return unlikely(loop->depth != forked_depth);
+}
+/* loop_base.c: gives an application's own loop (owns_base) an epoll descriptor, a timer and a wake-up of this process's,
+ * with all that it watches. False: it stays dead, being the server's, or another thread of the parent's was inside it. GIL held. */
+bool loop_revive(struct pyloop *loop);
+static inline bool loop_is_alive(struct pyloop *loop)
+{
+    return !loop_is_dead(loop) || loop_revive(loop);
 }
 static inline bool loop_has_released(const struct pyloop *loop)
 {

@@ -177,7 +177,7 @@ static int turn(struct pyloop *loop)
  * ever. */
 int loop_turn(struct pyloop *loop)
 {
-    if (loop_is_dead(loop))
+    if (!loop_is_alive(loop))
         return loop_check_closed(loop);
     if (!loop->opened || loop->turning) {
         PyErr_SetString(PyExc_RuntimeError,

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* pystate.c: the built-in module `_tine`: made in phases, once for each interpreter that imports
  * it. Holds no logic. */
+#include <config.h>
+
 #include "worker/python/pystate.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include "common/forked.h"
 #include "common/log.h"
 #include "worker/python/loop_handle.h"
 #include "worker/python/loop_life_py.h"
@@ -113,8 +116,9 @@ static int module_exec(PyObject *module)
     if (names_init(st) || future_init(st) || task_init(st) || loop_handle_init(module, st) ||
         loop_methods_init(module, st) || stream_type_init(module, st))
         return -1;
-    if (PyModule_AddType(module, st->handle_type) || PyModule_AddType(module, st->timer_type) ||
-        PyModule_AddType(module, st->base_type) || PyModule_AddType(module, st->stream_type))
+    if (PyModule_AddStringConstant(module, "version", PACKAGE_VERSION) || PyModule_AddType(module, st->handle_type) ||
+        PyModule_AddType(module, st->timer_type) || PyModule_AddType(module, st->base_type) ||
+        PyModule_AddType(module, st->stream_type))
         return -1;
     return 0;
 }
@@ -211,6 +215,19 @@ static PyModuleDef module_def = {
 static PyObject *module_init(void)
 {
     return PyModuleDef_Init(&module_def);
+}
+
+/* What cannot be watched is an exception for Python, and no line on the terminal. */
+static void on_libevent_message(int severity, const char *text)
+{
+}
+
+PyObject *pystate_alone(void)
+{
+    if (forked_watch() < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    event_set_log_callback(on_libevent_message);
+    return module_init();
 }
 
 int pystate_register(void)

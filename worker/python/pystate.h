@@ -89,6 +89,8 @@ struct pystate {
 int pystate_register(void) __attribute__((warn_unused_result));
 /* The same in the present interpreter, when Python runs already. 0, or -1 with an exception set. */
 int pystate_install(void) __attribute__((warn_unused_result));
+/* The same in a Python that is no worker, where the import system does it: what PyInit__tine() returns. NULL: exception set. */
+PyObject *pystate_alone(void);
 /* The state of `_tine` in this interpreter, imported if need be; NULL: exception set. *ret_module:
  * new reference. */
 struct pystate *pystate_import(PyObject **ret_module);
