@@ -272,7 +272,7 @@ def test_reload_says_how_it_went(site):
         assert ask(s, "reload") == {"ok": True, "generation": 3, "workers": 1}
         (site / "site_app.py").write_text("def app(:\n")
         error = tinectl(s, "reload", status=1)
-        assert error.startswith("tinectl: reload failed:\nTraceback") and error.endswith("SyntaxError: invalid syntax\n")
+        assert error.startswith("tinectl: reload failed:\n  File ") and error.endswith("SyntaxError: invalid syntax\n")
         reload = ask(s, "status")["reload"]
         assert (reload["done"], reload["failed"], reload["last"]) == (2, 1, "failed") and "SyntaxError" in reload["error"]
         assert "SyntaxError" in tinectl(s, "status")
