@@ -5,7 +5,8 @@
     cpython_asyncio.py PYHOST [--jobs N] [MODULE...]
 
 PYHOST is tests/unit/pyhost, built for that CPython (.ci/gates/asyncio). All modules of its test.test_asyncio are run; a test that
-does not pass and is not listed here with its reason is a failure. The last line is the sum. Standard library only.
+does not pass and is not listed here with its reason is run once more, alone: many measure time, and the machine may be busy. What
+fails again is a failure. The last line is the sum. Standard library only.
 """
 
 import argparse
@@ -60,26 +61,52 @@ def trace_of(name, details):
     return found[0] if found else details[-3000:]
 
 
+def failures(interpreter, said, details):
+    """{name: trace} of the tests that did not pass, and how many of those may."""
+    reasons = EXCEPTED | (EXCEPTED_IN_SUB if interpreter == "sub" else {})
+    found = {name: trace_of(name, details) for name in sorted(set(re.findall(r"^(?:fail|error): (\S+)", said, re.M)))}
+    bad = {name: trace for name, trace in found.items()
+           if not any(re.match(pattern, name) for pattern in reasons) and not (interpreter == "sub" and REFUSED.search(trace))}
+    return bad, len(found) - len(bad)
+
+
 def judge(interpreter, module, said, details):
-    """Counts: run, skipped, excepted, failed; prints what failed."""
+    """Counts, and {arguments of cpython_module.py: trace} of what failed."""
     count = Counter()
     if re.search(r"^absent: ", said, re.M):
-        return count
+        return count, {}
     ran = re.search(r"^ran (\d+)$", said, re.M)
     if not ran:
-        print(f"FAILED: {module} in {interpreter} did not end:\n{said[-2000:]}\n{details[-4000:]}", flush=True)
-        return Counter(failed=1)
+        return count, {(interpreter, module): f"did not end:\n{said[-2000:]}\n{details[-4000:]}"}
+    bad, excepted = failures(interpreter, said, details)
+    hanging = len(re.findall(r"^skip: .*would hang", said, re.M))
     count["run"] = int(ran[1])
-    count["excepted"] = len(re.findall(r"^skip: .*would hang", said, re.M))
-    count["skipped"] = len(re.findall(r"^skip: ", said, re.M)) - count["excepted"]
-    reasons = EXCEPTED | (EXCEPTED_IN_SUB if interpreter == "sub" else {})
-    for name in sorted(set(re.findall(r"^(?:fail|error): (\S+)", said, re.M))):
-        trace = trace_of(name, details)
-        known = any(re.match(pattern, name) for pattern in reasons) or interpreter == "sub" and REFUSED.search(trace)
-        count["excepted" if known else "failed"] += 1
-        if not known:
-            print(f"FAILED: {name} in {interpreter}\n{trace}", flush=True)
-    return count
+    count["skipped"] = len(re.findall(r"^skip: ", said, re.M)) - hanging
+    count["excepted"] = excepted + hanging
+    return count, {(interpreter, module, name.partition(".")[2]): trace for name, trace in bad.items()}
+
+
+def run(pyhost, interpreter, *args):
+    said, details = host(pyhost, *(["--main"] if interpreter == "main" else []), str(HERE / "cpython_module.py"), *args)
+    return judge(interpreter, args[0], said, details)
+
+
+def run_all(pyhost, modules, jobs):
+    """{interpreter: counts}; prints what failed, and again when alone."""
+    scores = {"main": Counter(), "sub": Counter()}
+    suspects = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        work = [(interpreter, module) for module in modules for interpreter in scores]
+        for (interpreter, _), (count, bad) in zip(work, pool.map(lambda item: run(pyhost, *item), work)):
+            scores[interpreter].update(count)
+            suspects.update(bad)
+    for what, trace in suspects.items():
+        count, bad = run(pyhost, *what)
+        if len(what) == 2:  # a whole module
+            scores[what[0]].update(count)
+        scores[what[0]]["failed"] += len(bad)
+        print(f"{'FAILED' if bad else 'passed when alone'}: {' '.join(what[1:])} in {what[0]}\n{trace}", flush=True)
+    return scores
 
 
 def main():
@@ -88,21 +115,12 @@ def main():
     options.add_argument("--jobs", type=int, default=os.cpu_count())
     options.add_argument("module", nargs="*", help="test_events, ... (default: all)")
     arguments = options.parse_args()
-    script = str(HERE / "cpython_module.py")
-    listed, details = host(arguments.pyhost, "--main", script)
+    listed, details = host(arguments.pyhost, "--main", str(HERE / "cpython_module.py"))
     version = re.search(r"^version (\S+)$", listed, re.M)
     if not version:
         sys.exit(f"{listed}{details}")
     modules = arguments.module or [name for name in re.findall(r"^module (\S+)$", listed, re.M) if not WINDOWS.match(name)]
-    scores = {}
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        work = [(interpreter, module) for module in modules for interpreter in ("main", "sub")]
-
-        def run(item):
-            interpreter, module = item
-            return host(arguments.pyhost, *(["--main"] if interpreter == "main" else []), script, module)
-        for (interpreter, module), (said, details) in zip(work, pool.map(run, work)):
-            scores.setdefault(interpreter, Counter()).update(judge(interpreter, module, said, details))
+    scores = run_all(arguments.pyhost, modules, arguments.jobs)
     for interpreter, score in scores.items():
         print(f"CPython {version[1]}, {interpreter}: {score['run']} tests of {len(modules)} modules, {score['skipped']} skipped, "
               f"{score['excepted']} excepted, {score['failed']} failed")
