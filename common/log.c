@@ -43,8 +43,6 @@ static struct {
     enum sink sink;
     bool colours;         /* it is a terminal that wants them */
     bool json;            /* records are objects of JSON; never for journald */
-    bool zone_is_fixed;   /* the application may have another one by now */
-    long utc_offset;      /* then: seconds east of UTC */
     int file_fd;          /* of `path`, or a socket of journald; -1: standard error */
     int write_fd;         /* non-blocking twin of standard error; -1: none */
     char *path;           /* absolute, or "journald" and its kind; NULL: standard error, perhaps by way of journald */
@@ -322,33 +320,6 @@ int log_reopen(void)
 bool log_is_json(void)
 {
     return state.json;
-}
-
-/* --- the time --- */
-
-void log_local_time(time_t t, struct tm *ret)
-{
-    if (!state.zone_is_fixed) {
-        localtime_r(&t, ret);
-        return;
-    }
-    time_t shifted = t + state.utc_offset;
-    gmtime_r(&shifted, ret);
-    ret->tm_gmtoff = state.utc_offset;
-}
-
-void log_fix_zone(void)
-{
-    struct tm tm;
-    time_t now = time(NULL);
-    if (!state.zone_is_fixed && localtime_r(&now, &tm))
-        log_set_zone(tm.tm_gmtoff);
-}
-
-void log_set_zone(long utc_offset)
-{
-    state.utc_offset = utc_offset;
-    state.zone_is_fixed = true;
 }
 
 static bool put(const char *p, size_t n)

@@ -12,6 +12,7 @@ worker_sources = \
 	worker/worker_beat.c \
 	worker/worker_tls.c \
 	worker/worker_versions.c \
+	worker/worker_reports.c \
 	worker/worker_app.c \
 	worker/worker_routes.c \
 	worker/worker_ipc.c \

@@ -27,6 +27,8 @@ struct conf_app;
 struct front;
 struct router;
 struct worker;
+struct interp;
+struct pyloop;
 struct worker_app;
 
 enum worker_state {
@@ -169,6 +171,13 @@ void worker_beat_start(struct worker *w);
 int worker_tls_start(struct worker *w, struct worker_failure *ret);
 /* New certificates are in the vault. */
 void worker_tls_take(struct worker *w);
+
+/* --- worker_reports.c --- */
+
+/* Tells the master what it remembers together with the choice of the main interpreter. */
+void worker_report_environment(const struct worker *w, const struct interp *interp);
+/* Logs which loop hosts this one, once a generation, more or less; nothing where it is our own. */
+void worker_report_loop(const struct worker *w, const struct interp *interp, const struct pyloop *loop);
 
 /* --- worker_app.c: Python and the applications --- */
 

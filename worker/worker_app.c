@@ -296,18 +296,6 @@ struct handler *worker_app_handler(struct worker_app *a, const struct conf_app *
     return mounts_handler(a->mounts, app);
 }
 
-/* What the master remembers together with the interpreter. */
-static void report_environment(const struct worker_app *a)
-{
-    const struct conf_app *conf = &a->worker->conf->app;
-    if (a->interp.sub || conf->interpreter != CONF_INTERPRETER_AUTO || conf->preload_app)
-        return;
-    char *paths = interp_environment();
-    if (paths && ipc_send(a->worker->heritage->ipc_fd, IPC_ENVIRONMENT, paths, strlen(paths)) < 0)
-        log_debug("the master is not told of the environment: %m");
-    free(paths);
-}
-
 /* The application has started, but something that it loaded does not work here. */
 static bool refuses_to_start(struct worker_app *a)
 {
@@ -337,17 +325,6 @@ static void report_failed_start(struct worker_app *a, enum interface_start resul
     free(refusal);
 }
 
-/* Once a generation, more or less, where it is not what everybody has. */
-static void say_loop(const struct worker_app *a)
-{
-    char version[64];
-    if (!pyloop_host(a->loop) || a->worker->heritage->slot != 0)
-        return;
-    pyloop_version(a->loop, version, sizeof version);
-    log_info("event loop: %s%s%s, in %s", conf_loop_name(pyloop_ops(a->loop)->conf), *version ? " " : "", version,
-             a->interp.sub ? "a sub-interpreter" : "the main interpreter");
-}
-
 void worker_app_look_at_refusals(struct worker_app *a)
 {
     const char *refusal = is_in_doubt(a) ? refusal_late(&a->interp) : NULL;
@@ -363,8 +340,8 @@ static void on_mounts_started(void *arg, enum interface_start result, const char
         return;
     if (result == INTERFACE_STARTED && !refuses_to_start(a)) {
         hooks_log(IPC_HOOK_WHEN_READY, call_hook(a, IPC_HOOK_WHEN_READY));
-        report_environment(a);
-        say_loop(a);
+        worker_report_environment(a->worker, &a->interp);
+        worker_report_loop(a->worker, &a->interp, a->loop);
         a->watch = worker_steps_watch(w, a->loop);
         w->events->started(w);
     } else if (result != INTERFACE_STARTED) {

@@ -46,7 +46,7 @@ EXCUSED = {
     "worker/python/task_lazy.c": 3,
     "worker/python/task_proxy.c": 1,
     "worker/ws/ws_session.c": 2,
-    "worker/wsgi/wsgi.c": 4,
+    "worker/wsgi/wsgi_turn.c": 4,
 }
 
 ASSIGNMENT = re.compile(r"([A-Za-z_][\w.>\[\]-]*(?:->|\.)(?:state|stage|phase))\s*=(?!=)")

@@ -14,6 +14,27 @@ static struct event_base *private_base(void)
     return base;
 }
 
+/* The two descriptors are closed here and their numbers may be another's: they are only forgotten. Nothing else is deleted
+ * before event_reinit(): the epoll descriptor is still the parent's. A descriptor that has been closed since the fork is no
+ * longer watched. */
+static bool revive(struct pyloop *loop)
+{
+    bool elsewhere = loop->thread && loop->thread != PyThread_get_thread_ident();
+    if (!loop->opened || loop->polling || elsewhere)
+        return false;
+    event_del(&loop->timers.event);
+    event_del(&loop->wake.event);
+    loop->timers.fd = loop->wake.fd = -1;
+    loop->wake.pending = false;
+    loop->depth = forked_depth;
+    event_reinit(loop->base);
+    if (!timers_open(loop) && !wake_open(loop))
+        return true;
+    PyErr_Clear();
+    loop_release_base(loop);
+    return false;
+}
+
 int loop_open_base(struct pyloop *loop, PyObject *capsule)
 {
     if (loop->opened) {
@@ -21,6 +42,7 @@ int loop_open_base(struct pyloop *loop, PyObject *capsule)
         return -1;
     }
     loop->owns_base = capsule == Py_None;
+    loop->revive = loop->owns_base ? revive : NULL;
     loop->reserves_signals = !loop->owns_base;
     loop->base = loop->owns_base ? private_base() : PyCapsule_GetPointer(capsule, LOOP_BASE_CAPSULE);
     if (!loop->base) {
@@ -52,27 +74,6 @@ void loop_release_base(struct pyloop *loop)
     if (loop->owns_base)
         event_base_free(loop->base);
     loop->base = NULL;
-}
-
-/* The two descriptors are closed here and their numbers may be another's: they are only forgotten. Nothing else is deleted
- * before event_reinit(): the epoll descriptor is still the parent's. A descriptor that has been closed since the fork is no
- * longer watched. */
-bool loop_revive(struct pyloop *loop)
-{
-    bool elsewhere = loop->thread && loop->thread != PyThread_get_thread_ident();
-    if (!loop->owns_base || !loop->opened || loop->polling || elsewhere)
-        return false;
-    event_del(&loop->timers.event);
-    event_del(&loop->wake.event);
-    loop->timers.fd = loop->wake.fd = -1;
-    loop->wake.pending = false;
-    loop->depth = forked_depth;
-    event_reinit(loop->base);
-    if (!timers_open(loop) && !wake_open(loop))
-        return true;
-    PyErr_Clear();
-    loop_release_base(loop);
-    return false;
 }
 
 static bool host_is_whole(PyObject *host)

@@ -71,6 +71,9 @@ struct pyloop {
         *guest; /* NULL: this is the loop of the thread. Else a foreign one is (loops/), and of all that is Python's
                           * here only what the GIL and the turns need is in use */
     bool owns_base;
+    /* Of one that owns its base, which is the application's: gives it an epoll descriptor, a timer and a wake-up of this
+     * process's, with all that it watches. False: it stays dead, since another thread of the parent's was inside it. GIL held. */
+    bool (*revive)(struct pyloop *loop);
     bool reserves_signals; /* signals of the server are refused */
     unsigned depth; /* forked_depth of the process that opened it; elsewhere the loop is dead: loop_is_dead() */
     bool edge; /* the back end of libevent can report edges: wake and timer need no read() */
@@ -134,17 +137,14 @@ static inline PyObject *ready_pop(struct pyloop *loop)
 }
 
 /* In a process that the application has forked from the one that opened the loop: what it holds is the parent's, its
- * descriptors are closed here and their numbers may be another's. Nothing of libevent may be touched, until loop_revive(). */
+ * descriptors are closed here and their numbers may be another's. Nothing of libevent may be touched, until revive(). */
 static inline bool loop_is_dead(const struct pyloop *loop)
 {
     return unlikely(loop->depth != forked_depth);
 }
-/* loop_base.c: gives an application's own loop (owns_base) an epoll descriptor, a timer and a wake-up of this process's,
- * with all that it watches. False: it stays dead, being the server's, or another thread of the parent's was inside it. GIL held. */
-bool loop_revive(struct pyloop *loop);
 static inline bool loop_is_alive(struct pyloop *loop)
 {
-    return !loop_is_dead(loop) || loop_revive(loop);
+    return !loop_is_dead(loop) || (loop->revive && loop->revive(loop));
 }
 static inline bool loop_has_released(const struct pyloop *loop)
 {
