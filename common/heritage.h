@@ -20,9 +20,9 @@ struct vault;
 #define WORKER_PROOF_MS 1000
 /* Signs of life: a worker's loop turns at least this often, and for the first while after READY more often, so that the
  * proof can tell one that is idle from one whose process is ending slowly (a core is written, a sanitizer reports). */
-#define WORKER_BEAT_MS 1000
-#define WORKER_YOUNG_BEAT_MS (WORKER_PROOF_MS / 4)
-#define WORKER_YOUNG_MS (2 * WORKER_PROOF_MS)
+#define WORKER_BEAT_MS 1000u
+#define WORKER_YOUNG_BEAT_MS 250u
+#define WORKER_YOUNG_MS 2000u
 
 struct listener {
     int fd; /* listening, non-blocking, close-on-exec */

@@ -18,8 +18,9 @@ static char next_byte(struct span *p)
 {
     size_t used = 1;
     char c = p->p[0];
-    if (c == '%' && p->n >= 3 && hex_digit(p->p[1]) >= 0 && hex_digit(p->p[2]) >= 0) {
-        c = (char)(hex_digit(p->p[1]) << 4 | hex_digit(p->p[2]));
+    int high = c == '%' && p->n >= 3 ? hex_digit(p->p[1]) : -1, low = high >= 0 ? hex_digit(p->p[2]) : -1;
+    if (low >= 0) {
+        c = (char)(high * 16 + low);
         used = 3;
     }
     p->p += used;

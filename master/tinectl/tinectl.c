@@ -74,7 +74,7 @@ static int print_and_end(const char *text)
 }
 
 static const char *const commands[CONTROL_N_COMMANDS] = {
-#define CONTROL_COMMAND(name, word, argument, optional) [CONTROL_##name] = word,
+#define CONTROL_COMMAND(name, word, argument, optional) [CONTROL_##name] = (word),
 #include "master/control/control_commands.def"
 };
 

@@ -70,7 +70,7 @@ static int lose(bool log, char *text, size_t size)
     if (pid == 0) {
         dup2(told[1], STDERR_FILENO);
         char path[] = "/tmp/tine-test-XXXXXX";
-        if (log_open(log ? (close(mkstemp(path)), path) : "-", LOG_LEVEL_INFO) < 0)
+        if (log_open(log ? (close(mkstemp(path)), path) : "-", LOG_LEVEL_INFO, false) < 0)
             _exit(1);
         if (log) {
             unlink(path);
