@@ -127,9 +127,8 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
     if (!TINE_LIBWEBSOCKETS && l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)
         conf_error(errors, from(instance(l, "websocket"), "engine"), "this tine was built without libwebsockets");
     /* No memory for a value leaves none, which is an error already. */
-    if (logs->errorlog && (strcmp(logs->errorlog, "syslog") == 0 || strcmp(logs->errorlog, "journald") == 0))
-        conf_error(errors, from(log, "errorlog"),
-                   "expected - or a path, got %s (systemd has a journal for standard error)", logs->errorlog);
+    if (logs->errorlog && strcmp(logs->errorlog, "syslog") == 0)
+        conf_error(errors, from(log, "errorlog"), "expected -, journald or a path, got syslog");
     if (logs->accesslog && is_daemon_without_path(logs->accesslog))
         conf_error(errors, from(log, "accesslog"), "expected the absolute path of the daemon's socket, got %s",
                    conf_shown(logs->accesslog).s);

@@ -46,10 +46,12 @@ static void on_reopen(int signo, const struct orders *orders, void *arg)
 /* A terminal sends WINCH to its foreground processes when its window changes: not an order then. */
 static void on_window(int signo, const struct orders *orders, void *arg)
 {
-    if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO))
+    if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO)) {
         log_debug("SIGWINCH: from the terminal, ignored");
-    else
-        orders->pause(arg);
+        return;
+    }
+    log_info("SIGWINCH: pause");
+    orders->pause(arg);
 }
 
 static void on_reload(int signo, const struct orders *orders, void *arg)

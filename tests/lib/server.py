@@ -149,7 +149,9 @@ class Server:
         try:
             dead = set()
             if self.process.poll() is None and not self.ending:
-                dead = set(self.workers_at_ready) - set(self.workers()) if not self.respawn else dead
+                # One that never was ready may have moved to the main interpreter; if it has failed, the log says so.
+                dead = {pid for pid in set(self.workers_at_ready) - set(self.workers()) if f"(pid {pid}) is ready" in self.log()} \
+                    if not self.respawn else dead
                 self.process.send_signal(sig)
             status = self.wait_exit()
             assert status == self.status, f"exit status {status}, expected {self.status}"

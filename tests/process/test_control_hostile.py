@@ -137,7 +137,7 @@ def test_a_new_mode_is_for_the_socket_and_not_for_what_has_its_name(kind):
                 os.link(other, path)
             s.write_config({"control": {"mode": "0666"}})
             s.signal(signal.SIGHUP)
-            s.wait_log("control.mode: .*File exists")
+            s.wait_log("control.mode, control.group: .*File exists")
             s.wait_log("reloaded: generation 2")
             assert stat.S_IMODE(os.stat(other).st_mode) == 0o600
             assert kind == "link" or stat.S_IMODE(os.lstat(path).st_mode) == 0o600

@@ -32,7 +32,7 @@ def exec_reload(server):
 def test_a_reload_of_the_unit_waits_and_says_how_it_went():
     with serve() as server:
         done = exec_reload(server)
-        assert (done.returncode, done.stdout) == (0, "reloaded: generation 2 serves with 1 workers\n")
+        assert (done.returncode, done.stdout) == (0, "reloaded: generation 2 serves with 1 worker\n")
         assert "reloaded: generation 2 serves" in server.log(), "it did not wait"
 
 

@@ -238,9 +238,9 @@ static void test_later(void)
                         "max_requests = 0\n[tls]\nalpn = h2,http/1.1\ncertfile =\n") == 0);
     REFUSES(load_text(APP "[tls]\nkeyfile = x\n"),
             "tine.ini:4: tls.keyfile: belongs to tls.certfile, which is not set");
-    REFUSES(load_text(APP "loop = uvloop\n"), "tine.ini:3: app.loop: loops other than tine are not supported yet");
-    REFUSES(load_text(APP "[log]\nerrorlog = journald\n"),
-            "tine.ini:4: log.errorlog: expected - or a path, got journald");
+    CHECK(load_text(APP "loop = uvloop\n") == 0 && conf->app.loop == CONF_LOOP_UVLOOP);
+    CHECK(load_text(APP "[log]\nerrorlog = journald\n") == 0);
+    REFUSES(load_text(APP "[log]\nerrorlog = syslog\n"), "tine.ini:4: log.errorlog: expected -, journald or a path");
     REFUSES(load_text(APP "[log]\naccesslog = syslog:dev/log\n"),
             "tine.ini:4: log.accesslog: expected the absolute path");
     CHECK(load_text(APP "[log]\naccesslog = journald\n") == 0);
@@ -257,7 +257,7 @@ static void test_mounts(void)
     CHECK(load_text(APP "threads = 2\n[mount:/b]\nmodule = c:d\nthreads = 7\ninterface = wsgi\nlifespan = off\n"
                         "root_path = /r\n[mount:/a/x]\nmodule = e:f\n") == 0);
     CHECK(conf->n_mounts == 2 && !strcmp(conf->mounts[0].prefix, "/b") && !strcmp(conf->mounts[1].prefix, "/a/x"));
-    CHECK(conf->mounts[0].app.threads == 7 && conf->mounts[1].app.threads == 4 && conf->app.threads == 2);
+    CHECK(conf->mounts[0].app.threads == 7 && !conf->mounts[1].app.threads && conf->app.threads == 2);
     CHECK(conf->mounts[0].app.interface == CONF_INTERFACE_WSGI && conf->mounts[0].app.lifespan == CONF_LIFESPAN_OFF);
     CHECK(!strcmp(conf->mounts[0].app.root_path, "/r") && !strcmp(conf->mounts[1].app.module, "e:f"));
     CHECK(!strcmp(conf_app_name(conf), "a:b"));
