@@ -34,6 +34,8 @@
 #include "common/trusted.h"
 
 #define IDENTIFIER "tine"
+/* Room for records that stays, so that what is usual can be written where there is no memory. */
+#define KEPT_ROOM 4096u
 
 /* JOURNAL: journald's native protocol, a datagram for each record. */
 enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET, SINK_JOURNAL };
@@ -51,6 +53,8 @@ static struct {
     uint64_t dropped_all; /* since the start */
     bool survives_forks;
     struct buf *noted;    /* log_note_errors() */
+    struct buf record;    /* empty but for its room, unless the lock is held */
+    struct buf report;    /* the same, of what was lost */
     dev_t dev;            /* of what is written to, when it was opened */
     ino_t ino;
     pthread_mutex_t lock; /* threads of an application write too */
@@ -253,6 +257,13 @@ static int open_sink(const char *path, char **ret_path, bool *ret_journal)
     return -2;
 }
 
+/* Without it records need memory, each its own. */
+static void reserve(void)
+{
+    (void)buf_room(&state.record, KEPT_ROOM);
+    (void)buf_room(&state.report, KEPT_ROOM / 4);
+}
+
 int log_open(const char *path, enum log_level level, bool json)
 {
     char *whole;
@@ -268,6 +279,7 @@ int log_open(const char *path, enum log_level level, bool json)
     state.json = json;
     state.sink = journal ? SINK_JOURNAL : SINK_UNKNOWN;
     sink_attach();
+    reserve();
     return 0;
 }
 
@@ -282,6 +294,7 @@ int log_take(const char *path, enum log_level level, bool json, struct log_fds f
     state.json = json;
     state.file_fd = fds.file;
     state.write_fd = fds.stream;
+    reserve();
     sink_look(sink_fd());
     if (fds.journal)
         state.sink = SINK_JOURNAL;
@@ -374,18 +387,25 @@ static int make_record(enum log_level level, struct span first, struct span text
     return state.json ? log_line_json(&r, to) : log_line_text(&r, to);
 }
 
+static void empty(struct buf *bytes)
+{
+    buf_take(bytes, buf_len(bytes));
+    if (bytes->cap > KEPT_ROOM)
+        buf_release(bytes);
+}
+
 static bool report_dropped(void)
 {
     char line[100];
-    struct buf bytes = { 0 };
     if (!state.dropped)
         return true;
     int n = snprintf(line, sizeof(line), "%llu log line%s could not be written and %s lost",
                      (unsigned long long)state.dropped, plural(state.dropped), state.dropped == 1 ? "is" : "are");
-    bool made = make_record(LOG_LEVEL_WARNING, (struct span){ line, (size_t)n }, (struct span){ 0 }, &bytes) == 0;
-    struct span all = buf_span(&bytes);
+    bool made =
+        make_record(LOG_LEVEL_WARNING, (struct span){ line, (size_t)n }, (struct span){ 0 }, &state.report) == 0;
+    struct span all = buf_span(&state.report);
     bool done = made && (state.sink == SINK_JOURNAL ? put_datagram(all.p, all.n) : put(all.p, all.n));
-    buf_release(&bytes);
+    empty(&state.report);
     if (done)
         state.dropped = 0;
     return done;
@@ -414,19 +434,18 @@ static void emit(const char *p, size_t n)
 /* One record, written at once. */
 static void compose(enum log_level level, struct span first, struct span text)
 {
-    struct buf bytes = { 0 };
     int saved = errno;
     hold();
     if (state.sink == SINK_UNKNOWN)
         sink_attach();
-    bool made = make_record(level, first, text, &bytes) == 0;
-    struct span all = buf_span(&bytes);
+    bool made = make_record(level, first, text, &state.record) == 0;
+    struct span all = buf_span(&state.record);
     if (made)
         emit(all.p, all.n);
     else
         count_lost(NULL, 0);
+    empty(&state.record);
     release();
-    buf_release(&bytes);
     errno = saved;
 }
 

@@ -297,5 +297,7 @@ void reload_done(struct reload *reload)
     free_ended(reload, true);
     free(reload->words);
     set_error(&reload->service->reload, NULL);
+    free(reload->service->reload.kept);
+    reload->service->reload.kept = NULL;
     reload->words = NULL;
 }

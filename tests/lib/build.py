@@ -71,3 +71,8 @@ def hosted():
 def under_tsan():
     """Whether tine was built with ThreadSanitizer, which holds signals back while a thread calls nothing of the C library."""
     return linked_with("libtsan.so")
+
+
+def under_asan():
+    """Whether tine was built with AddressSanitizer, which takes stacks that greenlets move away and back for faults."""
+    return linked_with("libasan.so")

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from lib.build import binary
+from lib.build import binary, under_asan
 from lib.server import Server
 from lib.waiting import wait_for
 
 VENV = os.environ.get("TINE_TEST_VENV")
 if not VENV and subprocess.run(["/usr/bin/python3", "-c", "import gevent"], capture_output=True).returncode:
     pytest.skip("gevent is not there", allow_module_level=True)
+if under_asan():
+    pytest.skip("AddressSanitizer does not follow greenlets, which move stacks away and back", allow_module_level=True)
 CASES = "apps.gevent_cases:app"
 
 
