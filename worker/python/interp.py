@@ -91,9 +91,7 @@ def _answer_loggers():
             logger.addHandler(handler)
             logger.setLevel(_tine.log_level())
             logger.propagate = False
-    tine = logging.getLogger('tine')  # tine.error: see pyerr.h
-    tine.addHandler(logging.NullHandler())
-    tine.propagate = False
+    logging.getLogger('tine').propagate = False  # tine.error: see pyerr.h
 
 
 def patch(path):

@@ -136,7 +136,8 @@ static int tell_logging(const char *first, PyObject *exception)
 {
     PyObject *logging = PyImport_ImportModule("logging");
     PyObject *logger = logging ? PyObject_CallMethod(logging, "getLogger", "s", "tine.error") : NULL;
-    PyObject *error = logger ? PyObject_GetAttrString(logger, "error") : NULL;
+    PyObject *wanted = logger ? PyObject_CallMethod(logger, "hasHandlers", NULL) : NULL;
+    PyObject *error = wanted == Py_True ? PyObject_GetAttrString(logger, "error") : NULL;
     PyObject *text = error ? PyUnicode_DecodeUTF8(first, (Py_ssize_t)strlen(first), "backslashreplace") : NULL;
     PyObject *args = text ? Py_BuildValue("(sO)", "%s", text) : NULL;
     PyObject *kwargs = args ? Py_BuildValue("{s:O}", "exc_info", exception) : NULL;
@@ -148,7 +149,8 @@ static int tell_logging(const char *first, PyObject *exception)
     Py_XDECREF(logger);
     Py_XDECREF(logging);
     Py_XDECREF(done);
-    return done ? 0 : -1;
+    Py_XDECREF(wanted);
+    return done || wanted == Py_False ? 0 : -1;
 }
 
 void pyerr_log_unhandled(const char *first, PyObject *exception)

@@ -19,7 +19,8 @@ void pyerr_log(enum log_level level, const char *first);
 /* Same for an exception object. */
 void pyerr_log_exception(enum log_level level, const char *first, PyObject *exception);
 /* Logs an exception that the application has not handled, at level ERROR, and hands it to the logger tine.error of Python's
- * logging, for those who collect exceptions there. Whatever that raises is dropped. */
+ * logging, if that has handlers of the application or of log.logconfig; without them nothing is called, since collectors that
+ * patch all loggers have the exception already. Whatever that raises is dropped. */
 void pyerr_log_unhandled(const char *first, PyObject *exception);
 /* True if the exception, its cause or its context says that something refuses to run in a
  * sub-interpreter (PyO3, numpy, "only works in main thread of the main interpreter", os.fork ...).
