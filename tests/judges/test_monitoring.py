@@ -116,6 +116,8 @@ FIRES = {
     "TineSlow": {'tine_request_duration_seconds_bucket{le="2.5"}': "0+1x30", 'tine_request_duration_seconds_bucket{le="5"}': "0+60x30",
                  'tine_request_duration_seconds_bucket{le="+Inf"}': "0+60x30"},
     "TineQueue": {"tine_requests_queued": "3x30"},
+    "TineQueueTime": {'tine_request_queue_seconds_bucket{le="0.5"}': "0+1x30", 'tine_request_queue_seconds_bucket{le="1"}': "0+60x30",
+                      'tine_request_queue_seconds_bucket{le="+Inf"}': "0+60x30"},
     "TineRefuses": {'tine_admission_total{outcome="refused"}': "0+1x30"},
     "TineBlocked": {'tine_worker_silent_seconds{worker="1"}': "9x30"},
     "TineMemory": {"tine_memory_refusals_total": "0x5 1x25"},
@@ -130,6 +132,7 @@ QUIET = {
     'tine_requests_total{status="2xx"}': "0+100x90", "tine_requests_queued": "0x90", 'tine_admission_total{outcome="refused"}': "5x90",
     'tine_worker_silent_seconds{worker="1"}': "0x90", "tine_memory_refusals_total": "2x90",
     "tine_tls_certificate_expiry_seconds": "8640000x90", 'tine_log_lines_dropped_total{log="access"}': "4x90",
+    'tine_request_queue_seconds_bucket{le="0.1"}': "0+60x90", 'tine_request_queue_seconds_bucket{le="+Inf"}': "0+60x90",
     'tine_request_duration_seconds_bucket{le="0.1"}': "0+60x90", 'tine_request_duration_seconds_bucket{le="+Inf"}': "0+60x90",
 }
 
