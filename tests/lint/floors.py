@@ -35,26 +35,30 @@ def own_name(path):
     return (path.relative_to(BUILD).parent / name).with_suffix("").as_posix()
 
 
-def symbols(path):
-    defined, needed = set(), set()
-    listing = subprocess.run(["nm", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+def symbols(paths):
+    """{path: (defined, needed)} of object files."""
+    found = {path: (set(), set()) for path in paths}
+    listing = subprocess.run(["nm", "--print-file-name", *paths], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     for line in listing.splitlines():
-        kind, name = line.split()[-2:]
+        path, _, rest = line.partition(".o:")
+        kind, name = rest.split()[-2:]
+        defined, needed = found[Path(f"{path}.o")]
         if kind == "U":
             needed.add(name)
         elif kind.isupper():
             defined.add(name)
-    return defined, needed
+    return found
 
 
 def read_arrows():
     """{(caller, callee): symbols} between our files."""
     sources = {path.relative_to(ROOT).with_suffix("").as_posix() for top in TOPS for path in (ROOT / top).rglob("*.c")}
-    objects = {}
-    for top in TOPS:
-        for path in sorted((BUILD / top).rglob("*.o")):
-            if own_name(path) in sources:
-                objects.setdefault(own_name(path), symbols(path))
+    paths = {}
+    for path in (path for top in TOPS for path in sorted((BUILD / top).rglob("*.o"))):
+        if own_name(path) in sources:
+            paths.setdefault(own_name(path), path)
+    found = symbols(paths.values())
+    objects = {name: found[path] for name, path in paths.items()}
     owner = {symbol: name for name, (defined, _) in objects.items() for symbol in defined if symbol != "main"}
     arrows = collections.defaultdict(set)
     for name, (_, needed) in objects.items():
