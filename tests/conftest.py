@@ -2,10 +2,16 @@
 """Fixtures: `serve` shares one running Tine per application and configuration among the tests of a process."""
 
 import json
+import os
+import sys
 
-import pytest
+# tests/run: where pytest keeps what it has compiled, for the other processes of the same run. Programs that tests start do not.
+if "TINE_TEST_CACHE" in os.environ:
+    sys.pycache_prefix, sys.dont_write_bytecode = os.environ["TINE_TEST_CACHE"], False
 
-from lib.server import Server
+import pytest  # noqa: E402
+
+from lib.server import Server  # noqa: E402
 
 
 class Pool:

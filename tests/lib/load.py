@@ -16,10 +16,13 @@ from lib.waiting import DEADLINE, wait_for
 class Load:
     """Runs in a thread from entry to exit. per_connection: requests on one connection; 1 closes after each. The client
     says close in its last one. pause: seconds that a client waits before each connection, which leaves time to what else
-    is to happen. `bodies` counts what was answered."""
+    is to happen. rate: how many requests a second all clients send at most, so that one falls into every moment that matters and
+    yet the cores are not taken from the server and from other tests; None: as many as they can. `bodies` counts what was
+    answered."""
 
-    def __init__(self, address, clients=8, per_connection=1, path="/", pause=0):
+    def __init__(self, address, clients=8, per_connection=1, path="/", pause=0, rate=1000):
         self.address, self.clients, self.per_connection, self.path, self.pause = address, clients, per_connection, path, pause
+        self.think = clients / rate if rate else 0
         self.counts, self.bodies = Counter(), Counter()
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self.run()))
@@ -67,7 +70,9 @@ class Load:
             n = 0
             while await self.ask(reader, writer, n) and not self.stopping.is_set():
                 n += 1
+                await asyncio.sleep(self.think)
             writer.close()
+            await asyncio.sleep(self.think)
 
     async def ask(self, reader, writer, n):
         """One request; True if another may follow on this connection."""

@@ -17,15 +17,15 @@ def sanitized(pid):
 def processes_of_session(sid):
     """Ids of the living processes (zombies left out) of a session, the leader's own included."""
     found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
+    for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
         try:
-            fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+            if os.getsid(pid) != sid:  # much cheaper than reading what the kernel writes about each
+                continue
+            with open(f"/proc/{pid}/stat") as f:
+                if f.read().rpartition(")")[2].split()[0] != "Z":
+                    found.append(pid)
         except OSError:
             continue
-        if fields[0] != "Z" and int(fields[3]) == sid:
-            found.append(int(entry))
     return sorted(found)
 
 

@@ -134,7 +134,7 @@ def storm(scale):
             Path(folder, "new").rename(Path(folder, "storm.py"))  # never half a file
         write("0")
         config = {"server": {"workers": 2}, "app": {"pythonpath": folder}}
-        with Server("storm:app", config, respawn=True) as s, Load(s.address, per_connection=20) as load:
+        with Server("storm:app", config, respawn=True) as s, Load(s.address, per_connection=20, rate=None) as load:
             end, n, most = time.monotonic() + 30 * scale, 0, 0
             while time.monotonic() < end:
                 n += 1

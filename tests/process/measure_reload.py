@@ -126,7 +126,7 @@ def measure_reloads(o):
     """SIGHUP again and again under load."""
     for per_connection in (1, 10**9):
         with Server("hello", {"server": {"workers": 2}}, respawn=True) as server:
-            with Load(server.address, o.clients, per_connection) as load:
+            with Load(server.address, o.clients, per_connection, rate=None) as load:
                 start, n = time.monotonic(), 0
                 while n < o.reloads:
                     server.signal(signal.SIGHUP)
@@ -141,7 +141,7 @@ def measure_kills(o):
     """kill -9 of a worker again and again under load: what is lost, and how long until there are as many again."""
     with Server("hello", {"server": {"workers": 2}}, respawn=True) as server:
         back = []
-        with Load(server.address, o.clients, 20) as load:
+        with Load(server.address, o.clients, 20, rate=None) as load:
             for _ in range(o.kills):
                 before = server.workers()
                 start = time.monotonic()
