@@ -37,13 +37,17 @@ pythons() {
 # counted GOOD BAD: the line that .ci/run adds up.
 counted() { echo "$1 passed, $2 failed"; }
 
-# apt_install PACKAGE...: those that are missing.
+# apt_install PACKAGE...: those that are missing. One gate at a time: apt-get does not wait for another's update.
 apt_install() {
-    local sudo=() package
+    local sudo=() package missing=()
     [ "$(id -u)" = 0 ] || sudo=(sudo)
     for package in "$@"; do
-        [ "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null)" = 'install ok installed' ] && continue
-        "${sudo[@]}" apt-get -q update
-        "${sudo[@]}" apt-get -q install -y --no-install-recommends "$package"
+        [ "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null)" = 'install ok installed' ] || missing+=("$package")
     done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    (
+        flock 9
+        "${sudo[@]}" apt-get -q update
+        "${sudo[@]}" apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"
+    ) 9<"$top/.ci/lib.sh"
 }
