@@ -14,7 +14,7 @@ from lib.procfs import memory_kb, sanitized  # noqa: E402
 from lib.server import Server  # noqa: E402
 from lib.tls import TLSConn  # noqa: E402
 
-CONNECTIONS = 1000
+CONNECTIONS = 500
 CONFIG = {"http": {"keepalive": "10m", "header_timeout": "10m"}, "server": {"worker_connections": 2 * CONNECTIONS}}
 
 
@@ -25,7 +25,7 @@ def connect(server, tls, http2):
 
 
 def each_kb(tls, http2):
-    """kB of a worker's memory for each of a thousand idle connections; None: sanitizers make it meaningless."""
+    """kB of a worker's memory for each of many idle connections; None: sanitizers make it meaningless."""
     with Server("hello", CONFIG, tls=tls, flags="" if tls else "h2c") as s, contextlib.ExitStack() as stack:
         worker, = s.workers()
         if sanitized(worker):
