@@ -2,6 +2,7 @@
 """os.fork() and its relatives in an application: a child is a stranger to the server, whatever it does and however it
 ends, and who forks loses nothing."""
 
+import contextlib
 import json
 import os
 import signal
@@ -35,6 +36,14 @@ def server(kind, config=None, **options):
     return Server("apps.forks:" + ("app" if kind.startswith("asgi") else "wsgi"), config, **options)
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """shared(kind): one server for all tests of a kind that leave it as it was."""
+    with contextlib.ExitStack() as stack:
+        servers = {}
+        yield lambda kind: servers.get(kind) or servers.setdefault(kind, stack.enter_context(server(kind)))
+
+
 def statuses(kind):
     """What a child that comes back as if it were the parent ends with: it is refused the answer."""
     return {**ENDS, "return": 1}
@@ -60,20 +69,22 @@ def test_a_child_that_comes_back_ends_and_others_notice_nothing(kind, way):
 
 @pytest.mark.parametrize("end", ["exit", "raise", "os_exit", "return"])
 @pytest.mark.parametrize("where", ["task", "callback", "awaited"])
-def test_a_child_forked_in_the_loop_ends(where, end):
-    with server(ASGI) as s, s.connect() as other:
-        pid = other.request().json()
+def test_a_child_forked_in_the_loop_ends(shared, where, end):
+    s = shared(ASGI)
+    with s.connect() as other:
+        pid, mark = other.request().json(), s.log_mark()
         expected = 0 if (where, end) == ("task", "return") else statuses(ASGI)[end]
         assert s.get(f"/{where}/{end}").json() == expected
         assert other.request().json() == pid
-        assert s.log().count("ValueError: raised in a child") == (end == "raise")
+        assert s.log()[mark:].count("ValueError: raised in a child") == (end == "raise")
 
 
 @pytest.mark.parametrize("end", ["exit", "raise", "os_exit"])
 @pytest.mark.parametrize("kind, where", [(ASGI, "executor"), (ASGI, "thread"), (WSGI, "thread"), (WSGI_ALONE, "thread")])
-def test_a_child_forked_in_a_thread_of_the_application_ends(kind, where, end):
+def test_a_child_forked_in_a_thread_of_the_application_ends(shared, kind, where, end):
     """A thread of its own just ends, and the process with it: 0, as that of CPython would."""
-    with server(kind) as s, s.connect() as other:
+    s = shared(kind)
+    with s.connect() as other:
         pid = other.request().json()
         expected = ENDS[end] if where == "executor" or end == "os_exit" else 0
         assert s.get(f"/{where}/{end}").json() == expected
