@@ -4,16 +4,16 @@ database for each thread, applications that cancel all tasks."""
 
 import asyncio
 import atexit
+import functools
 import itertools
 import threading
 
 import anyio
 import anyio.to_thread
 from asyncio import base_events
-from fastapi import Depends, FastAPI
-from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.applications import Starlette
 from starlette.middleware.wsgi import WSGIMiddleware
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
 
 from apps.report import report
@@ -56,13 +56,21 @@ def wsgi(environ, start_response):
     return [connection().encode()]
 
 
-fastapi = FastAPI()
+@functools.cache
+def with_fastapi():
+    """Imported by the first request for it: it takes longer than all the rest."""
+    from fastapi import Depends, FastAPI
+    fast = FastAPI()
+
+    @fast.get("/def")
+    def fastapi_endpoint(opened: str = Depends(connection)):
+        assert opened == connection()
+        return PlainTextResponse(opened)
+    return fast
 
 
-@fastapi.get("/def")
-def fastapi_endpoint(opened: str = Depends(connection)):
-    assert opened == connection()
-    return PlainTextResponse(opened)
+async def fastapi(scope, receive, send):
+    await with_fastapi()(scope, receive, send)
 
 
 async def several(request):

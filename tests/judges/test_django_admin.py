@@ -44,7 +44,7 @@ def site(request, place):
     config = {"static:/static": {"dir": place / "static"}, "static:/media": {"dir": place / "media"}}
     config[f"mount:{prefix}" if prefix else "app"] = app
     server = Server(None, config, cwd=PROJECT, env={"ARCHIVE_PLACE": str(place)})
-    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
+    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30, verify=False) as client:
         server.client, server.prefix = client, prefix
         login(server)
         yield server
@@ -100,7 +100,7 @@ def test_upload_download_delete(site, size):
 
 
 def test_logout(site):
-    with httpx.Client(base_url=site.client.base_url, timeout=30) as other:
+    with httpx.Client(base_url=site.client.base_url, timeout=30, verify=False) as other:
         kept, site.client = site.client, other
         try:
             login(site)

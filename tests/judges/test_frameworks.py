@@ -46,7 +46,7 @@ class Notebook:
     def __enter__(self):
         self.server.__enter__()
         self.url = f"http://127.0.0.1:{self.server.port}"
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.client = httpx.Client(base_url=self.url, timeout=30, verify=False)
         return self
 
     def __exit__(self, *about):
@@ -144,7 +144,7 @@ def test_upload_after_100_continue(notebook, tmp_path):
 
 def test_stream_arrives_in_pieces(notebook):
     """Each piece is seen before the application is told to go on."""
-    with httpx.Client(base_url=notebook.url, timeout=30) as other, notebook.client.stream("GET", "/stream/a") as answer:
+    with httpx.Client(base_url=notebook.url, timeout=30, verify=False) as other, notebook.client.stream("GET", "/stream/a") as answer:
         assert answer.status_code == 200
         assert answer.headers["transfer-encoding"] == "chunked"
         seen, expected = b"", b"".join(b"piece %d\n" % number for number in range(5))
@@ -156,7 +156,7 @@ def test_stream_arrives_in_pieces(notebook):
 
 
 def test_stream_is_left_by_the_client(notebook):
-    with httpx.Client(base_url=notebook.url, timeout=30) as leaving:
+    with httpx.Client(base_url=notebook.url, timeout=30, verify=False) as leaving:
         with leaving.stream("GET", "/stream/left") as answer:
             next(answer.iter_raw())
     # Whether by http.disconnect or by the error of a later send(), the application gets to know; nothing else is
@@ -171,7 +171,7 @@ def test_background_job_runs_after_the_answer(notebook):
     assert made.status_code == 202
     number = made.json()["id"]
     # The answer is complete while the job still waits; the connection is free where the framework lets it be.
-    with httpx.Client(base_url=notebook.url, timeout=30) as other:
+    with httpx.Client(base_url=notebook.url, timeout=30, verify=False) as other:
         assert other.get(f"/jobs/{number}").json() == {"id": number, "result": None}
         other.post(f"/release/job.{number}")
         wait_for(lambda: other.get(f"/jobs/{number}").json()["result"] == "done", what="the background job")
@@ -179,7 +179,7 @@ def test_background_job_runs_after_the_answer(notebook):
 
 def test_requests_run_at_the_same_time(notebook):
     with ThreadPoolExecutor(10) as threads:
-        answers = list(threads.map(lambda _: httpx.get(notebook.url + "/meet?n=10", timeout=30), range(10)))
+        answers = list(threads.map(lambda _: httpx.get(notebook.url + "/meet?n=10", timeout=30, verify=False), range(10)))
     assert [answer.text for answer in answers] == ["met"] * 10
 
 
@@ -191,7 +191,7 @@ def test_middleware_around_the_answer(notebook):
 
 def test_concurrent_writers(notebook):
     def write(number):
-        return httpx.post(notebook.url + "/notes", json={"text": f"writer {number}"}, timeout=60).status_code
+        return httpx.post(notebook.url + "/notes", json={"text": f"writer {number}"}, timeout=60, verify=False).status_code
 
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(write, range(40))) == {201}
@@ -207,7 +207,7 @@ def test_file(notebook):
 
 def test_error_page_and_life_after_it(notebook):
     mark = notebook.server.log_mark()
-    answer = httpx.get(notebook.url + "/boom")
+    answer = httpx.get(notebook.url + "/boom", verify=False)
     assert answer.status_code == 500
     assert "Something broke" in answer.text
     assert "boom was asked for" not in answer.text
@@ -238,7 +238,7 @@ def test_connection_close_by_curl(notebook):
 def test_cookie_session(notebook):
     if notebook.name != "django":
         pytest.skip("only the Django notebook has sessions")
-    with httpx.Client(base_url=notebook.url) as visitor:
+    with httpx.Client(base_url=notebook.url, verify=False) as visitor:
         assert "visit 1" in visitor.get("/").text
         assert "visit 2" in visitor.get("/").text
 
@@ -300,7 +300,7 @@ def test_interpreter_and_workers(name, interpreter, tmp_path):
     with Notebook(name, tmp_path, config=config) as notebook:
         with ThreadPoolExecutor(8) as threads:
             def post(number):
-                return httpx.post(notebook.url + "/notes", json={"text": str(number)}, timeout=60).status_code
+                return httpx.post(notebook.url + "/notes", json={"text": str(number)}, timeout=60, verify=False).status_code
 
             assert set(threads.map(post, range(16))) == {201}
         assert len(notebook.client.get("/notes").json()) == 16

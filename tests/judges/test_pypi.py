@@ -37,7 +37,7 @@ class Project(Server):
 
     def __enter__(self):
         super().__enter__()
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, verify=False)
         return self
 
     def __exit__(self, *about):
@@ -89,7 +89,7 @@ def test_django(tmp_path):
     environment = {"NOTES_DATABASE": str(tmp_path / "notes.sqlite3")}
     migrate(project, "notebook.settings", environment)
     server = Server("notebook.asgi:application", {"app": {"venv": VENV}}, cwd=project, env=environment)
-    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
+    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30, verify=False) as client:
         assert "visit 1" in client.get("/").text
         assert "visit 2" in client.get("/").text
         made = client.post("/notes", json={"text": "five"})
@@ -97,7 +97,7 @@ def test_django(tmp_path):
         assert client.get(f"/notes/{made.json()['id']}").json() == made.json()
         upload = client.post("/upload", data={"title": "t"}, files={"file": ("f.bin", b"y" * 300_000)})
         assert upload.json()["size"] == 300_000
-        with client.stream("GET", "/stream/a") as answer, httpx.Client(base_url=client.base_url) as other:
+        with client.stream("GET", "/stream/a") as answer, httpx.Client(base_url=client.base_url, verify=False) as other:
             seen = b""
             for data in answer.iter_raw():
                 seen += data
@@ -126,7 +126,7 @@ def test_wsgidav(tmp_path, threads, prefix):
     app = {"module": "with_wsgidav:app", "threads": threads}
     config = {"app": {"venv": VENV}, f"mount:{prefix}": app} if prefix else {"app": {"venv": VENV, **app}}
     server = Server(None, config, cwd=PYPI, env={"DAV_PLACE": str(tmp_path), "DAV_MOUNT": prefix})
-    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}{prefix}", timeout=30) as client:
+    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}{prefix}", timeout=30, verify=False) as client:
         there = f"http://127.0.0.1:{server.port}{prefix}"
         assert "1,2" in client.options("/").headers["dav"].replace(" ", "")
         assert client.request("MKCOL", "/b%C3%BCcher").status_code == 201

@@ -23,7 +23,7 @@ def site(request):
     pytest.importorskip(name)
     server = Server(f"apps.frameworks.wsgi_notes:make_{name}()", {"app": {"threads": threads}},
                     allow={"Traceback"})  # boom() is asked for it
-    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
+    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30, verify=False) as client:
         server.client = client
         yield server
 
@@ -76,7 +76,7 @@ def django(request, tmp_path_factory):
                         "PYTHONPATH": f"{PROJECT}:{APPS.parent}"})
     server = Server("notebook.wsgi:application", {"app": {"threads": request.param}}, cwd=PROJECT, env=environment,
                     allow={"Traceback"})
-    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
+    with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30, verify=False) as client:
         server.client = client
         yield server
 

@@ -163,10 +163,14 @@ class Conn:
     def read_to_end(self):
         """Everything until the peer closes."""
         end = time.monotonic() + self.timeout
+        parts = []
         while self._fill(end):
-            pass
-        found, self.buffer = self.buffer, b""
-        return found
+            if len(self.buffer) > 1 << 19:  # or each piece would be put behind a copy of all that came before
+                parts.append(self.buffer)
+                self.buffer = b""
+        parts.append(self.buffer)
+        self.buffer = b""
+        return b"".join(parts)
 
     def read_response(self, method="GET", *, interim=None):
         """The next final answer, strictly parsed. 1xx answers go to .interim; interim=True returns the next one itself."""

@@ -7,7 +7,7 @@ import pytest
 from lib.server import Server
 from lib.waiting import wait_for
 
-pytest.importorskip("anyio")
+pytest.importorskip("fastapi")
 
 PLACES = {"sub": {"interpreter": "sub"}, "main": {"interpreter": "main"}, "mold": {"preload_app": True}}
 
