@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """tests/run and `make check`: one file by its path from any folder, and nothing else with it."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -37,8 +38,10 @@ def clean_environment():
     return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
 
 
-def counted(tree, *words, cwd="build", options=()):
-    """(passed, failed) of the last line."""
+def counted(tree, *words, cwd="build", options=(), processes=0):
+    """(passed, failed) of the last line. processes: of pytest-xdist's; None: as many as tests/run takes."""
+    if processes is not None and importlib.util.find_spec("xdist"):
+        words = (*words, "-n", str(processes))
     command = [sys.executable, str(tree / "tests/run"), "--build", str(tree / "build"), "--unit", "unit", *options, "--", *words]
     done = subprocess.run(command, cwd=tree / cwd, env=clean_environment(), capture_output=True, text=True)
     passed, failed = map(int, re.fullmatch(r"(\d+) passed, (\d+) failed", done.stdout.splitlines()[-1]).groups())
@@ -47,7 +50,7 @@ def counted(tree, *words, cwd="build", options=()):
 
 
 def test_everything_runs_by_default(tree):
-    assert counted(tree) == (50 + 7 + 3, 0)
+    assert counted(tree, processes=None) == (50 + 7 + 3, 0)
 
 
 def test_options_that_choose_nothing_run_everything(tree):
