@@ -132,7 +132,7 @@ def test_reload_and_recycling_at_once():
 
 
 def test_drain_delay_accepts_after_term():
-    with server("hello", drain_delay="2s") as s, Load(s.address) as load:
+    with server("hello", drain_delay="2s") as s, Load(s.address, rate=None) as load:
         load.more()
         s.signal(signal.SIGTERM)
         s.wait_log("accepting for another 2 s")
