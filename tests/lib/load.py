@@ -7,6 +7,7 @@ well does not need it), timeout.
 """
 
 import asyncio
+import os
 import threading
 from collections import Counter
 
@@ -16,13 +17,12 @@ from lib.waiting import DEADLINE, wait_for
 class Load:
     """Runs in a thread from entry to exit. per_connection: requests on one connection; 1 closes after each. The client
     says close in its last one. pause: seconds that a client waits before each connection, which leaves time to what else
-    is to happen. rate: how many requests a second all clients send at most, so that one falls into every moment that matters and
-    yet the cores are not taken from the server and from other tests; None: as many as they can. `bodies` counts what was
-    answered."""
+    is to happen. rate: how many requests a second all clients send at most, which leaves the cores to the server and to other
+    tests; None, and everywhere where TINE_TEST_EVERYWHERE is set: as many as they can. `bodies` counts what was answered."""
 
     def __init__(self, address, clients=8, per_connection=1, path="/", pause=0, rate=1000):
         self.address, self.clients, self.per_connection, self.path, self.pause = address, clients, per_connection, path, pause
-        self.think = clients / rate if rate else 0
+        self.think = clients / rate if rate and "TINE_TEST_EVERYWHERE" not in os.environ else 0
         self.counts, self.bodies = Counter(), Counter()
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self.run()))
