@@ -32,9 +32,14 @@ def processes_of_session(sid):
 def children_of(pid):
     """Ids of the living direct children of a process."""
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*"):
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    for task in tasks:
         try:
-            found += [int(n) for n in (task / "children").read_text().split()]
+            with open(f"/proc/{pid}/task/{task}/children") as f:
+                found += map(int, f.read().split())
         except OSError:
             continue
     return sorted(found)
@@ -43,7 +48,8 @@ def children_of(pid):
 def name_of(pid):
     """What the kernel calls the process, at most 15 characters; "" if it is gone."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+        with open(f"/proc/{pid}/comm") as f:
+            return f.read().rstrip("\n")
     except OSError:
         return ""
 
