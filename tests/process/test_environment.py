@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from lib.server import Server
+from lib.site import serves
 from process.test_conf import tine, values
 
 ENV_FILE = """\
@@ -52,7 +53,7 @@ def test_a_reload_reads_the_file_again(tmp_path):
         (tmp_path / "vars.env").write_text("WORD=two\n")
         s.signal(signal.SIGHUP)
         s.wait_log("reloaded: generation")
-        assert s.get("/").body == b"two"
+        serves(s, "two")
 
 
 def test_the_origin_of_a_variable_is_shown(tmp_path):
