@@ -5,15 +5,14 @@ does with it in a browser, by an HTTP client that keeps cookies."""
 import os
 import re
 import subprocess
-import sys
 
 import pytest
 
-from lib.build import APPS
+from lib.build import APPS, app_has, app_python
 from lib.server import Server
 
 httpx = pytest.importorskip("httpx")
-pytest.importorskip("django")
+pytestmark = pytest.mark.skipif(not app_has("django"), reason="applications find no django")
 PROJECT = APPS / "frameworks" / "django_archive"
 PASSWORD = "a good one"
 # name: module, where, threads
@@ -23,7 +22,7 @@ WAYS = {"asgi": ("asgi", "", 4), "wsgi-inline": ("wsgi", "", 1), "wsgi-pool": ("
 
 def manage(place, *command, **more):
     env = {**os.environ, "ARCHIVE_PLACE": str(place), "DJANGO_SETTINGS_MODULE": "archive.settings", "PYTHONPATH": str(PROJECT), **more}
-    subprocess.run([sys.executable, "-m", "django", *command, "-v", "0"], cwd=PROJECT, check=True, env=env)
+    subprocess.run([app_python(), "-m", "django", *command, "-v", "0"], cwd=PROJECT, check=True, env=env)
 
 
 @pytest.fixture(scope="module")

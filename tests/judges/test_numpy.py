@@ -2,17 +2,16 @@
 """numpy as a judge of interpreters and threads: compiled code that keeps state of its own, and that newer versions refuse
 to load in a sub-interpreter. Entries are small whole numbers, so that a float64 holds each product exactly."""
 
-import importlib.util
 import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib.build import APPS
+from lib.build import APPS, app_has
 from lib.server import Server
 
 httpx = pytest.importorskip("httpx")
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("numpy") is None, reason="python3-numpy is not installed")
+pytestmark = pytest.mark.skipif(not app_has("numpy"), reason="applications find no numpy")
 
 SIDE = 40
 

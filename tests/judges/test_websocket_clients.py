@@ -4,13 +4,13 @@ frameworks whose WebSockets are the application: Starlette, Quart, and Channels 
 TINE_TEST_VENV names. Each takes part only where it is installed."""
 
 import asyncio
-import importlib.util
 import os
 import socket
 import zlib
 
 import pytest
 
+from lib.build import app_has
 from lib.server import Server
 from lib.waiting import DEADLINE
 from lib.ws import engines
@@ -211,7 +211,7 @@ async def be_refused(server, path):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("framework", ["starlette", "quart"])
 def test_frameworks(framework, engine):
-    if importlib.util.find_spec(framework) is None:
+    if not app_has(framework):
         pytest.skip(f"{framework} is not installed")
     with Server(f"apps.websocket_{framework}:app", {"websocket": {"engine": engine}}) as server:
         run(speak_with_framework(server, "/ws"))

@@ -4,11 +4,10 @@
 import hashlib
 import os
 import subprocess
-import sys
 
 import pytest
 
-from lib.build import APPS
+from lib.build import APPS, app_has, app_python
 from lib.server import Server
 
 httpx = pytest.importorskip("httpx")
@@ -20,7 +19,8 @@ PROJECT = APPS / "frameworks" / "django_notes"
                 ids=lambda param: f"{param[0]}-{param[1]}")
 def site(request):
     name, threads = request.param
-    pytest.importorskip(name)
+    if not app_has(name):
+        pytest.skip(f"applications find no {name}")
     server = Server(f"apps.frameworks.wsgi_notes:make_{name}()", {"app": {"threads": threads}},
                     allow={"Traceback"})  # boom() is asked for it
     with server, httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30, verify=False) as client:
@@ -69,9 +69,10 @@ def test_missing_and_failing(site):
 
 @pytest.fixture(scope="module", params=[1, 4])
 def django(request, tmp_path_factory):
-    pytest.importorskip("django")
+    if not app_has("django"):
+        pytest.skip("applications find no django")
     environment = {"NOTES_DATABASE": str(tmp_path_factory.mktemp("django") / "notes.sqlite3")}
-    subprocess.run([sys.executable, "-m", "django", "migrate", "--run-syncdb", "-v", "0"], cwd=PROJECT, check=True,
+    subprocess.run([app_python(), "-m", "django", "migrate", "--run-syncdb", "-v", "0"], cwd=PROJECT, check=True,
                    env={**os.environ, **environment, "DJANGO_SETTINGS_MODULE": "notebook.settings",
                         "PYTHONPATH": f"{PROJECT}:{APPS.parent}"})
     server = Server("notebook.wsgi:application", {"app": {"threads": request.param}}, cwd=PROJECT, env=environment,

@@ -36,6 +36,18 @@ def own_python():
     return match.group(1) if match else sys.executable
 
 
+def app_python():
+    """The Python of the applications that the tests serve: $TINE_TEST_PYTHON, or that of this build."""
+    return os.environ.get("TINE_TEST_PYTHON") or own_python()
+
+
+@functools.cache
+def app_has(module):
+    """Whether applications find this module. The Python that runs the tests may be another one, with packages of its own."""
+    probe = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
+    return subprocess.run([app_python(), "-c", probe, module], stderr=subprocess.DEVNULL, timeout=60).returncode == 0
+
+
 @functools.cache
 def pythons():
     """Programs of different CPythons that tine has a module for, its own first: of PATH, and of pyenv where there is one."""

@@ -14,13 +14,19 @@ SCRIPTS = ["loop_calls", "loop_api", "loop_streams", "task_cases", "task_cases_a
 DEADLINE = 240
 
 
+def packages():
+    """What an application finds in the virtual environment of TINE_TEST_PYTHON: anyio."""
+    venv = Path(os.environ.get("TINE_TEST_PYTHON", "")).parent.parent
+    return {"VIRTUAL_ENV": str(venv)} if (venv / "pyvenv.cfg").exists() else {}
+
+
 @pytest.mark.parametrize("interpreter", ["sub", "main"])
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script(script, interpreter):
     if not HOST.exists():
         pytest.skip(f"no {HOST}: make check builds it")
     command = [str(HOST), *(["--main"] if interpreter == "main" else []), str(HERE / f"{script}.py")]
-    environment = dict(os.environ, PYHOST_PATH=str(HERE), PYTHONDONTWRITEBYTECODE="1")
+    environment = dict(os.environ, PYHOST_PATH=str(HERE), PYTHONDONTWRITEBYTECODE="1", **packages())
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE)
     assert re.search(r"^\d+ passed, 0 failed$", result.stdout, re.M), result.stdout + result.stderr
     assert result.returncode == 0 and result.stderr == "", result.stderr

@@ -4,10 +4,11 @@ it, and what cancels it does not end the worker. The applications are in apps/ro
 
 import pytest
 
+from lib.build import app_has
 from lib.server import Server
 from lib.waiting import wait_for
 
-pytest.importorskip("fastapi")
+pytestmark = pytest.mark.skipif(not (app_has("anyio") and app_has("fastapi")), reason="applications find no anyio, or no FastAPI")
 
 PLACES = {"sub": {"interpreter": "sub"}, "main": {"interpreter": "main"}, "mold": {"preload_app": True}}
 
