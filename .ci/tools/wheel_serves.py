@@ -131,29 +131,37 @@ KINDS = {
 }
 
 
+class Served:
+    """addresses: where it listens; said: the lines of its log, all of them once it has ended."""
+
+    def __init__(self):
+        self.addresses, self.said = [], []
+
+
 @contextmanager
 def served(folder, command):
-    """The addresses that tine is ready at. At its end tine has to stop as asked."""
+    """A Served that is ready. At its end tine has to stop as asked."""
     assert f"    {command}\n" in README.read_text(), f"README does not say `{command}`"
     environment = {"PATH": str(BIN), "HOME": str(folder), "LANG": "C.UTF-8", "VIRTUAL_ENV": sys.prefix}
     if not (folder / "tine.ini").exists():
         environment["TINE_SERVER_BIND"] = "127.0.0.1:0"
     with subprocess.Popen(command.split(), cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as server:
-        said, addresses = [], []
+        found = Served()
         try:
             for line in server.stderr:
-                said.append(line)
+                found.said.append(line)
                 if " listening on " in line:
-                    addresses.append(line.partition(" listening on ")[2].split()[0])
+                    found.addresses.append(line.partition(" listening on ")[2].split()[0])
                 if line.endswith("] ready\n"):
                     break
-            assert addresses, "it never listened"
-            yield addresses
+            assert found.addresses, "it never listened"
+            yield found
             server.terminate()
             assert server.wait(SECONDS) == 0, f"status {server.returncode}"
+            found.said += server.stderr
         except BaseException:
             server.kill()
-            print("".join(said) + server.stderr.read())
+            print("".join(found.said) + server.stderr.read())
             raise
 
 
@@ -229,10 +237,10 @@ def serve(kind, folder):
     make, command = KINDS[kind]
     folder.mkdir(parents=True)
     make(folder)
-    with served(folder, command) as addresses:
-        served_by_this_python(ask(f"http://{addresses[-1]}/")[1])
+    with served(folder, command) as server:
+        served_by_this_python(ask(f"http://{server.addresses[-1]}/")[1])
         if kind == "parts":
-            ask_for_parts(folder, addresses)
+            ask_for_parts(folder, server.addresses)
     return None
 
 
