@@ -49,6 +49,18 @@ def app_has(module):
 
 
 @functools.cache
+def no_other_user():
+    """Why applications cannot be served as another user here: for skipif. A Python in root's own folder is of no use to others."""
+    if os.geteuid() != 0:
+        return "needs root to be somebody else"
+    try:
+        subprocess.run([app_python(), "-c", ""], user="nobody", group=65534, extra_groups=[], cwd="/", check=True, timeout=60)
+    except (OSError, subprocess.CalledProcessError):
+        return f"other users cannot run {app_python()}"
+    return ""
+
+
+@functools.cache
 def pythons():
     """Programs of different CPythons that tine has a module for, its own first: of PATH, and of pyenv where there is one."""
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(":") if folder.startswith("/")]

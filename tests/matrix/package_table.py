@@ -5,7 +5,8 @@
 For each Python: a virtual environment under --folder with the wheels of PACKAGES, and for each package an application that
 imports it and makes one useful call in its lifespan, started by `tine -t --import` with interpreter = main and sub in processes of
 their own. What it answers, what was refused, and the files of extension modules that are mapped then are compared. It judges what
-a user sees, not why. Standard library only; takes wheels from PyPI.
+a user sees, not why. What was measured is left in --folder, as VERSION.json: --also takes such files into the table, of Pythons that
+another system has (SUITE=sid .ci/tools/debian13). Standard library only; takes wheels from PyPI.
 """
 
 import argparse
@@ -188,12 +189,14 @@ def main():
     options.add_argument("--folder", type=Path, default=Path("/var/tmp/tine-package-table"), help="for the environments, which stay there")
     options.add_argument("--jobs", type=int, default=os.cpu_count())
     options.add_argument("--out", type=Path, default=ROOT / "tests" / "matrix" / "package_table.txt")
+    options.add_argument("--also", type=Path, nargs="+", default=[], help="what was measured elsewhere: VERSION.json")
     options.add_argument("python", nargs="*", help="default: each Python that this build has a module for")
     arguments = options.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    measured = []
-    for python in arguments.python or pythons():
+    measured = [json.loads(path.read_text()) for path in arguments.also]
+    for python in arguments.python or ([] if measured else pythons()):
         measured.append(measure(python, arguments.folder, arguments.jobs))
+        (arguments.folder / f"{measured[-1][0]}.json").write_text(json.dumps(measured[-1]))
         print(measured[-1][0], {package: verdict for package, (verdict, _) in measured[-1][2].items() if verdict != "sub"}, flush=True)
     with open(arguments.out, "w") as out:
         write(out, sorted(measured, key=lambda m: [int(n) for n in m[0].split(".")]))

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from lib.build import ROOT, hosted, own_python
+from lib.build import ROOT, hosted, no_other_user, own_python
 from lib.procfs import children_of, freeze
 from lib.server import Server
 from lib.waiting import wait_for
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
+pytestmark = pytest.mark.skipif(no_other_user() != "", reason=no_other_user())
 USER = "nobody"
 APP = "rights"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.build import binary, copy_program
+from lib.build import binary, copy_program, no_other_user
 from lib.load import Load
 from lib.procfs import children_of
 from lib.server import Server
@@ -427,7 +427,7 @@ def test_a_daemon_is_upgraded(site):
             server.cleanup()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(no_other_user() != "", reason=no_other_user())
 def test_workers_of_the_new_one_give_up_their_rights_too():
     with tempfile.TemporaryDirectory(prefix="tine-upgrade-") as name:
         folder = Path(name)
