@@ -35,8 +35,10 @@ EXCEPTED = {
 EXCEPTED_IN_SUB = {
     r"test_events\.\w+\.test_add_signal_handler$": "expects SIGINT to have Python's handler, which is the main interpreter's",
 }
-# What CPython says to a test itself that calls it in a sub-interpreter.
-REFUSED = re.compile(r"^ValueError: (signal|set_wakeup_fd) only works in main thread of the main interpreter$", re.M)
+# What is said to a test itself that calls it in a sub-interpreter: by CPython; by us of os.fork(), because CPython 3.12 and later
+# abort the child.
+REFUSED = re.compile(r"^(ValueError: (signal|set_wakeup_fd) only works in main thread of the main interpreter$"
+                     r"|RuntimeError: os\.fork\(\) does not work in a sub-interpreter of tine: )", re.M)
 
 
 def default_sigint():
