@@ -326,6 +326,7 @@ async def callbacks_that_fail():
             while not transport.get_write_buffer_size():
                 transport.write(b'x' * 4096)
             await in_thread(peer.recv, 1 << 20)
+            await until(lambda: ('resume',) in r.log)
             transport.abort()
         elif reaction == 'made':
             transport.close()
