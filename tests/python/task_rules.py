@@ -9,6 +9,7 @@ import contextvars
 import gc
 import io
 import sys
+import threading
 import types
 import warnings
 import weakref
@@ -283,7 +284,9 @@ def test_another_loop_in_another_thread():
         return asyncio.current_task().get_coro().__name__, len(asyncio.all_tasks()), asyncio.current_task(loop)
 
     async def application():
-        return await asyncio.to_thread(asyncio.run, other())
+        over = threading.Event()
+        loop.call_soon(over.set)  # the step that starts the thread, whose task would be the current one of this loop
+        return await asyncio.to_thread(lambda: over.wait(30) and asyncio.run(other()))
 
     async def blocks():
         asyncio.current_task()
