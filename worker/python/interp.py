@@ -160,7 +160,8 @@ def _join_threads(threading, seconds):
     for thread in [helper, *_threads(threading)]:
         thread.join(max(0, end - time.monotonic()))
     left = _threads(threading)
-    if not left and not helper.is_alive():
+    # Where the main thread has ended there is nothing left to do; in a sub-interpreter of 3.12, _shutdown() would end it again, and fail.
+    if not left and not helper.is_alive() and not getattr(threading.main_thread(), '_is_stopped', False):
         threading._shutdown()
     return left
 
