@@ -26,11 +26,14 @@ libtine_python_a_SOURCES = \
 	worker/python/loop_task.c \
 	worker/python/loop_methods.c \
 	worker/python/write_queue.h worker/python/write_queue.c \
+	worker/python/transport_priv.h worker/python/transport.c \
 	worker/python/stream_priv.h \
-	worker/python/stream_fault.c \
 	worker/python/stream_read.c \
 	worker/python/stream_write.c \
 	worker/python/stream_type.c \
+	worker/python/sockaddr.h worker/python/sockaddr.c \
+	worker/python/datagram.h worker/python/datagram.c \
+	worker/python/pipe.h worker/python/pipe.c \
 	worker/python/pystate.h worker/python/pystate.c \
 	worker/python/loop_host.h worker/python/loop_host.c \
 	worker/python/loop.h worker/python/loop.c \

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The Python half of the worker's event loop.
 
-LoopBase (C) has what every request calls: scheduling, timers, descriptors, signals and one turn of the loop.
-Everything else (transports, servers, TLS, subprocesses, executors) is asyncio's own selector event loop.
+LoopBase (C) has what every request calls: scheduling, timers, descriptors, signals and one turn of the loop; and the transports read and
+write in C. Everything else (servers, TLS, subprocesses, executors) is asyncio's own selector event loop.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import sys
 
 from asyncio import base_events, constants, coroutines, format_helpers, selector_events, sslproto
 
-from _tine import LoopBase, SocketTransport
+from _tine import DatagramTransport, LoopBase, ReadPipeTransport, SocketTransport, WritePipeTransport
 from _tine_life import Life
 
 # The public name warns since Python 3.14.
@@ -25,8 +25,8 @@ _iscoroutinefunction = getattr(coroutines, '_iscoroutinefunction', coroutines.is
 watching = None  # the Loop that waits for Python's signals; one at a time, as they are the process's
 
 
-# What SocketTransport does itself and leaves to the kernel; a socket that does it otherwise has asyncio's transport.
-_SOCKET_CALLS = 'fileno', 'recv', 'recv_into', 'send', 'sendmsg'
+# What our transports do themselves and leave to the kernel; a socket that does it otherwise has asyncio's.
+_SOCKET_CALLS = 'fileno', 'recv', 'recv_into', 'recvfrom', 'send', 'sendmsg', 'sendto'
 _family = socket.SocketType.family.__get__  # the number; the property of socket.socket makes an enum of it
 
 
@@ -47,6 +47,17 @@ def _is_numeric(host, port):
     except (OSError, ValueError):
         return False
     return True
+
+
+def _pipe_has_ended(transport):
+    """What asyncio's ReadPipeTransport does when there is nothing more to read."""
+    loop = transport._loop
+    if loop.get_debug():
+        base_events.logger.info('%r was closed by peer', transport)
+    transport._closing = True
+    loop._remove_reader(transport._fileno)
+    loop.call_soon(transport._protocol.eof_received)
+    loop.call_soon(transport._call_connection_lost, None)
 
 
 class _Selector:
@@ -148,6 +159,17 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
     def _make_socket_transport(self, sock, protocol, waiter=None, **options):
         kind = SocketTransport if _is_plain_socket(type(sock)) else selector_events._SelectorSocketTransport
         return kind(self, sock, protocol, waiter, **options)
+
+    def _make_datagram_transport(self, sock, protocol, *args, **options):
+        ours = _is_plain_socket(type(sock)) and _family(sock) in (socket.AF_INET, socket.AF_INET6)
+        kind = DatagramTransport if ours else selector_events._SelectorDatagramTransport
+        return kind(self, sock, protocol, *args, **options)
+
+    def _make_read_pipe_transport(self, pipe, protocol, *args, **options):
+        return ReadPipeTransport(self, pipe, protocol, *args, **options)
+
+    def _make_write_pipe_transport(self, pipe, protocol, *args, **options):
+        return WritePipeTransport(self, pipe, protocol, *args, **options)
 
     def _make_ssl_transport(self, rawsock, protocol, sslcontext, waiter=None, *, server_side=False, server_hostname=None,
                             ssl_handshake_timeout=constants.SSL_HANDSHAKE_TIMEOUT,

@@ -158,6 +158,13 @@ static int run_ready_of_events(struct pyloop *loop)
     return loop->ready.n && !loop->stopping ? run_ready(loop) : 0;
 }
 
+/* What a handler of signal.signal() raises ends run_forever(), as with asyncio, whose wait it interrupts; first called
+ * inside a callback, it would be that callback's failure. A worker's loop goes on instead. */
+static int run_signal_handlers(const struct pyloop *loop)
+{
+    return loop->owns_base ? PyErr_CheckSignals() : 0;
+}
+
 static int turn(struct pyloop *loop)
 {
     timers_arm(loop);
@@ -167,7 +174,8 @@ static int turn(struct pyloop *loop)
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
-    if (timers_expire(loop) || (events ? run_ready_of_events(loop) : run_ready(loop)))
+    if ((events && run_signal_handlers(loop)) || timers_expire(loop) ||
+        (events ? run_ready_of_events(loop) : run_ready(loop)))
         return -1;
     run_hooks(loop);
     return 0;

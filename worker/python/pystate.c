@@ -13,6 +13,8 @@
 #include "worker/python/loop_life_py.h"
 #include "worker/python/loop_priv.h"
 #include "worker/python/loop_py.h"
+#include "worker/python/datagram.h"
+#include "worker/python/pipe.h"
 #include "worker/python/stream_priv.h"
 
 static int state_visit(PyObject *module, visitproc visit, void *arg)
@@ -26,6 +28,12 @@ static int state_visit(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->base_type);
     Py_VISIT(st->stream_type);
     Py_VISIT(st->write_queue_type);
+    Py_VISIT(st->datagram_type);
+    Py_VISIT(st->read_pipe_type);
+    Py_VISIT(st->write_pipe_type);
+    Py_VISIT(st->datagram_base);
+    Py_VISIT(st->read_pipe_base);
+    Py_VISIT(st->write_pipe_base);
     Py_VISIT(st->stream_base);
     Py_VISIT(st->buffered_protocol);
     Py_VISIT(st->socket_type);
@@ -50,6 +58,12 @@ static int state_clear(PyObject *module)
     Py_CLEAR(st->base_type);
     Py_CLEAR(st->stream_type);
     Py_CLEAR(st->write_queue_type);
+    Py_CLEAR(st->datagram_type);
+    Py_CLEAR(st->read_pipe_type);
+    Py_CLEAR(st->write_pipe_type);
+    Py_CLEAR(st->datagram_base);
+    Py_CLEAR(st->read_pipe_base);
+    Py_CLEAR(st->write_pipe_base);
     Py_CLEAR(st->stream_base);
     Py_CLEAR(st->buffered_protocol);
     Py_CLEAR(st->socket_type);
@@ -114,11 +128,13 @@ static int module_exec(PyObject *module)
 {
     struct pystate *st = PyModule_GetState(module);
     if (names_init(st) || future_init(st) || task_init(st) || loop_handle_init(module, st) ||
-        loop_methods_init(module, st) || stream_type_init(module, st))
+        loop_methods_init(module, st) || transport_init(st) || stream_type_init(module, st) ||
+        datagram_type_init(module, st) || pipe_types_init(module, st))
         return -1;
     if (PyModule_AddStringConstant(module, "version", PACKAGE_VERSION) || PyModule_AddType(module, st->handle_type) ||
         PyModule_AddType(module, st->timer_type) || PyModule_AddType(module, st->base_type) ||
-        PyModule_AddType(module, st->stream_type))
+        PyModule_AddType(module, st->stream_type) || PyModule_AddType(module, st->datagram_type) ||
+        PyModule_AddType(module, st->read_pipe_type) || PyModule_AddType(module, st->write_pipe_type))
         return -1;
     return 0;
 }

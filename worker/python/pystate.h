@@ -32,6 +32,7 @@
     X(checkpoint)             \
     X(context)                \
     X(data_received)          \
+    X(datagram_received)      \
     X(fileno)                 \
     X(get_buffer)             \
     X(get_debug)              \
@@ -39,7 +40,9 @@
     X(hand_over)              \
     X(loop)                   \
     X(name)                   \
+    X(peername)               \
     X(run)                    \
+    X(sendto)                 \
     X(waiter)                 \
     X(write)                  \
     X(writelines)             \
@@ -59,6 +62,12 @@ struct stream_layout {
     Py_ssize_t fields; /* ours: struct stream */
 };
 
+/* And of that for datagrams. */
+struct datagram_layout {
+    Py_ssize_t extra;
+    Py_ssize_t fields; /* ours: struct datagram */
+};
+
 struct pystate {
     PyTypeObject *handle_type; /* ours, derived from asyncio.Handle */
     PyTypeObject *timer_type;  /* ours, derived from asyncio.TimerHandle */
@@ -66,11 +75,17 @@ struct pystate {
     PyTypeObject *base_type;   /* LoopBase */
     PyTypeObject *stream_type; /* SocketTransport, derived from stream_base */
     PyTypeObject *write_queue_type;
+    PyTypeObject *datagram_type; /* DatagramTransport, derived from datagram_base; the same of the next two */
+    PyTypeObject *read_pipe_type;
+    PyTypeObject *write_pipe_type;
+    PyObject *datagram_base; /* asyncio's transport for datagrams */
+    PyObject *read_pipe_base; /* and those for pipes */
+    PyObject *write_pipe_base;
     PyObject *stream_base;       /* asyncio's transport for sockets */
     PyObject *buffered_protocol; /* asyncio.BufferedProtocol */
     PyTypeObject *socket_type;   /* _socket.socket */
     PyCFunction socket_fileno;   /* its method fileno() */
-    char *read_scratch;          /* STREAM_READ_MAX bytes, or NULL: not needed yet; PyMem_Raw */
+    char *read_scratch;          /* TRANSPORT_READ_MAX bytes, or NULL: not needed yet; PyMem_Raw */
     PyObject *loop_class;      /* Loop of loop.py */
     PyObject *loop_module;     /* loop.py */
     PyObject *future_type;     /* _asyncio.Future */
@@ -80,6 +95,7 @@ struct pystate {
     PyObject *create_task;     /* asyncio.BaseEventLoop.create_task */
     struct handle_layout layout;
     struct stream_layout stream_layout;
+    struct datagram_layout datagram_layout;
 #define X(name) PyObject *name_##name;
     PYSTATE_NAMES(X)
 #undef X

@@ -14,9 +14,8 @@
 
 #include "common/likely.h"
 #include "worker/python/loop_priv.h"
+#include "worker/python/transport_priv.h"
 #include "worker/python/write_queue.h"
-
-enum { STREAM_READ_MAX = 256 * 1024 }; /* asyncio's max_size */
 
 /* What an instance has after the fields of asyncio's class. Of the objects any may be NULL: deleted, or never set. */
 struct stream {
@@ -49,17 +48,6 @@ static inline struct write_queue *stream_queue(const struct pystate *st, const s
     PyErr_SetString(PyExc_RuntimeError, "the transport was not initialised");
     return NULL;
 }
-
-/* stream_fault.c. The socket's descriptor, asked for each time: whoever owns the socket may have closed it, and its number
- * may be another file's. -1 with an exception set. */
-int stream_fd(const struct pystate *st, const struct stream *s);
-/* The exception that is set goes where asyncio sends it, which closes the connection; SystemExit and KeyboardInterrupt stay
- * set. `where` is one of asyncio's texts. 0, or -1 with an exception set. */
-int stream_fatal(PyObject *self, const char *where);
-/* Sets OSError from errno. */
-int stream_fatal_errno(PyObject *self, const char *where);
-/* Nothing is wrong: the kernel has nothing, or no room, at present. */
-bool stream_would_block(int error);
 
 /* stream_read.c, stream_write.c: methods. */
 PyObject *stream_read_ready(PyObject *self, PyObject *unused);

@@ -12,14 +12,6 @@
 
 static const char read_failed[] = "Fatal read error on socket transport";
 
-/* Shared by all transports of the interpreter: nothing of Python runs between recv(2) and the copy. */
-static char *scratch_of(struct pystate *st)
-{
-    if (unlikely(!st->read_scratch) && !(st->read_scratch = PyMem_RawMalloc(STREAM_READ_MAX)))
-        PyErr_NoMemory();
-    return st->read_scratch;
-}
-
 /* Calls protocol.method(argument), argument stolen, NULL: an exception is set. */
 static int tell(PyObject *self, PyObject *protocol, PyObject *method, PyObject *argument, const char *failed)
 {
@@ -27,7 +19,7 @@ static int tell(PyObject *self, PyObject *protocol, PyObject *method, PyObject *
     PyObject *r = argument ? PyObject_VectorcallMethod(method, args, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL) : NULL;
     Py_XDECREF(argument);
     if (unlikely(!r))
-        return stream_fatal(self, failed);
+        return transport_fatal(self, failed);
     Py_DECREF(r);
     return 0;
 }
@@ -50,20 +42,20 @@ static ssize_t receive(PyObject *self, int fd, void *buffer, size_t size, int *r
     if (n == 0)
         *result = on_eof(self);
     else if (fd < 0)
-        *result = stream_fatal(self, read_failed);
-    else if (!stream_would_block(errno))
-        *result = stream_fatal_errno(self, read_failed);
+        *result = transport_fatal(self, read_failed);
+    else if (!transport_would_block(errno))
+        *result = transport_fatal_errno(self, read_failed);
     return n;
 }
 
 static int read_data(struct pystate *st, PyObject *self, struct stream *s, PyObject *protocol)
 {
     int result;
-    char *scratch = scratch_of(st);
+    char *scratch = transport_scratch(st);
     if (!scratch)
-        return stream_fatal(self, read_failed);
-    int fd = stream_fd(st, s);
-    ssize_t n = receive(self, fd, scratch, STREAM_READ_MAX, &result);
+        return transport_fatal(self, read_failed);
+    int fd = transport_fd(st, s->sock);
+    ssize_t n = receive(self, fd, scratch, TRANSPORT_READ_MAX, &result);
     if (n <= 0)
         return result;
     return tell(self, protocol, st->name_data_received, PyBytes_FromStringAndSize(scratch, n),
@@ -92,20 +84,20 @@ static int refuse_buffer(PyObject *self, const struct stream *s, PyObject *buffe
     if (r || !PyErr_Occurred())
         PyErr_SetString(PyExc_TypeError, "the buffer of the protocol is not writable");
     Py_XDECREF(r);
-    return stream_fatal(self, read_failed);
+    return transport_fatal(self, read_failed);
 }
 
 static int read_into(struct pystate *st, PyObject *self, struct stream *s, PyObject *protocol)
 {
     PyObject *buffer = get_buffer(st, protocol);
     if (!buffer)
-        return stream_fatal(self, "Fatal error: protocol.get_buffer() call failed.");
+        return transport_fatal(self, "Fatal error: protocol.get_buffer() call failed.");
     Py_buffer view;
     int result;
     if (PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)) {
         result = refuse_buffer(self, s, buffer);
     } else {
-        int fd = stream_fd(st, s);
+        int fd = transport_fd(st, s->sock);
         ssize_t n = receive(self, fd, view.buf, (size_t)view.len, &result);
         PyBuffer_Release(&view);
         if (n > 0)

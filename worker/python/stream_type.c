@@ -7,17 +7,6 @@
 #include "worker/python/loop_handle.h"
 #include "worker/python/stream_priv.h"
 
-static int call_base_init(struct pystate *st, PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    PyObject *init = PyObject_GetAttrString(st->stream_base, "__init__");
-    PyObject *bound = init ? PyMethod_New(init, self) : NULL;
-    PyObject *r = bound ? PyObject_Call(bound, args, kwargs) : NULL;
-    Py_XDECREF(init);
-    Py_XDECREF(bound);
-    Py_XDECREF(r);
-    return r ? 0 : -1;
-}
-
 /* From CPython 3.12 on asyncio sets _write_ready in each instance, which makes a cycle of it. */
 static int drop_cycle(const struct pystate *st, PyObject *self)
 {
@@ -41,7 +30,7 @@ static int stream_init(PyObject *self, PyObject *args, PyObject *kwargs)
         return -1;
     }
     PyObject *queue = PyObject_CallNoArgs((PyObject *)st->write_queue_type);
-    if (!queue || call_base_init(st, self, args, kwargs)) {
+    if (!queue || transport_base_init(st->stream_base, self, args, kwargs)) {
         Py_XDECREF(queue);
         return -1;
     }
@@ -74,7 +63,6 @@ static const PyMethodDef stream_methods[] = {
 };
 
 #define FIELD(name, type, field) { name, type, offsetof(struct stream, field), 0, NULL }
-/* Objects must be of this kind: then CPython's own code for classes visits and drops them. */
 static const PyMemberDef stream_members[] = {
     FIELD("_buffer", T_OBJECT_EX, buffer),
     FIELD("_protocol", T_OBJECT_EX, protocol),
@@ -84,38 +72,8 @@ static const PyMemberDef stream_members[] = {
     FIELD("_closing", T_BOOL, closing),
     FIELD("_eof", T_BOOL, eof),
     FIELD("_paused", T_BOOL, paused),
+    { 0 },
 };
-enum { MEMBERS = sizeof stream_members / sizeof *stream_members };
-
-static PyTypeObject *make_type(PyObject *module, PyObject *base, Py_ssize_t fields)
-{
-    PyMemberDef members[MEMBERS + 1] = { 0 };
-    for (size_t i = 0; i < MEMBERS; i++) {
-        members[i] = stream_members[i];
-        members[i].offset += fields;
-    }
-    PyType_Slot slots[] = {
-        { Py_tp_init, stream_init },
-        { Py_tp_methods, (void *)stream_methods },
-        { Py_tp_members, members },
-        { 0 },
-    };
-    PyType_Spec spec = {
-        .name = "_tine.SocketTransport",
-        .basicsize = (int)(fields + (Py_ssize_t)sizeof(struct stream)),
-        .flags = Py_TPFLAGS_DEFAULT,
-        .slots = slots,
-    };
-    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, base);
-}
-
-static PyObject *import_from(const char *module_name, const char *name)
-{
-    PyObject *module = PyImport_ImportModule(module_name);
-    PyObject *object = module ? PyObject_GetAttrString(module, name) : NULL;
-    Py_XDECREF(module);
-    return object;
-}
 
 static int find_layout(struct pystate *st)
 {
@@ -127,24 +85,15 @@ static int find_layout(struct pystate *st)
     return at->high_water < 0 ? -1 : 0;
 }
 
-static int find_fileno(struct pystate *st)
-{
-    st->socket_type = (PyTypeObject *)import_from("_socket", "socket");
-    PyObject *method = st->socket_type ? PyObject_GetAttrString((PyObject *)st->socket_type, "fileno") : NULL;
-    if (method && Py_IS_TYPE(method, &PyMethodDescr_Type))
-        st->socket_fileno = ((PyMethodDescrObject *)method)->d_method->ml_meth;
-    else if (method)
-        PyErr_SetString(PyExc_ImportError, "_socket.socket has no method fileno()");
-    Py_XDECREF(method);
-    return st->socket_fileno ? 0 : -1;
-}
-
 int stream_type_init(PyObject *module, struct pystate *st)
 {
-    if (!(st->stream_base = import_from("asyncio.selector_events", "_SelectorSocketTransport")) ||
-        !(st->buffered_protocol = import_from("asyncio.protocols", "BufferedProtocol")) || find_layout(st) ||
-        find_fileno(st) || !(st->write_queue_type = write_queue_type(module)))
+    if (!(st->stream_base = transport_import("asyncio.selector_events", "_SelectorSocketTransport")) ||
+        !(st->buffered_protocol = transport_import("asyncio.protocols", "BufferedProtocol")) || find_layout(st) ||
+        !(st->write_queue_type = write_queue_type(module)))
         return -1;
-    st->stream_type = make_type(module, st->stream_base, st->stream_layout.fields);
+    const struct transport_class class = {
+        "_tine.SocketTransport", st->stream_base, sizeof(struct stream), stream_init, stream_methods, stream_members,
+    };
+    st->stream_type = transport_type(module, &class);
     return st->stream_type ? 0 : -1;
 }

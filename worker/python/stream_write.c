@@ -12,25 +12,14 @@ enum { PIECES = 64 };
 
 static const char write_failed[] = "Fatal write error on socket transport";
 
-/* A slot of asyncio's class; borrowed, may be NULL. */
-static PyObject *slot(PyObject *self, Py_ssize_t offset)
-{
-    return *(PyObject **)((char *)self + offset);
-}
-
 /* NULL: RuntimeError set; the transport has no loop any more. */
 static struct pyloop *loop_of(const struct pystate *st, PyObject *self)
 {
-    PyObject *loop = slot(self, st->stream_layout.loop);
+    PyObject *loop = transport_slot(self, st->stream_layout.loop);
     if (loop && PyObject_TypeCheck(loop, st->base_type))
         return (struct pyloop *)loop;
     PyErr_SetString(PyExc_RuntimeError, "the transport is closed");
     return NULL;
-}
-
-static PyObject *none_or_null(int result)
-{
-    return result ? NULL : Py_NewRef(Py_None);
 }
 
 /* What callbacks of the transport run in: since Python 3.15 it keeps it, before that it is the caller's. New reference, or
@@ -79,7 +68,7 @@ static int call(PyObject *object, PyObject *method)
 /* Whether pause_writing() is due is asyncio's decision; it is asked only if it can be. */
 static int queued(struct pystate *st, PyObject *self, const struct write_queue *q)
 {
-    PyObject *high = slot(self, st->stream_layout.high_water);
+    PyObject *high = transport_slot(self, st->stream_layout.high_water);
     if (high && PyLong_CheckExact(high)) {
         long long limit = PyLong_AsLongLong(high);
         if (limit == -1 && PyErr_Occurred())
@@ -99,7 +88,7 @@ static int enqueue(struct pystate *st, PyObject *self, struct write_queue *q, Py
 static int send_now(int fd, const void *data, size_t size, size_t *ret_sent)
 {
     ssize_t n = fd < 0 ? -1 : send(fd, data, size, MSG_NOSIGNAL);
-    if (unlikely(n < 0) && (fd < 0 || !stream_would_block(errno)))
+    if (unlikely(n < 0) && (fd < 0 || !transport_would_block(errno)))
         return -1;
     *ret_sent = n > 0 ? (size_t)n : 0;
     return 0;
@@ -114,9 +103,9 @@ static int write_view(struct pystate *st, PyObject *self, struct stream *s, PyOb
         return -1;
     if (q->n)
         return enqueue(st, self, q, data, 0);
-    int fd = stream_fd(st, s);
+    int fd = transport_fd(st, s->sock);
     if (unlikely(send_now(fd, view->buf, (size_t)view->len, &sent)))
-        return fd < 0 ? stream_fatal(self, write_failed) : stream_fatal_errno(self, write_failed);
+        return fd < 0 ? transport_fatal(self, write_failed) : transport_fatal_errno(self, write_failed);
     if (likely(sent == (size_t)view->len))
         return 0;
     return watch_writable(st, self, fd) || enqueue(st, self, q, data, sent) ? -1 : 0;
@@ -145,7 +134,7 @@ static PyObject *write_data(struct pystate *st, PyObject *self, PyObject *data)
         return NULL;
     int result = view.len ? write_view(st, self, s, data, &view) : 0;
     PyBuffer_Release(&view);
-    return none_or_null(result);
+    return transport_done(result);
 }
 
 PyObject *stream_write(PyObject *self, PyObject *data)
@@ -210,7 +199,7 @@ static int write_broke(struct pystate *st, PyObject *self, struct stream *s, str
     }
     PyObject *kept = Py_NewRef(exception);
     PyErr_Restore(type, exception, traceback);
-    result = stream_fatal(self, write_failed);
+    result = transport_fatal(self, write_failed);
     if (!result)
         result = tell_waiter(s, kept);
     Py_DECREF(kept);
@@ -249,9 +238,9 @@ static ssize_t send_queue(const struct write_queue *q, int fd)
 
 static int write_queued(struct pystate *st, PyObject *self, struct stream *s, struct write_queue *q)
 {
-    int fd = stream_fd(st, s);
+    int fd = transport_fd(st, s->sock);
     ssize_t n = fd < 0 ? -1 : send_queue(q, fd);
-    if (n < 0 && fd >= 0 && stream_would_block(errno))
+    if (n < 0 && fd >= 0 && transport_would_block(errno))
         return 0;
     if (n < 0) {
         if (fd >= 0)
@@ -259,7 +248,8 @@ static int write_queued(struct pystate *st, PyObject *self, struct stream *s, st
         return write_broke(st, self, s, q);
     }
     write_queue_consume(q, (size_t)n);
-    if (slot(self, st->stream_layout.protocol_paused) == Py_True && call(self, st->name__maybe_resume_protocol))
+    if (transport_slot(self, st->stream_layout.protocol_paused) == Py_True &&
+        call(self, st->name__maybe_resume_protocol))
         return -1;
     /* resume_writing() may have queued more, or have aborted. */
     return q->n || s->conn_lost ? 0 : all_written(st, self, s);
@@ -277,5 +267,5 @@ PyObject *stream_write_ready(PyObject *self, PyObject *unused)
     Py_INCREF(q);
     int result = write_queued(st, self, s, q);
     Py_DECREF(q);
-    return none_or_null(result);
+    return transport_done(result);
 }
