@@ -10,23 +10,16 @@ import os
 import socket
 import sys
 import tempfile
-import threading
 import warnings
 import weakref
 
 import _tine
 from loop_check import case, raises, run_all
+from loop_differ import add_scenarios, in_thread, plain, scenario, until
 
 loop = globals()['loop']
 LOCAL = '127.0.0.1'
 variable = contextvars.ContextVar('variable', default=None)
-
-
-def plain(value):
-    """Comparable between two runs."""
-    if isinstance(value, BaseException):
-        return (type(value).__name__, str(value))
-    return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else value
 
 
 class Recorder(asyncio.Protocol):
@@ -72,11 +65,6 @@ class Buffered(asyncio.BufferedProtocol, Recorder):
         self.note('updated', memoryview(self.buffer)[:n])
 
 
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.001)
-
-
 async def start(protocol, kind=socket.AF_UNIX):
     """The transport of one end and the blocking socket of the other."""
     if kind == socket.AF_UNIX:
@@ -91,10 +79,6 @@ async def start(protocol, kind=socket.AF_UNIX):
     return protocol.transport, theirs
 
 
-def in_thread(function, *args):
-    return asyncio.get_running_loop().run_in_executor(None, function, *args)
-
-
 def drain(sock):
     """Everything until the end."""
     pieces = []
@@ -102,49 +86,6 @@ def drain(sock):
         pieces.append(piece)
     sock.close()
     return b''.join(pieces)
-
-
-SCENARIOS = []
-
-
-def scenario(function):
-    """An async generator of what is to be compared."""
-    SCENARIOS.append(function)
-    return function
-
-
-async def collect(function):
-    running = asyncio.get_running_loop()
-    contexts, seen = [], []
-    running.set_exception_handler(lambda _, context: contexts.append(context))
-    try:
-        async for item in function():
-            seen.append(item)
-    finally:
-        running.set_exception_handler(None)
-    return seen, [(c['message'].partition('(<')[0], plain(c.get('exception')), sorted(c)) for c in contexts]
-
-
-def differential(function):
-    def run():
-        ours = loop.run_until_complete(asyncio.wait_for(collect(function), 50))
-        theirs = []
-        thread = threading.Thread(target=lambda: theirs.append(on_asyncio(function)))
-        thread.start()
-        thread.join()
-        assert theirs and ours == theirs[0], f'tine:    {ours}\nasyncio: {theirs}'
-        assert ours[0]
-    run.__name__ = function.__name__
-    return case(run)
-
-
-def on_asyncio(function):
-    own = asyncio.SelectorEventLoop()
-    try:
-        return own.run_until_complete(asyncio.wait_for(collect(function), 50))
-    finally:
-        own.run_until_complete(own.shutdown_default_executor())
-        own.close()
 
 
 @scenario
@@ -532,8 +473,7 @@ async def debug_mode():
         running.set_debug(False)
 
 
-for each in SCENARIOS:
-    differential(each)
+add_scenarios(loop)
 
 
 @case
