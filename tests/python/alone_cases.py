@@ -176,6 +176,24 @@ def signal_handlers():
 
 
 @case
+def an_exception_of_a_signal_ends_the_run():
+    def fail(number, frame):
+        raise ValueError('as asked')
+    for others in False, True:
+        loop = tine.new_event_loop()
+        if others:
+            loop.add_signal_handler(signal.SIGUSR2, print)
+        signal.signal(signal.SIGUSR1, fail)
+        try:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            raises(ValueError, loop.run_until_complete, say_after(30, 'too late'), text='as asked')
+            assert loop.run_until_complete(say_after(0, 'on it goes')) == 'on it goes'
+        finally:
+            signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+            loop.close()
+
+
+@case
 def signal_handlers_outlive_a_run_and_go_with_the_loop():
     loop, seen = tine.new_event_loop(), []
     loop.add_signal_handler(signal.SIGUSR1, lambda: (seen.append(1), loop.stop()))

@@ -30,6 +30,7 @@ def patch_uvloop(new_event_loop):
         case.new_loop = lambda self: new_event_loop()
         case.new_policy = lambda self: asyncio.DefaultEventLoopPolicy()
         case.is_asyncio_loop = lambda self: True
+        case.implementation = "asyncio"
 
 
 def patch_programs(items):
