@@ -186,7 +186,9 @@ def an_exception_of_a_signal_ends_the_run():
         signal.signal(signal.SIGUSR1, fail)
         try:
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-            raises(ValueError, loop.run_until_complete, say_after(30, 'too late'), text='as asked')
+            waiting = loop.create_future()
+            loop.call_later(30, waiting.cancel)
+            raises(ValueError, loop.run_until_complete, waiting, text='as asked')
             assert loop.run_until_complete(say_after(0, 'on it goes')) == 'on it goes'
         finally:
             signal.signal(signal.SIGUSR1, signal.SIG_DFL)

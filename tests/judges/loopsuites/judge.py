@@ -86,8 +86,9 @@ def run(suite, folder, place, venv, arguments):
     environment = {"TINE_SUITES_LOOP": "tine", **os.environ, "TINE_SUITES_SUITE": suite, "PYTHONDONTWRITEBYTECODE": "1",
                    "PYTHONPATH": f"{place}:{HERE}"}
     try:
-        said = subprocess.run([*two_families(), str(Path(venv) / "bin/python"), *PYTEST, f"--junitxml={results}", *arguments], cwd=folder, env=environment,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE).stdout
+        said = subprocess.run([*two_families(), str(Path(venv) / "bin/python"), *PYTEST, f"--junitxml={results}", *arguments], cwd=folder,
+                              env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=DEADLINE).stdout
     except subprocess.TimeoutExpired as late:
         said = late.stdout or b""
     return read_results(results), said.decode(errors="replace")
