@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[2]
-DEADLINE = 1800
+DEADLINE = 3600
 
 # Of each suite: how many tests are at least judged, and those of its files that ask something of the loop.
 SUITES = {
@@ -31,7 +31,7 @@ SUITES = {
 }
 # uvloop's tests have subtests, and signals of their own: two at a time would be too much for them.
 PARALLEL = {"uvloop": [], "aiohttp": ["-n", "2", "-m", "not dev_mode and not autobahn and not internal"], "anyio": ["-n", "2"]}
-PYTEST = ["-m", "pytest", "-q", "-p", "tine_suites", "-p", "no:cacheprovider", "--timeout=60", "--tb=short"]
+PYTEST = ["-m", "pytest", "-q", "-p", "tine_suites", "-p", "no:cacheprovider", "--timeout=240", "--tb=short"]
 
 
 def lay_out(suite, sources, place):
