@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import weakref
 
@@ -212,6 +213,38 @@ async def contexts():
     transport.close()
     await r.lost
     yield seen
+
+
+async def second_transport(first, make):
+    """What comes of it, in words."""
+    try:
+        await make()
+    except RuntimeError as error:
+        return str(error).partition(' used by')[2][:10]
+    finally:
+        first.transport.abort()
+        await first.lost
+    return 'made'
+
+
+@scenario
+async def one_transport_for_a_descriptor():
+    yield sys.version_info >= (3, 12)
+    if sys.version_info < (3, 12):  # asyncio makes another one
+        return
+    running = asyncio.get_running_loop()
+    r = Datagrams()
+    transport = await endpoint(r, local_addr=('127.0.0.1', 0))
+    sock = transport.get_extra_info('socket')._sock
+    yield await second_transport(r, lambda: endpoint(Datagrams(), sock=sock))
+    for ssl in None, True:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            r = Pipe()
+            await running.create_connection(lambda: r, sock=ours)
+            options = {'server_hostname': 'localhost'} if ssl else {}
+            yield await second_transport(r, lambda: running.create_connection(asyncio.Protocol, sock=ours, ssl=ssl, **options))
 
 
 @scenario

@@ -35,6 +35,9 @@ def _is_plain_socket(kind):
     return all(getattr(kind, name, None) is getattr(socket.socket, name) for name in _SOCKET_CALLS)
 
 
+# From CPython 3.12 on asyncio refuses a second transport for a descriptor that has one.
+_REFUSES_SECOND = sys.version_info >= (3, 12)
+
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
@@ -157,10 +160,14 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             future = None  # the frame may outlive the call in a traceback: no cycle
 
     def _make_socket_transport(self, sock, protocol, waiter=None, **options):
+        if _REFUSES_SECOND:
+            self._ensure_fd_no_transport(sock)
         kind = SocketTransport if _is_plain_socket(type(sock)) else selector_events._SelectorSocketTransport
         return kind(self, sock, protocol, waiter, **options)
 
     def _make_datagram_transport(self, sock, protocol, *args, **options):
+        if _REFUSES_SECOND:
+            self._ensure_fd_no_transport(sock)
         ours = _is_plain_socket(type(sock)) and _family(sock) in (socket.AF_INET, socket.AF_INET6)
         kind = DatagramTransport if ours else selector_events._SelectorDatagramTransport
         return kind(self, sock, protocol, *args, **options)
