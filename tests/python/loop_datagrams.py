@@ -258,8 +258,8 @@ async def unix_datagrams():
     theirs.settimeout(20)
     r = Recorder()
     transport = await endpoint(r, sock=ours)
-    transport.set_write_buffer_limits(high=0)
-    while not transport.get_write_buffer_size():
+    transport.set_write_buffer_limits(high=1500, low=500)  # CPython 3.13 counts up a few bytes for each that it does not count down
+    while transport.get_write_buffer_size() < 1500:
         transport.sendto(b'x' * 1000)
     transport.sendto(b'last')
     yield list(r.log)
