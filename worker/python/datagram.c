@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* datagram.c: DatagramTransport, the loop's transport for UDP: asyncio's class, which receives, and sends what the kernel takes at
- * once, in C. What has to wait waits in asyncio's queue and is sent by asyncio's code.
+/* datagram.c: DatagramTransport, the loop's transport for UDP: asyncio's class, which receives, and sends what the kernel
+ * takes at once, in C. What has to wait waits in asyncio's queue and is sent by asyncio's code.
  *
  * The protocol is a stranger: it can replace itself, close the transport, or end the loop. After a call to it nothing of
  * the transport is touched. */

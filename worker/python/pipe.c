@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* pipe.c: asyncio's transports for pipes, which read, and write what the kernel takes at once, in C. The rest waits in asyncio's
- * buffer and is written by asyncio's code.
+/* pipe.c: asyncio's transports for pipes, which read, and write what the kernel takes at once, in C. The rest waits in
+ * asyncio's buffer and is written by asyncio's code.
  *
  * The protocol is a stranger: it can replace itself, close the transport, or end the loop. After a call to it nothing of
  * the transport is touched. */
