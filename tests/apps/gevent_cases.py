@@ -138,6 +138,7 @@ def stream(environ, start_response):
     start_response("200 OK", PLAIN)
 
     def pieces():
+        report(streaming=name)
         yield b"first\n"
         gate(name).wait()
         yield b"second\n"

@@ -12,6 +12,7 @@ import pytest
 from lib.build import binary, under_asan
 from lib.server import Server
 from lib.waiting import wait_for
+from lib.watched import Watched
 
 VENV = os.environ.get("TINE_TEST_VENV")
 if not VENV and subprocess.run(["/usr/bin/python3", "-c", "import gevent"], capture_output=True).returncode:
@@ -218,8 +219,59 @@ def test_a_request_that_takes_too_long_is_ended():
     with server(http={"request_timeout": "300ms"}) as s:
         assert s.get("/killed?too-long").status == 504
         s.wait_event(killed="too-long")
+        s.wait_log(r'\[ERROR\] a request is ended by GreenletExit after \d+\.\d s \(http.request_timeout\): "GET /killed\?too-long ')
         assert s.get("/who").status == 200
         assert "Traceback" not in s.log()
+
+
+def in_application(s, path, **event):
+    c = s.connect().send_request("GET", path)
+    s.wait_event(**event)
+    return c
+
+
+def test_a_greenlet_past_the_limit_is_ended_and_reported():
+    """The worker stays: nothing is lost with a greenlet."""
+    with Watched(CASES, settings(app={"request_timeout": "300ms"}), allow=["Traceback"]) as s:
+        [pid] = s.workers()
+        with in_application(s, "/killed?limit", waiting="killed") as c:
+            answer = c.read_response()
+            assert answer.status == 504 and answer.closes
+            host, port = c.name
+        s.wait_event(killed="limit")
+        s.wait_log(r"\[ERROR\] a request is ended by GreenletExit after \d+\.\d s \(app.request_timeout\): "
+                   rf'"GET /killed\?limit HTTP/1.1" from {host}:{port}; its stack:\n(  .*\n)+?  File ".*gevent_cases.py", line \d+, in killed\n')
+        with in_application(s, "/stream?gate=limit", streaming="limit") as c:
+            assert b"first" in c.read_to_end() and not c.buffer.endswith(b"0\r\n\r\n")
+        left = in_application(s, "/killed?left", waiting="killed")
+        left.close()
+        s.wait_event(killed="left")  # also when nobody waits for the answer
+        assert s.get("/sleep?s=0.01").body == b"slept"
+        assert s.figure("tine_wsgi_requests_overdue_total") == 3 and s.figure("tine_wsgi_threads_lost") == 0
+        assert s.workers() == [pid] and s.log().count("is ended by GreenletExit") == 3 and "Traceback" not in s.log()
+
+
+def test_a_greenlet_that_will_not_end_is_lost():
+    """Another stands in for it, the worker is replaced, and nobody waits for it."""
+    with Watched(CASES, settings(app={"request_timeout": "300ms", "threads": 2}, server={"graceful_timeout": "1h"}), respawn=True) as s:
+        [pid] = s.workers()
+        with in_application(s, "/stubborn", waiting="stubborn") as c:
+            assert c.read_response().status == 504
+        s.wait_event(stubborn="still here")
+        s.wait_log(r"\[ERROR\] a greenlet is lost to a request that goes on though it was ended after \d+\.\d s \(app.request_timeout\): "
+                   r'"GET /stubborn HTTP/1.1" from .*; its stack:\n(  .*\n)+?  File ".*gevent_cases.py", line \d+, in stubborn\n')
+        s.wait_log(rf'worker 1 \(pid {pid}\) is to be replaced: it has lost a greenlet \(app.request_timeout\) to "GET /stubborn')
+        wait_for(lambda: s.workers() and pid not in s.workers(), what="the end of the worker, which waits for no lost greenlet")
+        assert s.get("/who").json()["pid"] != pid and "killing it" not in s.log()
+
+
+def test_what_waits_for_its_turn_has_no_age():
+    with server(app={"request_timeout": "400ms", "threads": 1}) as s:
+        held = [in_application(s, "/killed?first", waiting="killed")]
+        held += [s.connect().send_request("GET", f"/sleep?s=0.25&n={n}") for n in range(3)]
+        assert [c.read_response().status for c in held] == [504, 200, 200, 200]
+        for c in held:
+            c.close()
 
 
 def test_a_stop_lets_requests_finish_and_ends_the_rest():

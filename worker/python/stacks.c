@@ -138,9 +138,9 @@ static PyObject *frame_of(unsigned long ident)
     return frame;
 }
 
-char *stacks_of_thread(unsigned long ident)
+char *stacks_of_frame(PyObject *frame)
 {
-    PyObject *frame = frame_of(ident), *traceback = frame ? PyImport_ImportModule("traceback") : NULL;
+    PyObject *traceback = PyImport_ImportModule("traceback");
     PyObject *lines = traceback ? PyObject_CallMethod(traceback, "format_stack", "O", frame) : NULL;
     PyObject *none = PyUnicode_FromString("");
     PyObject *text = lines && none ? PyUnicode_Join(none, lines) : NULL;
@@ -150,7 +150,15 @@ char *stacks_of_thread(unsigned long ident)
     Py_XDECREF(none);
     Py_XDECREF(lines);
     Py_XDECREF(traceback);
-    Py_XDECREF(frame);
     PyErr_Clear();
     return copy;
+}
+
+char *stacks_of_thread(unsigned long ident)
+{
+    PyObject *frame = frame_of(ident);
+    char *stack = frame ? stacks_of_frame(frame) : NULL;
+    Py_XDECREF(frame);
+    PyErr_Clear();
+    return stack;
 }

@@ -3,6 +3,8 @@
 #ifndef TINE_PYTHON_STACKS_H
 #define TINE_PYTHON_STACKS_H
 
+#include <Python.h>
+
 /* From now on SIGUSR2 writes the Python stack of every thread of this interpreter to `fd`, also
  * while Python code runs for ever or native code holds the GIL. `fd` must stay open. May be called
  * again with another one. GIL held. 0, or -1 with an exception set. */
@@ -13,6 +15,9 @@ void stacks_disable(void);
 /* The Python stack of a thread of this interpreter, as a traceback has it; malloc'ed. NULL: it has none, or no memory. `ident`:
  * as of threading.get_ident(). GIL held; leaves no exception set. */
 char *stacks_of_thread(unsigned long ident);
+
+/* The same of a frame and of those that have called it. */
+char *stacks_of_frame(PyObject *frame);
 
 /* After each of them 1 is written to `fd`, an eventfd, for what lies on no thread's stack: Python can add it to the same
  * descriptor, if it runs. */

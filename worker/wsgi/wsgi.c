@@ -150,7 +150,7 @@ static void on_end(struct req *r, enum req_end why)
     wsgi_out_end(c, why);
     wsgi_greenlet_wake_all(c);
     if (c->stage == CALL_GREENLET && why == REQ_END_REQUEST_TIMEOUT)
-        wsgi_greenlet_kill(c);
+        wsgi_limit_end(c, "http.request_timeout");
     if (c->stage == CALL_WAIT_TURN)
         TAILQ_REMOVE(&c->wsgi->waiting, c, turn);
     if (c->stage < CALL_POOL || was_taken_back(c))
@@ -316,7 +316,7 @@ static unsigned wsgi_running(struct handler *h)
 
 static void wsgi_count_threads(struct handler *h, struct interface_threads *ret)
 {
-    wsgi_pool_count(((struct wsgi *)h)->pool, ret);
+    wsgi_limit_count((struct wsgi *)h, ret);
 }
 
 /* Those that wait for their client end with its connection, which was cut; a thread inside the application cannot be

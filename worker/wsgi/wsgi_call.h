@@ -99,6 +99,7 @@ struct wsgi_call {
     bool streams; /* counted in wsgi->streams */
     struct wsgi_spool file; /* being sent; n = 0: it belongs to the application */
     uint64_t given_ns; /* inline: clock_ns() of the last piece; 0: none yet */
+    uint64_t killed_ns; /* the greenlet: clock_ns() when the server did it; 0: it has not */
     size_t late; /* bytes that wait for on_drained, the file's left out */
     size_t kept; /* of what is kept for the client (net/memory.h): `in` */
     TAILQ_ENTRY(wsgi_call) all, turn;
@@ -115,8 +116,8 @@ struct wsgi_call {
     /* the pool's lock */
     atomic_uint_fast64_t taken_ns; /* clock_ns() when a thread took it, for the loop; 0: none has */
     bool queued; /* in the pool's queue: no thread has it yet */
-    bool lost; /* it has kept its thread past app.request_timeout */
-    uint64_t begun_ns; /* clock_ns() when a thread began with it; 0: none has */
+    bool lost; /* it has kept its thread past app.request_timeout, or its greenlet goes on though it was killed */
+    uint64_t begun_ns; /* clock_ns() when a thread or greenlet began with it; 0: none has */
     pthread_t thread; /* that one */
     struct buf in; /* body bytes for the application */
     bool in_ended; /* no more will come after them (and `body`) */
@@ -141,7 +142,6 @@ struct wsgi_call {
     const char *exit; /* "SystemExit": it wants the process to end; else NULL */
     int socket_fd; /* its end of the pair, until environ has it; -1: none */
     bool is_inline; /* on the loop's thread, as a greenlet or not */
-    bool killed; /* the greenlet: by the server */
     bool ends_at_once; /* nothing of the application's runs after the last piece */
     PyObject *context, *environ, *result, *iterator;
     PyObject *greenlet, *waiters; /* wsgi_greenlet.c */

@@ -5,11 +5,14 @@
 
 #include <stdlib.h>
 
+#include "common/clock.h"
+#include "conf/conf.h"
 #include "worker/app/app_report.h"
 #include "worker/python/fork_child.h"
 #include "worker/python/frame_memory.h"
 #include "worker/python/loop.h"
 #include "worker/python/pyerr.h"
+#include "worker/python/stacks.h"
 #include "worker/wsgi/wsgi_call.h"
 #include "worker/wsgi/wsgi_pool.h"
 #include "worker/wsgi/wsgi_state.h"
@@ -24,6 +27,8 @@ struct wsgi_greenlets {
     const struct wsgi_greenlet_ops *ops;
     struct wsgi_calls ready; /* to be begun with */
     bool told; /* the hub will call `start` */
+    uint64_t begun; /* calls */
+    uint64_t progress, progress_ns; /* `begun` when it was counted last; clock_ns() of its last change */
     PyObject *start; /* start_ready() */
     PyTypeObject *run_type;
     PyObject *hub, *run_callback; /* of its loop */
@@ -131,6 +136,8 @@ static int start(struct wsgi_call *c)
     }
     c->is_inline = true;
     c->greenlet = Py_NewRef(greenlet);
+    c->begun_ns = clock_ns();
+    atomic_store_explicit(&c->taken_ns, c->begun_ns, memory_order_relaxed);
     PyObject *r = PyObject_CallMethodNoArgs(greenlet, g->name_switch);
     if (!r)
         pyerr_log(LOG_LEVEL_ERROR, "A greenlet has failed");
@@ -145,6 +152,7 @@ static void start_first(struct wsgi_greenlets *g)
     struct wsgi_call *c = TAILQ_FIRST(&g->ready);
     TAILQ_REMOVE(&g->ready, c, queue);
     c->queued = false;
+    g->begun++;
     wsgi_call_ref(c);
     if (start(c) < 0)
         g->ops->refuse(c);
@@ -270,7 +278,8 @@ void wsgi_greenlet_kill(struct wsgi_call *c)
     PyObject *greenlet = Py_XNewRef(c->greenlet);
     if (!greenlet)
         return;
-    c->killed = true;
+    if (!c->killed_ns)
+        c->killed_ns = clock_ns();
     PyObject *r = PyObject_CallMethodObjArgs(greenlet, g->name_kill, g->exit_type, Py_False, NULL);
     if (!r)
         pyerr_log(LOG_LEVEL_ERROR, "A greenlet cannot be ended");
@@ -278,9 +287,44 @@ void wsgi_greenlet_kill(struct wsgi_call *c)
     Py_DECREF(greenlet);
 }
 
+char *wsgi_greenlet_stack(const struct wsgi_call *c)
+{
+    PyObject *frame = c->greenlet ? PyObject_GetAttrString(c->greenlet, "gr_frame") : NULL;
+    char *stack = frame && frame != Py_None ? stacks_of_frame(frame) : NULL;
+    Py_XDECREF(frame);
+    PyErr_Clear();
+    return stack;
+}
+
 bool wsgi_greenlet_was_killed(const struct wsgi_call *c, PyObject *exception)
 {
-    return c->killed && PyErr_GivenExceptionMatches(exception, c->wsgi->greenlets->exit_type);
+    return c->killed_ns && PyErr_GivenExceptionMatches(exception, c->wsgi->greenlets->exit_type);
+}
+
+/* --- how many there are --- */
+
+/* Lost ones only wait, and do not count: but no more of them than there may be others. */
+unsigned wsgi_greenlets_most(const struct wsgi *wsgi)
+{
+    unsigned spare = wsgi->threads == 1 ? 0 : wsgi->lost < wsgi->threads ? wsgi->lost : wsgi->threads;
+    return wsgi->threads + spare;
+}
+
+static enum interface_room room_of(const struct wsgi *wsgi)
+{
+    struct wsgi_greenlets *g = wsgi->greenlets;
+    uint64_t now = clock_ns(), patience = wsgi->env.conf->server.timeout;
+    if (g->begun != g->progress || TAILQ_EMPTY(&wsgi->waiting))
+        g->progress_ns = now;
+    g->progress = g->begun;
+    if (wsgi->lost >= wsgi_greenlets_most(wsgi))
+        return ROOM_LOST;
+    return now - g->progress_ns > (patience ? patience : WSGI_STALLED_MS) * 1000000u ? ROOM_STALLED : ROOM_FREE;
+}
+
+void wsgi_greenlets_count(const struct wsgi *wsgi, struct interface_threads *ret)
+{
+    *ret = (struct interface_threads){ wsgi->threads, wsgi->n_greenlets, wsgi->lost, room_of(wsgi) };
 }
 
 /* --- life --- */

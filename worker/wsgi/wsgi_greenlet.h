@@ -10,6 +10,7 @@
 #include <Python.h>
 #include <stdbool.h>
 
+struct interface_threads;
 struct wsgi;
 struct wsgi_call;
 struct wsgi_greenlets;
@@ -44,6 +45,13 @@ int wsgi_greenlet_wait(struct wsgi_call *c, bool (*must)(struct wsgi_call *c)) _
 void wsgi_greenlet_wake_all(struct wsgi_call *c);
 /* In the loop's thread: the application is to end: it is raised GreenletExit in the hub's next round. */
 void wsgi_greenlet_kill(struct wsgi_call *c);
+/* As a traceback has it, where it waits; malloc'ed. NULL: it has ended, or no memory. In the loop's thread, but not in the
+ * greenlet itself. */
+char *wsgi_greenlet_stack(const struct wsgi_call *c);
+/* How many there may be. */
+unsigned wsgi_greenlets_most(const struct wsgi *wsgi);
+void wsgi_greenlets_count(const struct wsgi *wsgi, struct interface_threads *ret);
+
 /* The exception is the one by which the server ends a call. */
 bool wsgi_greenlet_was_killed(const struct wsgi_call *c, PyObject *exception);
 

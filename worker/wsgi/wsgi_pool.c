@@ -89,8 +89,6 @@ void wsgi_pool_unspool(struct wsgi_call *c, size_t n)
 #define BLOCKING_CALLS 64
 /* Python makes a thread give the GIL away after 5 ms (sys.getswitchinterval()). */
 #define FORCED_NS 4500000
-/* Without server.timeout: for so long no call may be begun with while some wait. */
-#define STALLED_MS 30000u
 /* How long a call waits for a thread that is in another one, and an answer for others, at most. */
 #define LOOK_US 1000
 
@@ -370,7 +368,7 @@ static enum interface_room room_of(struct wsgi_pool *pool)
     pool->progress = pool->begun;
     if (pool->lost >= most_threads(pool))
         return ROOM_LOST;
-    return now - pool->progress_ns > (patience ? patience : STALLED_MS) * 1000000u ? ROOM_STALLED : ROOM_FREE;
+    return now - pool->progress_ns > (patience ? patience : WSGI_STALLED_MS) * 1000000u ? ROOM_STALLED : ROOM_FREE;
 }
 
 void wsgi_pool_count(struct wsgi_pool *pool, struct interface_threads *ret)

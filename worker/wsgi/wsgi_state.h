@@ -24,6 +24,9 @@ struct wsgi_names {
 #include "worker/wsgi/wsgi_names.def"
 };
 
+/* Without server.timeout: for so long no call may be begun with while some wait. */
+#define WSGI_STALLED_MS 30000u
+
 /* Keys of environ for field names seen lately, direct-mapped. */
 #define WSGI_KEY_SLOTS 256
 #define WSGI_KEY_MAX 64
@@ -49,7 +52,7 @@ struct wsgi {
     PyObject *draining; /* environ["tine.draining"] */
     unsigned threads; /* or greenlets: at most so many calls at a time */
     struct wsgi_greenlets *greenlets; /* NULL: the loop is not gevent's */
-    uint64_t limit_ms; /* for which a call may keep a thread; 0: any time */
+    uint64_t limit_ms; /* for which a call may keep a thread, or be a greenlet; 0: any time */
     pthread_t loop_thread;
 
     /* GIL */

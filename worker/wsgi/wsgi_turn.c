@@ -158,13 +158,16 @@ static void set_running(struct wsgi_call *c, enum wsgi_stage stage)
 
 static void give_to_greenlet(struct wsgi_call *c)
 {
-    pyloop_enter_hidden(c->wsgi->env.loop);
-    c->wsgi->n_greenlets++;
+    struct wsgi *wsgi = c->wsgi;
+    pyloop_enter_hidden(wsgi->env.loop);
+    wsgi->n_greenlets++;
     set_running(c, CALL_GREENLET);
-    if (wsgi_greenlet_push(c) < 0)
+    if (wsgi_greenlet_push(c) < 0) {
         refuse_greenlet(c);
-    else
-        wsgi_head_watch(c->wsgi);
+    } else {
+        wsgi_head_watch(wsgi);
+        wsgi_limit_watch(wsgi);
+    }
 }
 
 static void start_application(struct wsgi_call *c)
@@ -196,7 +199,7 @@ static void start_application(struct wsgi_call *c)
 static bool may_start(const struct wsgi_call *c)
 {
     const struct wsgi *wsgi = c->wsgi;
-    if (wsgi->greenlets && wsgi->n_greenlets >= wsgi->threads)
+    if (wsgi->greenlets && wsgi->n_greenlets >= wsgi_greenlets_most(wsgi))
         return false;
     if (wsgi->threads == 1)
         return wsgi->greenlets || !wsgi->busy;
