@@ -120,6 +120,27 @@ async def blocks(scope, receive, send):
     await text(send, "blocked")
 
 
+async def blocks_beside(scope, receive, send):
+    """In a task of the application's own, which is no request's, and of which the server knows nothing."""
+    async def hold_up():
+        await sleep(0.01)
+        time.sleep(1)
+    if KIND == "trio":
+        over = Event()
+
+        async def system_task():
+            await hold_up()
+            over.set()
+        library.lowlevel.spawn_system_task(system_task)
+        await over.wait()
+    elif KIND == "curio":
+        task = await library.spawn(hold_up)
+        await task.join()
+    else:
+        await library.create_task(hold_up())
+    await text(send, "blocked")
+
+
 async def waits(scope, receive, send):
     of = query(scope).get("of", "")
     report(path="waits", state="running", of=of)
@@ -145,7 +166,7 @@ async def stops(scope, receive, send):
     await text(send, "stopped")
 
 
-http = dispatch(which, echo, meets, streams, disconnects, fails, background, blocks, waits, leaves, stops)
+http = dispatch(which, echo, meets, streams, disconnects, fails, background, blocks, blocks_beside, waits, leaves, stops)
 
 
 async def websocket(scope, receive, send):

@@ -134,6 +134,16 @@ def test_a_step_that_blocks_is_told(server):
     assert " in blocks\n" in found.group()
 
 
+def test_a_task_of_the_application_that_blocks_is_told(server):
+    """The loop knows its tasks, the server does not: it sees that the loop does not turn."""
+    mark = server.log_mark()
+    assert server.get("/blocks_beside").body == b"blocked"
+    found = server.wait_log(r'the event loop has been held for \d+ ms \(app.blocking_warning\) by a task or callback of the application; '
+                            r'its stack:\n(  File .*\n)+', mark)
+    assert " in hold_up\n" in found.group()
+    server.wait_log(r"the event loop was held for \d+ ms by a task or callback of the application", mark)
+
+
 def test_stacks(server):
     tinectl = os.path.join(os.path.dirname(binary()), "tinectl")
     c = server.connect().send_request("GET", "/waits?s=1")

@@ -12,6 +12,7 @@
 #include "worker/python/loop_priv.h"
 #include "worker/python/loops/loop_ops.h"
 #include "worker/python/pyerr.h"
+#include "worker/python/step_watch.h"
 
 static int set_event_loop(PyObject *loop)
 {
@@ -118,12 +119,23 @@ void pyloop_touched(struct pyloop *loop)
         guest_tell(loop->guest);
 }
 
+/* Another loop says nothing of the steps that the application's own tasks take on it: whether it turns is asked of it. */
+static void watch_turns(struct pyloop *loop, struct step_watch *watch)
+{
+    int fd = watch ? step_watch_ask(watch) : -1;
+    if ((watch && fd < 0) || guest_hear(loop->guest, loop->base, fd) < 0)
+        log_warning("app.blocking_warning sees the steps of requests alone: %s", strerror(errno));
+}
+
 /* Greenlets are stepped by no turn: their host notes where it switches (_step_begins(), _step_ends()). */
 void pyloop_watch_steps(struct pyloop *loop, struct step_watch *watch)
 {
     loop->step_watch = watch;
-    if (!pyloop_runs_greenlets(loop))
+    if (!pyloop_runs_greenlets(loop)) {
+        if (loop->guest)
+            watch_turns(loop, watch);
         return;
+    }
     PyObject *r = PyObject_CallMethod(loop->guest->host, "watch_steps", "O", watch ? (PyObject *)loop : Py_None);
     if (!r)
         pyerr_log(LOG_LEVEL_WARNING, "app.blocking_warning sees no greenlets");

@@ -226,6 +226,8 @@ void loop_turn_of_guest(struct pyloop *loop)
     fork_child_came_back(NULL, false);
     if (g->in_turn || loop->broken)
         return;
+    if (unlikely(loop->step_watch))
+        step_watch_turns(loop->step_watch);
     guest_begin(g);
     loop->tstate = PyThreadState_Get();
     loop->polling = true;

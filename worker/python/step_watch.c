@@ -38,10 +38,15 @@ struct step_watch {
     /* written by the loop's thread */
     _Atomic(uint64_t) started_ns; /* of the present step; 0: none */
     _Atomic(unsigned) number; /* of the present step */
+    _Atomic(uint64_t) ended_ns; /* of the step before, or of the last turn that was asked for */
     unsigned depth;
     char what[STEP_WHAT];
 
+    /* written by both: set by the watching thread */
+    _Atomic(uint64_t) asked_ns; /* when it has asked for a turn that has not come; 0: it has not */
+
     /* written by the watching thread */
+    _Atomic(uint64_t) told_since; /* since when there was no turn, if the log has a stack of that */
     _Atomic(unsigned) told; /* number of the last step whose stack was logged */
 
     pthread_t loop_thread, thread;
@@ -49,7 +54,10 @@ struct step_watch {
     void (*dump)(int signo); /* faulthandler's */
     int pipe[2]; /* the name of the step, a NUL, what it writes, a NUL */
     int stop_fd; /* readable: the watch ends */
+    _Atomic(bool) asks; /* for turns, by ... */
+    int ask_fd;
     unsigned seen; /* number of the last step that was judged */
+    uint64_t seen_since; /* the same of turns */
     unsigned reports; /* that may be made now */
     uint64_t earned_ms; /* when the last one was earned */
     unsigned untold; /* late steps since the last report */
@@ -65,10 +73,36 @@ void step_watch_end(struct step_watch *watch)
         return;
     uint64_t took = clock_coarse_ns() - started;
     unsigned number = atomic_load_explicit(&watch->number, memory_order_relaxed);
+    atomic_store_explicit(&watch->ended_ns, started + took, memory_order_relaxed);
     atomic_store_explicit(&watch->started_ns, 0, memory_order_release);
     if (took >= watch->limit_ns)
         watch->ops->on_late(watch->arg, watch->what, took,
                             atomic_load_explicit(&watch->told, memory_order_relaxed) == number);
+}
+
+/* Since when no step has been seen, and no turn though one was asked for; 0: none is asked for. */
+static uint64_t still_since(const struct step_watch *watch)
+{
+    uint64_t asked = atomic_load_explicit(&watch->asked_ns, memory_order_acquire);
+    uint64_t ended = atomic_load_explicit(&watch->ended_ns, memory_order_relaxed);
+    return asked && ended > asked ? ended : asked;
+}
+
+/* It has not run for this long, or is told that it has. */
+static void moves(struct step_watch *watch)
+{
+    uint64_t since = still_since(watch), now = clock_coarse_ns();
+    atomic_store_explicit(&watch->ended_ns, now, memory_order_relaxed);
+    if (since && now > since && now - since >= watch->limit_ns)
+        watch->ops->on_late(watch->arg, "", now - since,
+                            atomic_load_explicit(&watch->told_since, memory_order_relaxed) == since);
+}
+
+void step_watch_turns(struct step_watch *watch)
+{
+    step_watch_end(watch);
+    moves(watch);
+    atomic_store_explicit(&watch->asked_ns, 0, memory_order_release);
 }
 
 void step_watch_begin(struct step_watch *watch)
@@ -76,6 +110,8 @@ void step_watch_begin(struct step_watch *watch)
     if (watch->depth)
         return;
     step_watch_end(watch);
+    if (atomic_load_explicit(&watch->asks, memory_order_relaxed))
+        moves(watch);
     watch->what[0] = '\0';
     atomic_fetch_add_explicit(&watch->number, 1, memory_order_relaxed);
     atomic_store_explicit(&watch->started_ns, clock_coarse_ns(), memory_order_release);
@@ -179,33 +215,56 @@ static bool may_report(struct step_watch *watch)
     return true;
 }
 
-static void report_step(struct step_watch *watch, unsigned number)
+/* The present step. */
+static uint64_t step_since(const struct step_watch *watch)
+{
+    return atomic_load_explicit(&watch->started_ns, memory_order_acquire);
+}
+
+/* True: logged. Since when the loop is held says `since_of`, 0: it is not; a stack taken in another step is none of its. */
+static bool report(struct step_watch *watch, unsigned number, uint64_t (*since_of)(const struct step_watch *))
 {
     char first[STEP_WHAT + 200], what[STEP_WHAT], before[60] = "";
     struct buf taken = { 0 };
     if (!may_report(watch))
-        return;
+        return false;
+    uint64_t since = since_of(watch);
     take_stack(watch, &taken);
     struct span dump = divide(&taken, what);
-    uint64_t started = atomic_load_explicit(&watch->started_ns, memory_order_acquire);
     /* The stack is of the step that we mean if that one is still running. */
-    if (!started || atomic_load_explicit(&watch->number, memory_order_relaxed) != number) {
+    if (!since || since_of(watch) != since || atomic_load_explicit(&watch->number, memory_order_relaxed) != number) {
         watch->reports++;
         buf_release(&taken);
-        return;
+        return false;
     }
+    if (since_of != step_since)
+        what[0] = '\0'; /* of the step before */
     if (watch->untold)
         snprintf(before, sizeof before, "; %u more since the last report", watch->untold);
     watch->untold = 0;
     const char *quote = *what ? "\"" : "", *who = *what ? what : "a task or callback of the application";
     snprintf(first, sizeof first,
              "the event loop has been held for %.0f ms (app.blocking_warning) by %s%s%s%s; its stack:",
-             (double)(clock_coarse_ns() - started) / 1e6, quote, who, quote, before);
+             (double)(clock_coarse_ns() - since) / 1e6, quote, who, quote, before);
     struct span frames = frames_of(dump);
     log_block(LOG_LEVEL_WARNING, first, frames.n ? frames.p : "  (none could be taken)\n",
               frames.n ? frames.n : strlen("  (none could be taken)\n"));
     buf_release(&taken);
-    atomic_store_explicit(&watch->told, number, memory_order_relaxed);
+    return true;
+}
+
+/* Asks for a turn, or judges the one that does not come; no step runs that is noted. */
+static void look_at_turns(struct step_watch *watch, uint64_t now, unsigned number)
+{
+    uint64_t since = still_since(watch), one = 1;
+    if (!since) {
+        atomic_store_explicit(&watch->asked_ns, now, memory_order_release);
+        (void)!write(watch->ask_fd, &one, sizeof one);
+    } else if (since != watch->seen_since && now >= since + watch->limit_ns) {
+        watch->seen_since = since;
+        if (report(watch, number, still_since))
+            atomic_store_explicit(&watch->told_since, since, memory_order_relaxed);
+    }
 }
 
 /* Judges the present step. Milliseconds until the next look. */
@@ -215,12 +274,15 @@ static int look(struct step_watch *watch)
     unsigned number = atomic_load_explicit(&watch->number, memory_order_acquire);
     uint64_t started = atomic_load_explicit(&watch->started_ns, memory_order_acquire);
     int half = (int)(limit / NS_PER_MS / 2);
+    if (!started && atomic_load_explicit(&watch->asks, memory_order_acquire))
+        look_at_turns(watch, now, number);
     if (!started || number == watch->seen)
         return half ? half : 1;
     if (now < started + limit)
         return (int)((started + limit - now) / NS_PER_MS) + 1;
     watch->seen = number;
-    report_step(watch, number);
+    if (report(watch, number, step_since))
+        atomic_store_explicit(&watch->told, number, memory_order_relaxed);
     return half ? half : 1;
 }
 
@@ -279,7 +341,16 @@ static void release(struct step_watch *watch)
     fd_close(&watch->pipe[0]);
     fd_close(&watch->pipe[1]);
     fd_close(&watch->stop_fd);
+    fd_close(&watch->ask_fd);
     free(watch);
+}
+
+int step_watch_ask(struct step_watch *watch)
+{
+    watch->ask_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    forked_own(watch->ask_fd);
+    atomic_store_explicit(&watch->asks, watch->ask_fd >= 0, memory_order_release);
+    return watch->ask_fd;
 }
 
 struct step_watch *step_watch_new(uint64_t limit_ms, const struct step_watch_ops *ops, void *arg)
@@ -296,7 +367,7 @@ struct step_watch *step_watch_new(uint64_t limit_ms, const struct step_watch_ops
     watch->earned_ms = clock_ms();
     watch->loop_thread = pthread_self();
     watch->signo = SIGRTMAX - 3;
-    watch->pipe[0] = watch->pipe[1] = -1;
+    watch->pipe[0] = watch->pipe[1] = watch->ask_fd = -1;
     watch->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     bool open = watch->stop_fd >= 0 && pipe2(watch->pipe, O_CLOEXEC | O_NONBLOCK) == 0;
     forked_own(watch->stop_fd);

@@ -2,7 +2,9 @@
 /* step_watch.h: notices steps of the event loop that hold it too long, while they do: its own thread looks at what the
  * loop's thread notes here, and has that thread write its Python stack. Without a watch the loop tests one pointer.
  *
- * A step: one callback of libevent that enters Python, or one handle (a step of a Task, a callback) of the loop. */
+ * A step: one callback of libevent that enters Python, or one handle (a step of a Task, a callback) of the loop. Where the
+ * loop is another than ours only those of requests can be noted. So the watch asks it for a turn again and again, and one
+ * that does not come is reported like a step, unless steps that are noted come meanwhile. */
 #ifndef TINE_PYTHON_STEP_WATCH_H
 #define TINE_PYTHON_STEP_WATCH_H
 
@@ -24,6 +26,8 @@ struct step_watch_ops {
 /* Steps longer than limit_ms are reported from now on: begun and ended by the thread that calls this, GIL held. NULL:
  * exception set. */
 struct step_watch *step_watch_new(uint64_t limit_ms, const struct step_watch_ops *ops, void *arg);
+/* From now on it asks for turns, by writing to the eventfd that this returns, which stays the watch's. Same thread. */
+int step_watch_ask(struct step_watch *watch);
 /* Waits for its thread; NULL: nothing. Same thread. */
 void step_watch_free(struct step_watch *watch);
 
@@ -31,6 +35,8 @@ void step_watch_free(struct step_watch *watch);
 
 /* A step begins, the one before has ended. Nothing inside step_watch_enter(). */
 void step_watch_begin(struct step_watch *watch);
+/* There is a turn, as it was asked for. */
+void step_watch_turns(struct step_watch *watch);
 /* The loop is going to wait. */
 void step_watch_end(struct step_watch *watch);
 /* The application runs; what it calls back is part of the same step. */

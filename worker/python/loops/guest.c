@@ -87,8 +87,27 @@ int guest_attach(struct guest *g, struct event_base *base)
     return -1;
 }
 
+/* That there was a turn is all. */
+static void on_asked(evutil_socket_t fd, short what, void *arg)
+{
+    uint64_t unused;
+    (void)!read(fd, &unused, sizeof unused);
+}
+
+int guest_hear(struct guest *g, struct event_base *base, int fd)
+{
+    if (g->hears)
+        event_del(&g->asked);
+    g->hears = fd >= 0 && event_assign(&g->asked, base, fd, EV_READ | EV_PERSIST, on_asked, g) == 0 &&
+               event_add(&g->asked, NULL) == 0;
+    return g->hears || fd < 0 ? 0 : -1;
+}
+
 void guest_detach(struct guest *g)
 {
+    if (g->hears)
+        event_del(&g->asked);
+    g->hears = false;
     if (g->timer >= 0)
         event_del(&g->timer_event);
     fd_close(&g->timer);

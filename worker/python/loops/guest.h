@@ -28,6 +28,8 @@ struct guest {
     int epoll; /* of the base; -1: not attached */
     int timer;
     struct event timer_event;
+    struct event asked; /* guest_hear() */
+    bool hears;
     struct sigaction signals[STOP_SIGNALS]; /* what is done at stop_signals: a host may set its own */
     bool has_signals; /* they are to be set again in the first turn */
     uint64_t armed_ns; /* what the timerfd is set to; TIMERS_NONE: nothing */
@@ -49,6 +51,9 @@ void guest_detach(struct guest *g);
 /* Runs the host until guest_stop(); `turn` is called with no arguments. 0, or -1: what has left the loop is set. */
 int guest_run(struct guest *g, PyObject *turn);
 void guest_stop(struct guest *g);
+
+/* When something is written to `fd`, an eventfd, there is a turn; -1: no more. 0, or -1 with errno. */
+int guest_hear(struct guest *g, struct event_base *base, int fd) __attribute__((warn_unused_result));
 
 /* The work that no descriptor shows. Cheap if the turn is there already. */
 static inline bool guest_needs_telling(const struct guest *g)
