@@ -164,7 +164,7 @@ bench: all tests/bench/wsload
 
 # make bench-real BENCH_ARGS='--venv DIR --before OTHER/tine': the same on real applications (tests/bench/real_apps).
 .PHONY: bench-real
-bench-real: all
+bench-real: all tests/bench/wsload
 	$(PYTHON3) $(srcdir)/tests/bench/real.py --tine ./tine $(BENCH_ARGS)
 
 # make bench-attacks BENCH_ARGS='--venv DIR': idle, slow and hostile clients in their thousands.

@@ -175,6 +175,15 @@ async def answers_anything_received(scope, receive, send):
     await text(send, "up")
 
 
+async def answers_as_websocket(scope, receive, send):
+    """Takes what is not HTTP for a WebSocket."""
+    if scope["type"] == "http":
+        await text(send, "up")
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
 async def failed_quietly(scope, receive, send):
     await receive()
     try:

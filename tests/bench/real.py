@@ -18,6 +18,8 @@ from typing import NamedTuple
 import bench
 import plot
 import servers
+import held
+import wsbench
 from servers import Peer
 
 APPS = os.path.join(servers.HERE, "real_apps")
@@ -32,6 +34,7 @@ class Row(NamedTuple):
     connections: int = 32
     env: dict = {}
     loop: str = ""  # app.loop, and the peers' on the same loop
+    kind: str = ""  # "websocket": echoes of wsload; "held": so many connections with a request that waits, and their memory
 
 
 BOUNDARY = "bench-boundary"
@@ -44,11 +47,17 @@ def multipart(size):
 
 
 BARE = {"BENCH_BARE": "1"}
+GREENLETS = 6000  # at a time
 # The same on each event loop, beside the server whose users have that one.
 ON_LOOPS = {f"{loop} {name}": Row(app, path, loop=loop, connections=connections)
             for loop in ("asyncio", "uvloop", "trio")
             for name, app, path, connections in (("plaintext", "plain:asgi", "/", 32), ("sleep 256", "plain:anyio_sleep", "/", 256),
                                                  ("fastapi async", "fast:app", "/async", 32))}
+ON_LOOPS |= {f"{loop} websocket": Row("plain:websocket", "/", loop=loop, kind="websocket") for loop in ("asyncio", "uvloop", "trio")}
+ON_LOOPS |= {f"gevent {name}": Row(app, path, GREENLETS, loop="gevent", connections=connections, kind=kind)
+             for name, app, path, connections, kind in (
+                 ("plaintext", "plain:wsgi", "/", 32, ""), ("flask json", "flask_site:app", "/json", 32, ""),
+                 ("flask sleep 256", "flask_site:app", "/sleep", 256, ""), ("flask held 5000", "flask_site:app", "/hold", 5000, "held"))}
 ROWS = {
     "plaintext": Row("plain:asgi", "/"),
     "fastapi async": Row("fast:app", "/async"),
@@ -91,9 +100,13 @@ def tine_peer(name, binary, python, row):
 
 
 def loop_peers(python, row):
-    """On the loop of the row: uvicorn, and hypercorn with trio."""
+    """On the loop of the row: uvicorn, hypercorn with trio, gunicorn with gevent."""
     env = {"PYTHONPATH": APPS, **row.env}
-    if row.loop == "trio" and servers.has_module(python, "hypercorn"):
+    if row.loop == "gevent":
+        if servers.has_module(python, "gunicorn", "gevent"):
+            yield Peer("gunicorn gevent", [python, "-m", "gunicorn", row.app, "-b", "127.0.0.1:{port}", "-w", "1", "--log-level", "error",
+                                           "-k", "gevent", "--worker-connections", str(row.threads)], env=env)
+    elif row.loop == "trio" and servers.has_module(python, "hypercorn"):
         yield Peer("hypercorn", [python, "-m", "hypercorn", "-k", "trio", "-w", "1", "-b", "127.0.0.1:{port}", row.app], env=env)
     elif row.loop != "trio" and servers.has_module(python, "uvicorn"):
         yield Peer("uvicorn", [python, "-m", "uvicorn", row.app, "--port", "{port}", "--no-access-log", "--log-level", "error",
@@ -171,8 +184,22 @@ def script(folder, row):
     return path
 
 
-def load(wrk, peer, row, seconds, folder):
-    argv = [wrk, "-t1", "-c%d" % row.connections, "-d%ds" % seconds, "--latency", "--timeout", "20s"]
+def websocket(wsload, peer, seconds, log):
+    kernel, before = kernel_seconds(peer), switches(peer)
+    run = wsbench.load(wsload, peer, "echo64", seconds, log)
+    if run:
+        n = run["rps"] * seconds
+        run["kernel"] = (kernel_seconds(peer) - kernel) * 1e6 / n / run["cpu_us"] if run["cpu_us"] else 0
+        run["switches"] = (switches(peer) - before) / n
+    return run
+
+
+def load(tools, peer, row, seconds, folder, log):
+    if row.kind == "websocket":
+        return websocket(tools.wsload, peer, seconds, log)
+    if row.kind == "held":
+        return held.load(peer, row.connections, log)
+    argv = [tools.wrk, "-t1", "-c%d" % row.connections, "-d%ds" % seconds, "--latency", "--timeout", "20s"]
     argv += ["-s", script(folder, row)] if row.post else []
     cpu, kernel, before = peer.cpu_seconds(), kernel_seconds(peer), switches(peer)
     out = subprocess.run([*argv, "http://127.0.0.1:%d%s" % (peer.port, row.path)], capture_output=True, text=True).stdout
@@ -206,22 +233,23 @@ def alone(python, row, seconds, folder):
     return {"cpu_us": cpu, "kernel": kernel, "switches": waits, "rps": rps, "p50_ms": 0, "p99_ms": 0}
 
 
-def measure_row(name, args, wrk, folder, log):
+def measure_row(name, args, folder, log):
     row, runs = ROWS[name], {}
     peers = [p for p in peers_of(row, args) if not args.servers or p.name in args.servers]
     running = []
     try:
         for peer in peers:
             if peer.start(log):
-                load(wrk, peer, row, 1, folder)  # imports, caches
+                if row.kind != "held":
+                    load(args, peer, row, 1, folder, log)  # imports, caches
                 running.append(peer)
             else:
                 print("not started:", peer.name, file=sys.stderr)
         for _ in range(args.rounds):
             for peer in running:
                 if peer.alive() or bench.revive(peer, log):
-                    runs.setdefault(peer.name, []).append(load(wrk, peer, row, args.seconds, folder))
-            if not args.servers or ALONE in args.servers:
+                    runs.setdefault(peer.name, []).append(load(args, peer, row, args.seconds, folder, log))
+            if not row.kind and (not args.servers or ALONE in args.servers):
                 runs.setdefault(ALONE, []).append(alone(args.python, row, args.seconds, folder))
     finally:
         for peer in peers:
@@ -229,7 +257,16 @@ def measure_row(name, args, wrk, folder, log):
     return {peer: bench.median([run for run in some if run]) for peer, some in runs.items()}
 
 
+def print_held(name, by_server):
+    for server, m in by_server.items():
+        print("%-22s %-18s %s" % (name, server, "%.1f KB each, CPU µs %.1f" % (m["kb_each"], m["cpu_us"]) if m else "failed"))
+    print(flush=True)
+
+
 def print_row(name, by_server):
+    if ROWS[name].kind == "held":
+        print_held(name, by_server)
+        return
     base = by_server.get("tine")
     for server, m in by_server.items():
         if not m:
@@ -245,6 +282,7 @@ def print_row(name, by_server):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tine", default="./tine", help="the binary (default ./tine)")
+    parser.add_argument("--wsload", default="tests/bench/wsload", help="the load generator for WebSockets")
     parser.add_argument("--before", help="another build, as \"tine before\"")
     parser.add_argument("--venv", help="virtual environment with the applications' packages and the peers")
     parser.add_argument("--rounds", type=int, default=3)
@@ -255,12 +293,12 @@ def main():
     args = parser.parse_args()
     args.python = os.path.join(args.venv, "bin", "python3") if args.venv else servers.DEBIAN_PYTHON
     names = [name for name in ROWS if any(name.startswith(row) for row in args.rows)]
-    results, wrk = {}, servers.find_wrk()
+    results, args.wrk = {}, servers.find_wrk()
     print("%-22s %-18s %9s %6s %7s %8s %8s %8s %8s"
           % ("application", "server", "CPU µs", "/ tine", "kernel", "switches", "req/s", "p50 ms", "p99 ms"))
     with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "log"), "w") as log:
         for name in names:
-            results[name] = measure_row(name, args, wrk, folder, log)
+            results[name] = measure_row(name, args, folder, log)
             print_row(name, results[name])
     os.makedirs(args.output, exist_ok=True)
     with open(os.path.join(args.output, "bench-real.json"), "w") as f:

@@ -244,13 +244,13 @@ def test_wrong_message_in_lifespan_is_an_exception_there():
     assert "unexpected message" in boot_fails("wrong_message", 3)
 
 
-@pytest.mark.parametrize("name", ["answers_anything", "answers_anything_received"])
+@pytest.mark.parametrize("name", ["answers_anything", "answers_anything_received", "answers_as_websocket"])
 def test_application_that_answers_lifespan_like_a_request_goes_without(name):
     """It never looks at scope["type"]."""
     with Server(app(name)) as server:
         assert server.get("/").body == b"up"
         log = server.log()
-        assert log.count("Application answers lifespan with HTTP messages") == 1 and "[ERROR]" not in log
+        assert log.count("Application answers lifespan with messages of another protocol") == 1 and "[ERROR]" not in log
 
 
 def test_application_that_answers_lifespan_like_a_request_fails_where_it_must_not():

@@ -134,13 +134,13 @@ static bool is_no_lifespan(const struct lifespan *l, PyObject *type)
 {
     const char *name = PyUnicode_AsUTF8(type);
     PyErr_Clear();
-    return name && strncmp(name, "http.", 5) == 0 && l->channel.asgi->env.app->lifespan == CONF_LIFESPAN_AUTO;
+    return name && (strncmp(name, "http.", 5) == 0 || strncmp(name, "websocket.", 10) == 0) &&
+           l->channel.asgi->env.app->lifespan == CONF_LIFESPAN_AUTO;
 }
 
 static void go_without(struct lifespan *l)
 {
-    log_info("Application answers lifespan with HTTP messages, so it does not support the lifespan protocol: goes on "
-             "without");
+    log_info("Application answers lifespan with messages of another protocol, so it does not support lifespan: goes on without");
     l->unsupported = true;
     end_stage(l);
     Py_CLEAR(l->channel.asgi->state);

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Flask: JSON, a template, a view that waits, and one that reads an upload."""
+"""Flask: JSON, a template, views that wait, and one that reads an upload."""
 import time
 
 from flask import Flask, jsonify, render_template_string, request
 
 app = Flask(__name__)
+inside = 0
 TEMPLATE = "<ul>{% for row in rows %}<li>{{ row }}</li>{% endfor %}</ul>"
 
 
@@ -22,6 +23,23 @@ def template():
 def sleep():
     time.sleep(0.01)
     return jsonify(message="Hello, World!")
+
+
+@app.get("/hold")
+def hold():
+    """Longer than any measurement."""
+    global inside
+    inside += 1
+    try:
+        time.sleep(600)
+    finally:
+        inside -= 1
+    return ""
+
+
+@app.get("/inside")
+def count():
+    return str(inside)
 
 
 @app.post("/upload")

@@ -17,6 +17,14 @@ async def anyio_sleep(scope, receive, send):
     await asgi(scope, receive, send)
 
 
+async def websocket(scope, receive, send):
+    """Each message comes back; on any event loop."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
 def read(environ):
     n = 0
     while block := environ["wsgi.input"].read(65536):
