@@ -140,7 +140,8 @@ static bool is_no_lifespan(const struct lifespan *l, PyObject *type)
 
 static void go_without(struct lifespan *l)
 {
-    log_info("Application answers lifespan with messages of another protocol, so it does not support lifespan: goes on without");
+    log_info("Application answers lifespan with messages of another protocol, so it does not support lifespan: goes on "
+             "without");
     l->unsupported = true;
     end_stage(l);
     Py_CLEAR(l->channel.asgi->state);
