@@ -31,16 +31,24 @@ def test_a_lone_percent_stands_for_itself(serve, path, decoded):
 @pytest.mark.parametrize("path, decoded", LONE)
 def test_a_lone_percent_over_http2(serve, path, decoded):
     with H2(serve("scope", flags="h2c").connect()) as h:
-        answer = h.get(path)
-        scope = json.loads(answer.body)
+        scope = json.loads(h.get(path).body)
         assert scope["raw_path"] == path and scope["path"] == decoded
+    with H2(serve("apps.wsgi_cases:app", flags="h2c").connect()) as h:
+        env = json.loads(h.get("/environ" + path).body)
+        assert env["RAW_URI"] == "/environ" + path
+        assert env["PATH_INFO"].encode("latin-1").decode() == "/environ" + decoded
 
 
 def test_a_lone_percent_leads_to_no_mount_and_no_file(serve, tmp_path):
     (tmp_path / "a.txt").write_text("file")
     (tmp_path / "%").write_text("file")
     config = {"static:/s": {"dir": tmp_path}, "mount:/in": {"module": "apps.hello:app"}}
-    with serve("scope", config).connect() as c:
+    server = serve("scope", config, flags="h2c")
+    with H2(server.connect()) as h:
+        assert h.get("/s/a.txt").body == b"file"
+        assert [h.get(path).status for path in ("/s/%", "/s/a.txt%", "/s/%2", "/s/%zz")] == [404] * 4
+        assert [json.loads(h.get(path).body)["path"] for path in ("/%in", "/in%", "/i%n/x")] == ["/%in", "/in%", "/i%n/x"]
+    with server.connect() as c:
         assert c.request("GET", "/s/a.txt").body == b"file"
         for path in ("/s/%", "/s/a.txt%", "/s/%2", "/s/%zz"):
             assert c.request("GET", path).status == 404
@@ -56,7 +64,8 @@ def test_bytes_that_no_uri_has_are_refused_by_name(serve, path):
         assert r.status == 400 and b"percent-encoded" in r.body and r.closes
     with H2(serve("scope", flags="h2c").connect()) as h:
         answer = h.answer(h.open([(":method", "GET"), (":scheme", "http"), (":authority", "test"), (":path", path.encode())]))
-        assert answer.reset is not None or answer.status == 400
+        assert answer.status == 400 and b"percent-encoded" in answer.body
+        assert h.get("/after").status == 200, "the other streams of the connection are not concerned"
 
 
 @pytest.mark.parametrize("raw, kind, status", [
