@@ -368,7 +368,7 @@ static void report_left(struct worker_app *a, PyObject *exception)
     if (exception)
         pyerr_log_exception(LOG_LEVEL_CRITICAL, first, exception);
     else
-        log_critical("The application has stopped the event loop (loop.stop()): %s", ends);
+        log_critical("The application has stopped the event loop (loop.stop(), or the nursery of requests): %s", ends);
 }
 
 static void loop_left(struct worker_app *a, PyObject *exception)

@@ -161,7 +161,10 @@ async def leaves(scope, receive, send):
 
 
 async def stops(scope, receive, send):
-    library.get_running_loop().call_soon(library.get_running_loop().stop)
+    if KIND == "trio":  # the nursery of all requests
+        library.lowlevel.current_task().parent_nursery.cancel_scope.cancel()
+    else:
+        library.get_running_loop().call_soon(library.get_running_loop().stop)
     await sleep(0.05)
     await text(send, "stopped")
 

@@ -105,6 +105,8 @@ class Host:
                     self._nursery.start_soon(self._wait, descriptor, name='tine: connections')
                     self._nursery.start_soon(self._take_turns, name='tine: turns')
                     outer.start_soon(self._see_end, clock, name='tine: end')
+                # A request has cancelled the nursery of its task, and so of all.
+                self.stop()
         finally:
             self._turn = None
 
