@@ -433,7 +433,7 @@ void worker_app_drain(struct worker_app *a, bool service_stops)
 void worker_app_write_tasks(struct worker_app *a, int fd)
 {
     pyloop_enter(a->loop);
-    if (mounts_write_tasks(a->mounts, pyloop_object(a->loop), fd) < 0)
+    if (mounts_write_tasks(a->mounts, pyloop_object(a->loop), pyloop_host(a->loop), fd) < 0)
         pyerr_log(LOG_LEVEL_ERROR, "The tasks cannot be listed");
 }
 

@@ -141,6 +141,43 @@ async def blocks_beside(scope, receive, send):
     await text(send, "blocked")
 
 
+async def times_out(scope, receive, send):
+    """An error of the application's, and no cancelled request, whatever its class descends from."""
+    if KIND == "trio":
+        with library.fail_after(0.01):
+            await sleep(60)
+    elif KIND == "curio":
+        async with library.timeout_after(0.01):
+            await sleep(60)
+    else:
+        async with library.timeout(0.01):
+            await sleep(60)
+
+
+async def starts(scope, receive, send):
+    """A task of the request that waits until the client leaves."""
+    async def waits_as_child():
+        report(path="starts", state="running")
+        await sleep(60)
+
+    async def until_it_leaves():
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    if KIND == "trio":
+        async with library.open_nursery() as nursery:
+            nursery.start_soon(waits_as_child)
+            await until_it_leaves()
+            nursery.cancel_scope.cancel()
+    elif KIND == "curio":
+        task = await library.spawn(waits_as_child)
+        await until_it_leaves()
+        await task.cancel()
+    else:
+        task = library.create_task(waits_as_child())
+        await until_it_leaves()
+        task.cancel()
+
+
 async def waits(scope, receive, send):
     of = query(scope).get("of", "")
     report(path="waits", state="running", of=of)
@@ -169,7 +206,7 @@ async def stops(scope, receive, send):
     await text(send, "stopped")
 
 
-http = dispatch(which, echo, meets, streams, disconnects, fails, background, blocks, blocks_beside, waits, leaves, stops)
+http = dispatch(which, echo, meets, streams, disconnects, fails, background, blocks, blocks_beside, times_out, starts, waits, leaves, stops)
 
 
 async def websocket(scope, receive, send):

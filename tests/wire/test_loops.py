@@ -19,6 +19,7 @@ LOOP = os.environ.get("TINE_TEST_LOOP", "asyncio")
 OWN_TASKS = LOOP in ("trio", "curio")
 CONFIG = {"app": {"loop": LOOP, "lifespan": "on", "blocking_warning": "200ms"}, "http": {"keepalive": "500ms", "header_timeout": "500ms"},
           "control": {"socket": "control.sock"}}
+TIMEOUT = {"trio": "trio.TooSlowError", "curio": "curio.errors.TaskTimeout"}.get(LOOP, "TimeoutError")
 needs_asyncio = pytest.mark.skipif(OWN_TASKS, reason="only on a loop of asyncio's")
 
 
@@ -100,7 +101,7 @@ def test_timers_of_an_idle_server(server):
 
 
 @pytest.mark.parametrize("path, error", [("/fails", "ValueError: it fails"), ("/fails?later=1", "ValueError: it fails"),
-                                         ("/background", "KeyError: 'in the background'")])
+                                         ("/background", "KeyError: 'in the background'"), ("/times_out", TIMEOUT)])
 def test_errors_are_logged_with_the_request(server, path, error):
     mark = server.log_mark()
     assert server.get(path).status == 500
@@ -151,6 +152,16 @@ def test_stacks(server):
     r = subprocess.run([tinectl, "-s", server.dir / "control.sock", "stacks"], capture_output=True, text=True)
     assert r.returncode == 0 and " thread 0x" in r.stdout, r
     assert c.read_response().body == b"waited"
+    c.close()
+
+
+def test_tasks(server):
+    tinectl = os.path.join(os.path.dirname(binary()), "tinectl")
+    c = server.connect().send_request("GET", "/starts")
+    server.wait_event(path="starts", state="running")
+    shown = subprocess.run([tinectl, "-s", server.dir / "control.sock", "tasks"], capture_output=True, text=True, check=True).stdout
+    assert re.search(r'^\S.*\("?GET /starts.*\):.*\n(    \S.*\n)*    .*loops\.py:\d+ in starts\n', shown, re.M), shown
+    assert re.search(r"^    .*loops\.py:\d+ in \S*waits_as_child\n", shown, re.M), shown
     c.close()
 
 

@@ -349,7 +349,7 @@ void mounts_count_threads(struct mounts *m, struct interface_threads *ret)
     }
 }
 
-int mounts_write_tasks(const struct mounts *m, PyObject *loop, int fd)
+int mounts_write_tasks(const struct mounts *m, PyObject *loop, PyObject *host, int fd)
 {
     PyObject *described = PyDict_New();
     int r = described ? 0 : -1;
@@ -357,7 +357,7 @@ int mounts_write_tasks(const struct mounts *m, PyObject *loop, int fd)
         if (m->v[i].env.tasks)
             r = pytasks_describe_all(m->v[i].env.tasks, described);
     if (r == 0)
-        r = tasks_text_write(fd, loop, described);
+        r = tasks_text_write(fd, loop, described, host);
     Py_XDECREF(described);
     return r;
 }

@@ -49,7 +49,7 @@ void mounts_stop(struct mounts *m, void (*done)(void *arg), void *arg);
 unsigned mounts_running(const struct mounts *m);
 /* The worker begins to drain; see interface.h. */
 /* tasks_text_write() with what each task works for: "GET /path". 0, or -1 with an exception set. GIL held. */
-int mounts_write_tasks(const struct mounts *m, PyObject *loop, int fd);
+int mounts_write_tasks(const struct mounts *m, PyObject *loop, PyObject *host, int fd);
 void mounts_drain(struct mounts *m, bool service_stops);
 /* The sum of all; `room` is that of the application that has the most. */
 void mounts_count_threads(struct mounts *m, struct interface_threads *ret);

@@ -7,10 +7,10 @@
 #include "worker/app/tasks_text_py.h"
 #include "worker/python/pystate.h"
 
-int tasks_text_write(int fd, PyObject *loop, PyObject *described)
+int tasks_text_write(int fd, PyObject *loop, PyObject *described, PyObject *host)
 {
     PyObject *module = pystate_run("_tine_tasks", tasks_text_py);
-    PyObject *text = module ? PyObject_CallMethod(module, "text", "OO", loop, described) : NULL;
+    PyObject *text = module ? PyObject_CallMethod(module, "text", "OOO", loop, described, host ? host : Py_None) : NULL;
     Py_ssize_t n = 0;
     char *p = NULL;
     int r = text ? PyBytes_AsStringAndSize(text, &p, &n) : -1;

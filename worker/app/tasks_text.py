@@ -47,13 +47,22 @@ def number(task):
     return (0, int(tail), "") if head == "Task" and tail.isdigit() and len(tail) < 18 else (1, 0, task.get_name())
 
 
-def text(loop, described):
-    if loop is None:
-        return b"the tasks of this loop are not asyncio's\n"
-    tasks = sorted(asyncio.all_tasks(loop), key=number)
+def one_of_host(name, coroutine, about):
+    """Of another loop's: what its innermost coroutine is doing says what it waits for."""
+    return "\n".join([f"{name}{f' ({about})' if about else ''}:", *chain(coroutine)[0], ""])
+
+
+def text(loop, described, host):
+    """`host`: where the tasks are not asyncio's."""
+    if loop is not None:
+        tasks = [one(task, described) for task in sorted(asyncio.all_tasks(loop), key=number)]
+    elif hasattr(host, "tasks"):
+        tasks = [one_of_host(name, coroutine, described.get(scope)) for name, coroutine, scope in host.tasks()]
+    else:
+        return b"this loop has no tasks: its greenlets are among the stacks\n"
     parts, size = [f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}\n"], 0
     for i, task in enumerate(tasks):
-        part = one(task, described).encode("utf-8", "backslashreplace").decode()
+        part = task.encode("utf-8", "backslashreplace").decode()
         size += len(part.encode())
         if size > MOST:
             parts.append(f"and {len(tasks) - i} more\n")

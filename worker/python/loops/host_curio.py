@@ -40,7 +40,7 @@ class Host:
     asyncio = None
     call_soon = None
     version = getattr(curio, '__version__', None)
-    cancelled = curio.CancelledError,
+    cancelled = curio.TaskCancelled,  # a TaskTimeout is one of its kind, but an error of the application's
 
     def __init__(self, package, factory):
         self._kernel = curio.Kernel(taskcls=ContextTask)  # each task has its context variables
@@ -63,7 +63,7 @@ class Host:
     async def _work(self):
         starts, self._to_start = self._to_start, []
         for scope, coroutine in starts:
-            scope.task = await curio.spawn(_run, coroutine, daemon=True)
+            scope.task = await curio.spawn(_run, scope, coroutine, daemon=True)
         cancels, self.to_cancel = self.to_cancel, []
         for scope in cancels:
             if scope.task is not None:
@@ -95,6 +95,12 @@ class Host:
     async def hand_over(self, call, *args):
         raise RuntimeError("called in another thread than the server's event loop: use curio.UniversalQueue or AWAIT()")
 
+    def tasks(self):
+        for task in self._kernel._tasks.values():
+            coroutine = task.coro
+            if coroutine.cr_code is not Host._serve.__code__:
+                yield task.name if coroutine.cr_code is not _run.__code__ else 'tine: request', coroutine, _scope_of(coroutine)
+
     def shutdown(self, seconds):
         async def finish():
             me = await curio.current_task()
@@ -107,7 +113,12 @@ class Host:
         self._kernel.run(finish)
 
 
-async def _run(coroutine):
+def _scope_of(coroutine):
+    frame = coroutine.cr_frame
+    return frame.f_locals['scope'] if frame is not None and coroutine.cr_code is _run.__code__ else None
+
+
+async def _run(scope, coroutine):
     try:
         await coroutine
     except BaseException:  # was reported, with the request that it comes from

@@ -158,7 +158,7 @@ class Host:
     def start(self, scope, coroutine):
         if self._nursery is None:
             raise RuntimeError('trio does not run')
-        self._nursery.start_soon(_run, coroutine, name='tine: request')
+        self._nursery.start_soon(_run, scope, coroutine, name='tine: request')
         return scope
 
     @staticmethod
@@ -174,11 +174,26 @@ class Host:
             raise RuntimeError("called in another thread than the server's event loop: use trio.from_thread.run()") from None
         return await call(*args)
 
+    def tasks(self):
+        """Those of requests, each before what it has started in nurseries of its own, and what runs beside them."""
+        todo = [(trio.lowlevel.current_root_task(), None)]
+        while todo:
+            task, scope = todo.pop()
+            frame = task.coro.cr_frame
+            if task.coro.cr_code is _run.__code__ and frame is not None:
+                scope = frame.f_locals['scope']
+            if task.coro.cr_code not in _OWN and not task.coro.__qualname__.startswith(('Runner.', 'TrioToken.')):
+                yield task.name, task.coro, scope
+            todo += [(child, scope) for nursery in task.child_nurseries for child in nursery.child_tasks]
+
     def shutdown(self, seconds):
         """Nothing outlives a run of trio."""
 
 
-async def _run(coroutine):
+_OWN = frozenset(method.__code__ for method in (Host._main, Host._wait, Host._take_turns, Host._see_end))
+
+
+async def _run(scope, coroutine):
     try:
         await coroutine
     except BaseException:  # was reported, with the request that it comes from

@@ -26,6 +26,7 @@
  *       checkpoint()              an awaitable that lets other tasks run, and where the one that awaits it can be cancelled
  *       hand_over(call, *args)    a coroutine that awaits call(*args) in the loop's thread, from another thread's loop
  *       cancelled                 the exceptions by which a task is seen to have been cancelled, a tuple
+ *       tasks()                   yields name, coroutine and scope (None: of no request) of each task, in a turn()
  *   LOOP_GREENLETS besides:
  *       watch_steps(loop)         each step of a greenlet is noted by loop._step_begins() and _step_ends(); None: no more
  *       write_stacks_to(fd)       returns an eventfd: when it is written to, the stacks of greenlets are written to fd */
