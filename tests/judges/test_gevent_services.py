@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,13 @@ def as_user(*command):
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("postgres")
-    for part in (folder, *folder.parents):
-        if part.stat().st_uid == os.geteuid() and part != Path("/") and part != Path("/tmp"):
-            part.chmod(0o755)
+def postgres():
+    """In a folder of its own: each run of pytest closes those of all others to other users."""
+    with tempfile.TemporaryDirectory(prefix="tine-", ignore_cleanup_errors=True) as folder:
+        yield from run_postgres(Path(folder))
+
+
+def run_postgres(folder):
     if os.geteuid() == 0:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
     data = folder / "data"
