@@ -14,6 +14,7 @@
 
 enum conf_error_log { CONF_ERROR_LOG_TEXT, CONF_ERROR_LOG_JSON };
 enum conf_accept { CONF_ACCEPT_SHARED, CONF_ACCEPT_REUSEPORT };
+enum conf_reloads { CONF_RELOAD_ALL, CONF_RELOAD_ROLLING };
 enum conf_interface { CONF_INTERFACE_AUTO, CONF_INTERFACE_ASGI, CONF_INTERFACE_ASGI2, CONF_INTERFACE_WSGI };
 enum conf_loop {
     CONF_LOOP_TINE,
@@ -127,6 +128,7 @@ struct conf_umask {
 #define CONF_CTYPE_LOGLEVEL int /* enum log_level */
 #define CONF_CTYPE_ERROR_LOG enum conf_error_log
 #define CONF_CTYPE_ACCEPT enum conf_accept
+#define CONF_CTYPE_RELOADS enum conf_reloads
 #define CONF_CTYPE_INTERFACE enum conf_interface
 #define CONF_CTYPE_LOOP enum conf_loop
 #define CONF_CTYPE_INTERPRETER enum conf_interpreter

@@ -24,6 +24,7 @@
 static const char *const loglevels[] = { "debug", "info", "warning", "error", "critical", NULL };
 static const char *const error_logs[] = { "text", "json", NULL };
 static const char *const accepts[] = { "shared", "reuseport", NULL };
+static const char *const reloads[] = { "all", "rolling", NULL };
 static const char *const interfaces[] = { "auto", "asgi", "asgi2", "wsgi", NULL };
 static const char *const loops[] = { "tine", "asyncio", "uvloop", "trio", "curio", "gevent", NULL };
 static const char *const interpreters[] = { "auto", "sub", "main", NULL };
@@ -65,6 +66,7 @@ static const struct {
     [CONF_TYPE_LOGLEVEL] = { "debug, info, warning, error or critical", loglevels, sizeof(int) },
     [CONF_TYPE_ERROR_LOG] = { "text or json", error_logs, sizeof(enum conf_error_log) },
     [CONF_TYPE_ACCEPT] = { "shared or reuseport", accepts, sizeof(enum conf_accept) },
+    [CONF_TYPE_RELOADS] = { "all or rolling", reloads, sizeof(enum conf_reloads) },
     [CONF_TYPE_INTERFACE] = { "auto, asgi, asgi2 or wsgi", interfaces, sizeof(enum conf_interface) },
     [CONF_TYPE_LOOP] = { "tine, asyncio, uvloop, trio, curio or gevent", loops, sizeof(enum conf_loop) },
     [CONF_TYPE_INTERPRETER] = { "auto, sub or main", interpreters, sizeof(enum conf_interpreter) },

@@ -97,6 +97,7 @@ static void on_worker_ready(void *arg, struct slot *slot)
     } else {
         master_update_status(master);
     }
+    roll_step(fleet);
     if (master->service.state == SERVICE_RUNNING)
         recycle_step(fleet);
 }
@@ -161,6 +162,7 @@ static void on_lost(void *arg, struct generation *generation, const char *why)
 static void on_gone(void *arg)
 {
     struct master *master = arg;
+    roll_step(&master->service.fleet);
     if (master->service.state == SERVICE_RUNNING)
         recycle_step(&master->service.fleet);
     master_update_status(master);
@@ -204,7 +206,19 @@ static void on_reload_ended(void *arg)
     settle_soon(master);
 }
 
-const struct reload_events master_reload_events = { .began = on_reload_began, .ended = on_reload_ended };
+static void on_reload_advanced(void *arg)
+{
+    const struct master *master = arg;
+    const struct fleet *fleet = &master->service.fleet;
+    notify_send(&master->notify, "STATUS=reloading: %u of %u workers replaced", fleet->roll.proved,
+                fleet->next->target);
+}
+
+const struct reload_events master_reload_events = {
+    .began = on_reload_began,
+    .advanced = on_reload_advanced,
+    .ended = on_reload_ended,
+};
 
 /* In development a reload under way is given up for what is newer. */
 void master_on_files_changed(void *arg)

@@ -24,7 +24,7 @@ void master_end_if_over(const struct master *master);
 /* Something went wrong with a worker: for the status, and, where the error log goes elsewhere, for standard error, which a
  * service manager keeps. */
 void master_note_fault(struct master *master, const char *why);
-/* While the service starts: the service manager is to be patient. Once a tick. */
+/* While the service starts or reloads: the service manager is to be patient. Once a tick. */
 void master_ask_for_patience(const struct master *master);
 
 /* --- master_stop.c --- */

@@ -47,7 +47,7 @@ void master_send_status(const struct master *master, const char *assignments)
 {
     const struct fleet *fleet = &master->service.fleet;
     const char *error = master->service.reload.error, *fault = master->service.fault;
-    unsigned ready = slots_ready(&fleet->slots, fleet->current);
+    unsigned ready = roll_ready(fleet);
     char why[200] = "";
     if (error)
         why[last_line(error, why, sizeof(why))] = '\0';
@@ -75,10 +75,10 @@ void master_note_fault(struct master *master, const char *why)
     tell_stderr(service->fault);
 }
 
-/* Also beyond the time that the unit allows, since boot_timeout limits it: of the generation that starts. */
+/* Also beyond the time that the unit allows, since boot_timeout limits it: of the generation, or of each worker in turn. */
 void master_ask_for_patience(const struct master *master)
 {
-    if (master->service.state == SERVICE_STARTING)
+    if (master->service.state == SERVICE_STARTING || master->service.state == SERVICE_RELOADING)
         notify_send(&master->notify, "EXTEND_TIMEOUT_USEC=%u", PATIENCE_MS * 1000u);
 }
 

@@ -20,6 +20,7 @@
 #include "master/service.h"
 
 #define OLD_MOST 2
+#define OLD_SERVE "old workers keep serving"
 
 /* --- the parts --- */
 
@@ -64,20 +65,18 @@ static void set_error(struct reload_outcome *outcome, char *error)
 static void retire(struct reload *reload, struct generation *generation)
 {
     LIST_INSERT_HEAD(&reload->ending, generation, link);
-    reload->n_ending++;
     workers_stop_generation(&reload->service->fleet, generation, false);
 }
 
 /* Takes `error`, which may have many lines. */
-static void end_failed(struct reload *reload, char *error)
+static void end_failed(struct reload *reload, char *error, const char *who)
 {
     struct reload_outcome *outcome = &reload->service->reload;
     outcome->failed++;
     outcome->ended_at = time(NULL);
     outcome->last_failed = true;
     set_error(outcome, error);
-    log_error("reload failed: %s",
-              reload->service->fleet.paused ? "there are still no workers" : "old workers keep serving");
+    log_error("reload failed: %s", reload->service->fleet.paused ? "there are still no workers" : who);
     reload->events->ended(reload->arg);
 }
 
@@ -140,6 +139,13 @@ static struct generation *load(struct reload *reload, char **ret_error)
 
 /* --- the steps --- */
 
+/* Without old workers there is nothing to replace, and in development what was just saved is to serve at once. */
+static bool may_roll(const struct service *service, const struct generation *next)
+{
+    return next->conf->server.reload_strategy == CONF_RELOAD_ROLLING && !next->conf->server.reload &&
+           !service->fleet.paused && roll_ready(&service->fleet);
+}
+
 static void begin_reload(struct reload *reload)
 {
     struct service *service = reload->service;
@@ -151,10 +157,12 @@ static void begin_reload(struct reload *reload)
     struct generation *next = load(reload, &error);
     if (!next || prepare(reload, next, &error) < 0) {
         generation_free(next);
-        end_failed(reload, error);
+        end_failed(reload, error, OLD_SERVE);
         return;
     }
     service->fleet.next = next;
+    if (may_roll(service, next))
+        roll_begin(&service->fleet);
     free(reload->words);
     reload->words = NULL;
     workers_fill(&service->fleet, next);
@@ -173,6 +181,7 @@ static void commit(struct reload *reload)
     fleet->next = NULL;
     fleet->current = now;
     fleet->paused = false;
+    roll_end(fleet);
     told_add(fleet, &(const struct ipc_hook){ .name = IPC_HOOK_ON_RELOAD });
     for (const struct reload_part *part = reload->parts; part->name; part++)
         if (part->commit)
@@ -183,6 +192,26 @@ static void commit(struct reload *reload)
     reload->events->ended(reload->arg);
 }
 
+/* All of the next generation's workers that are READY have proved themselves. */
+static void advance(struct reload *reload)
+{
+    struct fleet *fleet = &reload->service->fleet;
+    if (slots_ready(&fleet->slots, fleet->next) >= fleet->next->target) {
+        commit(reload);
+    } else {
+        roll_forward(fleet);
+        reload->events->advanced(reload->arg);
+    }
+}
+
+/* As many of the next generation are READY as it may have for now. */
+static bool has_to_prove(const struct reload *reload)
+{
+    const struct fleet *fleet = &reload->service->fleet;
+    return fleet->next &&
+           (fleet->roll.on ? roll_has_news(fleet) : slots_ready(&fleet->slots, fleet->next) >= fleet->next->target);
+}
+
 /* One that is busy dying, or stuck, has not proved itself: its end or its next sign of life decides. One that has moved to
  * the main interpreter meanwhile begins the proof again when it is READY there. */
 static void on_proof(evutil_socket_t fd, short what, void *arg)
@@ -190,10 +219,10 @@ static void on_proof(evutil_socket_t fd, short what, void *arg)
     struct reload *reload = arg;
     const struct fleet *fleet = &reload->service->fleet;
     struct timeval again = timeval_of_ms(PROOF_AGAIN_MS);
-    if (slots_ready(&fleet->slots, fleet->next) < fleet->next->target)
+    if (!has_to_prove(reload))
         return;
     if (watchdog_all_alive(fleet, fleet->next, reload->proof_since_ms) || evtimer_add(&reload->proof, &again) < 0)
-        commit(reload);
+        advance(reload);
 }
 
 void reload_worker_ready(struct reload *reload)
@@ -201,12 +230,12 @@ void reload_worker_ready(struct reload *reload)
     const struct fleet *fleet = &reload->service->fleet;
     const struct generation *next = fleet->next;
     struct timeval proof = timeval_of_ms(WORKER_PROOF_MS);
-    if (!next || slots_ready(&fleet->slots, next) < next->target)
+    if (!has_to_prove(reload))
         return;
     reload->proof_since_ms = clock_ms();
     /* Without memory for the timer it serves at once. */
     if (next->conf->server.reload || evtimer_add(&reload->proof, &proof) < 0)
-        commit(reload);
+        advance(reload);
 }
 
 void reload_worker_said(struct reload *reload, const char *text, size_t n)
@@ -218,29 +247,44 @@ void reload_worker_said(struct reload *reload, const char *text, size_t n)
 /* Those of its workers that are READY may have taken requests: they drain. */
 void reload_fail(struct reload *reload, const char *why)
 {
+    struct fleet *fleet = &reload->service->fleet;
     struct generation *next = give_up_next(reload);
     char *error = reload->words ? reload->words : strdup(why);
     reload->words = NULL;
+    bool part_way = roll_give_up(fleet, next);
     retire(reload, next);
-    end_failed(reload, error);
+    end_failed(reload, error, part_way ? "old workers come back, one at a time" : OLD_SERVE);
+    births_continue(fleet);
 }
 
 void reload_cancel(struct reload *reload)
 {
     struct generation *next = give_up_next(reload);
     reload->wanted = false;
-    if (next)
-        retire(reload, next);
+    if (!next)
+        return;
+    roll_give_up(&reload->service->fleet, next);
+    retire(reload, next);
 }
 
 /* --- when --- */
+
+/* One that lingers is ended by the reload that takes its place. */
+static unsigned n_ending(const struct reload *reload)
+{
+    const struct generation *generation;
+    unsigned n = 0;
+    LIST_FOREACH (generation, &reload->ending, link)
+        n += !generation->lingers;
+    return n;
+}
 
 static void begin_if_possible(struct reload *reload)
 {
     const struct service *service = reload->service;
     if (!reload->wanted || service->state != SERVICE_RUNNING)
         return;
-    if (reload->n_ending < OLD_MOST && slots_free(&service->fleet.slots) >= service->fleet.current->target) {
+    if (n_ending(reload) < OLD_MOST && slots_free(&service->fleet.slots) >= service->fleet.current->target) {
         begin_reload(reload);
     } else if (!reload->waits) {
         reload->waits = true;
@@ -268,7 +312,6 @@ static void free_ended(struct reload *reload, bool all)
             continue;
         log_debug("generation %u has ended", generation->number);
         LIST_REMOVE(generation, link);
-        reload->n_ending--;
         generation_free(generation);
     }
 }

@@ -4,7 +4,10 @@
  *
  * During that second both generations take requests. A worker that ends by itself in it shows that the new code cannot
  * serve: the old one is still whole then, and nothing is lost. With server.reload, for development, there is no such
- * second: what was just saved must answer the next request. */
+ * second: what was just saved must answer the next request.
+ *
+ * With server.reload_strategy = rolling, the same happens for each worker: fleet/roll.h. The configuration changes over
+ * with the last one. */
 #ifndef TINE_MASTER_RELOAD_H
 #define TINE_MASTER_RELOAD_H
 
@@ -24,6 +27,8 @@ LIST_HEAD(generations, generation);
 struct reload_events {
     /* A reload begins: the service is RELOADING. */
     void (*began)(void *arg);
+    /* server.reload_strategy = rolling: one more worker of the next generation serves. */
+    void (*advanced)(void *arg);
     /* It has ended, and the service is RUNNING; service->reload says how. */
     void (*ended)(void *arg);
 };
@@ -40,7 +45,6 @@ struct reload {
     struct event proof; /* all workers of the next generation are READY: it serves when this fires */
     uint64_t proof_since_ms; /* clock_ms() of when the last one became READY */
     struct generations ending; /* neither current nor next: they end with their last worker */
-    unsigned n_ending;
 };
 
 /* With the fleet's event base there. `parts` end with one that has no name; `arg` is given to them and to the events.

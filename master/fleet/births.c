@@ -38,8 +38,10 @@ bool slot_is_on_trial(const struct slot *slot)
 
 unsigned fleet_wants(const struct fleet *fleet, const struct generation *generation)
 {
-    bool spare = generation == fleet->current && fleet->recycle.spare && slots_first_due(&fleet->slots, generation);
-    return generation->target + spare;
+    if (generation == fleet->next)
+        return roll_wants_next(fleet);
+    bool spare = fleet->recycle.spare && slots_first_due(&fleet->slots, generation);
+    return roll_wants_current(fleet) + spare;
 }
 
 bool fleet_has_too_many(const struct fleet *fleet)

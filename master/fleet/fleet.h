@@ -16,6 +16,7 @@
 #include "master/fleet/exit_words.h"
 #include "master/fleet/mold.h"
 #include "master/fleet/recycle.h"
+#include "master/fleet/roll.h"
 #include "master/fleet/slots.h"
 #include "master/fleet/stacks.h"
 #include "master/fleet/told.h"
@@ -80,6 +81,7 @@ struct fleet {
     struct stacks stacks;
     struct told told;
     struct recycle recycle;
+    struct roll roll;
     struct watchdog watchdog;
     struct counters counters;
     struct verdicts verdicts; /* of applications that need the main interpreter */

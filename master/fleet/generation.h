@@ -23,6 +23,7 @@ struct generation {
     unsigned target; /* workers wanted */
     struct verdict verdict; /* the interpreter that its application lives in; see generation_lives_in_main() */
     char *environment; /* what the verdict depends on: paths, one a line; NULL: not heard yet */
+    bool lingers; /* it has failed in a roll, and serves until the current one has workers again; see roll.h */
     bool no_bytecode; /* its code may change within the second: workers write no compiled files */
     struct held_module module; /* that its workers have loaded; see hosting.h */
     char *python; /* the one that its workers are, by their word; NULL: not heard yet */

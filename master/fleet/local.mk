@@ -15,11 +15,13 @@ libtine_fleet_a_SOURCES = \
 	master/fleet/seats.h master/fleet/seats.c \
 	master/fleet/spawn.h master/fleet/spawn.c \
 	master/fleet/mold.h master/fleet/mold.c \
+	master/fleet/roll.h master/fleet/roll.c \
 	master/fleet/births.h master/fleet/births.c \
 	master/fleet/experience.h master/fleet/experience.c \
 	master/fleet/told.h master/fleet/told.c \
 	master/fleet/workers_tell.c \
 	master/fleet/workers.h master/fleet/workers.c \
+	master/fleet/roll_step.c \
 	master/fleet/recycle.h master/fleet/recycle.c \
 	master/fleet/watchdog.h master/fleet/watchdog.c \
 	master/fleet/accept_safety_net.h master/fleet/accept_safety_net.c \

@@ -82,7 +82,7 @@ void recycle_step(struct fleet *fleet)
     struct generation *current = fleet->current;
     struct slot *slot = slots_first_due(&fleet->slots, current);
     uint64_t now = clock_ms();
-    if (!slot) {
+    if (!slot || roll_lingering(fleet)) {
         recycle->spare = false;
     } else if (slots_ready(&fleet->slots, current) > current->target) {
         recycle->spare = false;

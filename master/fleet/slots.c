@@ -182,7 +182,7 @@ struct generation *slot_release(struct slot *slot)
     fatal_unless(slot->state == SLOT_EMPTY && generation && generation->n_slots);
     event_del(&slot->timer);
     slot->generation = NULL;
-    slot->waits = false;
+    slot->waits = slot->proved = false;
     slot->farewell = SLOT_STAYS;
     generation->n_slots--;
     return generation;
@@ -194,6 +194,21 @@ struct slot *slots_first_due(const struct slots *slots, const struct generation 
         if (slots->v[i].farewell == SLOT_RECYCLE && slot_serves(&slots->v[i], generation))
             return &slots->v[i];
     return NULL;
+}
+
+struct slot *slots_least_wanted(const struct slots *slots, const struct generation *generation)
+{
+    struct slot *found = slots_first_due(slots, generation), *last = NULL;
+    for (unsigned i = slots->n; !found && i-- > 0;) {
+        struct slot *slot = &slots->v[i];
+        if (slot->generation != generation || slot_leaves(slot))
+            continue;
+        if (slot->state != SLOT_READY)
+            found = slot;
+        else if (!last)
+            last = slot;
+    }
+    return found ? found : last;
 }
 
 unsigned slots_alive(const struct slots *slots)

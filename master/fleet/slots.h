@@ -61,6 +61,7 @@ struct slot {
     uint64_t due_ms;          /* SLOT_RECYCLE: clock_ms() when that was decided */
     bool waits;               /* EMPTY: to be filled when fewer workers of its generation boot */
     bool due_by_limit;        /* SLOT_RECYCLE: a limit of the master's decided it, not the worker */
+    bool proved;              /* of a generation that rolls in: a worker in it has proved itself; see roll.h */
     bool main_interpreter;    /* this life was told to use the main interpreter */
     enum hosting hosting;     /* how far the process is in becoming a Python */
     bool failure_logged;      /* the worker has said itself why it failed (IPC_FAILED) */
@@ -108,6 +109,8 @@ unsigned slots_ready(const struct slots *slots, const struct generation *generat
 unsigned slots_wanted(const struct slots *slots, const struct generation *generation);
 /* The first worker of the generation that serves and is due for replacement; NULL: none. */
 struct slot *slots_first_due(const struct slots *slots, const struct generation *generation);
+/* The one of a generation that can be done without: due for replacement, not READY, or the last; NULL: it has none. */
+struct slot *slots_least_wanted(const struct slots *slots, const struct generation *generation);
 /* Slots that hold a process. */
 unsigned slots_alive(const struct slots *slots);
 

@@ -99,7 +99,7 @@ void workers_kill_all(struct fleet *fleet)
 static void let_all_go(struct fleet *fleet, const struct generation *generation, bool quick)
 {
     for (unsigned i = 0; i < fleet->slots.n; i++)
-        if (fleet->slots.v[i].generation == generation)
+        if (fleet->slots.v[i].generation == generation && !(generation->lingers && roll_counts_on(&fleet->slots.v[i])))
             let_go(&fleet->slots.v[i], quick);
 }
 
@@ -121,22 +121,19 @@ void workers_stop_generation(struct fleet *fleet, struct generation *generation,
 
 void workers_end_current(struct fleet *fleet)
 {
-    let_all_go(fleet, fleet->current, false);
+    for (unsigned i = 0; i < fleet->slots.n; i++) {
+        struct slot *slot = &fleet->slots.v[i];
+        if (slot->generation && (slot_is_current(slot) || slot->generation->lingers))
+            let_go(slot, false);
+    }
 }
 
 void workers_fit(struct fleet *fleet)
 {
     struct generation *current = fleet->current;
-    unsigned n = slots_wanted(&fleet->slots, current);
-    for (struct slot *due; n > current->target && (due = slots_first_due(&fleet->slots, current)); n--)
-        let_go(due, false);
-    for (unsigned i = fleet->slots.n; i-- > 0 && n > current->target;) {
-        struct slot *slot = &fleet->slots.v[i];
-        if (slot->generation == current && !slot_leaves(slot)) {
-            let_go(slot, false);
-            n--;
-        }
-    }
+    unsigned n = slots_wanted(&fleet->slots, current), wants = roll_wants_current(fleet);
+    for (struct slot *least; n > wants && (least = slots_least_wanted(&fleet->slots, current)); n--)
+        let_go(least, false);
     workers_fill(fleet, current);
 }
 
@@ -281,8 +278,8 @@ static void on_draining(struct slot *slot)
         log_error("%s", words);
     if (slot_is_current(slot) && early)
         replace_later(slot);
-    else if (slot_is_current(slot))
-        workers_fill(fleet, fleet->current);
+    else if (slot_is_current(slot) || slot->proved)
+        births_continue(fleet);
     else if (slot_is_next(slot) && slot->ready_ms)
         fleet->events->lost(fleet->arg, slot->generation, words);
 }
@@ -291,7 +288,7 @@ static void on_draining(struct slot *slot)
 static void on_terminated(struct slot *slot, const char *why)
 {
     char words[LOST_WORDS];
-    if (slot_is_next(slot) && slot->ready_ms && !slot_leaves(slot)) {
+    if (slot_is_next(slot) && slot->ready_ms && !slot->proved && !slot_leaves(slot)) {
         lost_words(slot, "was told to stop", words);
         log_error("%s: %s", words, why);
         slot->fleet->events->lost(slot->fleet->arg, slot->generation, words);
@@ -453,7 +450,7 @@ static void after_worker(struct slot *slot, enum death death, int status, const 
     } else if ((death == DEATH_BOOT && on_trial) || (death == DEATH_CRASH && fleet->phase == FLEET_BOOTING)) {
         slot_give_back(slot);
         fleet->events->boot_failed(fleet->arg, generation, boot_fault_of(status), why);
-    } else if (death == DEATH_CRASH && slot_is_next(slot)) {
+    } else if (death == DEATH_CRASH && slot_is_next(slot) && !slot->proved) {
         slot_give_back(slot);
         fleet->events->lost(fleet->arg, generation, why);
     } else if (!slot_is_wanted(slot) || (slot_is_current(slot) && fleet_has_too_many(fleet))) {

@@ -37,7 +37,7 @@ void history_take(struct history *history, const struct service *service)
         .p99_us = us_of(&latency, 0.99),
         .inflight = (uint32_t)sums->inflight,
         .connections = (uint32_t)sums->connections,
-        .ready = (uint16_t)slots_ready(&service->fleet.slots, service->fleet.current),
+        .ready = (uint16_t)roll_ready(&service->fleet),
     };
     history->next = (history->next + 1) % HISTORY_SAMPLES;
     if (history->n < HISTORY_SAMPLES)

@@ -21,7 +21,8 @@ static const char *fault_of_workers(const struct service *service)
     const char *fault = "no worker is ready";
     for (unsigned i = 0; i < service->fleet.slots.n; i++) {
         const struct slot *slot = &service->fleet.slots.v[i];
-        if (slot->generation != service->fleet.current || slot->state != SLOT_READY || slot_is_hung(slot))
+        bool serves = slot->generation && (slot->generation == service->fleet.current || roll_counts_on(slot));
+        if (!serves || slot->state != SLOT_READY || slot_is_hung(slot))
             continue;
         if (can_take(slot))
             return NULL;

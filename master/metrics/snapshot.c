@@ -101,7 +101,7 @@ static void take_worker(struct snapshot_worker *worker, const struct service *se
                                         .pid = slot->pid,
                                         .state = slot->state,
                                         .generation = slot->generation->number,
-                                        .current = slot->generation == service->fleet.current,
+                                        .current = slot->generation == service->fleet.current || roll_counts_on(slot),
                                         .hung = slot_is_hung(slot),
                                         .main_interpreter = slot->main_interpreter,
                                         .recycle = slot->farewell == SLOT_RECYCLE };
@@ -136,7 +136,7 @@ static void take_service(const struct service *service, struct snapshot *s, uint
         .started_at = service->started_at,
         .uptime_ms = now_ms - service->started_ms,
         .workers_wanted = service->fleet.current->target,
-        .workers_ready = slots_ready(&service->fleet.slots, service->fleet.current),
+        .workers_ready = roll_ready(&service->fleet),
         .workers_alive = slots_alive(&service->fleet.slots),
         .reloads_done = reload->done,
         .reloads_failed = reload->failed,

@@ -132,7 +132,7 @@ void statsd_send(const struct statsd *statsd, const struct service *service, con
     const struct score_sums *now = &history->sums, *before = &history->older;
     const struct conf_metrics *conf = &service_conf(service)->metrics;
     struct packet packet = { .fd = statsd->fd, .prefix = conf->statsd_prefix, .tags = conf->statsd_tags };
-    put_metric(&packet, "tine.workers:%u|g", slots_ready(&service->fleet.slots, service->fleet.current));
+    put_metric(&packet, "tine.workers:%u|g", roll_ready(&service->fleet));
     put_metric(&packet, "tine.connections:%" PRIu64 "|g", now->connections);
     put_metric(&packet, "tine.requests.in_flight:%" PRIu64 "|g", now->inflight);
     if (now->requests != before->requests)
