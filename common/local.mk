@@ -34,6 +34,7 @@ libtine_common_a_SOURCES = \
 	common/proctitle.h common/proctitle.c \
 	common/shared.h common/shared.c \
 	common/histogram.h common/histogram.c \
+	common/exemplar.h common/exemplar.c \
 	common/scoreboard.h common/scoreboard.c \
 	common/limits.h common/limits.c \
 	common/suggest.h common/suggest.c \

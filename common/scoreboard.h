@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/exemplar.h"
 #include "common/histogram.h"
 #include "common/shared.h"
 
@@ -77,6 +78,7 @@ struct score {
     struct histogram queue; /* how long requests have waited for their turn or a thread, those that did */
     struct score_mount mount[SCORE_MOUNTS];
     struct histogram latency; /* from the end of a request's head to the end of its answer */
+    struct exemplar exemplar[EXEMPLARS]; /* of these, with http.traceparent */
     _Atomic(uint64_t) status[SCORE_STATUSES];
     struct score_route route[SCORE_ROUTES];
     struct score_request request[SCORE_REQUESTS];

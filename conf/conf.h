@@ -38,6 +38,7 @@ enum conf_forwarded {
     CONF_FORWARDED_NONE,
     CONF_FORWARDED_X_SSL
 };
+enum conf_trace { CONF_TRACE_OFF, CONF_TRACE_SAMPLED, CONF_TRACE_UNSAMPLED };
 enum conf_hsts { CONF_HSTS_HOST, CONF_HSTS_SUBDOMAINS, CONF_HSTS_PRELOAD };
 enum conf_cert_reqs { CONF_CERT_REQS_NONE, CONF_CERT_REQS_OPTIONAL, CONF_CERT_REQS_REQUIRED };
 enum conf_tls_version { CONF_TLS_VERSION_1_2, CONF_TLS_VERSION_1_3 };
@@ -137,6 +138,7 @@ struct conf_umask {
 #define CONF_CTYPE_WS_ENGINE enum conf_ws_engine
 #define CONF_CTYPE_FORWARDED enum conf_forwarded
 #define CONF_CTYPE_HSTS enum conf_hsts
+#define CONF_CTYPE_TRACE enum conf_trace
 #define CONF_CTYPE_CERT_REQS enum conf_cert_reqs
 #define CONF_CTYPE_TLS_VERSION enum conf_tls_version
 

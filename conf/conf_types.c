@@ -34,6 +34,7 @@ static const char *const ws_engines[] = { "auto", "libwebsockets", "wslay", NULL
 static const char *const forwarded_families[] = { "x-forwarded", "x-forwarded-for", "forwarded",
                                                   "none",        "x-forwarded-ssl", NULL };
 static const char *const hsts_scopes[] = { "host", "subdomains", "preload", NULL };
+static const char *const traces[] = { "off", "sampled", "unsampled", NULL };
 static const char *const cert_reqs[] = { "none", "optional", "required", NULL };
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 
@@ -76,6 +77,7 @@ static const struct {
     [CONF_TYPE_FORWARDED] = { "x-forwarded, x-forwarded-ssl, x-forwarded-for, forwarded or none", forwarded_families,
                               sizeof(enum conf_forwarded) },
     [CONF_TYPE_HSTS] = { "host, subdomains or preload", hsts_scopes, sizeof(enum conf_hsts) },
+    [CONF_TYPE_TRACE] = { "off, sampled or unsampled", traces, sizeof(enum conf_trace) },
     [CONF_TYPE_CERT_REQS] = { "none, optional or required", cert_reqs, sizeof(enum conf_cert_reqs) },
     [CONF_TYPE_TLS_VERSION] = { "1.2 or 1.3", tls_versions, sizeof(enum conf_tls_version) },
 };

@@ -12,18 +12,32 @@ static const struct {
     const char *name;
     enum log_atom_kind kind;
 } atoms[] = {
-    { "h", LOG_ATOM_H_REMOTE },       { "l", LOG_ATOM_L },
-    { "u", LOG_ATOM_U_USER },         { "t", LOG_ATOM_T_TIME },
-    { "r", LOG_ATOM_R_LINE },         { "m", LOG_ATOM_M_METHOD },
-    { "U", LOG_ATOM_U_PATH },         { "q", LOG_ATOM_Q_QUERY },
-    { "H", LOG_ATOM_H_PROTOCOL },     { "s", LOG_ATOM_S_STATUS },
-    { "B", LOG_ATOM_B_LENGTH },       { "b", LOG_ATOM_B_LENGTH_OR_DASH },
-    { "f", LOG_ATOM_F_REFERER },      { "a", LOG_ATOM_A_AGENT },
-    { "T", LOG_ATOM_T_SECONDS },      { "M", LOG_ATOM_M_MS },
-    { "D", LOG_ATOM_D_US },           { "L", LOG_ATOM_L_DECIMAL },
-    { "p", LOG_ATOM_P_PID },          { "R", LOG_ATOM_R_LINE_QUERY },
-    { "S", LOG_ATOM_S_SCHEME },       { "st", LOG_ATOM_ST_PHRASE },
-    { "Uq", LOG_ATOM_UQ_PATH_QUERY }, { "iso", LOG_ATOM_ISO_TIME },
+    { "h", LOG_ATOM_H_REMOTE },
+    { "l", LOG_ATOM_L },
+    { "u", LOG_ATOM_U_USER },
+    { "t", LOG_ATOM_T_TIME },
+    { "r", LOG_ATOM_R_LINE },
+    { "m", LOG_ATOM_M_METHOD },
+    { "U", LOG_ATOM_U_PATH },
+    { "q", LOG_ATOM_Q_QUERY },
+    { "H", LOG_ATOM_H_PROTOCOL },
+    { "s", LOG_ATOM_S_STATUS },
+    { "B", LOG_ATOM_B_LENGTH },
+    { "b", LOG_ATOM_B_LENGTH_OR_DASH },
+    { "f", LOG_ATOM_F_REFERER },
+    { "a", LOG_ATOM_A_AGENT },
+    { "T", LOG_ATOM_T_SECONDS },
+    { "M", LOG_ATOM_M_MS },
+    { "D", LOG_ATOM_D_US },
+    { "L", LOG_ATOM_L_DECIMAL },
+    { "p", LOG_ATOM_P_PID },
+    { "R", LOG_ATOM_R_LINE_QUERY },
+    { "S", LOG_ATOM_S_SCHEME },
+    { "st", LOG_ATOM_ST_PHRASE },
+    { "Uq", LOG_ATOM_UQ_PATH_QUERY },
+    { "iso", LOG_ATOM_ISO_TIME },
+    { "request_id", LOG_ATOM_REQUEST_ID },
+    { "trace_id", LOG_ATOM_TRACE_ID },
 };
 
 static const char no_memory[] = "out of memory";
@@ -104,7 +118,8 @@ static const char *take_atom(struct log_format *f, const char **p)
     for (size_t i = 0; i < sizeof(atoms) / sizeof(atoms[0]); i++)
         if (span_eq(name, span_of(atoms[i].name)))
             return add(f, atoms[i].kind, (struct span){ NULL, 0 });
-    return "unknown atom (known: h l u t r m U q H s B b f a T M D L p R S st Uq iso {x}i {x}o {x}e)";
+    return "unknown atom (known: h l u t r m U q H s B b f a T M D L p R S st Uq iso request_id trace_id {x}i {x}o "
+           "{x}e)";
 }
 
 /* NAME=%(atom)s, and the blanks after it. */

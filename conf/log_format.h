@@ -2,7 +2,7 @@
 /* log_format.h: an access-log format taken apart: literal text and atoms. Checked by conf_check, executed by
  * worker/log/access_line.c. Atoms of gunicorn: h l u t r m U q H s B b f a T M D L p {x}i {x}o {x}e; of hypercorn:
  * R S st Uq. "json" stands for one JSON object per line, "json NAME=%(atom)s ..." for one with these members. iso: the time as
- * ISO 8601 has it, UTC. */
+ * ISO 8601 has it, UTC; request_id, trace_id: of http.request_id and of traceparent. */
 #ifndef TINE_CONF_LOG_FORMAT_H
 #define TINE_CONF_LOG_FORMAT_H
 
@@ -38,6 +38,8 @@ enum log_atom_kind {
     LOG_ATOM_ST_PHRASE,
     LOG_ATOM_UQ_PATH_QUERY,
     LOG_ATOM_ISO_TIME,
+    LOG_ATOM_REQUEST_ID,
+    LOG_ATOM_TRACE_ID,
 };
 
 struct log_atom {

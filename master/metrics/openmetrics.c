@@ -192,24 +192,33 @@ static void write_statuses(struct writer *w, const struct score_sums *sums)
         sample(w, label(labels, sizeof(labels), "method", score_method_name(i)), sums->method[i]);
 }
 
-static void write_histogram(struct writer *w, const char *name, const char *help, const struct histogram_sum *h)
+/* The end of a bucket's line. */
+static void end_bucket(const struct writer *w, const struct exemplar_seen *seen)
 {
-    static const struct {
-        const char *le;
-        uint64_t us;
-    } bounds[] = {
-        { "0.0001", 100 },    { "0.00025", 250 },   { "0.0005", 500 },    { "0.001", 1000 },      { "0.0025", 2500 },
-        { "0.005", 5000 },    { "0.01", 10000 },    { "0.025", 25000 },   { "0.05", 50000 },      { "0.1", 100000 },
-        { "0.25", 250000 },   { "0.5", 500000 },    { "1.0", 1000000 },   { "2.5", 2500000 },     { "5.0", 5000000 },
-        { "10.0", 10000000 }, { "25.0", 25000000 }, { "50.0", 50000000 }, { "100.0", 100000000 },
+    if (seen && seen->at_ms && w->format == OPENMETRICS_1_0)
+        fprintf(w->out, " # {trace_id=\"%016" PRIx64 "%016" PRIx64 "\"} %.9f %.3f", seen->trace[0], seen->trace[1],
+                (double)seen->took_ns / 1e9, (double)seen->at_ms / 1e3);
+    fputc('\n', w->out);
+}
+
+/* `seen`: an exemplar for each bucket; NULL: there are none. */
+static void write_histogram(struct writer *w, const char *name, const char *help, const struct histogram_sum *h,
+                            const struct exemplar_seen *seen)
+{
+    static const char *const bounds[EXEMPLARS - 1] = {
+        "0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05",  "0.1",
+        "0.25",   "0.5",     "1.0",    "2.5",   "5.0",    "10.0",  "25.0", "50.0",  "100.0",
     };
     uint64_t total = histogram_total(h);
     family(w, HISTOGRAM, name, "seconds", help);
-    for (size_t i = 0; i < sizeof(bounds) / sizeof(*bounds); i++)
-        fprintf(w->out, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", name, bounds[i].le,
-                histogram_at_most(h, bounds[i].us * 1000));
-    fprintf(w->out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_count %" PRIu64 "\n%s_sum %.9f\n", name, total, name, total,
-            name, (double)h->sum_ns / 1e9);
+    for (size_t i = 0; i < EXEMPLARS - 1; i++) {
+        fprintf(w->out, "%s_bucket{le=\"%s\"} %" PRIu64, name, bounds[i],
+                histogram_at_most(h, exemplar_bounds_us[i] * 1000));
+        end_bucket(w, seen ? &seen[i] : NULL);
+    }
+    fprintf(w->out, "%s_bucket{le=\"+Inf\"} %" PRIu64, name, total);
+    end_bucket(w, seen ? &seen[EXEMPLARS - 1] : NULL);
+    fprintf(w->out, "%s_count %" PRIu64 "\n%s_sum %.9f\n", name, total, name, (double)h->sum_ns / 1e9);
 }
 
 /* Where there are several. */
@@ -312,11 +321,12 @@ void openmetrics_write(FILE *out, enum openmetrics_format format, const struct s
     write_service(&w, snapshot);
     write_statuses(&w, sums);
     write_histogram(&w, "tine_request_duration_seconds",
-                    "Time from the end of a request's head to the end of its response.", &sums->latency);
+                    "Time from the end of a request's head to the end of its response.", &sums->latency,
+                    snapshot->exemplars);
     write_histogram(
         &w, "tine_request_queue_seconds",
         "Time that requests have waited for their turn (http.max_inflight) or for a thread, those that did.",
-        &sums->queue);
+        &sums->queue, NULL);
     write_mounts(&w, sums);
     write_figures(&w, sums);
     write_routes(&w, sums);

@@ -146,6 +146,8 @@ static void take_service(const struct service *service, struct snapshot *s, uint
     };
     scoreboard_sum(service->fleet.scoreboard, &s->sums);
     s->sums.error_log_dropped += log_dropped(); /* the master's own */
+    for (unsigned i = 0; service_conf(service)->http.traceparent != CONF_TRACE_OFF && i < service->fleet.slots.n; i++)
+        exemplar_read(service->fleet.scoreboard->slot[i].exemplar, s->exemplars);
 }
 
 int snapshot_take(const struct service *service, struct snapshot *ret)

@@ -64,6 +64,8 @@ struct snapshot {
 
     struct score_sums sums; /* since the start, those of dead workers included */
 
+    struct exemplar_seen exemplars[EXEMPLARS]; /* of sums.latency; with http.traceparent */
+
     unsigned reloads_done, reloads_failed;
     enum snapshot_reload reload; /* the last one that ended */
     time_t reload_at;            /* wall clock of its end; 0: none */

@@ -7,19 +7,20 @@
 
 #include "common/redact.h"
 #include "conf/conf.h"
+#include "worker/http/tracing.h"
 
 #define MAX_DEPTH 8
 
 void app_describe(char *to, size_t n, const struct app_request *r)
 {
-    char client[128], target[500];
+    char client[128], target[500], words[TRACING_WORDS];
     size_t shown = redact(target, sizeof target, r->target, r->hidden->v, r->hidden->n);
     if (!*r->client)
         snprintf(client, sizeof client, "a Unix socket");
     else
         snprintf(client, sizeof client, strchr(r->client, ':') ? "[%s]:%d" : "%s:%d", r->client, (int)r->port);
-    snprintf(to, n, "\"%.*s %.*s HTTP/%.*s\" from %s", (int)(r->method.n < 40 ? r->method.n : 40), r->method.p,
-             (int)shown, target, (int)r->version.n, r->version.p, client);
+    snprintf(to, n, "\"%.*s %.*s HTTP/%.*s\" from %s%s", (int)(r->method.n < 40 ? r->method.n : 40), r->method.p,
+             (int)shown, target, (int)r->version.n, r->version.p, client, tracing_words(words, r->id));
 }
 
 static bool from_disconnect(PyObject *gone, PyObject *exception, int depth)

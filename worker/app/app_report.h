@@ -16,12 +16,13 @@ struct app_request {
     const char *client;                  /* host; "": a Unix socket */
     int32_t port;
     const struct conf_list *hidden; /* log.redact */
+    struct span id; /* of http.request_id; n = 0: none */
 };
 
 /* Room that a description needs. */
-#define APP_DESCRIPTION 700
+#define APP_DESCRIPTION 860
 
-/* "GET /path?query HTTP/1.1" from 127.0.0.1:5000, cut to what fits; needs no GIL. */
+/* "GET /path?query HTTP/1.1" from 127.0.0.1:5000, request ID, cut to what fits; needs no GIL. */
 void app_describe(char *to, size_t n, const struct app_request *request);
 
 /* True if all of the exception comes from the class `gone`, which is raised after a disconnect: itself, what caused

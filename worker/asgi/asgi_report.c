@@ -4,6 +4,7 @@
 #include "worker/asgi/asgi_report.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "worker/app/app_mismatch.h"
@@ -63,7 +64,22 @@ static bool has_request(PyObject *scope, const struct asgi_names *names)
     return has;
 }
 
-/* "GET /path?query HTTP/1.1" from 127.0.0.1:5000 */
+/* The request's id, from its fields as the application has them; n = 0: none. */
+static struct span scope_id(const struct asgi *asgi, PyObject *scope)
+{
+    PyObject *headers = asgi->env.conf->http.request_id ? PyDict_GetItemWithError(scope, asgi->names.headers) : NULL;
+    PyErr_Clear();
+    for (Py_ssize_t i = 0; headers && PyList_Check(headers) && i < PyList_GET_SIZE(headers); i++) {
+        PyObject *pair = PyList_GET_ITEM(headers, i);
+        PyObject *name = PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2 ? PyTuple_GET_ITEM(pair, 0) : NULL;
+        PyObject *value = name ? PyTuple_GET_ITEM(pair, 1) : NULL;
+        if (name && PyBytes_Check(name) && PyBytes_Check(value) && strcmp(PyBytes_AS_STRING(name), "x-request-id") == 0)
+            return (struct span){ PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value) };
+    }
+    return (struct span){ NULL, 0 };
+}
+
+/* "GET /path?query HTTP/1.1" from 127.0.0.1:5000, request ID */
 static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
 {
     const struct asgi_names *names = &asgi->names;
@@ -85,7 +101,7 @@ static void describe(struct asgi *asgi, PyObject *scope, char *to, size_t n)
     snprintf(target, sizeof target, "%.300s%s%.200s", utf8(texts[1]), *query ? "?" : "", query);
     app_describe(to, n,
                  &(struct app_request){ span_of(method), span_of(target), span_of(utf8(texts[3])), host, port,
-                                        &asgi->env.conf->log.redact });
+                                        &asgi->env.conf->log.redact, scope_id(asgi, scope) });
     for (int i = 0; i < 4; i++)
         Py_XDECREF(texts[i]);
 }
@@ -107,7 +123,7 @@ void asgi_report_mismatch(struct asgi *asgi, PyObject *exception)
 
 void asgi_report_exception(struct asgi *asgi, PyObject *scope, PyObject *exception)
 {
-    char line[APP_DESCRIPTION], first[800];
+    char line[APP_DESCRIPTION], first[APP_DESCRIPTION + 64];
     const char *exit = app_exit_name(exception);
     describe(asgi, scope, line, sizeof line);
     if (!exit && app_from_disconnect(asgi->gone_error, exception)) {

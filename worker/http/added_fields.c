@@ -31,7 +31,7 @@ int added_fields_new(const struct conf_http *conf, struct added_fields **ret)
     static const char *const scopes[] = { "", "; includeSubDomains", "; includeSubDomains; preload" };
     const struct conf_list *list = &conf->response_headers;
     *ret = NULL;
-    if (!list->n && !conf->hsts)
+    if (!list->n && !conf->hsts && !conf->request_id)
         return 0;
     struct added_fields *added = calloc(1, sizeof *added + list->n * sizeof added->v[0]);
     if (!added)
@@ -60,18 +60,21 @@ static bool has(const struct resp_head *head, struct span name)
 
 struct resp_field *added_fields_join(const struct added_fields *added, const struct req *r, struct resp_head *head)
 {
-    static const struct span hsts = SPAN("strict-transport-security");
+    static const struct span hsts = SPAN("strict-transport-security"), id = SPAN("x-request-id");
+    bool upgrade = head->status == 101;
     size_t n = head->n_fields;
-    struct resp_field *all = malloc((n + added->n + 1) * sizeof *all);
+    struct resp_field *all = malloc((n + added->n + 2) * sizeof *all);
     if (!all)
         return NULL;
     if (n)
         memcpy(all, head->fields, n * sizeof *all);
-    for (size_t i = 0; i < added->n; i++)
+    for (size_t i = 0; i < added->n && !upgrade; i++)
         if (!has(head, added->v[i].name))
             all[n++] = added->v[i];
-    if (*added->hsts && r->https && !has(head, hsts)) /* RFC 6797 7.2: over a secure transport alone */
+    if (*added->hsts && !upgrade && r->https && !has(head, hsts)) /* RFC 6797 7.2: over a secure transport alone */
         all[n++] = (struct resp_field){ hsts, span_of(added->hsts) };
+    if (r->id.n && !has(head, id))
+        all[n++] = (struct resp_field){ id, req_span(r, r->id) };
     head->fields = all;
     head->n_fields = n;
     return all;

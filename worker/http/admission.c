@@ -17,6 +17,7 @@
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
 #include "worker/http/site.h"
+#include "worker/http/tracing.h"
 
 TAILQ_HEAD(req_queue, req);
 
@@ -142,11 +143,11 @@ static void time_out(struct admission *a, struct req *r)
         return;
     }
     score_add64(&a->score->timed_out, 1);
-    char target[400];
+    char target[400], words[TRACING_WORDS];
     struct span method = req_span(r, r->method);
     size_t shown = site_show_target(r, target, sizeof(target));
-    log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"", (int)method.n, method.p, (int)shown,
-                target);
+    log_warning("request took longer than http.request_timeout: \"%.*s %.*s\"%s", (int)method.n, method.p, (int)shown,
+                target, tracing_words(words, req_span(r, r->id)));
     resp_own(r); /* the handler forgets it before the answer is cut */
     inner_of(r)->ops->on_end(r, REQ_END_REQUEST_TIMEOUT);
     if (r->state <= REQ_HELD)

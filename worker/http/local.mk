@@ -9,6 +9,7 @@ libtine_http_a_SOURCES = \
 	worker/http/percent.h \
 	worker/http/statuses.def \
 	worker/http/head_rules.h worker/http/head_rules.c \
+	worker/http/tracing.h worker/http/tracing.c \
 	worker/http/added_fields.h worker/http/added_fields.c \
 	worker/http/held.h worker/http/held.c \
 	worker/http/site.h worker/http/site.c \

@@ -118,6 +118,7 @@ struct req {
     struct endpoint *own_client; /* set by forwarded; freed with the request */
     struct piece prefix; /* of a trusted proxy, in the place of app.root_path: "/outer"; n = 0: none */
     bool https; /* scheme */
+    struct piece id, trace; /* value of x-request-id, digits of traceparent; by tracing.c; n = 0: none */
 
     /* body */
     struct buf body; /* received and not yet taken */

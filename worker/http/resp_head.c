@@ -161,9 +161,15 @@ enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struc
         return checked;
     r->status = 101;
     r->answer_empty = true;
+    struct resp_head all = *head;
+    struct resp_field *room = NULL;
+    if (unlikely(r->id.n))
+        room = added_fields_join(site_of(r->conn)->added, r, &all);
     if (unlikely(site_of(r->conn)->keeps_fields))
-        keep_for_log(r, head);
-    return r->ops->upgrade(r, head, protocol, proto, proto_data, ret_conn);
+        keep_for_log(r, &all);
+    enum resp_result result = r->ops->upgrade(r, &all, protocol, proto, proto_data, ret_conn);
+    free(room);
+    return result;
 }
 
 enum resp_result resp_trailers(struct req *r, const struct resp_field *fields, size_t n, bool more)

@@ -11,13 +11,14 @@
 #include "worker/http/added_fields.h"
 #include "worker/http/held.h"
 #include "worker/http/req.h"
+#include "worker/http/tracing.h"
 
 int site_init(struct site *site, const struct conf *conf, struct event_base *base)
 {
     *site = (struct site){ 0 };
     site->slow_ns = conf->log.slow_request ? conf->log.slow_request * 1000000 : UINT64_MAX;
     site->hidden = &conf->log.redact;
-    if (added_fields_new(&conf->http, &site->added) < 0)
+    if (added_fields_new(&conf->http, &site->added) < 0 || tracing_new(&conf->http, &site->tracing) < 0)
         return -1;
     return (site->held = held_new(base, conf->http.head_delay)) ? 0 : -1;
 }
@@ -63,6 +64,8 @@ void site_done(struct site *site)
     share_done(&site->ws);
     added_fields_free(site->added);
     site->added = NULL;
+    tracing_free(site->tracing);
+    site->tracing = NULL;
     held_free(site->held);
     site->held = NULL;
 }

@@ -19,6 +19,7 @@ struct held;
 struct proto_ops;
 struct req;
 struct resp_filter;
+struct tracing;
 
 /* Made by a protocol with its first connection. */
 struct site_share {
@@ -43,6 +44,7 @@ struct site {
     const char *refused[SITE_REFUSALS]; /* kinds that have been logged at level info; NULL after the last one */
     bool leaves; /* the service was asked to stop, and goes on serving for server.drain_delay */
     struct added_fields *added; /* to every answer; NULL: none */
+    struct tracing *tracing; /* http.request_id, traceparent; NULL: neither */
     bool has_hinted; /* forwarded.c: that fields of a proxy were ignored has been logged */
 };
 

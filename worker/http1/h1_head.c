@@ -9,6 +9,7 @@
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/forwarded.h"
+#include "worker/http/tracing.h"
 #include "worker/http1/h1_parse.h"
 #include "worker/http1/h1_priv.h"
 #include "worker/http/head_rules.h"
@@ -180,6 +181,9 @@ static bool judge(struct h1_req *hr, char *head, size_t n)
         refusal = forwarded_apply(r, &conf->http, &r->conn->peer.sa);
     if (unlikely(refusal != NULL))
         return refuse_by_rule(hr, refusal);
+    struct tracing *tracing = site_of(r->conn)->tracing;
+    if (unlikely(tracing && tracing_apply(tracing, r, req_head_size(r)) < 0))
+        return refuse(hr, 503, "no-memory", "out of memory");
     if (unlikely(!conf->http.keepalive || r->conn->net->draining))
         r->keep_alive = false;
     return true;
@@ -189,8 +193,10 @@ static bool judge(struct h1_req *hr, char *head, size_t n)
 static void own_head(struct h1_req *hr)
 {
     struct req *r = &hr->req;
-    if (r->head_owned)
+    if (unlikely(r->head_owned)) { /* by tracing.c */
+        h1_weigh(hr);
         return;
+    }
     char *copy = malloc(hr->head_len);
     if (!copy) {
         h1_fail(hr, 503, REQ_END_ABORTED);

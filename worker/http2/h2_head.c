@@ -9,6 +9,8 @@
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/forwarded.h"
+#include "worker/http/site.h"
+#include "worker/http/tracing.h"
 #include "worker/http2/h2_priv.h"
 #include "worker/http/head_rules.h"
 
@@ -203,7 +205,12 @@ static const struct refusal *judge(struct h2_stream *s)
     if (limit && r->body_received > limit) /* came with it */
         return head_rules_named("body-too-large");
     why = head_rules_judge(r, limit);
-    return why ? why : forwarded_apply(r, &conf->http, &r->conn->peer.sa);
+    if (likely(!why))
+        why = forwarded_apply(r, &conf->http, &r->conn->peer.sa);
+    struct tracing *tracing = site_of(r->conn)->tracing;
+    if (unlikely(tracing && !why && tracing_apply(tracing, r, req_head_size(r)) < 0))
+        why = &faults[H2_FAULT_MEMORY];
+    return why;
 }
 
 /* For the report that is made when this worker hangs. */

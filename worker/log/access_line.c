@@ -13,6 +13,7 @@
 #include "common/utf8.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
+#include "worker/http/tracing.h"
 #include "worker/log/basic_user.h"
 
 /* A line being made. A failed addition is remembered, so that it is asked for once. */
@@ -276,6 +277,16 @@ static void put_iso(struct line *l)
     put(l, ms, (size_t)snprintf(ms, sizeof(ms), ".%03uZ", (unsigned)(l->now->tv_nsec / 1000000) % 1000));
 }
 
+static void put_request_id(struct line *l)
+{
+    put_or_dash(l, req_span(l->r, l->r->id));
+}
+
+static void put_trace_id(struct line *l)
+{
+    put_or_dash(l, tracing_trace(l->r));
+}
+
 static struct span atom_name(const struct line *l)
 {
     return (struct span){ l->atom->text, l->atom->n };
@@ -327,6 +338,8 @@ static void (*const atoms[])(struct line *l) = {
     [LOG_ATOM_ST_PHRASE] = put_phrase,
     [LOG_ATOM_UQ_PATH_QUERY] = put_path_query,
     [LOG_ATOM_ISO_TIME] = put_iso,
+    [LOG_ATOM_REQUEST_ID] = put_request_id,
+    [LOG_ATOM_TRACE_ID] = put_trace_id,
 };
 
 /* --- JSON --- */
@@ -409,6 +422,10 @@ static void put_object(struct line *l)
     put_json(l, "host", req_known(r, FIELD_HOST));
     put_json(l, "scheme", r->https ? SPAN("https") : SPAN("http"));
     put_json_number(l, "pid", (uint64_t)getpid());
+    if (r->id.n)
+        put_json(l, "request_id", req_span(r, r->id));
+    if (r->trace.n)
+        put_json(l, "trace_id", req_span(r, r->trace));
     put_span(l, SPAN("}"));
 }
 

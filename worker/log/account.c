@@ -13,6 +13,7 @@
 #include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "worker/http/site.h"
+#include "worker/http/tracing.h"
 #include "worker/log/access_log.h"
 #include "worker/http/req.h"
 #include "worker/net/conn.h"
@@ -84,7 +85,7 @@ static double queue_seconds(const struct req *r, uint64_t now)
 static __attribute__((noinline, cold)) void report_slow(const struct req *r, uint64_t took_ns)
 {
     char route[SCORE_ROUTE];
-    char target[SHOWN];
+    char target[SHOWN], words[TRACING_WORDS];
     struct span method = req_span(r, r->method);
     size_t shown = site_show_target(r, target, sizeof(target));
     struct score *score = r->conn->net->score;
@@ -95,9 +96,9 @@ static __attribute__((noinline, cold)) void report_slow(const struct req *r, uin
     score_add64(&score->slow_requests, 1);
     score_add64(&score_route(score, route, n)->slow, 1);
     log_warning("slow request: %.3f s (in the queue %.3f, in the application %.3f, sending %.3f), status %u, from %s: "
-                "\"%.*s %.*s\"",
+                "\"%.*s %.*s\"%s",
                 all, queue, all - queue - sending, sending, r->status, r->client ? r->client->host : "a local client",
-                (int)method.n, method.p, (int)shown, target);
+                (int)method.n, method.p, (int)shown, target, tracing_words(words, req_span(r, r->id)));
 }
 
 void account_request(struct req *r)
@@ -110,6 +111,8 @@ void account_request(struct req *r)
         histogram_add(&score->queue, r->begun_ns - r->started_ns);
     if (unlikely(r->conn->net->conf->n_mounts && r->mount != REQ_NO_MOUNT))
         score_mount_over(&score->mount[r->mount < SCORE_MOUNTS ? r->mount : SCORE_MOUNTS - 1], r->status, took_ns);
+    if (unlikely(r->trace.n))
+        exemplar_note(score->exemplar, req_span(r, r->trace).p, took_ns);
     if (site->access_log && r->method.n && unlikely(!access_log_add(site->access_log, r, took_ns)))
         score_add64(&r->conn->net->score->log_dropped, 1);
     if (unlikely(took_ns > site->slow_ns && r->method.n && r->status != 101))

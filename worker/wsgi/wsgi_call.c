@@ -50,6 +50,7 @@ struct wsgi_call *wsgi_call_new(struct wsgi *wsgi, struct req *r)
     c->path = r->path;
     c->query = r->query;
     c->prefix = r->prefix;
+    c->id = r->id;
     c->version = r->version;
     c->https = r->https;
     c->is_head = r->is_head;
@@ -93,5 +94,6 @@ void wsgi_call_describe(const struct wsgi_call *c, char *to, size_t n)
                      .client = c->has_client ? c->client.host : "",
                      .port = c->client.port,
                      .hidden = &c->wsgi->env.conf->log.redact,
+                     .id = wsgi_call_span(c, c->id),
                  });
 }

@@ -84,6 +84,7 @@ struct wsgi_call {
     struct field *fields;
     uint32_t n_fields;
     enum http_version version;
+    struct piece id; /* of http.request_id; n = 0: none */
     struct piece tls; /* tls_variables(); n = 0: none */
     bool https, is_head, has_client, has_server;
     bool socket_offered; /* environ has a socket for a WebSocket; constant once it runs */
