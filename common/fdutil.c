@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/forked.h"
@@ -47,4 +50,16 @@ int fd_write_all(int fd, const void *p, size_t n)
         n -= (size_t)done;
     }
     return 0;
+}
+
+char *path_absolute(const char *path)
+{
+    if (path[0] == '/')
+        return strdup(path);
+    char *cwd = getcwd(NULL, 0);
+    char *whole = NULL;
+    if (cwd && asprintf(&whole, "%s/%s", cwd, path) < 0)
+        whole = NULL;
+    free(cwd);
+    return whole;
 }

@@ -13,4 +13,7 @@ void fd_close(int *fd);
 /* Writes everything to a blocking descriptor. 0, or -1 with errno. */
 int fd_write_all(int fd, const void *p, size_t n) __attribute__((warn_unused_result));
 
+/* The path, whole: of a working directory that may change. To be freed; NULL with errno. */
+char *path_absolute(const char *path);
+
 #endif

@@ -26,6 +26,7 @@ libtine_common_a_SOURCES = \
 	common/json_out.h common/json_out.c \
 	common/log_line.h common/log_line.c \
 	common/log_journal.h common/log_journal.c \
+	common/log_syslog.h common/log_syslog.c \
 	common/log_time.c \
 	common/log.h common/log.c \
 	common/fatal.h common/fatal.c \

@@ -29,6 +29,7 @@
 #include "common/fdutil.h"
 #include "common/log_journal.h"
 #include "common/log_line.h"
+#include "common/log_syslog.h"
 #include "common/plural.h"
 #include "common/span.h"
 #include "common/trusted.h"
@@ -37,25 +38,25 @@
 /* Room for records that stays, so that what is usual can be written where there is no memory. */
 #define KEPT_ROOM 4096u
 
-/* JOURNAL: journald's native protocol, a datagram for each record. */
-enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET, SINK_JOURNAL };
+/* JOURNAL and SYSLOG: datagrams to a daemon, one for each record. */
+enum sink { SINK_UNKNOWN, SINK_FILE, SINK_STREAM, SINK_SOCKET, SINK_JOURNAL, SINK_SYSLOG };
 
 static struct {
     enum log_level level;
     enum sink sink;
     bool colours;         /* it is a terminal that wants them */
     bool json;            /* records are objects of JSON; never for journald */
-    int file_fd;          /* of `path`, or a socket of journald; -1: standard error */
+    int file_fd;          /* of `path`, or a socket of a daemon; -1: standard error */
     int write_fd;         /* non-blocking twin of standard error; -1: none */
-    char *path;           /* absolute, or "journald" and its kind; NULL: standard error, perhaps by way of journald */
-    bool wary;            /* root's way to `path` must be root's */
-    uint64_t dropped;     /* since the last report */
+    char *path; /* absolute, or "journald", "syslog" and their kind; NULL: standard error, perhaps by way of journald */
+    bool wary; /* root's way to `path` must be root's */
+    uint64_t dropped; /* since the last report */
     uint64_t dropped_all; /* since the start */
     bool survives_forks;
-    struct buf *noted;    /* log_note_errors() */
-    struct buf record;    /* empty but for its room, unless the lock is held */
-    struct buf report;    /* the same, of what was lost */
-    dev_t dev;            /* of what is written to, when it was opened */
+    struct buf *noted; /* log_note_errors() */
+    struct buf record; /* empty but for its room, unless the lock is held */
+    struct buf report; /* the same, of what was lost */
+    dev_t dev; /* of what is written to, when it was opened */
     ino_t ino;
     pthread_mutex_t lock; /* threads of an application write too */
 } state = { .level = LOG_LEVEL_INFO, .file_fd = -1, .write_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -75,9 +76,14 @@ static int sink_fd(void)
     return state.file_fd >= 0 ? state.file_fd : STDERR_FILENO;
 }
 
+static bool is_daemon(void)
+{
+    return state.sink >= SINK_JOURNAL;
+}
+
 int log_fd(void)
 {
-    return state.sink == SINK_JOURNAL ? STDERR_FILENO : sink_fd();
+    return is_daemon() ? STDERR_FILENO : sink_fd();
 }
 
 size_t log_own_fds(int fds[LOG_MAX_FDS])
@@ -92,7 +98,7 @@ size_t log_own_fds(int fds[LOG_MAX_FDS])
 
 struct log_fds log_fds(void)
 {
-    return (struct log_fds){ state.file_fd, state.write_fd, state.sink == SINK_JOURNAL };
+    return (struct log_fds){ state.file_fd, state.write_fd, is_daemon() };
 }
 
 const char *log_path(void)
@@ -110,19 +116,13 @@ static int out_fd(void)
     return state.write_fd >= 0 ? state.write_fd : sink_fd();
 }
 
-static bool wants_colours(int fd)
-{
-    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-    return isatty(fd) && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
-}
-
 static void sink_look(int fd)
 {
     struct stat st;
     bool known = fstat(fd, &st) == 0;
     state.dev = known ? st.st_dev : 0;
     state.ino = known ? st.st_ino : 0;
-    state.colours = known && S_ISCHR(st.st_mode) && wants_colours(fd);
+    state.colours = known && S_ISCHR(st.st_mode) && log_line_wants_colours(fd);
     if (!known || S_ISREG(st.st_mode))
         state.sink = SINK_FILE;
     else
@@ -134,10 +134,10 @@ static void sink_attach(void)
 {
     fd_close(&state.write_fd);
     int fd = sink_fd();
-    bool journal = state.sink == SINK_JOURNAL && state.file_fd >= 0;
+    enum sink daemon = is_daemon() && state.file_fd >= 0 ? state.sink : SINK_UNKNOWN;
     sink_look(fd);
-    if (journal)
-        state.sink = SINK_JOURNAL;
+    if (daemon != SINK_UNKNOWN)
+        state.sink = daemon;
     if (state.sink != SINK_STREAM)
         return;
     char link[32];
@@ -171,19 +171,6 @@ bool log_requires_trusted_path(void)
     return state.wary;
 }
 
-/* The working directory changes in a daemon: reopening needs the whole path. NULL with errno. */
-static char *absolute(const char *path)
-{
-    if (path[0] == '/')
-        return strdup(path);
-    char *cwd = getcwd(NULL, 0);
-    char *whole = NULL;
-    if (cwd && asprintf(&whole, "%s/%s", cwd, path) < 0)
-        whole = NULL;
-    free(cwd);
-    return whole;
-}
-
 static void hold(void)
 {
     pthread_mutex_lock(&state.lock);
@@ -203,13 +190,23 @@ int log_survive_forks(void)
     return errno ? -1 : 0;
 }
 
-/* --- journald --- */
+/* --- daemons --- */
 
-/* journald was started again, and has a new socket at the old path. The number stays. */
-static bool journal_reconnect(void)
+/* Which sink a path names, and its socket. SINK_UNKNOWN: it is a file. */
+static enum sink daemon_of(const char *path, const char **ret_socket)
 {
-    const char *path = state.path ? log_journal_socket(state.path) : LOG_JOURNAL_SOCKET;
-    int fd = log_journal_connect(path ? path : LOG_JOURNAL_SOCKET);
+    if ((*ret_socket = log_syslog_socket(path)))
+        return SINK_SYSLOG;
+    return (*ret_socket = log_journal_socket(path)) ? SINK_JOURNAL : SINK_UNKNOWN;
+}
+
+/* It was started again, and has a new socket at the old path. The number stays. */
+static bool daemon_reconnect(void)
+{
+    const char *path = LOG_JOURNAL_SOCKET;
+    if (state.path)
+        daemon_of(state.path, &path);
+    int fd = log_journal_connect(path);
     if (fd < 0)
         return false;
     bool done = dup3(fd, state.file_fd, O_CLOEXEC) >= 0;
@@ -221,32 +218,30 @@ static bool journal_reconnect(void)
 
 static bool put_datagram(const char *p, size_t n)
 {
-    for (int tries = 0;;) {
-        if (TEMP_FAILURE_RETRY(send(state.file_fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL)) >= 0)
-            return true;
-        if (errno == EMSGSIZE)
-            return log_journal_send_large(state.file_fd, p, n);
-        if (errno == EAGAIN || tries++ || !journal_reconnect())
+    bool (*give)(int fd, const char *p, size_t n) = state.sink == SINK_SYSLOG ? log_syslog_send : log_journal_send;
+    for (int tries = 0; !give(state.file_fd, p, n);)
+        if (errno == EAGAIN || tries++ || !daemon_reconnect())
             return false;
-    }
+    return true;
 }
 
 /* --- opening --- */
 
-/* Where the log is to go: *ret_path as state.path has it, *ret_journal. A descriptor, -1: standard error; -2: errno. */
-static int open_sink(const char *path, char **ret_path, bool *ret_journal)
+/* Where the log is to go: *ret_path as state.path has it, and the kind. A descriptor, -1: standard error; -2: errno. */
+static int open_sink(const char *path, char **ret_path, enum sink *ret_sink)
 {
-    const char *socket_path = log_journal_socket(path);
+    const char *socket_path;
+    enum sink daemon = daemon_of(path, &socket_path);
     *ret_path = NULL;
-    *ret_journal = false;
+    *ret_sink = SINK_UNKNOWN;
     int fd = -1;
     if (strcmp(path, "-") == 0) {
         if (log_journal_is_stderr() && (fd = log_journal_connect(LOG_JOURNAL_SOCKET)) >= 0)
-            *ret_journal = true;
+            *ret_sink = SINK_JOURNAL;
         return fd;
     }
-    *ret_journal = socket_path != NULL;
-    if (!(*ret_path = socket_path ? strdup(path) : absolute(path)))
+    *ret_sink = daemon;
+    if (!(*ret_path = socket_path ? strdup(path) : path_absolute(path)))
         return -2;
     fd = socket_path ? log_journal_connect(socket_path) : open_file(*ret_path);
     if (fd >= 0)
@@ -267,8 +262,8 @@ static void reserve(void)
 int log_open(const char *path, enum log_level level, bool json)
 {
     char *whole;
-    bool journal;
-    int fd = open_sink(path, &whole, &journal);
+    enum sink sink;
+    int fd = open_sink(path, &whole, &sink);
     if (fd == -2)
         return -1;
     fd_close(&state.file_fd);
@@ -277,7 +272,7 @@ int log_open(const char *path, enum log_level level, bool json)
     state.file_fd = fd;
     state.level = level;
     state.json = json;
-    state.sink = journal ? SINK_JOURNAL : SINK_UNKNOWN;
+    state.sink = sink;
     sink_attach();
     reserve();
     return 0;
@@ -296,8 +291,9 @@ int log_take(const char *path, enum log_level level, bool json, struct log_fds f
     state.write_fd = fds.stream;
     reserve();
     sink_look(sink_fd());
-    if (fds.journal)
-        state.sink = SINK_JOURNAL;
+    const char *socket_path;
+    if (fds.daemon)
+        state.sink = path ? daemon_of(path, &socket_path) : SINK_JOURNAL;
     if (fds.file >= 0 && fd_set_cloexec(fds.file) < 0)
         return -1;
     return fds.stream >= 0 ? fd_set_cloexec(fds.stream) : 0;
@@ -305,8 +301,8 @@ int log_take(const char *path, enum log_level level, bool json, struct log_fds f
 
 static int reopen(void)
 {
-    if (state.sink == SINK_JOURNAL)
-        return journal_reconnect() ? 0 : -1;
+    if (is_daemon())
+        return daemon_reconnect() ? 0 : -1;
     if (state.path) {
         int fd = open_file(state.path);
         if (fd < 0)
@@ -368,7 +364,7 @@ static size_t next_piece(const char *p, size_t n)
 static void count_lost(const char *p, size_t n)
 {
     uint64_t lines = 0;
-    if (state.sink == SINK_JOURNAL)
+    if (is_daemon())
         n = 0; /* bytes that are no lines */
     for (const char *end = p + n; p < end && (p = memchr(p, '\n', (size_t)(end - p))); p++)
         lines++;
@@ -384,6 +380,8 @@ static int make_record(enum log_level level, struct span first, struct span text
     log_local_time(r.when.tv_sec, &r.tm);
     if (state.sink == SINK_JOURNAL)
         return log_line_journal(&r, IDENTIFIER, to);
+    if (state.sink == SINK_SYSLOG)
+        return log_line_syslog(&r, IDENTIFIER, state.json, to);
     return state.json ? log_line_json(&r, to) : log_line_text(&r, to);
 }
 
@@ -404,7 +402,7 @@ static bool report_dropped(void)
     bool made =
         make_record(LOG_LEVEL_WARNING, (struct span){ line, (size_t)n }, (struct span){ 0 }, &state.report) == 0;
     struct span all = buf_span(&state.report);
-    bool done = made && (state.sink == SINK_JOURNAL ? put_datagram(all.p, all.n) : put(all.p, all.n));
+    bool done = made && (is_daemon() ? put_datagram(all.p, all.n) : put(all.p, all.n));
     empty(&state.report);
     if (done)
         state.dropped = 0;
@@ -415,7 +413,7 @@ static bool report_dropped(void)
 static void emit(const char *p, size_t n)
 {
     bool works = report_dropped();
-    if (works && state.sink == SINK_JOURNAL) {
+    if (works && is_daemon()) {
         works = put_datagram(p, n);
         n = works ? 0 : n;
     }

@@ -21,7 +21,7 @@
 #define LOG_FILE_MODE 0640
 
 /* Opens `path` for appending: a file; "-": standard error, or journald by its native protocol if that is where standard error
- * leads; "journald", or "journald:/path" of its socket. `json`: see log_line.h; not for journald. 0, or -1 with errno; the
+ * leads; "journald" or "syslog", or "journald:/path" of its socket. `json`: see log_line.h; not for journald. 0, or -1 with errno; the
  * log then stays what it was. */
 int log_open(const char *path, enum log_level level, bool json);
 bool log_is_json(void);
@@ -52,11 +52,11 @@ int log_survive_forks(void) __attribute__((warn_unused_result));
  * redirect, is whole whatever it is. */
 bool log_is_whole(void);
 /* For a process that is another program by exec: the open log of this one, and how it takes it over there. `path` is
- * absolute, or names journald; NULL: standard error. The descriptors are close-on-exec afterwards. 0, or -1: out of memory. */
+ * absolute, or names a daemon; NULL: standard error. The descriptors are close-on-exec afterwards. 0, or -1: out of memory. */
 struct log_fds {
     int file; /* -1: standard error */
     int stream; /* a non-blocking twin of standard error; -1: none */
-    bool journal; /* `file` is a socket of journald */
+    bool daemon; /* `file` is a socket of journald, or of syslog if the path says so */
 };
 struct log_fds log_fds(void);
 const char *log_path(void);

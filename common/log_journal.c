@@ -80,10 +80,17 @@ static bool send_file(int fd, int file)
     return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-bool log_journal_send_large(int fd, const char *p, size_t n)
+static bool send_large(int fd, const char *p, size_t n)
 {
     int file = memfd_create("tine log", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     bool sent = file >= 0 && write_all(file, p, n) && fcntl(file, F_ADD_SEALS, SEALS) == 0 && send_file(fd, file);
     fd_close(&file);
     return sent;
+}
+
+bool log_journal_send(int fd, const char *p, size_t n)
+{
+    if (TEMP_FAILURE_RETRY(send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL)) >= 0)
+        return true;
+    return errno == EMSGSIZE && send_large(fd, p, n);
 }

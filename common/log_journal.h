@@ -15,7 +15,7 @@ int log_journal_connect(const char *path) __attribute__((warn_unused_result));
 /* Whether standard error leads to the journal (systemd.exec(5), JOURNAL_STREAM): lines there would have one priority, and a
  * traceback would be as many entries. */
 bool log_journal_is_stderr(void);
-/* What is too large for a datagram goes in a sealed file (systemd's JOURNAL_NATIVE_PROTOCOL). */
-bool log_journal_send_large(int fd, const char *p, size_t n);
+/* One entry; what is too large for a datagram goes in a sealed file (systemd's JOURNAL_NATIVE_PROTOCOL). False with errno. */
+bool log_journal_send(int fd, const char *p, size_t n);
 
 #endif

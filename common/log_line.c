@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/json_out.h"
@@ -67,6 +68,12 @@ static size_t put_lines(char *to, size_t size, const char *text, size_t n)
         n -= line;
     }
     return at;
+}
+
+bool log_line_wants_colours(int fd)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fd) && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
 }
 
 /* As terminals show them: what is usual is plain. */
@@ -134,6 +141,42 @@ int log_line_json(const struct log_record *r, struct buf *to)
     return json_end_document(&j) < 0 || buf_add(to, "\n", 1) < 0 ? -1 : 0;
 }
 
+/* --- syslog --- */
+
+static const int priorities[] = { 7, 6, 4, 3, 2 }; /* syslog(3) */
+#define FACILITY_DAEMON 3
+
+/* Months as RFC 3164 has them, whatever the locale. */
+static size_t syslog_head(const struct log_record *r, const char *identifier, char *to, size_t size)
+{
+    static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    int n = snprintf(to, size, "<%d>%s %2d %02d:%02d:%02d %.100s[%d]: ", FACILITY_DAEMON * 8 + priorities[r->level],
+                     months[r->tm.tm_mon % 12], r->tm.tm_mday, r->tm.tm_hour, r->tm.tm_min, r->tm.tm_sec, identifier,
+                     (int)r->pid);
+    return n < 0 ? 0 : (size_t)n;
+}
+
+int log_line_syslog(const struct log_record *r, const char *identifier, bool json, struct buf *to)
+{
+    char head[200];
+    size_t at = syslog_head(r, identifier, head, sizeof(head)), size = at + 20 + 4 * r->first.n + 5 * r->text.n;
+    if (json)
+        return buf_add(to, head, at) < 0 ? -1 : log_line_json(r, to);
+    char *line = buf_room(to, size);
+    if (!line)
+        return -1;
+    memcpy(line, head, at);
+    at += (size_t)snprintf(line + at, size - at, "[%s] ", log_level_name(r->level));
+    at += log_escape(line + at, size - at, r->first.p, r->first.n, "\t");
+    if (r->text.n) {
+        line[at++] = '\n';
+        at += put_lines(line + at, size - at, r->text.p, r->text.n);
+    }
+    buf_grew(to, at);
+    return 0;
+}
+
 /* --- journald --- */
 
 /* A value with any bytes: its length comes before it (systemd's JOURNAL_NATIVE_PROTOCOL). */
@@ -153,7 +196,6 @@ static int put_message(const struct log_record *r, struct buf *to)
 
 int log_line_journal(const struct log_record *r, const char *identifier, struct buf *to)
 {
-    static const int priorities[] = { 7, 6, 4, 3, 2 }; /* syslog(3) */
     char head[200];
     int n = snprintf(head, sizeof(head), "PRIORITY=%d\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=%.100s\nTINE_LEVEL=%s\n",
                      priorities[r->level], identifier, log_level_name(r->level));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* log_line.h: one record of the error log as bytes: a line of text, an object of JSON, or a datagram of journald's native
- * protocol. Pure: writes to memory only, and nothing that a record is about can forge another one. */
+ * protocol or of syslog. Pure: writes to memory only, and nothing that a record is about can forge another one. */
 #ifndef TINE_COMMON_LOG_LINE_H
 #define TINE_COMMON_LOG_LINE_H
 
@@ -25,15 +25,20 @@ struct log_record {
     struct span text; /* what follows it, perhaps several lines: a traceback; n = 0: nothing */
 };
 
+/* It is a terminal, and nobody has said no (NO_COLOR). */
+bool log_line_wants_colours(int fd);
 const char *log_level_name(enum log_level level);
 
 /* Each adds one record: 0, or -1: out of memory, and a part of it may be there.
  *
  * text      [2026-11-22 14:00:00 +0000] [pid] [INFO] first line, then the lines of the text, of which none begins as a record
  * json      {"time":"2026-11-22T14:00:00.000+00:00","level":"info","pid":1,"message":"...","text":"..."}
+ * syslog    <27>Nov 22 14:00:00 identifier[pid]: and [ERROR] with all lines, or the object of JSON
  * journal   PRIORITY, SYSLOG_IDENTIFIER, TINE_LEVEL and MESSAGE, which has all lines */
 int log_line_text(const struct log_record *r, struct buf *to) __attribute__((warn_unused_result));
 int log_line_json(const struct log_record *r, struct buf *to) __attribute__((warn_unused_result));
+int log_line_syslog(const struct log_record *r, const char *identifier, bool json, struct buf *to)
+    __attribute__((warn_unused_result));
 int log_line_journal(const struct log_record *r, const char *identifier, struct buf *to)
     __attribute__((warn_unused_result));
 

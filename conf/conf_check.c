@@ -127,8 +127,9 @@ static void check_words(const struct conf_loaded *l, struct conf_errors *errors)
     if (!TINE_LIBWEBSOCKETS && l->conf.websocket.engine == CONF_WS_ENGINE_LIBWEBSOCKETS)
         conf_error(errors, from(instance(l, "websocket"), "engine"), "this tine was built without libwebsockets");
     /* No memory for a value leaves none, which is an error already. */
-    if (logs->errorlog && strcmp(logs->errorlog, "syslog") == 0)
-        conf_error(errors, from(log, "errorlog"), "expected -, journald or a path, got syslog");
+    if (logs->errorlog && is_daemon_without_path(logs->errorlog))
+        conf_error(errors, from(log, "errorlog"), "expected the absolute path of the daemon's socket, got %s",
+                   conf_shown(logs->errorlog).s);
     if (logs->accesslog && is_daemon_without_path(logs->accesslog))
         conf_error(errors, from(log, "accesslog"), "expected the absolute path of the daemon's socket, got %s",
                    conf_shown(logs->accesslog).s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* log_dest.h: where the access log goes, from the text of log.accesslog. */
+/* log_dest.h: where a log goes, from the text of log.accesslog or log.errorlog. */
 #ifndef TINE_CONF_LOG_DEST_H
 #define TINE_CONF_LOG_DEST_H
 

@@ -234,7 +234,8 @@ static void give_file(const struct privs *privs, const char *path)
 
 void privs_give_logs(const struct privs *privs, const struct conf_log *conf)
 {
-    give_file(privs, conf->errorlog);
+    if (log_dest_parse(conf->errorlog).kind == LOG_DEST_FILE)
+        give_file(privs, conf->errorlog);
     if (conf->accesslog && log_dest_parse(conf->accesslog).kind == LOG_DEST_FILE)
         give_file(privs, conf->accesslog);
 }

@@ -3,6 +3,7 @@
 zone; and what must not be in it: secrets of query strings."""
 
 import array
+import contextlib
 import json
 import mmap
 import os
@@ -10,11 +11,13 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 
 import pytest
 
+from lib.build import binary
 from lib.server import Server
-from lib.waiting import wait_for
+from lib.waiting import DEADLINE, wait_for
 from lib.watched import Watched
 
 
@@ -95,6 +98,97 @@ def test_journald(tmp_path):
         s.get("/fails")
         wait_for(lambda: sum("Exception in ASGI" in e["MESSAGE"] for e in journal.read()) == 2, what="the worker's entry")
         assert s.log() == ""
+
+
+SYSLOG = re.compile(r"<(\d+)>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d tine\[(\d+)\]: (.*)", re.S)
+
+
+class Syslog(Journal):
+    """The socket of a syslog daemon: entries are (priority, pid, text)."""
+
+    def read(self):
+        while True:
+            try:
+                data = self.socket.recv(1 << 20)
+            except BlockingIOError:
+                return self.entries
+            assert len(data) <= 8192 and not data.endswith(b"\n")
+            priority, pid, text = SYSLOG.fullmatch(data.decode()).groups()
+            self.entries.append({"MESSAGE": text, "PRIORITY": int(priority), "PID": int(pid)})
+
+
+def test_syslog(tmp_path):
+    daemon = Syslog(tmp_path / "socket")
+    with Server("says", {"log": {"errorlog": f"syslog:{tmp_path}/socket"}}, respawn=True) as s:
+        entry = daemon.wait(r"^\[INFO\] ready$")
+        assert (entry["PRIORITY"], entry["PID"]) == (3 * 8 + 6, s.process.pid), "facility daemon, severity info"
+        s.get("/fails")
+        entry = daemon.wait("Exception in ASGI")
+        assert entry["PRIORITY"] == 3 * 8 + 3 and entry["PID"] in s.workers()
+        assert entry["MESSAGE"].startswith("[ERROR] Exception in ASGI") and entry["MESSAGE"].endswith("RuntimeError: no such\nline"), "one entry, whole"
+        daemon.restart()
+        s.signal(signal.SIGHUP)
+        daemon.wait("reloaded: generation 2 serves")
+        s.get("/fails")
+        wait_for(lambda: sum("Exception in ASGI" in e["MESSAGE"] for e in daemon.read()) == 2, what="the worker's entry")
+        assert s.log() == ""
+
+
+def test_syslog_with_json_and_long_tracebacks(tmp_path):
+    site = tmp_path / "deep_words.py"
+    site.write_text("def app(environ, start_response):\n"
+                    "    raise ValueError('\\n'.join(f'[{i}] ' + 'x' * 90 for i in range(200)))\n")
+    daemon = Syslog(tmp_path / "socket")
+    config = {"log": {"errorlog": f"syslog:{tmp_path}/socket"}, "app": {"pythonpath": tmp_path}}
+    with Server("deep_words:app", config) as s:
+        s.get("/")
+        daemon.wait(r"\n \[199\] x+$")
+        pieces = [e["MESSAGE"] for e in daemon.read() if e["PRIORITY"] == 27]
+        assert len(pieces) > 2 and len(set(e["PID"] for e in daemon.read() if e["PRIORITY"] == 27)) == 1
+        assert re.findall(r"\[(\d+)\] x{90}(?:\n|$)", "\n".join(pieces)) == [str(i) for i in range(200)], "whole lines, all of them"
+    daemon.restart()
+    config["log"]["error_log_format"] = "json"
+    with Server("says", config) as s:
+        assert json.loads(daemon.wait('"ready"')["MESSAGE"])["level"] == "info"
+
+
+def test_standard_error_that_leads_to_the_journal(tmp_path):
+    """JOURNAL_STREAM (systemd.exec(5)): only if standard error is still that socket."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("needs a mount namespace")
+    journal = Journal(tmp_path / "socket")
+    ours, theirs = socket.socketpair()
+    st = os.fstat(theirs.fileno())
+    (tmp_path / "tine.ini").write_text("[server]\nbind = unix:tine.sock\n[app]\nmodule = builtin:hello\n")
+    script = 'mount -t tmpfs none /run && mkdir -p /run/systemd/journal && mount --bind "$1" /run/systemd/journal && exec "$2"'
+
+    def run(stream):
+        return subprocess.Popen(["unshare", "-m", "sh", "-c", script, "sh", str(tmp_path), binary()], cwd=tmp_path, stderr=theirs,
+                                env={**os.environ, "JOURNAL_STREAM": stream})
+    with ours, theirs:
+        ours.setblocking(False)
+        process = run(f"{st.st_dev}:{st.st_ino}")
+        try:
+            assert journal.wait("^ready$")["PRIORITY"] == "6"
+        finally:
+            process.terminate()
+            assert process.wait(DEADLINE) == 0
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+        process = run(f"{st.st_dev}:{st.st_ino + 1}")
+        said = []
+
+        def plain():
+            with contextlib.suppress(BlockingIOError):
+                said.append(ours.recv(1 << 16).decode())
+            return "[INFO] ready\n" in "".join(said)
+        try:
+            n = len(journal.read())
+            wait_for(plain, what="lines on standard error")
+            assert len(journal.read()) == n
+        finally:
+            process.terminate()
+            assert process.wait(DEADLINE) == 0
 
 
 def test_a_record_too_large_for_a_datagram(tmp_path):

@@ -245,16 +245,16 @@ def test_options_that_gunicorn_does_not_know(tmp_path):
     assert done.returncode == 1 and "GUNICORN_CMD_ARGS" in done.stderr
 
 
-@pytest.mark.parametrize("text,accesslog", [
-    ("syslog = True\n", "syslog"),
-    ("syslog = True\nsyslog_addr = 'unix:///run/log#dgram'\n", "syslog:/run/log"),
-    ("syslog = True\nsyslog_addr = 'udp://loghost:514'\n", "syslog"),
-    ("syslog = True\naccesslog = '/var/log/access.log'\n", "/var/log/access.log"),
-    ("syslog = False\n", None),
+@pytest.mark.parametrize("text,accesslog,errorlog", [
+    ("syslog = True\n", "syslog", "syslog"),
+    ("syslog = True\nsyslog_addr = 'unix:///run/log#dgram'\n", "syslog:/run/log", "syslog:/run/log"),
+    ("syslog = True\nsyslog_addr = 'udp://loghost:514'\n", "syslog", "syslog"),
+    ("syslog = True\naccesslog = '/var/log/access.log'\nerrorlog = '-'\n", "/var/log/access.log", "-"),
+    ("syslog = False\n", None, None),
 ])
-def test_syslog(imported, text, accesslog):
+def test_syslog(imported, text, accesslog, errorlog):
     said, keys = imported("wsgi_app = 'a:b'\n" + text)
-    assert keys.get("log.accesslog") == accesslog
+    assert (keys.get("log.accesslog"), keys.get("log.errorlog")) == (accesslog, errorlog)
     assert ("udp://loghost" in said) == ("udp" in text)
 
 

@@ -240,7 +240,8 @@ static void test_later(void)
             "tine.ini:4: tls.keyfile: belongs to tls.certfile, which is not set");
     CHECK(load_text(APP "loop = uvloop\n") == 0 && conf->app.loop == CONF_LOOP_UVLOOP);
     CHECK(load_text(APP "[log]\nerrorlog = journald\n") == 0);
-    REFUSES(load_text(APP "[log]\nerrorlog = syslog\n"), "tine.ini:4: log.errorlog: expected -, journald or a path");
+    REFUSES(load_text(APP "[log]\nerrorlog = syslog:x\n"),
+            "tine.ini:4: log.errorlog: expected the absolute path of the");
     REFUSES(load_text(APP "[log]\naccesslog = syslog:dev/log\n"),
             "tine.ini:4: log.accesslog: expected the absolute path");
     CHECK(load_text(APP "[log]\naccesslog = journald\n") == 0);

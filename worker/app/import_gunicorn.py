@@ -293,12 +293,14 @@ def put_cert_reqs(ini, got):
 def put_syslog(ini, got):
     if not as_bool(got.get("syslog", False)):
         return
-    if got.get("accesslog"):
-        ini.skip("syslog", True, "the access log goes to one place, here to log.accesslog")
-        return
     address = str(got.get("syslog_addr", ""))
     path = address.removeprefix("unix://").partition("#")[0]
-    ini.set("log", "accesslog", f"syslog:{path}" if address.startswith("unix:///") else "syslog")
+    where = f"syslog:{path}" if address.startswith("unix:///") else "syslog"
+    for key in ("accesslog", "errorlog"):
+        if got.get(key):
+            ini.skip("syslog", True, f"a log goes to one place, here to log.{key}")
+        else:
+            ini.set("log", key, where)
     if address and not address.startswith("unix:///"):
         ini.skip("syslog_addr", address, "lines go to the daemon of this machine, which can forward them")
 
