@@ -141,6 +141,19 @@ void show_status(const struct show *show, const struct json *answer)
 
 /* --- workers --- */
 
+/* "2/4", "2/4, 1 stuck"; "-": the worker has none. */
+static void add_threads(struct show_table *table, const struct json *worker)
+{
+    double size = json_get_number(worker, "threads"), busy = json_get_number(worker, "threads_busy");
+    double stuck = json_get_number(worker, "threads_lost");
+    if (stuck > 0)
+        show_table_cell(table, SHOW_BAD, "%.0f/%.0f, %.0f stuck", busy, size, stuck);
+    else if (size > 0)
+        show_table_cell(table, SHOW_PLAIN, "%.0f/%.0f", busy, size);
+    else
+        show_table_cell(table, SHOW_PLAIN, "-");
+}
+
 static void add_worker(struct show_table *table, const struct json *worker)
 {
     char age[SHOW_WORD], p50[SHOW_WORD], p99[SHOW_WORD], cpu[SHOW_WORD], memory[SHOW_WORD];
@@ -157,6 +170,7 @@ static void add_worker(struct show_table *table, const struct json *worker)
     show_table_cell(table, SHOW_PLAIN, "%s", age);
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "connections"));
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "inflight"));
+    add_threads(table, worker);
     show_table_cell(table, SHOW_PLAIN, "%.0f", json_get_number(worker, "requests"));
     show_table_cell(table, json_get_number(worker, "errors") > 0 ? SHOW_BAD : SHOW_PLAIN, "%.0f",
                     json_get_number(worker, "errors"));
@@ -169,9 +183,9 @@ static void add_worker(struct show_table *table, const struct json *worker)
 void show_workers(const struct show *show, const struct json *answer)
 {
     static const struct show_column columns[] = {
-        { "WORKER", true }, { "PID", true },  { "STATE", false },   { "GEN", true }, { "AGE", true },
-        { "CONN", true },   { "BUSY", true }, { "REQUESTS", true }, { "5XX", true }, { "P50", true },
-        { "P99", true },    { "CPU", true },  { "MEMORY", true },
+        { "WORKER", true }, { "PID", true },  { "STATE", false },  { "GEN", true },      { "AGE", true },
+        { "CONN", true },   { "BUSY", true }, { "THREADS", true }, { "REQUESTS", true }, { "5XX", true },
+        { "P50", true },    { "P99", true },  { "CPU", true },     { "MEMORY", true },
     };
     const struct json *workers = json_get(answer, "workers");
     struct show_table *table = show_table_new(columns, sizeof(columns) / sizeof(*columns));

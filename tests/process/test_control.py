@@ -117,7 +117,7 @@ def test_workers():
         assert all(w["state"] == "ready" and w["serving"] and w["memory"] > 1 << 20 and w["age"] > 0 for w in workers)
         assert sum(w["connections"] for w in workers) == 1
         title, *rows = tinectl(s, "workers").splitlines()
-        assert title.split() == "WORKER PID STATE GEN AGE CONN BUSY REQUESTS 5XX P50 P99 CPU MEMORY".split()
+        assert title.split() == "WORKER PID STATE GEN AGE CONN BUSY THREADS REQUESTS 5XX P50 P99 CPU MEMORY".split()
         assert [int(row.split()[1]) for row in rows] == [w["pid"] for w in workers]
         # Aligned: every column ends, or begins, at the same place.
         assert len({row.index("ready") for row in rows} | {title.index("STATE")}) == 1

@@ -4,10 +4,13 @@ worker that has lost the thread is replaced, its replacement first; who asks for
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
 
 import pytest
 
+from lib.build import binary
 from lib.h2 import H2
 from lib.places import rest
 from lib.procfs import freeze
@@ -81,6 +84,8 @@ def test_others_stand_in_for_lost_threads_and_then_nobody_accepts(gated):
             wait_for(lambda: s.ask("status")["not_ready_because"], what="the service to be unready")
             assert s.ask("status")["not_ready_because"].startswith("no worker can take a request")
             assert s.figure("tine_workers_stalled") == 1 and s.ask("workers")["workers"][0]["state"] == "stuck"
+            shown = subprocess.run([os.path.join(os.path.dirname(binary()), "tinectl"), "workers"], cwd=s.dir, stdout=subprocess.PIPE, text=True).stdout
+            assert re.search(r" stuck\*? .* (\d)/\d, \1 stuck ", shown), shown
             waits = s.connect()
             waits.send_request("GET", "/pid")
             waits.expect_no_more()
