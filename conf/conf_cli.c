@@ -17,7 +17,7 @@
 const char conf_cli_help[] =
     "Usage: tine [options] [MODULE:ATTR]\n"
     "\n"
-    "Serves an ASGI application, on 127.0.0.1:8000 unless told otherwise.\n"
+    "Serves an ASGI or WSGI application, on 127.0.0.1:8000 unless told otherwise.\n"
     "MODULE:ATTR is pkg.mod:attr, pkg.mod:factory() or path/to/file.py:attr.\n"
     "\n"
     "  -c, --config FILE              configuration file (default: ./tine.ini if it exists)\n"
