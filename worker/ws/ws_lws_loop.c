@@ -108,6 +108,7 @@ static int make_context(struct wsl_worker *w)
         .extensions = wsl_extensions,
         .retry_and_idle_policy = &no_pings,
         .foreign_loops = loops,
+        .pcontext = &w->context,
     };
     struct rlimit old = { .rlim_cur = 0 };
     rlim_t limit = lower_limit(w, &old);
@@ -123,12 +124,22 @@ static int make_context(struct wsl_worker *w)
     return w->vhost ? 0 : -1;
 }
 
-/* Handles of libuv are closed by its loop. */
+static void close_handles(struct wsl_worker *w)
+{
+    for (int i = 0; i < CLOSING_ROUNDS && uv_run(&w->uv, UV_RUN_NOWAIT); i++)
+        ;
+}
+
+/* Handles of libuv are closed by its loop, and libwebsockets sets w->context to NULL when nothing is left of it: after the last
+   handle, or when it is told once more. */
 static void close_uv(struct wsl_worker *w)
 {
     forked_disown(uv_backend_fd(&w->uv));
-    for (int i = 0; i < CLOSING_ROUNDS && uv_run(&w->uv, UV_RUN_NOWAIT); i++)
-        ;
+    close_handles(w);
+    if (w->context) {
+        lws_context_destroy(w->context);
+        close_handles(w);
+    }
     if (uv_loop_close(&w->uv) != 0)
         log_debug("libwebsockets left handles of libuv behind");
 }
