@@ -114,6 +114,7 @@ struct score_common {
     _Atomic(uint32_t) used;   /* slots from here on were never anybody's */
     _Atomic(int32_t) utc_offset; /* of the server's time zone: seconds east of UTC */
     _Atomic(uint32_t) seated; /* reuseport: how many workers there are */
+    _Atomic(uint32_t) leaves; /* 1: the service was asked to stop, and goes on serving for server.drain_delay */
 };
 
 struct scoreboard {

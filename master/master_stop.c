@@ -2,10 +2,12 @@
 /* master_stop.c: the end of the service: gracefully, after server.drain_delay, or at once. */
 #include <event2/event.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 
 #include "common/clock.h"
 #include "common/ipc.h"
 #include "common/log.h"
+#include "common/scoreboard.h"
 #include "conf/conf.h"
 #include "master/fleet/workers.h"
 #include "master/master_priv.h"
@@ -51,8 +53,7 @@ static void begin_leave(struct master *master, uint64_t ms)
     struct timeval tv = timeval_of_ms(ms);
     master_set_state(master, SERVICE_LEAVING);
     cancel_reload(master);
-    master->service.fleet.leaves = true;
-    workers_tell(&master->service.fleet, IPC_LEAVES);
+    atomic_store_explicit(&master->service.fleet.scoreboard->common->leaves, 1, memory_order_relaxed);
     evtimer_add(&master->leave_timer, &tv);
     log_info("accepting for another %g s (server.drain_delay)", (double)ms / 1000.0);
     notify_send(&master->notify, "EXTEND_TIMEOUT_USEC=%" PRIu64, (ms + STOP_EXTRA_MS) * 1000);

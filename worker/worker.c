@@ -346,14 +346,13 @@ static int start_net_parts(struct worker *w)
 {
     if (net_init(&w->net, w->base, w->conf, score_of(w)) < 0)
         return -1;
-    if (compressor_new(w->base, &w->conf->http, &w->compressor) < 0)
-        return -1;
-    if (site_init(&w->site, w->conf, w->base) < 0)
+    if (compressor_new(w->base, &w->conf->http, &w->compressor) < 0 || site_init(&w->site, w->conf, w->base) < 0)
         return -1;
     w->site.filter = compressor_filter(w->compressor);
     w->site.access_log = w->access_log;
     w->site.keeps_fields = w->access_log && access_log_wants_fields(w->access_log);
     w->site.http2 = protocols_http2();
+    w->site.leaves = &w->heritage->scoreboard->common->leaves;
     w->net.site = &w->site;
     w->net.limits = w->heritage->limits;
     w->net.slot = w->heritage->slot;

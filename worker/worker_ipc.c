@@ -42,9 +42,6 @@ static void on_message(struct worker *w, const struct ipc_msg *m)
         if (w->app && w->state >= WORKER_SERVING && w->state <= WORKER_CANCELLING)
             worker_app_write_tasks(w->app, w->heritage->stacks_fd);
         break;
-    case IPC_LEAVES:
-        w->site.leaves = true;
-        break;
     case IPC_QUIT:
         w->events->quit(w);
         break;

@@ -70,7 +70,6 @@ struct fleet {
 
     enum fleet_phase phase;
     bool quick; /* STOPPING without waiting for requests */
-    bool leaves; /* the service was asked to stop, and drain_delay runs: each worker is to know */
     bool has_level; /* the level of the log was changed, to the master's own: each worker is to know */
     bool paused; /* the current generation has no workers, until a reload brings one that has */
     struct generation *current; /* it serves */

@@ -229,8 +229,6 @@ static void on_ready(struct slot *slot)
     if (slot->state != SLOT_STARTING || slot_is_hung(slot)) /* told to stop while it was still starting, or too late */
         return;
     slot_set_state(slot, SLOT_READY);
-    if (slot->fleet->leaves)
-        worker_tell(slot, IPC_LEAVES);
     worker_tell_level(slot);
     slot->ready_ms = clock_ms();
     told_pass_on(slot->fleet);

@@ -50,7 +50,7 @@ static void answer_health(struct req *r)
     bool get = r->is_head || span_eq(req_span(r, r->method), SPAN("GET"));
     if (!get)
         send_short(r, 405, SPAN("405 Method Not Allowed\n"), SPAN("allow"), SPAN("GET, HEAD"));
-    else if (site_of(r->conn)->leaves || r->conn->net->draining)
+    else if (r->conn->net->draining || atomic_load_explicit(site_of(r->conn)->leaves, memory_order_relaxed))
         send_short(r, 503, SPAN("stopping\n"), SPAN("cache-control"), SPAN("no-store"));
     else
         send_short(r, 200, SPAN("ok\n"), SPAN("cache-control"), SPAN("no-store"));

@@ -5,6 +5,7 @@
 #ifndef TINE_HTTP_SITE_H
 #define TINE_HTTP_SITE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -42,7 +43,8 @@ struct site {
     struct held *held;             /* heads that wait for the first piece of their body */
     struct site_share h1, h2, ws;
     const char *refused[SITE_REFUSALS]; /* kinds that have been logged at level info; NULL after the last one */
-    bool leaves; /* the service was asked to stop, and goes on serving for server.drain_delay */
+    /* Not 0: the service was asked to stop, and goes on serving for server.drain_delay. */
+    const _Atomic(uint32_t) *leaves;
     struct added_fields *added; /* to every answer; NULL: none */
     struct tracing *tracing; /* http.request_id, traceparent; NULL: neither */
     bool has_hinted; /* forwarded.c: that fields of a proxy were ignored has been logged */

@@ -130,8 +130,8 @@ static void close_handles(struct wsl_worker *w)
         ;
 }
 
-/* Handles of libuv are closed by its loop, and libwebsockets sets w->context to NULL when nothing is left of it: after the last
-   handle, or when it is told once more. */
+/* Handles of libuv are closed by its loop, and libwebsockets sets w->context to NULL when nothing is left of it: after the
+ * last handle, or when it is told once more. */
 static void close_uv(struct wsl_worker *w)
 {
     forked_disown(uv_backend_fd(&w->uv));
