@@ -344,7 +344,8 @@ static int call_http_app(struct asgi *asgi, struct exchange *x)
     } else if (receive && send && x->scope) {
         PyObject *args[] = { x->scope, receive, send };
         x->names = conn_names_ref(x->req->conn->user);
-        r = pytask_call(asgi->env.tasks, asgi->app, args, 3, on_exchange_done, (PyObject *)x);
+        r = (x->req->alone ? pytask_call_together : pytask_call)(asgi->env.tasks, asgi->app, args, 3, on_exchange_done,
+                                                                 (PyObject *)x);
     }
     Py_XDECREF(receive);
     Py_XDECREF(send);

@@ -111,6 +111,7 @@ struct req {
     bool expect_continue; /* 100-continue asked for and not sent yet */
     bool is_head; /* method HEAD */
     bool te_trailers; /* TE: trailers */
+    bool alone; /* nothing behind it waits for its answer: the handler may begin a little later, and answer later */
 
     /* who and where; after PROXY protocol and trusted forwarded fields */
     const struct endpoint *client; /* NULL = Unix socket; into the connection, or own_client */

@@ -305,6 +305,7 @@ size_t h1_take_head(struct h1_conn *h, char *p, size_t n)
         if (h->cur != hr)
             return n;
     }
+    hr->req.alone = !h->rest;
     dispatch(h, hr);
     return end;
 }

@@ -23,6 +23,8 @@ static char *put_chunk_size(char *to, size_t n)
     return H1_PUT(to, "\r\n");
 }
 
+enum { GATHER_MOST = 4096 };
+
 /* The last piece of the answer was given to the connection, which took it: SENT or LATER. */
 static enum resp_result complete(struct h1_req *hr, enum sent written)
 {
@@ -34,13 +36,24 @@ static enum resp_result complete(struct h1_req *hr, enum sent written)
     return RESP_SENT;
 }
 
-/* Answers to pipelined requests leave together; pieces of one answer at the end of the turn. */
+/* Cheaper to copy than to send out of turn. */
+static bool is_small(const struct iovec *v, int n)
+{
+    size_t all = 0;
+    for (int i = 0; i < n; i++)
+        all += v[i].iov_len;
+    return all <= GATHER_MOST;
+}
+
+/* Answers to pipelined requests leave together, and small ones to several connections one after the other; pieces of one
+ * answer at the end of the turn. */
 static enum sent write_out(struct h1_req *hr, const struct iovec *v, int n, bool last)
 {
     struct h1_conn *h = hr->h;
-    if (likely(last && !(h->in_loop && h->rest)))
+    bool follows = h->in_loop && h->rest;
+    if (last && !follows && !(h->conn->net->gathers && is_small(v, n)))
         return conn_writev(h->conn, v, n);
-    h->deferred |= last;
+    h->deferred |= last && follows;
     return conn_writev_deferred(h->conn, v, n);
 }
 

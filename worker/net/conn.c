@@ -100,6 +100,17 @@ static void turn_ends(struct net *net)
     }
 }
 
+void net_gather(void *net)
+{
+    ((struct net *)net)->gathers = true;
+}
+
+void net_leave(void *net)
+{
+    ((struct net *)net)->gathers = false;
+    turn_ends(net);
+}
+
 /* --- too much is kept (memory.h) --- */
 
 static size_t all_of(const struct conn *c)

@@ -142,6 +142,7 @@ struct net {
     struct event again_event; /* active while `again` is not empty */
     void (*on_conn_gone)(void *arg); /* by accept.c: there is room for another connection; may be NULL */
     void *on_conn_gone_arg;
+    bool gathers; /* between net_gather() and net_leave() */
     void (*on_empty)(void *arg);
     void *on_empty_arg;
 };
@@ -156,6 +157,10 @@ void net_turn(struct net *net);
 void net_shutdown(struct net *net);
 /* Ends every connection (proto on_cut); some may take a moment to send their last answer. */
 void net_cut(struct net *net);
+/* Several answers are about to be made: small ones may stay until net_leave() and leave then, one after the other. Both take a
+ * struct net. */
+void net_gather(void *net);
+void net_leave(void *net);
 /* Calls fn(arg) when the last connection is gone (at once if there is none). */
 void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg);
 

@@ -44,6 +44,7 @@ libtine_python_a_SOURCES = \
 	worker/python/awaitable.h worker/python/awaitable.c \
 	worker/python/task.h worker/python/task.c \
 	worker/python/task_lazy.c \
+	worker/python/task_together.c \
 	worker/python/task_proxy.c \
 	worker/python/task_drive.c \
 	worker/python/task_current.c

@@ -467,6 +467,7 @@ static void loop_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     loop_clear(self);
+    together_free(loop_of(self));
     Py_CLEAR(loop_of(self)->module);
     type->tp_free(self);
     Py_DECREF(type);

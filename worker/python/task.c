@@ -167,6 +167,7 @@ void pytasks_close(struct pytasks *tasks)
     if (!tasks || !tasks->loop)
         return;
     assert(!tasks->current || !tasks->current->step || tasks->current->step->tasks != tasks);
+    together_abandon(tasks);
     while (tasks->running_list)
         proxy_abandon(tasks->running_list);
     tasks->loop = NULL;
@@ -290,7 +291,7 @@ static int host_start(struct pytasks *tasks, const struct job *job)
     return task ? 0 : -1;
 }
 
-static int start_job(struct pytasks *tasks, const struct job *job)
+int task_start(struct pytasks *tasks, const struct job *job)
 {
     if (!tasks->loop) {
         PyErr_SetString(PyExc_RuntimeError, "the event loop is closed");
@@ -301,6 +302,14 @@ static int start_job(struct pytasks *tasks, const struct job *job)
     if (!pytasks_idle(tasks) || pyloop_plain_tasks(tasks->loop))
         return plain_start(tasks, job);
     return lazy_start(tasks, job);
+}
+
+int task_start_cancelled(struct pytasks *tasks, const struct job *job)
+{
+    if (plain_start(tasks, job) < 0)
+        return -1;
+    pytasks_cancel(tasks, job->arg);
+    return 0;
 }
 
 /* Marks it on failure as never awaited, so that Python does not warn. */
@@ -319,7 +328,7 @@ int pytask_start(struct pytasks *tasks, PyObject *coro, pytask_done_fn *done, Py
     assert(coro && !tasks->host);
     struct job job = { .coro = coro, .done = done, .arg = arg };
     Py_XINCREF(arg);
-    int r = start_job(tasks, &job);
+    int r = task_start(tasks, &job);
     if (r < 0)
         discard(coro);
     Py_XDECREF(arg);
@@ -332,7 +341,7 @@ int pytask_call(struct pytasks *tasks, PyObject *callable, PyObject *const *args
 {
     struct job job = { .callable = callable, .args = args, .n = n, .done = done, .arg = arg };
     Py_XINCREF(arg);
-    int r = start_job(tasks, &job);
+    int r = task_start(tasks, &job);
     Py_XDECREF(arg);
     return r;
 }
@@ -359,6 +368,7 @@ static void cancel(PyObject *task)
 
 void pytasks_cancel(struct pytasks *tasks, const PyObject *arg)
 {
+    together_cancel(tasks, arg, NULL);
     struct proxy *p = tasks->running_list;
     while (p && p->arg != arg)
         p = p->next;
@@ -371,6 +381,7 @@ void pytasks_cancel(struct pytasks *tasks, const PyObject *arg)
 
 void pytasks_cancel_all(struct pytasks *tasks, const PyObject *spared)
 {
+    together_cancel(tasks, NULL, spared);
     struct first_step *step = tasks->current ? current_step(tasks->current) : NULL;
     if (step && step->tasks == tasks && !lazy_task(step))
         PyErr_WriteUnraisable(NULL);

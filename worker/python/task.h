@@ -52,6 +52,22 @@ int pytask_start(struct pytasks *tasks, PyObject *coro, pytask_done_fn *done, Py
 int pytask_call(struct pytasks *tasks, PyObject *callable, PyObject *const *args, Py_ssize_t n, pytask_done_fn *done,
                 PyObject *arg);
 
+/* The same, but the call may wait until all events of this poll have been looked at, and then runs together with others that
+ * do; an exception that keeps it from being started (no memory) goes to done. For what comes by an event of the network and
+ * has nothing behind it that would have to wait. */
+int pytask_call_together(struct pytasks *tasks, PyObject *callable, PyObject *const *args, Py_ssize_t n,
+                         pytask_done_fn *done, PyObject *arg);
+
+/* Of a loop: called before and after several first steps that run together. What they send may be kept until `end`, which
+ * comes within a millisecond, or when a step that takes longer has ended; after such a step neither is called for some
+ * seconds. GIL held. */
+struct pytasks_gather {
+    void (*begin)(void *arg);
+    void (*end)(void *arg);
+    void *arg;
+};
+void pytasks_gather(struct pyloop *loop, const struct pytasks_gather *gather);
+
 /* True if no Task is being stepped on this thread: pytask_start() runs the first step at once. It is true inside a
  * done that is called before pytask_start() returns, and false inside one called by a Task's step. */
 bool pytasks_idle(struct pytasks *tasks);

@@ -98,6 +98,15 @@ struct pytasks {
     struct proxy *free[PROXY_FREE_LIST];
 };
 
+/* ---- task.c: pytask_call(); the same, cancelled before its first step. 0, or -1 with an exception set. */
+int task_start(struct pytasks *tasks, const struct job *job);
+int task_start_cancelled(struct pytasks *tasks, const struct job *job);
+
+/* ---- task_together.c: of those that still wait. `arg` NULL: all but `spared`. */
+void together_cancel(struct pytasks *tasks, const PyObject *arg, const PyObject *spared);
+/* As proxy_abandon(). */
+void together_abandon(struct pytasks *tasks);
+
 /* ---- task.c, for step_watch.h: a step of the one that was started with `arg` begins and ends on this thread. Without a
  * watch NULL comes back. */
 struct step_watch *task_step_named(struct pytasks *tasks, PyObject *arg);
