@@ -25,7 +25,7 @@ EXCUSED = {
     "worker/net": {"conn", "conn_in", "conn_out"},
     "worker/http1": {"h1_conn", "h1_head", "h1_in", "h1_out", "h1_upgrade"},
     "worker/http2": {"h2_conn", "h2_head", "h2_head_out", "h2_in", "h2_out", "h2_send", "h2_session", "h2_stream", "h2_tunnel"},
-    "worker/python": {"task", "task_current", "task_drive", "task_lazy", "task_proxy"},
+    "worker/python": {"task", "task_current", "task_drive", "task_lazy", "task_proxy", "task_together"},
 }
 
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* loop_methods.c: LoopBase, the C half of class Loop (loop.py): the methods that every request calls.
  * In debug mode they check what asyncio checks, with asyncio's own code. */
+#include <stdlib.h>
 #include <Python.h>
 #include <structmember.h>
 
@@ -467,7 +468,7 @@ static void loop_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     loop_clear(self);
-    together_free(loop_of(self));
+    free(loop_of(self)->together);
     Py_CLEAR(loop_of(self)->module);
     type->tp_free(self);
     Py_DECREF(type);

@@ -116,7 +116,8 @@ struct pyloop {
         void *arg;
     } hooks[LOOP_HOOKS];
     unsigned n_hooks;
-    struct together *together; /* see pytask_call_together(); NULL: never used */
+    struct together *together; /* see pytask_call_together(); from malloc(); NULL: never used */
+    void (*after_events)(struct pyloop *loop); /* its own; called after each poll */
 };
 
 struct step_watch;
@@ -177,10 +178,6 @@ void loop_leave_gil(struct pyloop *loop);
 int loop_turn(struct pyloop *loop);
 /* The same of a guest: what is due in libevent, without waiting. */
 void loop_turn_of_guest(struct pyloop *loop);
-
-/* task_together.c: runs what waits for the end of the events; only if loop->together. */
-void together_run(struct pyloop *loop);
-void together_free(struct pyloop *loop);
 
 /* loop_task.c: loop.create_task(). */
 PyObject *loop_create_task(struct pyloop *loop, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);

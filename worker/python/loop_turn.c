@@ -69,8 +69,8 @@ static void poll_events(struct pyloop *loop, int flags)
 {
     if (event_base_loop(loop->base, EVLOOP_ONCE | flags) < 0)
         poll_failed(loop);
-    if (loop->together)
-        together_run(loop);
+    if (loop->after_events)
+        loop->after_events(loop);
     if (unlikely(loop->step_watch))
         step_watch_end(loop->step_watch);
     run_hooks(loop);

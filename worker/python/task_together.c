@@ -38,26 +38,6 @@ struct together {
     struct waiting v[MOST];
 };
 
-static struct together *together_of(struct pyloop *loop)
-{
-    if (!loop->together)
-        loop->together = calloc(1, sizeof *loop->together);
-    return loop->together;
-}
-
-void pytasks_gather(struct pyloop *loop, const struct pytasks_gather *gather)
-{
-    struct together *t = together_of(loop);
-    if (t)
-        t->gather = *gather;
-}
-
-void together_free(struct pyloop *loop)
-{
-    free(loop->together);
-    loop->together = NULL;
-}
-
 /* --- the steps --- */
 
 static void begin(struct together *t, uint64_t now)
@@ -115,7 +95,7 @@ static uint64_t run_one(struct pyloop *loop, struct waiting *w, uint64_t now)
     return then;
 }
 
-void together_run(struct pyloop *loop)
+static void run_waiting(struct pyloop *loop)
 {
     struct together *t = loop->together;
     if (likely(!t->n) || t->running)
@@ -135,6 +115,23 @@ void together_run(struct pyloop *loop)
     t->n = t->next = 0;
     end(t);
     t->running = false;
+}
+
+/* NULL: no memory. */
+static struct together *together_of(struct pyloop *loop)
+{
+    if (!loop->together) {
+        loop->together = calloc(1, sizeof *loop->together);
+        loop->after_events = loop->together ? run_waiting : NULL;
+    }
+    return loop->together;
+}
+
+void pytasks_gather(struct pyloop *loop, const struct pytasks_gather *gather)
+{
+    struct together *t = together_of(loop);
+    if (t)
+        t->gather = *gather;
 }
 
 /* --- the rest of a task's life --- */
