@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -137,6 +138,11 @@ void scoreboard_clear(struct scoreboard *board, unsigned slot);
 void scoreboard_sum(const struct scoreboard *board, struct score_sums *ret_sums);
 /* Adds one worker's figures, of its present life. */
 void score_read(const struct score *score, struct score_sums *to);
+
+static inline bool scoreboard_leaves(const struct scoreboard *board)
+{
+    return atomic_load_explicit(&board->common->leaves, memory_order_relaxed) != 0;
+}
 
 const char *score_method_name(enum score_method method);
 /* 1 to 5 of 1xx to 5xx; 0: everything else. */

@@ -2,6 +2,7 @@
 /* roll.c: how many workers the generations may have while one rolls in, or back. */
 #include "master/fleet/roll.h"
 
+#include "common/scoreboard.h"
 #include "master/fleet/fleet.h"
 #include "master/fleet/generation.h"
 
@@ -52,7 +53,7 @@ unsigned roll_wants_current(const struct fleet *fleet)
     unsigned target = fleet->current->target, lingering = roll->on ? serving_on(fleet) : roll_lingering(fleet);
     unsigned others = lingering + roll->proved;
     unsigned n = target > others ? target - others : 0;
-    return n + (lingering && !roll->on && !fleet->leaves && n < target);
+    return n + (lingering && !roll->on && !scoreboard_leaves(fleet->scoreboard) && n < target);
 }
 
 unsigned roll_ready(const struct fleet *fleet)

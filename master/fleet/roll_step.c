@@ -104,7 +104,7 @@ bool roll_give_up(struct fleet *fleet, struct generation *failed)
 
 void roll_step(struct fleet *fleet)
 {
-    if (fleet->roll.on || fleet->leaves || fleet->phase == FLEET_STOPPING)
+    if (fleet->roll.on || scoreboard_leaves(fleet->scoreboard) || fleet->phase == FLEET_STOPPING)
         return;
     struct slot *lingering = first_lingering(fleet);
     if (lingering && roll_ready(fleet) > fleet->current->target)
