@@ -29,6 +29,7 @@ SUITES = {
     "anyio": (600, ["streams", "test_debugging", "test_eventloop", "test_fileio", "test_from_thread", "test_lowlevel", "test_signals", "test_sockets",
                     "test_subprocesses", "test_synchronization", "test_taskgroups", "test_to_process", "test_to_thread"]),
 }
+BESIDE = {"aiohttp": ["README.rst"], "anyio": ["pyproject.toml"]}  # what their tests look for
 # uvloop's tests have subtests, and signals of their own: two at a time would be too much for them.
 PARALLEL = {"uvloop": [], "aiohttp": ["-n", "2", "-m", "not dev_mode and not autobahn and not internal"], "anyio": ["-n", "2"]}
 PYTEST = ["-m", "pytest", "-q", "-p", "tine_suites", "-p", "no:cacheprovider", "--timeout=240", "--tb=short"]
@@ -38,8 +39,8 @@ def lay_out(suite, sources, place):
     """The tests alone: the library beside them would be found before the one that is installed."""
     folder = place / suite
     shutil.copytree(next(Path(sources).glob(f"{suite}-*/")) / "tests", folder / "tests")
-    if suite == "anyio":
-        shutil.copy(next(Path(sources).glob("anyio-*/pyproject.toml")), folder)
+    for name in BESIDE.get(suite, ()):
+        shutil.copy(next(Path(sources).glob(f"{suite}-*/")) / name, folder)
     return folder
 
 
