@@ -210,7 +210,7 @@ static int open_apps(struct worker_app *a, struct worker_failure *ret)
         struct app_env env = env_of(a);
         evtimer_assign(&a->refused_event, a->worker->base, on_refused, a);
         pyloop_add_turn_hook(a->loop, on_loop_turn, a);
-        pytasks_gather(a->loop, &(struct pytasks_gather){ net_gather, net_leave, &a->worker->net });
+        pytasks_gather(a->loop, &(struct pytasks_gather){ net_gather, net_leave, net_is_full, &a->worker->net });
         add_greenlets_to_stacks(a);
         if (mounts_open(a->mounts, &env, &failed) == 0)
             return 0;

@@ -273,7 +273,7 @@ def refuses_sub(name):
     probe = ("import sys\n"
              "try:\n    import _interpreters as i\n    create = lambda: i.create('legacy')\n"
              "except ImportError:\n    import _xxsubinterpreters as i\n    create = lambda: i.create(isolated=False)\n"
-             "try:\n    found = i.run_string(create(), 'import pydantic_core')\n"
+             "try:\n    found = i.run_string(create(), 'from pydantic import BaseModel')\n"
              "except i.RunFailedError:\n    found = 'refused'\n"
              "sys.exit(found is not None)")
     return subprocess.run([app_python(), "-c", probe], stderr=subprocess.DEVNULL).returncode != 0

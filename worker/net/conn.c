@@ -111,6 +111,11 @@ void net_leave(void *net)
     turn_ends(net);
 }
 
+bool net_is_full(void *net)
+{
+    return memory_turn_is_full(&((const struct net *)net)->memory);
+}
+
 /* --- too much is kept (memory.h) --- */
 
 static size_t all_of(const struct conn *c)

@@ -161,6 +161,8 @@ void net_cut(struct net *net);
  * struct net. */
 void net_gather(void *net);
 void net_leave(void *net);
+/* As much was kept in this turn as should be; for the same caller. */
+bool net_is_full(void *net);
 /* Calls fn(arg) when the last connection is gone (at once if there is none). */
 void net_on_empty(struct net *net, void (*fn)(void *arg), void *arg);
 

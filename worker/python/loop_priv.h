@@ -118,6 +118,7 @@ struct pyloop {
     unsigned n_hooks;
     struct together *together; /* see pytask_call_together(); from malloc(); NULL: never used */
     void (*after_events)(struct pyloop *loop); /* its own; called after each poll */
+    bool has_waiting; /* it has left something for the next poll */
 };
 
 struct step_watch;

@@ -54,7 +54,7 @@ static void run_hooks(struct pyloop *loop)
 
 static bool must_not_block(const struct pyloop *loop)
 {
-    return loop->ready.n > 0 || loop->stopping;
+    return loop->ready.n > 0 || loop->stopping || loop->has_waiting;
 }
 
 /* Of the server's loop nothing is left that could be waited for; another one is its owner's affair. */

@@ -64,6 +64,7 @@ int pytask_call_together(struct pytasks *tasks, PyObject *callable, PyObject *co
 struct pytasks_gather {
     void (*begin)(void *arg);
     void (*end)(void *arg);
+    bool (*full)(void *arg); /* asked between two: true: the rest runs after the next poll */
     void *arg;
 };
 void pytasks_gather(struct pyloop *loop, const struct pytasks_gather *gather);
