@@ -13,10 +13,10 @@
 enum { MOST = 64, MOST_ARGS = 3 };
 
 /* What was sent so far leaves after this time, so that the first client does not wait for the last one's answer. */
-#define LEAVE_NS (1000u * 1000)
+#define LEAVE_NS (1000ul * 1000)
 /* A step that takes so long keeps what was sent before it: for some time then everything leaves at once. */
-#define BLOCKS_NS (20u * 1000 * 1000)
-#define ALONE_NS (1000ull * 1000 * 1000)
+#define BLOCKS_NS (20ul * 1000 * 1000)
+#define ALONE_NS (1000ul * 1000 * 1000)
 
 /* Owns what it points to. */
 struct waiting {

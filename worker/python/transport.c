@@ -77,7 +77,7 @@ PyTypeObject *transport_type(PyObject *module, const struct transport_class *cla
     enum { MEMBERS_MAX = 12 };
     PyMemberDef members[MEMBERS_MAX + 1] = { 0 };
     Py_ssize_t fields = ((PyTypeObject *)class->base)->tp_basicsize;
-    for (size_t i = 0; class->members[i].name && i < MEMBERS_MAX; i++) {
+    for (size_t i = 0; i < MEMBERS_MAX && class->members[i].name; i++) {
         members[i] = class->members[i];
         members[i].offset += fields;
     }

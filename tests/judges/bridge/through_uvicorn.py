@@ -46,11 +46,12 @@ def pytest_collection_modifyitems(items, config):
 
 
 def flags_of(config):
-    """As uvicorn's command line has them; those that are not uvicorn's defaults."""
+    """As uvicorn's command line has them; those that are not uvicorn's defaults, and the one for which Tine has another: a trusted
+    proxy, as 127.0.0.1 is, may be idle for longer."""
     found = []
     for name, flag in FLAGS.items():
         value = getattr(config, name)
-        if value is not None and value != getattr(DEFAULTS, name):
+        if value is not None and (value != getattr(DEFAULTS, name) or name == "timeout_keep_alive"):
             found += [flag, str(value).lower() if isinstance(value, bool) else str(value)]
     found += [flag for name, flag in (("server_header", "--no-server-header"), ("date_header", "--no-date-header")) if not getattr(config, name)]
     for name, value in config.headers:
