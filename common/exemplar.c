@@ -25,6 +25,8 @@ static uint64_t read_hex(const char *digits)
     return n;
 }
 
+/* No store of a field passes the one to `version` before it, and no load of a field the one behind it: by each field's
+ * own order, since ThreadSanitizer knows no fences. */
 void exemplar_note(struct exemplar all[EXEMPLARS], const char *trace, uint64_t took_ns)
 {
     struct exemplar *e = &all[bucket_of(took_ns)];
@@ -32,12 +34,11 @@ void exemplar_note(struct exemplar all[EXEMPLARS], const char *trace, uint64_t t
     clock_gettime(CLOCK_REALTIME, &now);
     uint32_t version = atomic_load_explicit(&e->version, memory_order_relaxed) | 1;
     atomic_store_explicit(&e->version, version, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
     atomic_store_explicit(&e->at_ms, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
-                          memory_order_relaxed);
-    atomic_store_explicit(&e->took_ns, took_ns, memory_order_relaxed);
-    atomic_store_explicit(&e->trace[0], read_hex(trace), memory_order_relaxed);
-    atomic_store_explicit(&e->trace[1], read_hex(trace + 16), memory_order_relaxed);
+                          memory_order_release);
+    atomic_store_explicit(&e->took_ns, took_ns, memory_order_release);
+    atomic_store_explicit(&e->trace[0], read_hex(trace), memory_order_release);
+    atomic_store_explicit(&e->trace[1], read_hex(trace + 16), memory_order_release);
     atomic_store_explicit(&e->version, version + 1, memory_order_release);
 }
 
@@ -45,11 +46,10 @@ void exemplar_note(struct exemplar all[EXEMPLARS], const char *trace, uint64_t t
 static bool read_one(struct exemplar *e, struct exemplar_seen *to)
 {
     uint32_t before = atomic_load_explicit(&e->version, memory_order_acquire);
-    to->at_ms = atomic_load_explicit(&e->at_ms, memory_order_relaxed);
-    to->took_ns = atomic_load_explicit(&e->took_ns, memory_order_relaxed);
-    to->trace[0] = atomic_load_explicit(&e->trace[0], memory_order_relaxed);
-    to->trace[1] = atomic_load_explicit(&e->trace[1], memory_order_relaxed);
-    atomic_thread_fence(memory_order_acquire);
+    to->at_ms = atomic_load_explicit(&e->at_ms, memory_order_acquire);
+    to->took_ns = atomic_load_explicit(&e->took_ns, memory_order_acquire);
+    to->trace[0] = atomic_load_explicit(&e->trace[0], memory_order_acquire);
+    to->trace[1] = atomic_load_explicit(&e->trace[1], memory_order_acquire);
     return !(before & 1) && atomic_load_explicit(&e->version, memory_order_relaxed) == before;
 }
 

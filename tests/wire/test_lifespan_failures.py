@@ -2,6 +2,7 @@
 """An exception of a lifespan's start: only an Exception before lifespan.startup was received says that the application does not
 know the protocol (lifespan = auto). Whatever else is raised is a failed start, with its traceback in the log."""
 
+import os
 import signal
 
 import pytest
@@ -38,18 +39,22 @@ def fails(name, **keys):
         raise
 
 
+# uvloop loads in no sub-interpreter.
+ALONE = "main" if os.environ.get("TINE_TEST_LOOP") == "uvloop" else "sub"
+
+
 @pytest.mark.parametrize("mode", ["auto", "on"])
 @pytest.mark.parametrize("when", ["received", "received_later"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_startup_was_received(kind, when, mode):
     # Alone: with auto, the main interpreter is tried as well.
-    fails(f"{when}_{kind}", lifespan=mode, interpreter="auto" if mode == "auto" else "sub")
+    fails(f"{when}_{kind}", lifespan=mode, interpreter="auto" if mode == "auto" else ALONE)
 
 
 @pytest.mark.parametrize("when", ["scope", "scope_later"])
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_at_the_scope_what_is_no_exception_of_a_program(kind, when):
-    fails(f"{when}_{kind}", lifespan="auto", interpreter="auto" if when == "scope" else "sub")
+    fails(f"{when}_{kind}", lifespan="auto", interpreter="auto" if when == "scope" else ALONE)
 
 
 @pytest.mark.parametrize("when", ["scope", "scope_later"])
