@@ -97,6 +97,15 @@ static void read_into(struct walk *w, enum vault_kind kind, const char *host, co
         vault_added(w->vault, n);
 }
 
+/* certbot's folders are root's alone, and the master of the installed unit is not root. */
+static void open_failed(struct walk *w, const char *path)
+{
+    if (errno == EACCES)
+        fail(w, "%s: %s to user %u, who runs the master", path, strerror(errno), (unsigned)geteuid());
+    else
+        fail(w, "%s: %s", path, strerror(errno));
+}
+
 static void take_file(struct walk *w, enum vault_kind kind, const char *host, const char *path, bool needed)
 {
     struct stat st;
@@ -107,7 +116,7 @@ static void take_file(struct walk *w, enum vault_kind kind, const char *host, co
     if (fd < 0 && errno == ENOENT && !needed)
         return;
     if (fd < 0)
-        fail(w, "%s: %s", path, strerror(errno));
+        open_failed(w, path);
     else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         fail(w, "%s: not a regular file", path);
     else
