@@ -32,6 +32,7 @@ from lib.waiting import DEADLINE, wait_for
 FAULTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "UndefinedBehaviorSanitizer", "runtime error: ",
           "Assertion `", "[CRITICAL]", "Traceback", "was never awaited", "was never retrieved", "Exception ignored",
           "Fatal Python error")
+MARK = b"all that was sent before has been read"
 
 
 class Server:
@@ -73,7 +74,7 @@ class Server:
         self.ending = False
         self.workers_at_ready = []
         self.notified = []
-        self.events = []
+        self.events, self.heard = [], 0
         self.changed = threading.Condition()
 
     # --- life ---
@@ -138,11 +139,13 @@ class Server:
         return self
 
     def wait_exit(self):
-        """Waits for the process to end by itself and returns its status (negative: signal)."""
+        """Waits for the process to end by itself, and for what its application has reported; returns its status (negative: signal)."""
         try:
-            return self.process.wait(self.deadline)
+            status = self.process.wait(self.deadline)
         except subprocess.TimeoutExpired:
             raise AssertionError("tine did not exit") from None
+        self._hear_reports()
+        return status
 
     def stop(self, sig=signal.SIGTERM):
         """Asks it to end, then checks everything that a clean end has; always gives all resources back."""
@@ -319,11 +322,24 @@ class Server:
         threading.Thread(target=run, daemon=True).start()
         return _Shut(s)
 
+    def _hear_reports(self):
+        """Waits until the thread that listens has read all that was sent before."""
+        heard, events = self.heard, self.dir / "events"
+        if not events.exists():  # the server was cleaned up
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(MARK, str(events))
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.heard != heard, self.deadline), "reports are not read"
+
     def _on_notify(self, data):
         self.notified.append(data.decode(errors="replace"))
 
     def _on_event(self, data):
-        self.events.append(json.loads(data))
+        if data == MARK:
+            self.heard += 1
+        else:
+            self.events.append(json.loads(data))
 
 
 class _Shut:
