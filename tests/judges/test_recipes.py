@@ -136,3 +136,10 @@ def test_the_unit_waits_for_ready_and_drains():
     keys = dict(line.split("=", 1) for line in recipe("systemd").splitlines() if "=" in line)
     assert keys["Type"] == "notify" and keys["KillMode"] == "mixed" and keys["NotifyAccess"] == "all"
     assert int(keys["TimeoutStopSec"]) > 30, "server.graceful_timeout, and the end of the lifespan"
+
+
+def test_https_has_the_sockets_in_the_order_in_which_systemd_passes_them():
+    streams = [line.split("=")[1] for line in recipe("https-socket").splitlines() if line.startswith("ListenStream=")]
+    assert streams[0] == "", "those of tine.socket are taken away first"
+    wanted = ", ".join(f"fd://{fd}" + (" tls" if stream.endswith(":443") else "") for fd, stream in enumerate(streams[1:], 3))
+    assert f"bind = {wanted}\n" in recipe("https")
