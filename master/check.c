@@ -77,7 +77,7 @@ static int can_write(const char *path)
     return rc;
 }
 
-/* Below /run a unit makes the folder when it starts, and removes it when it stops: before the first start there is none. */
+/* Below /run a unit makes its folder when it starts, and removes it when it stops. */
 static void check_file(struct check *c, const char *section, const char *key, const char *path)
 {
     struct stat st;
@@ -88,8 +88,8 @@ static void check_file(struct check *c, const char *section, const char *key, co
     else if (can_write(path) == 0)
         return;
     else if (errno == ENOENT && strncmp(path, "/run/", strlen("/run/")) == 0)
-        warn(c, section, key,
-             "the folder of %s is not there; this is no fault if the unit makes it (RuntimeDirectory=)", path);
+        warn(c, section, key, "%s: its folder is not there; this is no fault if the unit makes it (RuntimeDirectory=)",
+             path);
     else
         fault(c, SERVICE_EXIT_SYSTEM, section, key, "%s cannot be written: %s", path, strerror(errno));
 }
