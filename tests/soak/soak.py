@@ -149,7 +149,9 @@ class Soak:
         import trouble
         end = time.monotonic() + seconds
         self.gate.open.set()
-        self.site.configure({"server": {"max_requests": 1500, "max_requests_jitter": 1000, "max_worker_memory": "250m"}})
+        # Clients that all come to a new worker may have it keep http.limit_memory, 256 MB, within its first second: a limit below that
+        # and what a worker has by itself is too low, as the log would say.
+        self.site.configure({"server": {"max_requests": 1500, "max_requests_jitter": 1000, "max_worker_memory": "400m"}})
         self.site.reload()
         todo = []
         while time.monotonic() < end:
