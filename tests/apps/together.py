@@ -5,6 +5,8 @@ import contextvars
 import os
 import time
 
+from apps.report import report
+
 seen = contextvars.ContextVar("seen")
 order = []
 
@@ -13,6 +15,32 @@ async def answer(send, body, status=200, fields=()):
     await send({"type": "http.response.start", "status": status,
                 "headers": [(b"content-length", b"%d" % len(body)), *fields]})
     await send({"type": "http.response.body", "body": body})
+
+
+def block(path):
+    """Whether the file came in time."""
+    end = time.monotonic() + 2
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.001)
+    return os.path.exists(path)
+
+
+async def step_before(function, *args):
+    """Returns in a turn of the loop that calls the function after what the caller does next."""
+    future = asyncio.get_running_loop().create_future()
+
+    def go():
+        future.add_done_callback(lambda _: function(*args))
+        future.set_result(None)
+    asyncio.get_running_loop().call_soon(go)
+    await future
+
+
+def send_late(send):
+    try:
+        send({"type": "http.response.start", "status": 200}).send(None)
+    except StopIteration:
+        order.append("ignored")
 
 
 async def app(scope, receive, send):
@@ -25,10 +53,12 @@ async def app(scope, receive, send):
         return await answer(send, " ".join(order).encode())
     order.append(query.decode())
     if path == "/blocks":
-        end = time.monotonic() + 2
-        while not os.path.exists(query) and time.monotonic() < end:
-            time.sleep(0.001)
-        query = b"released" if os.path.exists(query) else b"has waited in vain"
+        query = b"released" if block(query) else b"has waited in vain"
+    elif path == "/leaves":
+        await step_before(send_late, send)
+        report(event="runs")
+        assert block(query), "the client has not gone in time"
+        return None
     elif path == "/raises":
         raise RuntimeError("meant to")
     elif path == "/waits":

@@ -89,6 +89,18 @@ def test_an_answer_does_not_wait_for_those_who_block_again_and_again(server, tmp
     wait_for(lambda: leaves_before(next(files)), what="an answer before the end of the step behind it")
 
 
+def test_a_late_send_after_an_error_that_could_not_be_sent(server, tmp_path):
+    """The client has gone, which the worker finds as it sends its 500. What the application sends in the same turn comes before
+    the request has ended."""
+    server.get("/?mark")
+    client = server.connect().send_request("GET", f"/leaves?{tmp_path / 'gone'}")
+    server.wait_event(event="runs")
+    client.reset()
+    (tmp_path / "gone").touch()
+    assert server.get("/order").body.decode().rpartition("mark ")[2].split()[1] == "ignored"
+    assert server.workers() == server.workers_at_ready
+
+
 def test_a_worker_that_stops_answers_what_it_has_begun(tmp_path):
     with Server("together") as s:
         conns = at_once(s, [get(f"/waits?{i}") for i in range(20)])

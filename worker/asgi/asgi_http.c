@@ -327,10 +327,12 @@ static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exceptio
     }
     if (!x->req || x->stage == EXCHANGE_COMPLETE)
         return;
-    if (x->stage == EXCHANGE_HEAD)
-        resp_error(x->req, 500);
-    else
+    bool started = x->stage != EXCHANGE_HEAD;
+    x->stage = EXCHANGE_COMPLETE;
+    if (started)
         resp_abort(x->req);
+    else
+        resp_error(x->req, 500);
 }
 
 static int call_http_app(struct asgi *asgi, struct exchange *x)

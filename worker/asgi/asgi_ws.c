@@ -147,13 +147,14 @@ static void on_websocket_done(PyObject *arg, PyObject *result, PyObject *excepti
     if (w->left)
         conn_names_left(w->names, -1);
     websocket_drop_queue(w);
+    enum websocket_stage stage = w->stage;
+    w->stage = WEBSOCKET_CLOSED;
     if (w->ws)
         ws_close(w->ws, 1011, SPAN(""));
-    else if (w->req && w->stage == WEBSOCKET_CONNECTING)
+    else if (w->req && stage == WEBSOCKET_CONNECTING)
         resp_error(w->req, 500);
-    else if (w->req && w->stage == WEBSOCKET_DENYING)
+    else if (w->req && stage == WEBSOCKET_DENYING)
         resp_abort(w->req);
-    w->stage = WEBSOCKET_CLOSED;
 }
 
 static int call_websocket_app(struct asgi *asgi, struct websocket *w)

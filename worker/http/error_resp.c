@@ -22,15 +22,18 @@ static void send_text(struct req *r, unsigned status, unsigned retry_after, cons
         { SPAN("retry-after"), { seconds, (size_t)k } },
     };
     struct resp_head head = { .status = status, .fields = fields, .n_fields = retry_after ? 4 : 3 };
+    if (r->answer_unbound) /* it has answered before: the client has gone */
+        return;
     assert(r->state <= REQ_HELD);
     if (r->state == REQ_HELD)
         resp_withdraw(r);
-    r->answer_unbound = true;
     if (status == 413)
         score_add64(&r->conn->net->score->too_large, 1);
     /* The fields are good, and the text is as long as they say. A client that has gone is reported by on_end. */
-    if (resp_start(r, &head) == RESP_SENT)
-        (void)!r->ops->body(r, (struct span){ text, (size_t)n }, false);
+    if (resp_start(r, &head) != RESP_SENT)
+        return;
+    r->answer_unbound = true;
+    (void)!r->ops->body(r, (struct span){ text, (size_t)n }, false);
 }
 
 void resp_error(struct req *r, unsigned status)

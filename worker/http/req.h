@@ -140,7 +140,9 @@ struct req {
     bool answer_empty; /* no body bytes on the wire: HEAD, 204, 205, 304 */
     bool answer_trailers; /* resp_trailers() calls will follow the body */
     bool lends; /* set by the handler for the present resp_body(): see RESP_LEND_MIN */
-    bool answer_unbound; /* more body was given than fits: end at once, whatever waits to be sent */
+    /* The last byte was given: by resp_error(), or of more body than fits. The request has ended, whatever waits to be sent,
+     * or its client has gone and it ends with the connection. */
+    bool answer_unbound;
     uint64_t started_ns; /* clock_ns() at the end of the head */
     uint64_t begun_ns; /* when the handler began with it after a wait; 0: at once, as far as known */
     uint64_t answered_ns; /* of resp_start(), noted only if log.slow_request is set; else 0 */

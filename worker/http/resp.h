@@ -64,7 +64,8 @@ struct resp_head {
 };
 
 /* Once per request. Fields connection: close, content-length, date, server are honoured; transfer-encoding and other
- * connection options are dropped. Spans are copied. */
+ * connection options are dropped. Spans are copied. RESP_GONE also once resp_error() has answered and on_end is still to come,
+ * which is so of a client that has gone. */
 enum resp_result resp_start(struct req *r, const struct resp_head *head) __attribute__((warn_unused_result));
 
 /* A body of at least RESP_LEND_MIN bytes whose caller has set r->lends is not copied when the socket is full: the caller

@@ -119,6 +119,8 @@ enum resp_result resp_begin(struct req *r, const struct resp_head *head)
 enum resp_result resp_start(struct req *r, const struct resp_head *head)
 {
     int64_t length;
+    if (unlikely(r->answer_unbound))
+        return RESP_GONE;
     assert(r->state <= REQ_RUNNING || (r->state == REQ_HELD && !r->status));
     if (head->status < 200 || head->status > 999)
         return RESP_BAD_STATUS;
@@ -155,6 +157,8 @@ enum resp_result resp_upgrade(struct req *r, const struct resp_head *head, struc
                               const struct proto_ops *proto, void *proto_data, struct conn **ret_conn)
 {
     int64_t length;
+    if (r->answer_unbound)
+        return RESP_GONE;
     assert(r->state <= REQ_RUNNING && r->body_complete && head->status == 101);
     enum resp_result checked = check_fields(head->fields, head->n_fields, &length);
     if (checked != RESP_SENT)

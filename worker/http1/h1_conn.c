@@ -206,7 +206,6 @@ void h1_fail_because(struct h1_req *hr, unsigned status, const char *because)
     struct req *r = &hr->req;
     r->keep_alive = false;
     r->conn->linger = true;
-    r->answer_unbound = true;
     resp_error_because(r, status, because);
 }
 

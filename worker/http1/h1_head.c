@@ -91,7 +91,6 @@ void h1_refuse_clear(struct h1_conn *h, const char *p, size_t n)
     hr->req.version = HTTP_1_1;
     recognise_line(&hr->req, p, n);
     hr->req.keep_alive = false;
-    hr->req.answer_unbound = true;
     h->conn->linger = true;
     resp_error_because(&hr->req, 400, "this port speaks HTTPS, and the request came without TLS");
 }

@@ -248,7 +248,6 @@ void h2_fail(struct h2_stream *s, unsigned status, enum req_end why)
 
 void h2_fail_because(struct h2_stream *s, unsigned status, const char *because)
 {
-    s->req.answer_unbound = true;
     resp_error_because(&s->req, status, because);
 }
 
