@@ -310,6 +310,20 @@ def test_nest_asyncio_in_a_request():
             assert server.get(path).body == body
 
 
+def test_nest_asyncio_on_asyncios_own_loop():
+    """It works there. A request that comes meanwhile waits, and nothing is logged in each round of the loop inside the loop."""
+    if not any((Path(VENV) / "lib").glob("python3.*/site-packages/nest_asyncio.py")):
+        pytest.skip(f"nest_asyncio is not in {VENV}")
+    with Project("with_nest_asyncio:app", loop="asyncio", interpreter="main") as server:
+        for _ in range(2):
+            with server.connect() as one, server.connect() as other:
+                one.send_request("GET", "/nests")
+                server.wait_event(event="nests")
+                other.send_request("GET", "/")
+                assert [c.read_response().body for c in (one, other)] == [b"nested", b"nested"]
+        assert "Exception in callback" not in server.log()
+
+
 def test_prometheus_client_in_several_processes(tmp_path):
     """Gauges of workers that have ended go with them, by the hook child_exit; counters stay. By crashes and by a reload."""
     needs("prometheus_client")

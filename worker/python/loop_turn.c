@@ -226,6 +226,8 @@ void loop_turn_of_guest(struct pyloop *loop)
     if (!g || loop->home != PyThread_get_thread_ident()) /* an application has found the method */
         return;
     fork_child_came_back(NULL, false);
+    if (unlikely(g->in_turn))
+        guest_pause(g);
     if (g->in_turn || loop->broken)
         return;
     if (unlikely(loop->step_watch))
@@ -240,6 +242,7 @@ void loop_turn_of_guest(struct pyloop *loop)
     if (loop->hidden)
         loop_show(loop);
     g->in_turn = false;
+    guest_resume(g);
     if (loop->stopping)
         guest_stop(g);
     else if (more)

@@ -3,9 +3,12 @@
 
 import asyncio
 
+from apps.report import report
+
 
 async def late():
-    await asyncio.sleep(0.01)
+    report(event="nests")
+    await asyncio.sleep(0.05)
     return "nested"
 
 

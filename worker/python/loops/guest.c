@@ -175,12 +175,33 @@ int guest_run(struct guest *g, PyObject *turn)
     return r ? 0 : -1;
 }
 
-void guest_stop(struct guest *g)
+static void ask(struct guest *g, const char *method)
 {
-    PyObject *r = PyObject_CallMethod(g->host, "stop", NULL);
+    PyObject *r = PyObject_CallMethod(g->host, method, NULL);
     if (!r)
         PyErr_WriteUnraisable(g->host);
     Py_XDECREF(r);
+}
+
+void guest_stop(struct guest *g)
+{
+    ask(g, "stop");
+}
+
+void guest_pause(struct guest *g)
+{
+    if (g->paused || g->ops->style != LOOP_ASYNCIO)
+        return;
+    g->paused = true;
+    ask(g, "pause");
+}
+
+void guest_resume(struct guest *g)
+{
+    if (!g->paused)
+        return;
+    g->paused = false;
+    ask(g, "resume");
 }
 
 void guest_tell(struct guest *g)

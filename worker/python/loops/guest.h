@@ -37,6 +37,7 @@ struct guest {
     bool was_told; /* the timerfd was made to fire for a turn */
     bool is_due; /* the timerfd has fired: which timer is the next one has to be looked up */
     bool in_turn;
+    bool paused; /* by guest_pause() */
     bool wants_turn; /* the host will call it, whatever the descriptor says */
 };
 
@@ -74,6 +75,10 @@ static inline void guest_begin(struct guest *g)
     g->wants_turn = false;
     g->in_turn = true;
 }
+
+/* A turn inside a turn, which does nothing: the host does not watch the descriptor until guest_resume(). */
+void guest_pause(struct guest *g);
+void guest_resume(struct guest *g);
 
 /* At the end of a turn: the timerfd is set to the first timer of the base. True: one is due by now. */
 bool guest_set_timer(struct guest *g, struct event_base *base);

@@ -23,6 +23,15 @@ def _new_loop(package, factory):
     return asyncio.new_event_loop()  # the policy's
 
 
+class _AnyContext:
+    """Lets a callback run in the context that there is. The handle of a reader has one of its own, which cannot be entered again
+    by a loop that something runs inside itself (nest_asyncio): asyncio would log that in every round."""
+
+    @staticmethod
+    def run(callback, *args):
+        callback(*args)
+
+
 class Host:
     def __init__(self, package, factory):
         self._policy = None if package or factory else _get_policy()
@@ -36,14 +45,26 @@ class Host:
 
     def run(self, descriptor, turn):
         loop = self.asyncio
+        self._descriptor, self._turn = descriptor, turn
         self._life.begin()
-        loop.add_reader(descriptor, turn)
+        self.resume()
         loop.call_soon(turn)
         try:
             loop.run_forever()
         finally:
             if not loop.is_closed():
                 loop.remove_reader(descriptor)
+
+    def pause(self):
+        self.asyncio.remove_reader(self._descriptor)
+
+    def resume(self):
+        self.asyncio.add_reader(self._descriptor, self._turn)
+        try:
+            handle = self.asyncio._selector.get_key(self._descriptor).data[0]
+            handle._context = _AnyContext
+        except (AttributeError, KeyError, TypeError):  # another loop than asyncio's own
+            pass
 
     def is_whole(self):
         """Nor has the application chosen another policy while it was imported: its loop is the one to run then."""

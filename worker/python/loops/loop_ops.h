@@ -8,13 +8,16 @@
  *       version                   of the library, for the log; None: it comes with Python
  *       __init__(factory)         imports the library and makes the loop; factory: what app.loop_factory names, or None
  *       run(descriptor, turn)     calls turn() once, and then whenever the descriptor is readable (its level counts), in this
- *                                 thread and never inside another turn(); returns after stop(). What the application raises
+ *                                 thread and not inside another turn(); returns after stop(). What the application raises
  *                                 out of the loop leaves run(), which may be called again. turn() does not block or raise
  *       stop()                    run() is to return; in a turn()
  *       call_soon(callback)       in the loop's next round, from anything that runs on it; None: the guest's timer does it
  *       is_whole()                whether run() can be called: the application has neither closed nor started the loop
  *       shutdown(seconds)         after the last run(): ends what the application has left on the loop, which may take rounds
  *                                 of it, in which turn() is not called; then closes it
+ *   LOOP_ASYNCIO besides:
+ *       pause()                   turn() was called inside of a turn(), by a loop that runs inside itself: the descriptor is not
+ *                                 to be watched until resume(), which the outer turn() calls at its end
  *   LOOP_TASKS besides:
  *       scope()                   what a request runs in: an object with cancel(), which may be called at any time
  *       scoped(scope, app, *args) an async function that awaits app(*args) in the scope
