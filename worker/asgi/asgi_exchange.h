@@ -4,6 +4,7 @@
 #define TINE_ASGI_ASGI_EXCHANGE_H
 
 #include <Python.h>
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -53,6 +54,12 @@ struct exchange {
     PyObject *file; /* of zerocopysend: kept until sent */
     PyObject *lent; /* the body that the connection is sending from */
 };
+
+static inline void exchange_set_stage(struct exchange *x, enum exchange_stage to)
+{
+    assert(to > x->stage);
+    x->stage = to;
+}
 
 /* Translates a resp_*() result for the application: CHANNEL_ERROR with an exception set where it should know. */
 enum channel_result exchange_result(struct exchange *x, enum resp_result result);

@@ -35,7 +35,7 @@ void asgi_ext_file_done(struct exchange *x)
 static enum channel_result send_file(struct exchange *x, int fd, off_t at, size_t n, bool more)
 {
     if (!more)
-        x->stage = x->trailers ? EXCHANGE_TRAILERS : EXCHANGE_COMPLETE;
+        exchange_set_stage(x, x->trailers ? EXCHANGE_TRAILERS : EXCHANGE_COMPLETE);
     enum resp_result result = x->req ? resp_file(x->req, fd, at, n, more) : RESP_GONE;
     if (result != RESP_LATER)
         asgi_ext_file_done(x);
@@ -216,7 +216,7 @@ static enum channel_result send_trailers(struct exchange *x, const struct resp_f
     }
     enum resp_result result = resp_trailers(x->req, fields, n, more);
     if (!more && (result == RESP_SENT || result == RESP_LATER))
-        x->stage = EXCHANGE_COMPLETE;
+        exchange_set_stage(x, EXCHANGE_COMPLETE);
     return exchange_result(x, result);
 }
 

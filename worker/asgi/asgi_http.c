@@ -104,7 +104,7 @@ static enum channel_result start_answer(struct exchange *x, const struct resp_he
     }
     enum resp_result result = resp_start(x->req, head);
     if (result == RESP_SENT || result == RESP_LATER) {
-        x->stage = EXCHANGE_BODY;
+        exchange_set_stage(x, EXCHANGE_BODY);
         x->trailers = head->trailers;
         asgi_drain_started(x, head);
     }
@@ -144,7 +144,7 @@ static enum channel_result send_bytes(struct exchange *x, struct span bytes, boo
         return CHANNEL_ERROR;
     }
     if (!more)
-        x->stage = x->trailers ? EXCHANGE_TRAILERS : EXCHANGE_COMPLETE;
+        exchange_set_stage(x, x->trailers ? EXCHANGE_TRAILERS : EXCHANGE_COMPLETE);
     return exchange_result(x, resp_body(x->req, bytes, more));
 }
 
@@ -328,7 +328,7 @@ static void on_exchange_done(PyObject *arg, PyObject *result, PyObject *exceptio
     if (!x->req || x->stage == EXCHANGE_COMPLETE)
         return;
     bool started = x->stage != EXCHANGE_HEAD;
-    x->stage = EXCHANGE_COMPLETE;
+    exchange_set_stage(x, EXCHANGE_COMPLETE);
     if (started)
         resp_abort(x->req);
     else
