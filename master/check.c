@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@
 #include "common/heritage.h"
 #include "conf/conf.h"
 #include "conf/conf_load.h"
+#include "conf/conf_number.h"
 #include "conf/log_dest.h"
 #include "master/fleet/certs.h"
 #include "master/listen/busy.h"
@@ -147,6 +149,20 @@ static void check_certificates(struct check *c)
     free(why);
 }
 
+/* What a worker has without clients: an interpreter and a small application. */
+#define IDLE_WORKER (64u << 20)
+
+/* Nothing is wrong with a worker that keeps for its clients what it may. */
+static void check_memory(struct check *c)
+{
+    uint64_t most = c->conf->server.max_worker_memory, kept = c->conf->http.limit_memory;
+    if (most && !conf_memory_percent(most) && most < kept + IDLE_WORKER)
+        warn(c, "server", "max_worker_memory",
+             "%" PRIu64 " MB can be exceeded by what a worker keeps for its clients (http.limit_memory, %" PRIu64
+             " MB) and its application",
+             most >> 20, kept >> 20);
+}
+
 /* --- addresses --- */
 
 static void bind_failed(struct check *c, const char *section, const struct conf_bind *bind, const struct addrinfo *ai)
@@ -222,6 +238,7 @@ static void check_all(struct check *c)
     check_statics(c);
     check_certificates(c);
     check_python(c);
+    check_memory(c);
     check_binds(c, "server", &c->conf->server.bind);
     check_binds(c, "metrics", &c->conf->metrics.bind);
 }

@@ -43,6 +43,13 @@ def test_what_cannot_be_opened_is_told_with_key_and_origin(tmp_path, setting, st
     assert sorted(os.listdir(tmp_path)) == ["folder"]
 
 
+def test_a_worker_may_use_more_than_makes_it_go(tmp_path):
+    for settings, told in ((["server.max_worker_memory=300m"], True), (["server.max_worker_memory=300m", "http.limit_memory=64m"], False),
+                           (["server.max_worker_memory=400m"], False), (["server.max_worker_memory=80%"], False)):
+        status, text = check(tmp_path, "server.bind=127.0.0.1:0", *settings)
+        assert status == 0 and ("warning: command line -o: server.max_worker_memory: 300 MB can be exceeded" in text) == told
+
+
 def test_what_is_named_in_a_file_is_told_with_its_line(tmp_path):
     (tmp_path / "tine.ini").write_text("[server]\nbind = 127.0.0.1:0\n[static:/a]\ndir = here\n[static:/b]\ndir = there\n[tls]\n"
                                        "certfile = cert.pem\n")
