@@ -11,9 +11,8 @@ import re
 import sys
 import time
 import urllib.error
-from pathlib import Path
 
-from wheel_serves import SECONDS, ask, served
+from wheel_serves import SECONDS, ask, serve_each, served
 
 HEAD = """
 import os
@@ -106,17 +105,5 @@ def serve(name, folder):
     assert not told or told[0].startswith("the application lives in the main interpreter, because"), told
 
 
-def main():
-    folder, failed = Path(sys.argv[1]).resolve(), 0
-    for name in PROJECTS:
-        try:
-            serve(name, folder / name)
-        except Exception as e:
-            failed += 1
-            print(f"FAILED: {name}: {type(e).__name__}: {e}")
-    print(f"{len(PROJECTS) - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_each(PROJECTS, serve))

@@ -244,12 +244,12 @@ def serve(kind, folder):
     return None
 
 
-def main():
-    folder, kinds = Path(sys.argv[1]).resolve(), sys.argv[2:] or ["hello"]
-    failed = 0
+def serve_each(kinds, serve_one):
+    """serve_one(kind, its folder in that of the command line) for each; an exit status."""
+    folder, failed = Path(sys.argv[1]).resolve(), 0
     for kind in kinds:
         try:
-            serve(kind, folder / kind)
+            serve_one(kind, folder / kind)
         except Exception as e:
             failed += 1
             print(f"FAILED: {kind}: {type(e).__name__}: {e}")
@@ -259,4 +259,4 @@ def main():
 
 if __name__ == "__main__":
     os.environ.pop("PYTHONPATH", None)
-    sys.exit(main())
+    sys.exit(serve_each(sys.argv[2:] or ["hello"], serve))
