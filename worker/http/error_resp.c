@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "common/likely.h"
 #include "common/scoreboard.h"
 #include "worker/http/req.h"
 #include "worker/http/resp.h"
@@ -30,10 +31,12 @@ static void send_text(struct req *r, unsigned status, unsigned retry_after, cons
     if (status == 413)
         score_add64(&r->conn->net->score->too_large, 1);
     /* The fields are good, and the text is as long as they say. A client that has gone is reported by on_end. */
-    if (resp_start(r, &head) != RESP_SENT)
+    enum resp_result result = resp_start(r, &head);
+    if (unlikely(result == RESP_NO_MEMORY))
         return;
     r->answer_unbound = true;
-    (void)!r->ops->body(r, (struct span){ text, (size_t)n }, false);
+    if (likely(result == RESP_SENT))
+        (void)!r->ops->body(r, (struct span){ text, (size_t)n }, false);
 }
 
 void resp_error(struct req *r, unsigned status)
