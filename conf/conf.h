@@ -57,6 +57,7 @@ enum conf_extension {
 
 struct conf_extensions {
     bool set; /* while a list is read: an element came before */
+    bool judged; /* "auto": http.response.pathsend where the server sees that it does no harm */
     unsigned mask; /* 1 << enum conf_extension */
 };
 

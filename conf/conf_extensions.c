@@ -8,6 +8,8 @@
 #include "common/suggest.h"
 
 #define ALL ((1u << CONF_N_EXTENSIONS) - 1)
+#define PATHSEND (1u << CONF_EXTENSION_PATHSEND)
+#define HARMLESS (ALL & ~PATHSEND)
 
 /* In the order of enum conf_extension. */
 static const char *const names[] = {
@@ -21,29 +23,49 @@ static const char *unknown(struct conf_pool *pool, const char *text)
     return conf_text(pool, "%s is no extension that there is; did you mean \"%s\"?", conf_shown(text).s, near);
 }
 
+/* "all", "none" and "auto"; false: it is another word. */
+static bool add_group(const char *name, struct conf_extensions *e)
+{
+    bool all = strcmp(name, "all") == 0, automatic = strcmp(name, "auto") == 0;
+    if (!all && !automatic && strcmp(name, "none") != 0)
+        return false;
+    e->mask = all ? ALL : automatic ? (e->mask | HARMLESS) : 0;
+    e->judged = automatic && !(e->mask & PATHSEND);
+    return true;
+}
+
 const char *conf_extension_add(struct conf_pool *pool, const char *text, struct conf_extensions *e)
 {
     bool out = *text == '-';
     const char *name = text + out;
-    unsigned which = !out && strcmp(name, "all") == 0 ? ALL : 0;
-    if (!which && (out || strcmp(name, "none") != 0)) {
+    if (out || !add_group(name, e)) {
         unsigned i = 0;
         while (i < CONF_N_EXTENSIONS && strcmp(names[i], name) != 0)
             i++;
         if (i == CONF_N_EXTENSIONS)
             return unknown(pool, name);
-        which = 1u << i;
+        unsigned which = 1u << i;
+        e->mask = out ? (e->set ? e->mask : ALL) & ~which : e->mask | which;
+        e->judged = e->judged && which != PATHSEND;
     }
-    if (out)
-        e->mask = (e->set ? e->mask : ALL) & ~which;
-    else
-        e->mask = which ? e->mask | which : 0;
     e->set = true;
     return NULL;
 }
 
+static void print_auto(const struct conf_extensions *e, FILE *out)
+{
+    fputs("auto", out);
+    for (unsigned i = 0; i < CONF_N_EXTENSIONS; i++)
+        if ((HARMLESS & ~e->mask) >> i & 1)
+            fprintf(out, ", -%s", names[i]);
+}
+
 void conf_extensions_print(const struct conf_extensions *e, FILE *out)
 {
+    if (e->judged) {
+        print_auto(e, out);
+        return;
+    }
     fputs(!e->mask ? "none" : e->mask == ALL ? "all" : "", out);
     const char *before = "";
     for (unsigned i = 0; e->mask != ALL && i < CONF_N_EXTENSIONS; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* conf_extensions.h: the list type of ASGI's extensions (EXTENSIONS): names, "all" and "none", applied from left to right; a
- * name after a minus is taken out. A list that begins so begins with all of them. */
+/* conf_extensions.h: the list type of ASGI's extensions (EXTENSIONS): names, "all", "none" and "auto", applied from left to
+ * right; a name after a minus is taken out. A list that begins so begins with all of them. */
 #ifndef TINE_CONF_CONF_EXTENSIONS_H
 #define TINE_CONF_CONF_EXTENSIONS_H
 

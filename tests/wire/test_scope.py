@@ -177,7 +177,7 @@ def test_asgi_versions_in_the_scope(server):
 
 
 def test_extensions_in_the_scope(server):
-    """What is implemented and harmless: no pathsend, in which middleware finds no body."""
+    """What is implemented and harmless: no pathsend, in which middleware finds no body (test_offer)."""
     assert scope_of(server)["extensions"] == {
         "http.response.early_hint": {}, "http.response.trailers": {}, "http.response.zerocopysend": {}}
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "conf/conf.h"
+#include "worker/asgi/asgi_offer.h"
 #include "worker/asgi/asgi_state.h"
 #include "worker/asgi/asgi_tls.h"
 #include "worker/http/req.h"
@@ -73,7 +74,7 @@ static PyObject *template_websocket_new(const struct asgi *asgi)
 int asgi_scope_init(struct asgi *asgi)
 {
     const char *root = asgi->env.app->root_path;
-    if (!(asgi->empty_bytes = PyBytes_FromStringAndSize(NULL, 0)))
+    if (!(asgi->empty_bytes = PyBytes_FromStringAndSize(NULL, 0)) || asgi_offer_init(asgi) < 0)
         return -1;
     if (root && *root &&
         (!(asgi->root_path = PyUnicode_FromString(root)) || !(asgi->root_path_bytes = PyBytes_FromString(root))))
@@ -92,6 +93,7 @@ int asgi_scope_init(struct asgi *asgi)
 
 void asgi_scope_done(struct asgi *asgi)
 {
+    asgi_offer_done(asgi);
     Py_CLEAR(asgi->template_http);
     Py_CLEAR(asgi->template_websocket);
     Py_CLEAR(asgi->extensions_websocket);
@@ -201,7 +203,8 @@ static PyObject *with_tls(struct asgi *asgi, PyObject *extensions, struct req *r
 
 static PyObject *extensions_of(struct asgi *asgi, PyObject *template, struct req *r)
 {
-    PyObject *extensions = PyDict_Copy(template);
+    bool http = template != asgi->extensions_websocket;
+    PyObject *extensions = http ? asgi_offer_copy(asgi, template, r) : PyDict_Copy(template);
     return extensions && r->conn->transport == &transport_tls && offers(asgi, CONF_EXTENSION_TLS)
                ? with_tls(asgi, extensions, r)
                : extensions;

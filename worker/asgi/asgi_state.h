@@ -53,6 +53,7 @@ struct asgi {
     PyObject *extensions_1_0;
     PyObject *template_websocket;
     PyObject *extensions_websocket;
+    PyTypeObject *offer_type, *partial_type; /* asgi_offer.h; NULL: it judges nothing */
     PyObject *empty_bytes;
     PyObject *root_path, *root_path_bytes; /* app.root_path, which paths begin with; NULL if it is "" */
     struct asgi_pairs pairs;

@@ -12,6 +12,7 @@ libtine_asgi_a_SOURCES = \
 	worker/asgi/asgi_report.h worker/asgi/asgi_report.c \
 	worker/asgi/asgi_tls.h worker/asgi/asgi_tls.c \
 	worker/asgi/asgi_lifespan.h worker/asgi/asgi_lifespan.c \
+	worker/asgi/asgi_offer.h worker/asgi/asgi_offer.c \
 	worker/asgi/asgi_scope.h worker/asgi/asgi_scope.c \
 	worker/asgi/asgi_ws_priv.h worker/asgi/asgi_ws_queue.c \
 	worker/asgi/asgi_ws_send.c \

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""File responses that ask for http.response.pathsend as Starlette's do, in modules of its names: each path another way to send()."""
+
+import copy
+import functools
+import json
+import os
+import pathlib
+import pickle
+import sys
+import tempfile
+import types
+
+from apps.kit import as_json, text
+
+handle, FILE = tempfile.mkstemp(suffix=".txt")
+os.write(handle, b"a line of the file\n" * 1000)
+os.close(handle)
+
+
+def module(name, source):
+    made = sys.modules[name] = types.ModuleType(name)
+    exec(source, made.__dict__)
+    return made
+
+
+responses = module("starlette.responses", """
+class FileResponse:
+    def __init__(self, path):
+        self.path = path
+
+    async def __call__(self, scope, receive, send):
+        offered = "http.response.pathsend" in scope["extensions"]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"offered", str(offered).encode())]})
+        if offered:
+            await send({"type": "http.response.pathsend", "path": str(self.path)})
+        else:
+            with open(self.path, "rb") as f:
+                await send({"type": "http.response.body", "body": f.read()})
+
+    async def other(self, scope, receive, send):
+        return "http.response.pathsend" in scope["extensions"]
+""")
+handler = module("starlette._exception_handler", """
+def around(app):
+    async def wrapped(scope, receive, send):
+        started = False
+
+        async def sender(message):
+            nonlocal started
+            started = True
+            await send(message)
+
+        async def another(message):
+            await send(message)
+
+        await app(scope, receive, another if scope["path"] == "/another" else sender)
+    return wrapped
+""")
+unset = module("starlette.middleware.errors", """
+def around(app):
+    async def wrapped(scope, receive, outer):
+        async def _send(message):
+            await outer(message)
+            if False:
+                send
+        await app(scope, receive, _send)
+        send = outer
+    return wrapped
+""")
+cors = module("starlette.middleware.cors", """
+import functools
+
+class CORSMiddleware:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, functools.partial(self.send, send=send, more=1))
+
+    async def send(self, message, send, more):
+        await send(message)
+""")
+collecting = module("prometheus_fastapi_instrumentator.middleware", """
+def around(app):
+    async def wrapped(scope, receive, send):
+        body = b""
+
+        async def send_wrapper(message):
+            nonlocal body
+            body += message.get("body", b"")
+            await send(message)
+        await app(scope, receive, send_wrapper)
+        assert body, "there was none"
+    return wrapped
+""")
+file = responses.FileResponse(FILE)
+
+
+def wrapping(app):
+    """A layer that calls itself whatever it wraps, and makes upper case of bodies."""
+    async def wrapped(scope, receive, send):
+        @functools.wraps(send)
+        async def sender(message):
+            if "body" in message:
+                message = dict(message, body=message["body"].upper())
+            await send(message)
+        await app(scope, receive, sender)
+    return wrapped
+
+
+class Shouting(cors.CORSMiddleware):
+    async def send(self, message, send, more):
+        if "body" in message:
+            message = dict(message, body=message["body"].upper())
+        await send(message)
+
+
+def copying(how):
+    async def copied(scope, receive, send):
+        await file(dict(scope, extensions=how(scope["extensions"])), receive, send)
+    return copied
+
+
+async def asked_by_the_application(scope, receive, send):
+    extensions = scope["extensions"]
+    asked = ["http.response.pathsend" in extensions, "http.response.pathsend" in list(extensions), "http.response.pathsend" in dict(extensions),
+             extensions.get("http.response.pathsend") is not None, await file.other(scope, receive, send)]
+    own = dict(extensions) == extensions and isinstance(extensions, dict) and json.loads(json.dumps(extensions)) == extensions
+    await as_json(send, {"asked": asked, "own": own, "trailers": "http.response.trailers" in extensions, "unknown": "x" in extensions})
+
+
+async def unhashable(scope, receive, send):
+    try:
+        [] in scope["extensions"]
+    except TypeError as e:
+        await text(send, str(e))
+
+
+class Path:
+    """os.fspath() and str() disagree."""
+    def __fspath__(self):
+        return FILE
+
+
+class Raising:
+    count = 0
+
+    def __fspath__(self):
+        Raising.count += 1
+        if Raising.count % 2:
+            raise ValueError("the first time")
+        return FILE
+
+
+once, deep = handler.around(file), file
+for _ in range(200):
+    deep = handler.around(deep)
+APPS = {
+    "bare": file, "layer": once, "layers": handler.around(cors.CORSMiddleware(handler.around(cors.CORSMiddleware(file)))),
+    "another": once, "wrapping": wrapping(file), "between": handler.around(wrapping(handler.around(file))), "shouting": Shouting(file),
+    "collecting": handler.around(collecting.around(file)), "deep": deep, "pathlib": responses.FileResponse(pathlib.Path(FILE)),
+    "bytes": responses.FileResponse(FILE.encode()), "path": responses.FileResponse(Path()), "raising": responses.FileResponse(Raising()),
+    "copy": copying(copy.copy), "deepcopy": copying(copy.deepcopy), "dict": copying(dict), "method": copying(lambda e: e.copy()),
+    "pickle": copying(lambda e: pickle.loads(pickle.dumps(e))), "unset": unset.around(file),
+    "application": asked_by_the_application, "unhashable": unhashable,
+}
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    await APPS[scope["path"].strip("/")](scope, receive, send)
