@@ -192,7 +192,8 @@ def test_clients_that_leave_are_no_events_of_sentry(flags):
 
 
 FILES = {"plain": "identity", "gzip": "gzip", "base": "identity", "reads": "identity", "br": "br", "zstd": "zstd", "base_gzip": "gzip",
-         "gzip_base": "gzip"}
+         "gzip_base": "gzip", "cors": "identity", "host": "identity"}
+SEEN_BY_NOBODY = {"plain", "cors", "host"}
 
 
 @pytest.mark.parametrize("framework", ["starlette", "fastapi", "litestar", "quart"])
@@ -210,6 +211,50 @@ def test_middleware_sees_the_bodies_of_files(framework):
                 assert f"content-encoding: {coding}\r\n".encode() in head.lower() + b"\r\n", (middleware, head)
             else:
                 assert body == b"a line of the file\n" * 1000
+            if framework in ("starlette", "fastapi") and middleware != "reads":
+                assert (b"offered: True" in head) == (middleware in SEEN_BY_NOBODY), (middleware, head)
+
+
+def test_files_are_the_same_with_and_without_pathsend():
+    """Whatever happens to the file, and whatever the client asks for. Starlette tells of both ways alike: what differs is ours."""
+    needs("fastapi")
+    needs("litestar")
+    needs("brotli_asgi")
+    answers = {}
+    for extensions in ("auto", "-http.response.pathsend"):
+        with Project("with_files:app", asgi_extensions=extensions, allow={"Traceback"}) as server:
+            answers[extensions] = dict(odd_files(server))
+    # Known before the head is out, here; else the response has to be cut.
+    assert answers["auto"].pop("shrinks")[0] == 500 and answers["-http.response.pathsend"].pop("shrinks") == "cut"
+    assert answers["auto"] == answers["-http.response.pathsend"]
+    answers = answers["auto"]
+    assert answers["shouts"] == (200, b"A LINE OF THE FILE\n" * 1000, "19000")
+    assert answers["steady"][:2] == (200, b"a line of the file\n" * 1000) and answers["empty"][:2] == (200, b"")
+    assert answers["vanishes"][0] == 500 and answers["ended"] == b"empty large steady", answers
+
+
+def odd_files(server):
+    def get(path, method="GET", **fields):
+        try:
+            r = server.client.request(method, path, headers={k.replace("_", "-"): v for k, v in fields.items()})
+        except httpx.RemoteProtocolError:
+            return "cut"
+        return r.status_code, r.content if r.status_code < 500 else b"", r.headers.get("content-length") if r.status_code < 500 else None
+    for how in ("steady", "empty", "vanishes", "shrinks", "grows"):
+        yield how, get("/changing/" + how)
+    with server.connect() as c:
+        c.send_request("GET", "/changing/large")
+        c.read_until(b"\r\n\r\n")
+    # Its background task comes after it, whether the client has left or not.
+    wait_for(lambda: b"large" in server.client.get("/ended").content)
+    yield "ended", b" ".join(sorted(set(server.client.get("/ended").content.split())))
+    yield "head", get("/changing/steady", "HEAD")
+    yield "shouts", get("/shouts")
+    etag = server.client.get("/shouts").headers["etag"]
+    for name, fields in {"range": {"range": "bytes=5-20"}, "if-range": {"range": "bytes=5-20", "if_range": etag},
+                         "other if-range": {"range": "bytes=5-20", "if_range": '"other"'}, "beyond": {"range": "bytes=90000-"}}.items():
+        yield name, get("/starlette/plain", **fields)
+    yield "not modified", get("/static/" + server.client.get("/name").text, if_none_match=etag)
 
 
 @pytest.mark.parametrize("path", ["/sse", "/events", "/noticing"])

@@ -56,6 +56,22 @@ def test_mistakes_about_asgi_are_told(tmp_path, mistake, says):
     assert done.returncode == 1 and says in done.stderr
 
 
+@pytest.mark.parametrize("given, shown", [
+    ("none, auto", "auto"),
+    ("auto, -tls", "auto, -tls"),
+    ("auto, -http.response.pathsend, -http.response.trailers, -http.response.early_hint, -tls",
+     "http.response.zerocopysend, websocket.http.response"),
+    ("auto, http.response.pathsend", "all"),
+    ("http.response.pathsend, auto", "all"),
+    ("auto, none", "none"),
+    ("tls", "tls"),
+])
+def test_extensions_are_printed_as_they_are_read(tmp_path, given, shown):
+    for value in (given, shown):
+        done = tine("-T", "-o", "app.asgi_extensions=" + value, "pkg.mod:app", cwd=tmp_path)
+        assert values(done.stdout)["app", "asgi_extensions"][0] == shown
+
+
 def test_check_imports_and_opens_nothing(tmp_path):
     (tmp_path / "trap.py").write_text("open('imported', 'w')\n")
     done = tine("-t", "-b", "unix:x.sock", "-o", "server.pidfile=pid", "-o", "log.errorlog=log", "trap:app", cwd=tmp_path)

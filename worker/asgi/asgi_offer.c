@@ -151,7 +151,7 @@ static bool asks_for_file(const struct asgi *asgi, PyFrameObject *frame)
     return yes;
 }
 
-/* FileResponse puts str(path) into the message, and opens the path itself otherwise: bytes are two different things then. */
+/* FileResponse puts str(path) into the message, but opens the path itself: of bytes, these are two different files. */
 static bool has_plain_path(struct asgi *asgi, PyObject *response)
 {
     PyObject *path = response ? PyObject_GetAttr(response, asgi->names.path) : NULL;
