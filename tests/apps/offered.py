@@ -3,6 +3,7 @@
 
 import copy
 import functools
+import io
 import json
 import os
 import pathlib
@@ -35,8 +36,11 @@ class FileResponse:
         if offered:
             await send({"type": "http.response.pathsend", "path": str(self.path)})
         else:
-            with open(self.path, "rb") as f:
+            with self._open_file() as f:
                 await send({"type": "http.response.body", "body": f.read()})
+
+    def _open_file(self):
+        return open(self.path, "rb")
 
     async def other(self, scope, receive, send):
         return "http.response.pathsend" in scope["extensions"]
@@ -109,6 +113,17 @@ def wrapping(app):
     return wrapped
 
 
+class Reading(responses.FileResponse):
+    """Its content is not that of the file."""
+    def _open_file(self):
+        with open(self.path, "rb") as f:
+            return io.BytesIO(f.read().upper())
+
+
+class Derived(responses.FileResponse):
+    pass
+
+
 class Shouting(cors.CORSMiddleware):
     async def send(self, message, send, more):
         if "body" in message:
@@ -159,6 +174,7 @@ for _ in range(200):
 APPS = {
     "bare": file, "layer": once, "layers": handler.around(cors.CORSMiddleware(handler.around(cors.CORSMiddleware(file)))),
     "another": once, "wrapping": wrapping(file), "between": handler.around(wrapping(handler.around(file))), "shouting": Shouting(file),
+    "reading": Reading(FILE), "derived": Derived(FILE),
     "collecting": handler.around(collecting.around(file)), "deep": deep, "pathlib": responses.FileResponse(pathlib.Path(FILE)),
     "bytes": responses.FileResponse(FILE.encode()), "path": responses.FileResponse(Path()), "raising": responses.FileResponse(Raising()),
     "copy": copying(copy.copy), "deepcopy": copying(copy.deepcopy), "dict": copying(dict), "method": copying(lambda e: e.copy()),

@@ -19,16 +19,16 @@ def served(serve, request):
     return get
 
 
-@pytest.mark.parametrize("path", ["bare", "layer", "layers", "pathlib"])
+@pytest.mark.parametrize("path", ["bare", "layer", "layers", "pathlib", "derived"])
 def test_offered_where_only_known_layers_see_it(served, path):
     r = served("/" + path)
     assert (r.status, r.get("offered"), r.body) == (200, "True", BODY)
 
 
-@pytest.mark.parametrize("path", ["another", "wrapping", "between", "shouting", "collecting", "deep", "unset"])
+@pytest.mark.parametrize("path", ["another", "wrapping", "between", "shouting", "collecting", "deep", "unset", "reading"])
 def test_not_offered_behind_anything_else(served, path):
     r = served("/" + path)
-    expected = BODY.upper() if path in ("wrapping", "between", "shouting") else BODY
+    expected = BODY.upper() if path in ("wrapping", "between", "shouting", "reading") else BODY
     assert (r.status, r.get("offered"), r.body) == (200, "False", expected)
 
 

@@ -154,13 +154,34 @@ static bool asks_for_file(const struct asgi *asgi, PyFrameObject *frame)
 /* FileResponse puts str(path) into the message, but opens the path itself: of bytes, these are two different files. */
 static bool has_plain_path(struct asgi *asgi, PyObject *response)
 {
-    PyObject *path = response ? PyObject_GetAttr(response, asgi->names.path) : NULL;
+    PyObject *path = PyObject_GetAttr(response, asgi->names.path);
     PyObject *opened = path ? PyOS_FSPath(path) : NULL;
     PyObject *sent = opened && PyUnicode_Check(opened) ? PyObject_Str(path) : NULL;
     bool same = sent && PyUnicode_Compare(opened, sent) == 0;
     Py_XDECREF(sent);
     Py_XDECREF(opened);
     Py_XDECREF(path);
+    return same;
+}
+
+/* The method by which it opens its file, a new reference; NULL: it has none, as in older versions. */
+static PyObject *opener(PyObject *class)
+{
+    PyObject *method = PyObject_GetAttrString(class, "_open_file");
+    PyErr_Clear();
+    return method;
+}
+
+/* Not by a method of a derived class, which may read something else, or decrypt it. */
+static bool opens_as_usual(PyFrameObject *frame, PyObject *response)
+{
+    PyObject *globals = PyFrame_GetGlobals(frame);
+    PyObject *class = globals ? PyDict_GetItemString(globals, "FileResponse") : NULL;
+    PyObject *usual = class ? opener(class) : NULL, *own = opener((PyObject *)Py_TYPE(response));
+    bool same = class && usual == own;
+    Py_XDECREF(own);
+    Py_XDECREF(usual);
+    Py_XDECREF(globals);
     return same;
 }
 
@@ -171,7 +192,8 @@ static bool is_harmless(struct asgi *asgi)
         return false;
     Py_INCREF(frame);
     PyObject *response = local_variable(frame, asgi->names.self);
-    bool yes = has_plain_path(asgi, response) && leads_to_us(asgi, local_variable(frame, asgi->names.send));
+    bool yes = response && opens_as_usual(frame, response) && has_plain_path(asgi, response) &&
+               leads_to_us(asgi, local_variable(frame, asgi->names.send));
     Py_XDECREF(response);
     Py_DECREF(frame);
     PyErr_Clear();
