@@ -230,6 +230,7 @@ def test_files_are_the_same_with_and_without_pathsend():
     answers = answers["auto"]
     assert answers["shouts"] == (200, b"A LINE OF THE FILE\n" * 1000, "19000")
     assert answers["steady"][:2] == (200, b"a line of the file\n" * 1000) and answers["empty"][:2] == (200, b"")
+    assert [answers[name][0] for name in ("range", "if-range", "other if-range", "beyond", "not modified")] == [206, 206, 200, 416, 304]
     assert answers["vanishes"][0] == 500 and answers["ended"] == b"empty large steady", answers
 
 
