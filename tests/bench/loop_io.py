@@ -15,10 +15,8 @@ Debian's (redis-server, postgresql). What is missing is left out.
 import argparse
 import asyncio
 import contextlib
-import glob
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -27,8 +25,10 @@ import tempfile
 import time
 import urllib.request
 
+import services
+from services import LOCAL, free_port, postgres_server, process, redis_server, wait_for_port
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-LOCAL = "127.0.0.1"
 LOOPS = ("tine", "uvloop", "asyncio")
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!"
 
@@ -364,66 +364,13 @@ async def serve_ends(folder):
     await loop.create_future()
 
 
-@contextlib.contextmanager
-def process(argv, **keywords):
-    child = subprocess.Popen(argv, start_new_session=True, **keywords)
-    try:
-        yield child
-    finally:
-        child.terminate()
-        child.wait()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind((LOCAL, 0))
-        return s.getsockname()[1]
-
-
-def wait_for_port(port, child, seconds=20):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and child.poll() is None:
-        with socket.socket() as s:
-            if s.connect_ex((LOCAL, port)) == 0:
-                return
-        time.sleep(0.05)
-    raise SystemExit("%s does not start" % child.args[0])
-
-
-@contextlib.contextmanager
-def redis_server(folder):
-    port = free_port()
-    argv = ["redis-server", "--port", str(port), "--bind", LOCAL, "--save", "", "--dir", folder]
-    with process(argv, stdout=subprocess.DEVNULL) as child:
-        wait_for_port(port, child)
-        yield port
-
-
-@contextlib.contextmanager
-def postgres_server(folder, binaries):
-    """PostgreSQL refuses to run as root."""
-    port, data = free_port(), os.path.join(folder, "postgres")
-    user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-    os.makedirs(data)
-    if user:
-        os.chmod(folder, 0o711)
-        shutil.chown(data, "postgres")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": data}
-    subprocess.run([*user, os.path.join(binaries, "initdb"), "-D", data, "-U", "bench", "-A", "trust"], check=True, **quiet)
-    argv = [*user, os.path.join(binaries, "postgres"), "-D", data, "-p", str(port), "-h", LOCAL, "-k", data]
-    with process(argv, **quiet) as child:
-        wait_for_port(port, child)
-        yield "postgresql://bench@%s:%d/postgres?sslmode=disable" % (LOCAL, port)
-
-
 def start_ends(stack, folder, python, rows):
     child = stack.enter_context(process([python, __file__, "--ends", folder], stdout=subprocess.PIPE))
     ends = json.loads(child.stdout.readline())
-    if shutil.which("redis-server") and has(python, "redis"):
+    if services.has_redis() and has(python, "redis"):
         ends["redis"] = stack.enter_context(redis_server(folder))
-    binaries = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-    if binaries and has(python, "asyncpg") and any(ROWS[name][0] == "postgres" for name in rows):
-        ends["postgres"] = stack.enter_context(postgres_server(folder, binaries[-1]))
+    if services.has_postgres() and has(python, "asyncpg") and any(ROWS[name][0] == "postgres" for name in rows):
+        ends["postgres"] = stack.enter_context(postgres_server(folder))
     if not has(python, "aiohttp"):
         del ends["http"], ends["https"]
     return ends

@@ -4,9 +4,14 @@
 
 Prints server CPU µs per request, the kernel's share of it, voluntary context switches per request, requests/s, p50/p99 latency
 and the CPU as a ratio to Tine's; "framework only" is the same application called in a loop in the same Python, by a receive and a
-send that do nothing. Writes bench-real.json and bench-real.svg. Figures are medians over the rounds. Nothing passes or fails.
+send that do nothing. At the end one line a row: Tine's CPU to uvicorn's and to the best peer's, and what the server itself adds to
+the framework's. Writes bench-real.json and bench-real.svg. Figures are medians over the rounds. Nothing passes or fails.
+
+Rows with a database have a private Redis or PostgreSQL (Debian's redis-server, postgresql), whose CPU is not counted. What is not
+installed is left out. No server writes an access log.
 """
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -16,14 +21,16 @@ import tempfile
 from typing import NamedTuple
 
 import bench
-import plot
-import servers
 import held
+import plot
+import real_summary
+import servers
+import services
 import wsbench
+from real_summary import ALONE
 from servers import Peer
 
 APPS = os.path.join(servers.HERE, "real_apps")
-ALONE = "framework only"
 
 
 class Row(NamedTuple):
@@ -35,6 +42,7 @@ class Row(NamedTuple):
     env: dict = {}
     loop: str = ""  # app.loop, and the peers' on the same loop
     kind: str = ""  # "websocket": echoes of wsload; "held": so many connections with a request that waits, and their memory
+    service: str = ""  # "redis", "postgres": see Services
 
 
 BOUNDARY = "bench-boundary"
@@ -67,6 +75,8 @@ ROWS = {
     "fastapi stream": Row("fast:app", "/stream"),
     "fastapi stream sync": Row("fast:app", "/stream-sync"),
     "fastapi events": Row("fast:app", "/events"),
+    "fastapi websocket": Row("fast:app", "/ws/echo", kind="websocket"),
+    "fastapi template": Row("fast:app", "/template"),
     "fastapi background": Row("fast:app", "/background"),
     "fastapi file": Row("fast:app", "/file"),
     "fastapi static": Row("fast:app", "/static/20KB.txt"),
@@ -77,14 +87,15 @@ ROWS = {
     "django async": Row("django_site:application", "/async"),
     "django bare sync": Row("django_site:application", "/sync", env=BARE),
     "django bare async": Row("django_site:application", "/async", env=BARE),
+    "sqlalchemy aiosqlite": Row("database:app", "/thing"),
+    "sqlalchemy asyncpg": Row("database:app", "/thing", service="postgres"),
+    "redis": Row("cache:app", "/value", service="redis"),
     "wsgi plain 4": Row("plain:wsgi", "/", 4),
     "wsgi flask json 4": Row("flask_site:app", "/json", 4),
     "wsgi flask template 4": Row("flask_site:app", "/template", 4),
     "wsgi flask sleep 16": Row("flask_site:app", "/sleep", 16),
-    "wsgi django 1": Row("django_site:wsgi", "/sync", 1),
-    "wsgi django 4": Row("django_site:wsgi", "/sync", 4),
-    "wsgi django 16": Row("django_site:wsgi", "/sync", 16),
-    "wsgi django sleep 16": Row("django_site:wsgi", "/sleep", 16),
+    **{f"wsgi django {name}{threads}": Row("django_site:wsgi", path, threads)
+       for name, path in (("", "/sync"), ("sleep ", "/sleep")) for threads in (1, 4, 16)},
     "wsgi upload 64MB 4": Row("plain:wsgi", "/upload", 4, post=("application/octet-stream", "x" * (64 << 20)), connections=2),
     "wsgi blocks 4": Row("plain:wsgi", "/blocks", 4),
     **ON_LOOPS,
@@ -121,15 +132,27 @@ def asgi_peers(python, row):
         fast = ["--loop", "uvloop", "--http", "httptools"] if has["uvloop"] and has["httptools"] else []
         yield Peer("uvicorn", [python, "-m", "uvicorn", row.app, *port, "--no-access-log", "--log-level", "error", *fast], env=env)
     if has["granian"]:
-        yield Peer("granian", [python, "-m", "granian", "--interface", "asgi", *port, "--workers", "1", "--no-ws", "--no-log",
-                               "--loop", "uvloop" if has["uvloop"] else "asyncio", row.app], env=env)
-    for name, more in (("peregrine", ["--log-level", "error"]), ("h2corn", [])):
+        yield Peer("granian", [python, "-m", "granian", "--interface", "asgi", *port, "--workers", "1", "--no-log",
+                               "--ws" if row.kind == "websocket" else "--no-ws", "--loop", "uvloop" if has["uvloop"] else "asyncio",
+                               row.app], env=env)
+    yield from programs(python, row, "peregrine", "h2corn", "m0serve")
+
+
+# None of them writes an access log, refuses the uploads of the rows or closes a connection after some requests.
+COMMANDS = {
+    "peregrine": ["--log-level", "error", "--workers", "1", "--max-body", str(128 << 20), "--port", "{port}"],
+    "h2corn": ["--no-access-log", "--workers", "1", "--bind", "127.0.0.1:{port}"],
+    "m0serve": ["--host", "127.0.0.1", "--port", "{port}", "--workers", "1", "--max-body", "128m", "--max-keepalive-requests", "0"],
+}
+THREADS_OPTION = {"peregrine": "--wsgi-threads", "m0serve": "--blocking-threads"}
+
+
+def programs(python, row, *names):
+    for name in names:
         program = os.path.join(os.path.dirname(python), name)
         if os.path.exists(program):
-            yield Peer(name, [program, *more, *COMMANDS[name], row.app], env=env)
-
-
-COMMANDS = {"peregrine": ["--port", "{port}"], "h2corn": ["--bind", "127.0.0.1:{port}"]}
+            threads = [THREADS_OPTION[name], str(row.threads)] if row.threads else []
+            yield Peer(name, [program, *COMMANDS[name], *threads, row.app], env={"PYTHONPATH": APPS, **row.env})
 
 
 def wsgi_peers(python, row):
@@ -140,6 +163,7 @@ def wsgi_peers(python, row):
     if servers.has_module(python, "granian"):
         yield Peer("granian", [python, "-m", "granian", "--interface", "wsgi", "--port", "{port}", "--workers", "1", "--no-ws",
                                "--no-log", "--blocking-threads", str(row.threads), row.app], env=env)
+    yield from programs(python, row, "peregrine", "m0serve")
     if servers.has_module(python, "fastwsgi"):
         module, name = row.app.split(":")
         code = "import fastwsgi as s, %s as m; s.run(m.%s, host='127.0.0.1', port={port}, loglevel=0)" % (module, name)
@@ -220,11 +244,11 @@ def load(tools, peer, row, seconds, folder, log):
 
 def alone(python, row, seconds, folder):
     """CPU of the application without a server."""
-    kind, body = row.post or ("", "")
+    kind, body = row.post or (row.kind, "")
     name = os.path.join(folder, "body")
     with open(name, "w", newline="") as f:
         f.write(body)
-    argv = [python, os.path.join(servers.HERE, "real_alone.py"), row.app, row.path, str(seconds), kind, name]
+    argv = [python, os.path.join(servers.HERE, "real_alone.py"), row.app, row.path, str(seconds), str(row.connections), kind, name]
     done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": APPS, **row.env}, capture_output=True, text=True)
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr)
@@ -233,8 +257,41 @@ def alone(python, row, seconds, folder):
     return {"cpu_us": cpu, "kernel": kernel, "switches": waits, "rps": rps, "p50_ms": 0, "p99_ms": 0}
 
 
-def measure_row(name, args, folder, log):
-    row, runs = ROWS[name], {}
+class Services(contextlib.ExitStack):
+    """What rows need beside the server, each started for the first row that does, until the end."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder, self.env = folder, {}
+
+    def start(self, name):
+        if name == "redis":
+            return {"BENCH_REDIS": str(self.enter_context(services.redis_server(self.folder)))}
+        return {"BENCH_POSTGRES": self.enter_context(services.postgres_server(self.folder, TABLE))}
+
+    def environment(self, name):
+        """None: it is not installed."""
+        if not name:
+            return {}
+        if not {"redis": services.has_redis, "postgres": services.has_postgres}[name]():
+            return None
+        if name not in self.env:
+            self.env[name] = self.start(name)
+        return self.env[name]
+
+
+TABLE = "create table things (id integer primary key, name varchar(100));\ninsert into things values (1, 'a thing');\n"
+
+
+def not_importable(python, row):
+    """Which of its packages are missing; "": none."""
+    argv = [python, "-c", "import " + row.app.partition(":")[0]]
+    done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": APPS, **row.env}, capture_output=True, text=True)
+    return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""
+
+
+def measure_row(row, args, folder, log):
+    runs = {}
     peers = [p for p in peers_of(row, args) if not args.servers or p.name in args.servers]
     running = []
     try:
@@ -249,7 +306,7 @@ def measure_row(name, args, folder, log):
             for peer in running:
                 if peer.alive() or bench.revive(peer, log):
                     runs.setdefault(peer.name, []).append(load(args, peer, row, args.seconds, folder, log))
-            if not row.kind and (not args.servers or ALONE in args.servers):
+            if row.kind != "held" and (not args.servers or ALONE in args.servers):
                 runs.setdefault(ALONE, []).append(alone(args.python, row, args.seconds, folder))
     finally:
         for peer in peers:
@@ -296,17 +353,28 @@ def main():
     results, args.wrk = {}, servers.find_wrk()
     print("%-22s %-18s %9s %6s %7s %8s %8s %8s %8s"
           % ("application", "server", "CPU µs", "/ tine", "kernel", "switches", "req/s", "p50 ms", "p99 ms"))
-    with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "log"), "w") as log:
+    with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "log"), "w") as log, Services(folder) as beside:
+        os.environ["TMPDIR"] = folder  # for what the applications write
         for name in names:
-            results[name] = measure_row(name, args, folder, log)
+            row = ROWS[name]
+            environment = beside.environment(row.service)
+            if environment is None:
+                print("%-22s skipped: %s is not installed\n" % (name, row.service))
+                continue
+            row = row._replace(env={**row.env, **environment})
+            if why := not_importable(args.python, row):
+                print("%-22s skipped: %s\n" % (name, why))
+                continue
+            results[name] = measure_row(row, args, folder, log)
             print_row(name, results[name])
+    real_summary.show(results)
     os.makedirs(args.output, exist_ok=True)
     with open(os.path.join(args.output, "bench-real.json"), "w") as f:
-        json.dump(results, f, indent=1)
+        json.dump({"rows": results, "summary": {name: real_summary.of_row(by) for name, by in results.items()}}, f, indent=1)
     cpu = {row: {server: m and m["cpu_us"] for server, m in by.items()} for row, by in results.items()}
     shown = list(dict.fromkeys(server for by in results.values() for server in by))
     with open(os.path.join(args.output, "bench-real.svg"), "w") as f:
-        f.write(plot.svg(names, shown, cpu))
+        f.write(plot.svg(list(cpu), shown, cpu))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""An application without a server, for real.py: module:name, path, seconds, content type, file with the body. Prints CPU µs, the
-kernel's share, voluntary context switches per request and requests/s."""
+"""An application without a server, for real.py: module:name, path, seconds, requests at a time (of ASGI), content type (or
+"websocket"), file with the body. Prints CPU µs, the kernel's share, voluntary context switches per request and requests/s."""
 import asyncio
 import importlib
 import io
@@ -24,7 +24,7 @@ def tell(before, n):
     print((user + kernel) * 1e6 / n, kernel / (user + kernel), waits / n, n / wall)
 
 
-async def asgi(app, path, seconds, kind, body):
+async def asgi(app, path, seconds, connections, kind, body):
     headers = [(b"host", b"127.0.0.1"), (b"content-type", kind), (b"content-length", b"%d" % len(body))]
     scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST" if kind else "GET",
              "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("127.0.0.1", 1),
@@ -44,15 +44,46 @@ async def asgi(app, path, seconds, kind, body):
                 ended.set()
         await app({**scope, "state": {}}, receive, send)
 
-    async def some(until):
+    async def connection(until):
         n = 0
         while time.perf_counter() < until:
             await asyncio.create_task(one())  # as servers do: a task for each request
             n += 1
         return n
+
+    async def some(until):
+        return sum(await asyncio.gather(*[connection(until) for _ in range(connections)]))
     await some(time.perf_counter() + seconds / 4)
     before = usage()
     tell(before, await some(time.perf_counter() + seconds))
+
+
+async def websocket(app, path, seconds):
+    """One connection, whose messages are there already."""
+    scope = {"type": "websocket", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "scheme": "ws", "path": path,
+             "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+             "headers": [(b"host", b"127.0.0.1")], "subprotocols": [], "state": {}}
+    n, text = 0, "x" * 64
+    warm = time.perf_counter() + seconds / 4
+    ends, before = [warm, warm + seconds], []
+
+    async def receive():
+        nonlocal n
+        if not before:
+            before.append(None)
+            return {"type": "websocket.connect"}
+        now = time.perf_counter()
+        if before[0] is None and now > ends[0]:
+            before[0], n = usage(), 0
+        if now > ends[1]:
+            return {"type": "websocket.disconnect", "code": 1000, "reason": ""}
+        n += 1
+        return {"type": "websocket.receive", "text": text}
+
+    async def send(message):
+        pass
+    await app(scope, receive, send)
+    tell(before[0], n)
 
 
 def wsgi(app, path, seconds, kind, body):
@@ -77,15 +108,17 @@ def wsgi(app, path, seconds, kind, body):
 
 
 def main():
-    name, path, seconds, kind, body = sys.argv[1:]
+    name, path, seconds, connections, kind, body = sys.argv[1:]
     module, attribute = name.split(":")
     app = getattr(importlib.import_module(module), attribute)
     with open(body, "rb") as f:
         body = f.read()
     if attribute in ("wsgi",) or module.startswith("flask"):
         wsgi(app, path, float(seconds), kind.encode(), body)
+    elif kind == "websocket":
+        run(websocket(app, path, float(seconds)))
     else:
-        run(asgi(app, path, float(seconds), kind.encode(), body))
+        run(asgi(app, path, float(seconds), int(connections), kind.encode(), body))
 
 
 main()

@@ -4,17 +4,21 @@ import asyncio
 import os
 import tempfile
 
-from fastapi import BackgroundTasks, Depends, FastAPI, File, UploadFile
+from fastapi import BackgroundTasks, Depends, FastAPI, File, Request, UploadFile, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
 
 app = FastAPI()
 HELLO = {"message": "Hello, World!"}
 FOLDER = tempfile.mkdtemp(prefix="bench-files-")
 with open(os.path.join(FOLDER, "20KB.txt"), "wb") as f:
     f.write(b"0123456789abcdef" * 1250)
+with open(os.path.join(FOLDER, "rows.html"), "w") as f:
+    f.write("<ul>{% for row in rows %}<li>{{ row }}</li>{% endfor %}</ul>")
+templates = Jinja2Templates(FOLDER)
 
 
 class Item(BaseModel):
@@ -76,6 +80,21 @@ async def events():
 @app.post("/upload")
 async def upload(file: UploadFile = File()):
     return {"n": len(await file.read())}
+
+
+@app.get("/template")
+async def template(request: Request):
+    return templates.TemplateResponse(request, "rows.html", {"rows": range(20)})
+
+
+@app.websocket("/ws/echo")
+async def echo(websocket: WebSocket):
+    await websocket.accept()
+    try:
+        while True:
+            await websocket.send_text(await websocket.receive_text())
+    except WebSocketDisconnect:
+        pass
 
 
 @app.get("/background")

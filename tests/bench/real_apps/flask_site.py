@@ -2,11 +2,12 @@
 """Flask: JSON, a template, views that wait, and one that reads an upload."""
 import time
 
-from flask import Flask, jsonify, render_template_string, request
+from flask import Flask, jsonify, render_template, request
+from jinja2 import DictLoader
 
 app = Flask(__name__)
+app.jinja_loader = DictLoader({"rows.html": "<ul>{% for row in rows %}<li>{{ row }}</li>{% endfor %}</ul>"})
 inside = 0
-TEMPLATE = "<ul>{% for row in rows %}<li>{{ row }}</li>{% endfor %}</ul>"
 
 
 @app.get("/json")
@@ -16,7 +17,7 @@ def as_json():
 
 @app.get("/template")
 def template():
-    return render_template_string(TEMPLATE, rows=range(20))
+    return render_template("rows.html", rows=range(20))
 
 
 @app.get("/sleep")
