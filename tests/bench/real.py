@@ -27,7 +27,7 @@ import real_summary
 import servers
 import services
 import wsbench
-from real_summary import ALONE
+from real_summary import ALONE, TINE_ALSO
 from servers import Peer
 
 APPS = os.path.join(servers.HERE, "real_apps")
@@ -43,6 +43,7 @@ class Row(NamedTuple):
     loop: str = ""  # app.loop, and the peers' on the same loop
     kind: str = ""  # "websocket": echoes of wsload; "held": so many connections with a request that waits, and their memory
     service: str = ""  # "redis", "postgres": see Services
+    also: tuple = ()  # what `-o` has in a second Tine
 
 
 BOUNDARY = "bench-boundary"
@@ -55,6 +56,8 @@ def multipart(size):
 
 
 BARE = {"BENCH_BARE": "1"}
+# With it Starlette runs no task beside an answer to listen for a disconnect. h2corn always says so.
+SPEC = ("app.asgi_spec_version=2.5",)
 GREENLETS = 6000  # at a time
 # The same on each event loop, beside the server whose users have that one.
 ON_LOOPS = {f"{loop} {name}": Row(app, path, loop=loop, connections=connections)
@@ -72,9 +75,9 @@ ROWS = {
     "fastapi def": Row("fast:app", "/def"),
     "fastapi dependencies": Row("fast:app", "/dependencies"),
     "fastapi model": Row("fast:app", "/model", post=("application/json", '{"name": "a", "price": 1.5, "tags": ["x", "y"]}')),
-    "fastapi stream": Row("fast:app", "/stream"),
-    "fastapi stream sync": Row("fast:app", "/stream-sync"),
-    "fastapi events": Row("fast:app", "/events"),
+    "fastapi stream": Row("fast:app", "/stream", also=SPEC),
+    "fastapi stream sync": Row("fast:app", "/stream-sync", also=SPEC),
+    "fastapi events": Row("fast:app", "/events", also=SPEC),
     "fastapi websocket": Row("fast:app", "/ws/echo", kind="websocket"),
     "fastapi template": Row("fast:app", "/template"),
     "fastapi background": Row("fast:app", "/background"),
@@ -102,11 +105,13 @@ ROWS = {
 }
 
 
-def tine_peer(name, binary, python, row):
+def tine_peer(name, binary, python, row, also=()):
     argv = [binary, "-o", "server.workers=1", "-o", "log.loglevel=error", "-o", "app.pythonpath=" + APPS, "-b", "127.0.0.1:{port}",
             "-o", "app.python=" + python]
     if row.loop:
         argv += ["-o", "app.loop=" + row.loop]
+    for setting in also:
+        argv += ["-o", setting]
     return Peer(name, [*argv, *(["-o", "app.threads=%d" % row.threads] if row.threads else []), row.app], env=row.env)
 
 
@@ -172,6 +177,8 @@ def wsgi_peers(python, row):
 
 def peers_of(row, args):
     yield tine_peer("tine", os.path.abspath(args.tine), args.python, row)
+    if row.also:
+        yield tine_peer(TINE_ALSO, os.path.abspath(args.tine), args.python, row, row.also)
     if args.before:
         yield tine_peer("tine before", os.path.abspath(args.before), args.python, row)
     yield from (loop_peers if row.loop else wsgi_peers if row.threads else asgi_peers)(args.python, row)
@@ -316,7 +323,7 @@ def measure_row(row, args, folder, log):
 
 def print_held(name, by_server):
     for server, m in by_server.items():
-        print("%-22s %-18s %s" % (name, server, "%.1f KB each, CPU µs %.1f" % (m["kb_each"], m["cpu_us"]) if m else "failed"))
+        print("%-22s %-20s %s" % (name, server, "%.1f KB each, CPU µs %.1f" % (m["kb_each"], m["cpu_us"]) if m else "failed"))
     print(flush=True)
 
 
@@ -327,10 +334,10 @@ def print_row(name, by_server):
     base = by_server.get("tine")
     for server, m in by_server.items():
         if not m:
-            print("%-22s %-18s failed" % (name, server))
+            print("%-22s %-20s failed" % (name, server))
             continue
         m["to_tine"] = m["cpu_us"] / base["cpu_us"] if base and base["cpu_us"] else None
-        print("%-22s %-18s %9.1f %6s %6.0f%% %8.2f %8.0f %8.2f %8.2f"
+        print("%-22s %-20s %9.1f %6s %6.0f%% %8.2f %8.0f %8.2f %8.2f"
               % (name, server, m["cpu_us"], "%.2f" % m["to_tine"] if m["to_tine"] else "-", m["kernel"] * 100, m["switches"],
                  m["rps"], m["p50_ms"], m["p99_ms"]))
     print(flush=True)
@@ -351,7 +358,7 @@ def main():
     args.python = os.path.join(args.venv, "bin", "python3") if args.venv else servers.DEBIAN_PYTHON
     names = [name for name in ROWS if any(name.startswith(row) for row in args.rows)]
     results, args.wrk = {}, servers.find_wrk()
-    print("%-22s %-18s %9s %6s %7s %8s %8s %8s %8s"
+    print("%-22s %-20s %9s %6s %7s %8s %8s %8s %8s"
           % ("application", "server", "CPU µs", "/ tine", "kernel", "switches", "req/s", "p50 ms", "p99 ms"))
     with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "log"), "w") as log, Services(folder) as beside:
         os.environ["TMPDIR"] = folder  # for what the applications write
