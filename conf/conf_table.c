@@ -63,8 +63,9 @@ const struct conf_key *conf_key_find(const struct conf_section *section, const c
 
 bool conf_key_is_shared(const struct conf_key *key)
 {
-    static const char *const shared[] = { "loop", "loop_factory", "monkey_patch",     "interpreter", "python",
-                                          "venv", "pythonpath",   "blocking_warning", "preload_app", "hooks" };
+    static const char *const shared[] = { "loop",      "loop_factory", "monkey_patch", "interpreter",
+                                          "python",    "venv",         "pythonpath",   "blocking_warning",
+                                          "gc_freeze", "preload_app",  "hooks" };
     for (size_t i = 0; i < COUNT(shared); i++)
         if (strcmp(shared[i], key->name) == 0)
             return true;

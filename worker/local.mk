@@ -5,6 +5,7 @@ worker_sources = \
 	worker/protocols.h worker/protocols.c \
 	worker/interfaces.h worker/interfaces.c \
 	worker/worker_base.c \
+	worker/worker_freeze.c \
 	worker/worker_memory.c \
 	worker/worker_limits.c \
 	worker/worker_steps.c \

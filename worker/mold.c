@@ -77,19 +77,6 @@ static void warn_of_threads(void)
     free(names);
 }
 
-/* Objects that are not looked at any more stay in pages that are shared. */
-static void freeze(void)
-{
-    PyObject *gc = PyImport_ImportModule("gc");
-    PyObject *collected = gc ? PyObject_CallMethod(gc, "collect", NULL) : NULL;
-    PyObject *frozen = collected ? PyObject_CallMethod(gc, "freeze", NULL) : NULL;
-    if (!frozen)
-        pyerr_log(LOG_LEVEL_WARNING, "Cannot freeze the application's objects");
-    Py_XDECREF(frozen);
-    Py_XDECREF(collected);
-    Py_XDECREF(gc);
-}
-
 static void on_group_signal(int signo)
 {
 }
@@ -136,7 +123,8 @@ static int load_app(struct mold *m)
         return status;
     }
     warn_of_threads();
-    freeze();
+    if (conf->app.gc_freeze)
+        worker_freeze(); /* objects that are not looked at stay in pages that are shared */
     worker_trim_memory();
     return 0;
 }

@@ -141,6 +141,11 @@ uint64_t worker_threads_limit(const struct worker *w);
  * the C library never trims by itself. */
 void worker_trim_memory(void);
 
+/* --- worker_freeze.c --- */
+
+/* app.gc_freeze. GIL held; leaves no exception set. */
+void worker_freeze(void);
+
 /* --- worker_steps.c: app.blocking_warning --- */
 
 struct pyloop;

@@ -344,6 +344,8 @@ static void on_mounts_started(void *arg, enum interface_start result, const char
         worker_report_environment(a->worker, &a->interp);
         worker_report_loop(a->worker, &a->interp, a->loop);
         a->watch = worker_steps_watch(w, a->loop);
+        if (w->conf->app.gc_freeze)
+            worker_freeze();
         w->events->started(w);
     } else if (result != INTERFACE_STARTED) {
         report_failed_start(a, result, why);
