@@ -425,6 +425,18 @@ def a_handle_that_threads_share_is_cancelled_before_or_after_its_callback():
 
 
 @case
+def handles_in_debug_mode_know_who_made_them():
+    loop.set_debug(True)
+    try:
+        handles = [loop.call_soon(len, ''), loop.call_soon_threadsafe(len, ''), loop.call_later(60, len, '')]
+    finally:
+        loop.set_debug(False)
+    for handle in handles:
+        assert handle._source_traceback[-1].name == 'handles_in_debug_mode_know_who_made_them', handle._source_traceback
+        handle.cancel()
+
+
+@case
 def readers_and_writers_in_a_context():
     """As asyncio's transports of Python 3.15 ask for them."""
     a, b = socket.socketpair()

@@ -530,6 +530,29 @@ async def lost_once():
 
 
 @case
+async def a_wrapped_socket():
+    """CPython's own tests put such a thing in place of a transport's socket."""
+    class Wrapper:
+        def __init__(self, sock):
+            self.sock = sock
+
+        def __getattr__(self, name):
+            return getattr(self.sock, name)
+
+    r = Recorder()
+    transport, peer = await start(r)
+    transport._sock = Wrapper(transport._sock)
+    transport.write(b'x')
+    assert peer.recv(1) == b'x'
+    peer.send(b'y')
+    await until(lambda: ('data', b'y') in r.log)
+    transport.close()
+    await r.lost
+    assert peer.recv(1) == b'' and r.log == [('made',), ('data', b'y'), ('lost', None)], r.log
+    peer.close()
+
+
+@case
 async def never_initialised():
     transport = _tine.SocketTransport.__new__(_tine.SocketTransport)
     raises(RuntimeError, transport.write, b'x')

@@ -121,6 +121,14 @@ PyObject *loop_handle_new(struct pyloop *loop, PyObject *when, PyObject *callbac
     return h;
 }
 
+/* In debug mode it keeps the stack that made it, and its __init__, which calls another, stands in there too. */
+static int drop_own_init(const struct pystate *st, PyObject *handle)
+{
+    PyObject *stack = HANDLE_SLOT(handle, st->layout.source_traceback);
+    Py_ssize_t n = stack && PyList_Check(stack) ? PyList_GET_SIZE(stack) : 0;
+    return n ? PyList_SetSlice(stack, n - 1, n, NULL) : 0;
+}
+
 PyObject *loop_handle_new_shared(struct pyloop *loop, PyObject *callback, PyObject *const *args, Py_ssize_t n,
                                  PyObject *context)
 {
@@ -131,6 +139,8 @@ PyObject *loop_handle_new_shared(struct pyloop *loop, PyObject *callback, PyObje
                                                        context ? context : Py_None, NULL)
                         : NULL;
     Py_XDECREF(tuple);
+    if (h && drop_own_init(loop->st, h))
+        Py_CLEAR(h);
     return h;
 }
 

@@ -11,8 +11,10 @@
 /* Without a lookup: it is what each operation begins with. */
 int transport_fd(const struct pystate *st, PyObject *sock)
 {
-    bool plain = sock && PyObject_TypeCheck(sock, st->socket_type);
-    PyObject *number = plain ? st->socket_fileno(sock, NULL) : NULL;
+    bool open = sock && sock != Py_None;
+    if (unlikely(open && !PyObject_TypeCheck(sock, st->socket_type)))
+        return PyObject_AsFileDescriptor(sock); /* somebody wrapped it, as CPython's own tests do */
+    PyObject *number = open ? st->socket_fileno(sock, NULL) : NULL;
     long fd = number ? PyLong_AsLong(number) : -1;
     Py_XDECREF(number);
     if (unlikely(fd < 0) && !PyErr_Occurred()) {
