@@ -27,10 +27,6 @@ WINDOWS = re.compile(r"test_(proactor_events|windows_events|windows_utils)$")  #
 # pattern of the test: why it does not pass
 EXCEPTED = {
     r"test_events\.\w+\.test_internal_fds": "counts the descriptors of a self-pipe, which this loop has not",
-    r"test_unix_events\.SelectorEventLoopSignalTests\.": "puts a mock in place of the signal module, which this loop does not use: libevent does it",
-    r"test_sslproto\.\w+\.test_check_hostname_requires_server_hostname":
-        "fails on asyncio's loop too if the tests are of a later patch release than the library",
-    r"test_runners\.RunTests\.test_loop_factory_default_event_loop": "wants asyncio's own class",
 }
 EXCEPTED_IN_SUB = {
     r"test_events\.\w+\.test_add_signal_handler$": "expects SIGINT to have Python's handler, which is the main interpreter's",

@@ -60,13 +60,25 @@ def new_loop(selector=None):
     return _tine.new_loop()
 
 
+class LoopKind(type):
+    def __call__(cls, selector=None):
+        return new_loop(selector)
+
+    def __instancecheck__(cls, loop):
+        return isinstance(loop, _tine.LoopBase)
+
+
+class Loop(metaclass=LoopKind):
+    """In place of asyncio's class."""
+
+
 def use_tine():
     policy = asyncio.unix_events.DefaultEventLoopPolicy if hasattr(asyncio.unix_events, 'DefaultEventLoopPolicy') \
         else asyncio.unix_events._DefaultEventLoopPolicy
     policy._loop_factory = staticmethod(new_loop)
-    asyncio.SelectorEventLoop = new_loop
+    asyncio.SelectorEventLoop = Loop
     if hasattr(asyncio, 'EventLoop'):
-        asyncio.EventLoop = new_loop
+        asyncio.EventLoop = Loop
 
 
 def import_tests(name):
