@@ -10,7 +10,7 @@ import pytest
 
 HERE = Path(__file__).parent
 HOST = Path(os.environ.get("TINE_BUILD", ".")) / "tests/unit/pyhost"
-SCRIPTS = ["loop_calls", "loop_api", "loop_streams", "loop_datagrams", "task_cases", "task_cases_anyio", "task_rules", "awaitable_rules"]
+SCRIPTS = ["loop_calls", "loop_api", "loop_streams", "loop_datagrams", "loop_socks", "task_cases", "task_cases_anyio", "task_rules", "awaitable_rules"]
 DEADLINE = 240
 
 

@@ -34,6 +34,8 @@ libtine_python_a_SOURCES = \
 	worker/python/sockaddr.h worker/python/sockaddr.c \
 	worker/python/datagram.h worker/python/datagram.c \
 	worker/python/pipe.h worker/python/pipe.c \
+	worker/python/sock_wait.h worker/python/sock_wait.c \
+	worker/python/sock_ops.h worker/python/sock_ops.c \
 	worker/python/pystate.h worker/python/pystate.c \
 	worker/python/loop_host.h worker/python/loop_host.c \
 	worker/python/loop.h worker/python/loop.c \

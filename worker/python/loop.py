@@ -15,7 +15,9 @@ import sys
 
 from asyncio import base_events, constants, coroutines, format_helpers, selector_events, sslproto
 
-from _tine import DatagramTransport, LoopBase, ReadPipeTransport, SocketTransport, WritePipeTransport
+import _tine
+
+from _tine import DatagramTransport, LoopBase, ReadPipeTransport, SocketTransport, SockWait, WritePipeTransport
 from _tine_life import Life
 
 # The public name warns since Python 3.14.
@@ -147,17 +149,90 @@ class Loop(LoopBase, asyncio.SelectorEventLoop):
             return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
         return socket.getaddrinfo(host, port, family, type, proto, flags | _NUMERIC)  # asks nobody: needs no thread
 
+    # Each asks C first, which gives the result, what waits for it, or NotImplemented: asyncio's own code does it.
+
+    async def sock_recv(self, sock, n):
+        result = _tine.sock_recv(self, sock, n)
+        if type(result) is SockWait:
+            try:
+                return await result.future
+            finally:
+                result.end()
+        if result is NotImplemented:
+            return await super().sock_recv(sock, n)
+        return result
+
+    async def sock_recv_into(self, sock, buf):
+        result = _tine.sock_recv_into(self, sock, buf)
+        if type(result) is SockWait:
+            try:
+                return await result.future
+            finally:
+                result.end()
+        if result is NotImplemented:
+            return await super().sock_recv_into(sock, buf)
+        return result
+
+    async def sock_recvfrom(self, sock, bufsize):
+        result = _tine.sock_recvfrom(self, sock, bufsize)
+        if type(result) is SockWait:
+            try:
+                return await result.future
+            finally:
+                result.end()
+        if result is NotImplemented:
+            return await super().sock_recvfrom(sock, bufsize)
+        return result
+
+    async def sock_recvfrom_into(self, sock, buf, nbytes=0):
+        result = _tine.sock_recvfrom_into(self, sock, buf, nbytes)
+        if type(result) is SockWait:
+            try:
+                return await result.future
+            finally:
+                result.end()
+        if result is NotImplemented:
+            return await super().sock_recvfrom_into(sock, buf, nbytes)
+        return result
+
+    async def sock_sendall(self, sock, data):
+        result = _tine.sock_sendall(self, sock, data)
+        if type(result) is SockWait:
+            try:
+                return await result.future
+            finally:
+                result.end()
+        if result is NotImplemented:
+            return await super().sock_sendall(sock, data)
+        return result
+
+    async def sock_sendto(self, sock, data, address):
+        result = _tine.sock_sendto(self, sock, data, address)
+        if result is NotImplemented:
+            return await super().sock_sendto(sock, data, address)
+        return result
+
     async def sock_connect(self, sock, address):
-        plain = type(address) is tuple and len(address) == 2 and type(address[1]) is int and _is_plain_socket(type(sock)) \
-            and _family(sock) == socket.AF_INET and _is_numeric(*address) and ':' not in address[0]
-        if self._debug or not plain:
+        result = _tine.sock_connect(self, sock, address)
+        if type(result) is SockWait:
+            try:
+                return await result.future
+            finally:
+                result.end()
+        if result is NotImplemented:
             return await super().sock_connect(sock, address)
-        future = self.create_future()
-        self._sock_connect(future, sock, address)
-        try:
-            return await future
-        finally:
-            future = None  # the frame may outlive the call in a traceback: no cycle
+        return result
+
+    async def sock_accept(self, sock):
+        result = _tine.sock_accept(self, sock)
+        if type(result) is SockWait:
+            try:
+                return await result.future
+            finally:
+                result.end()
+        if result is NotImplemented:
+            return await super().sock_accept(sock)
+        return result
 
     def _make_socket_transport(self, sock, protocol, waiter=None, **options):
         if _REFUSES_SECOND:

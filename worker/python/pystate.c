@@ -15,6 +15,7 @@
 #include "worker/python/loop_py.h"
 #include "worker/python/datagram.h"
 #include "worker/python/pipe.h"
+#include "worker/python/sock_ops.h"
 #include "worker/python/stream_priv.h"
 
 static int state_visit(PyObject *module, visitproc visit, void *arg)
@@ -37,6 +38,8 @@ static int state_visit(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->stream_base);
     Py_VISIT(st->buffered_protocol);
     Py_VISIT(st->socket_type);
+    Py_VISIT(st->plain_socket_type);
+    Py_VISIT(st->sock_wait_type);
     Py_VISIT(st->loop_class);
     Py_VISIT(st->loop_module);
     Py_VISIT(st->future_type);
@@ -67,6 +70,8 @@ static int state_clear(PyObject *module)
     Py_CLEAR(st->stream_base);
     Py_CLEAR(st->buffered_protocol);
     Py_CLEAR(st->socket_type);
+    Py_CLEAR(st->plain_socket_type);
+    Py_CLEAR(st->sock_wait_type);
     Py_CLEAR(st->loop_class);
     Py_CLEAR(st->loop_module);
     Py_CLEAR(st->future_type);
@@ -129,7 +134,7 @@ static int module_exec(PyObject *module)
     struct pystate *st = PyModule_GetState(module);
     if (names_init(st) || future_init(st) || task_init(st) || loop_handle_init(module, st) ||
         loop_methods_init(module, st) || transport_init(st) || stream_type_init(module, st) ||
-        datagram_type_init(module, st) || pipe_types_init(module, st))
+        datagram_type_init(module, st) || pipe_types_init(module, st) || sock_ops_init(module, st))
         return -1;
     if (PyModule_AddStringConstant(module, "version", PACKAGE_VERSION) || PyModule_AddType(module, st->handle_type) ||
         PyModule_AddType(module, st->timer_type) || PyModule_AddType(module, st->base_type) ||

@@ -22,6 +22,7 @@
     X(_maybe_resume_protocol) \
     X(_protocol_connected)    \
     X(_sock_fd)               \
+    X(_transports)            \
     X(_write_queued)          \
     X(_write_ready)           \
     X(buffer_updated)         \
@@ -31,6 +32,7 @@
     X(call_soon_threadsafe)   \
     X(checkpoint)             \
     X(context)                \
+    X(data)                   \
     X(data_received)          \
     X(datagram_received)      \
     X(fileno)                 \
@@ -84,7 +86,11 @@ struct pystate {
     PyObject *stream_base;       /* asyncio's transport for sockets */
     PyObject *buffered_protocol; /* asyncio.BufferedProtocol */
     PyTypeObject *socket_type;   /* _socket.socket */
-    PyCFunction socket_fileno;   /* its method fileno() */
+    PyCFunction socket_fileno;   /* its methods fileno() and gettimeout() */
+    PyCFunction socket_gettimeout;
+    Py_ssize_t socket_family;       /* where it has its family, an int */
+    PyTypeObject *plain_socket_type; /* socket.socket; NULL: somebody has replaced it by what is no such socket */
+    PyTypeObject *sock_wait_type;
     char *read_scratch;          /* TRANSPORT_READ_MAX bytes, or NULL: not needed yet; PyMem_Raw */
     PyObject *loop_class;      /* Loop of loop.py */
     PyObject *loop_module;     /* loop.py */

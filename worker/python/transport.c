@@ -106,14 +106,47 @@ PyObject *transport_import(const char *module_name, const char *name)
     return object;
 }
 
+/* What a method of sockets without arguments calls; NULL with an exception set. */
+static PyCFunction socket_method(const struct pystate *st, const char *name)
+{
+    PyObject *method = PyObject_GetAttrString((PyObject *)st->socket_type, name);
+    PyCFunction function = NULL;
+    if (method && Py_IS_TYPE(method, &PyMethodDescr_Type))
+        function = ((PyMethodDescrObject *)method)->d_method->ml_meth;
+    else if (method)
+        PyErr_Format(PyExc_ImportError, "_socket.socket has no method %s()", name);
+    Py_XDECREF(method);
+    return function;
+}
+
+static int find_family(struct pystate *st)
+{
+    PyObject *member = PyObject_GetAttrString((PyObject *)st->socket_type, "family");
+    bool found =
+        member && Py_IS_TYPE(member, &PyMemberDescr_Type) && ((PyMemberDescrObject *)member)->d_member->type == T_INT;
+    if (found)
+        st->socket_family = ((PyMemberDescrObject *)member)->d_member->offset;
+    else if (member)
+        PyErr_SetString(PyExc_ImportError, "_socket.socket has no family");
+    Py_XDECREF(member);
+    return found ? 0 : -1;
+}
+
+static int find_plain_socket(struct pystate *st)
+{
+    PyObject *type = transport_import("socket", "socket");
+    bool usable = type && PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, st->socket_type);
+    if (usable)
+        st->plain_socket_type = (PyTypeObject *)Py_NewRef(type);
+    Py_XDECREF(type);
+    return type ? 0 : -1;
+}
+
 int transport_init(struct pystate *st)
 {
     st->socket_type = (PyTypeObject *)transport_import("_socket", "socket");
-    PyObject *method = st->socket_type ? PyObject_GetAttrString((PyObject *)st->socket_type, "fileno") : NULL;
-    if (method && Py_IS_TYPE(method, &PyMethodDescr_Type))
-        st->socket_fileno = ((PyMethodDescrObject *)method)->d_method->ml_meth;
-    else if (method)
-        PyErr_SetString(PyExc_ImportError, "_socket.socket has no method fileno()");
-    Py_XDECREF(method);
-    return st->socket_fileno ? 0 : -1;
+    if (!st->socket_type || !(st->socket_fileno = socket_method(st, "fileno")) ||
+        !(st->socket_gettimeout = socket_method(st, "gettimeout")))
+        return -1;
+    return find_family(st) || find_plain_socket(st) ? -1 : 0;
 }

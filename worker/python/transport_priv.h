@@ -55,7 +55,7 @@ PyTypeObject *transport_type(PyObject *module, const struct transport_class *cla
 int transport_base_init(PyObject *base, PyObject *self, PyObject *args, PyObject *kwargs);
 /* New reference, or NULL with an exception set. */
 PyObject *transport_import(const char *module_name, const char *name);
-/* What transport_fd() needs. 0, or -1 with an exception set. */
+/* What transport_fd() needs, and else of sockets. 0, or -1 with an exception set. */
 int transport_init(struct pystate *st);
 
 #endif
