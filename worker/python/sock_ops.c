@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* sock_ops.c: what loop.sock_recv() and its kind do: each is tried at once, and waits if the kernel has nothing, or no room
- * (sock_wait.c).
+/* sock_ops.c: what loop.sock_recv() and its kind do: each is tried at once, and waits (sock_wait.c) if the kernel has
+ * nothing, or no room.
  *
- * A function takes the loop, the socket, and what the application has given. It returns the result, a SockWait, or NotImplemented:
- * asyncio's own code has to do it, which has not been begun. That is so in debug mode, and with what is no socket of socket.socket
- * itself, or blocks, or arguments that are out of the ordinary: what is wrong with them is for asyncio to say. */
+ * A function takes the loop, the socket, and what the application has given. It returns the result, a SockWait, or
+ * NotImplemented: asyncio's own code has to do it, which has not been begun. That is so in debug mode, and with what is
+ * no socket of socket.socket itself, or blocks, or arguments that are out of the ordinary: what is wrong with them is
+ * for asyncio to say. */
 #include "worker/python/sock_ops.h"
 
 #include <errno.h>
@@ -353,7 +354,7 @@ static PyObject *accept_by_python(PyObject *sock)
     return accepted;
 }
 
-/* Most often there is nobody yet, which poll(2) says without an exception; of what does not listen accept() has to say it. */
+/* Most often there is nobody yet, which poll(2) says without an exception. What does not listen, accept() refuses. */
 static bool nobody_connects(int fd)
 {
     struct pollfd pollfd = { .fd = fd, .events = POLLIN };

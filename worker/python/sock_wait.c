@@ -26,8 +26,8 @@ static struct sock_wait *wait_of(PyObject *self)
     return (struct sock_wait *)self;
 }
 
-/* Whoever has been given the watch since keeps it: then the handle is cancelled. In another thread than the loop's the watch is
- * left: what happens there tells nobody, as the Future is gone. */
+/* Whoever has been given the watch since keeps it: then the handle is cancelled. In another thread than the loop's the
+ * watch is left: what happens there tells nobody, as the Future is gone. */
 static void unwatch(struct pystate *st, struct sock_wait *w)
 {
     PyObject *handle = w->handle;
@@ -106,8 +106,8 @@ static PyObject *wait_call(PyObject *self, PyObject *args, PyObject *kwargs)
     return transport_done(rc);
 }
 
-/* What asyncio asks before it waits for a descriptor. The answer is always the same unless a transport has been made for one of
- * that number, and not yet been forgotten. */
+/* What asyncio asks before it waits for a descriptor. The answer is always the same unless a transport has been made for
+ * one of that number, and not yet been forgotten. */
 static int check_no_transport(const struct pystate *st, PyObject *loop, PyObject *fd)
 {
     PyObject *transports = PyObject_GetAttr(loop, st->name__transports);
