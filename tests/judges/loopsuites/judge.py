@@ -30,8 +30,8 @@ SUITES = {
                     "test_subprocesses", "test_synchronization", "test_taskgroups", "test_to_process", "test_to_thread"]),
 }
 BESIDE = {"aiohttp": ["README.rst"], "anyio": ["pyproject.toml"]}  # what their tests look for
-# uvloop's tests have subtests, and signals of their own: two at a time would be too much for them.
-PARALLEL = {"uvloop": [], "aiohttp": ["-n", "2", "-m", "not dev_mode and not autobahn and not internal"], "anyio": ["-n", "2"]}
+# uvloop's tests have subtests, and signals of their own: two at a time would be too much for them. One wants the real sys.stdout.
+PARALLEL = {"uvloop": ["-s"], "aiohttp": ["-n", "2", "-m", "not dev_mode and not autobahn and not internal"], "anyio": ["-n", "2"]}
 PYTEST = ["-m", "pytest", "-q", "-p", "tine_suites", "-p", "no:cacheprovider", "--timeout=240", "--tb=short"]
 
 
