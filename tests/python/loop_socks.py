@@ -186,10 +186,12 @@ async def buffers():
         with pair() as (near, far):
             far.send(b'12345678')
             yield await outcome(loop.sock_recv_into(near, room)), bytes(room) if isinstance(room, array.array) else None
+        if room is not released and getattr(room, 'itemsize', 1) > 1:
+            continue  # asyncio never ends to send what has fewer items than bytes
         with pair() as (near, far):
-            yield await outcome(asyncio.wait_for(loop.sock_sendall(near, room), 10))
-            far.setblocking(False)
-            yield await outcome(asyncio.wait_for(loop.sock_recv(far, 100), 10)) if room is not released and room else None
+            yield await outcome(loop.sock_sendall(near, room))
+            near.close()
+            yield await outcome(loop.sock_recv(far, 100))
 
 
 @scenario
