@@ -71,7 +71,7 @@ def postgres_server(folder, sql=""):
                        stderr=subprocess.DEVNULL, **keywords)
     run("initdb", "-D", data, "-U", "bench", "-A", "trust")
     run("postgres", "--single", "-D", data, "postgres", input=sql.encode())
-    run("pg_ctl", "-w", "-D", data, "-o", "-p %d -h %s -k %s" % (port, LOCAL, data), "start")
+    run("pg_ctl", "-w", "-D", data, "-o", "-p %d -h %s -k %s -N 500" % (port, LOCAL, data), "start")
     try:
         yield "postgresql://bench@%s:%d/postgres?sslmode=disable" % (LOCAL, port)
     finally:
