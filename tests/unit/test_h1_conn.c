@@ -103,7 +103,7 @@ static void test_upload(void)
         rig_pump(&rig);
     }
     struct conn *c = TAILQ_FIRST(&rig.net.conns);
-    CHECK(req_body(seen.req).n >= CONN_HIGH_MARK && req_body(seen.req).n < 3 * CONN_HIGH_MARK);
+    CHECK(req_body(seen.req).n >= 4 * CONN_HIGH_MARK && req_body(seen.req).n < 6 * CONN_HIGH_MARK);
     CHECK(c->paused && buf_len(&c->in) <= CONN_HIGH_MARK);
     while (!(req_body_ended(seen.req) && !req_body(seen.req).n)) {
         size_t n = req_body(seen.req).n;

@@ -9,7 +9,11 @@
 
 bool h1_body_is_full(const struct h1_req *hr)
 {
-    return hr->req.state < REQ_ENDED && buf_len(&hr->req.body) >= CONN_HIGH_MARK;
+    const struct req *r = &hr->req;
+    size_t n = buf_len(&r->body);
+    if (likely(n < CONN_HIGH_MARK) || r->state >= REQ_ENDED)
+        return false;
+    return n >= H1_BODY_HIGH || memory_is_busy(&r->conn->net->memory);
 }
 
 /* False: the connection is no longer interested in this body. */

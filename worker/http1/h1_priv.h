@@ -15,6 +15,9 @@
 #include "worker/http/resp.h"
 #include "worker/net/conn.h"
 
+/* What is kept of a body before the handler takes it. An application that hands each piece to a thread, as
+ * Starlette's UploadFile does, costs less the fewer there are. CONN_HIGH_MARK while a worker keeps much for its clients. */
+#define H1_BODY_HIGH ((size_t)256 << 10)
 /* What is thrown away of a body that was not read, so that the connection can be kept. */
 #define H1_DRAIN_MAX (64u << 10)
 #define H1_DRAIN_MS 1000
