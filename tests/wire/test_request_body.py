@@ -2,6 +2,7 @@
 """Request bodies and limit_request_body: how a body reaches the application, or does not."""
 
 import hashlib
+import random
 
 import pytest
 
@@ -262,15 +263,31 @@ def test_at_most_one_continue(server):
         assert r.body == b"hello!" and r.interim == []
 
 
-@pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_large_body_arrives_unchanged(server, framing):
-    data = bytes(range(256)) * 4096 * 8
+@pytest.mark.parametrize("size", [None, 10007, 200003, 3 << 20], ids=["length", "chunks", "larger chunks", "large chunks"])
+def test_large_body_arrives_unchanged(server, size):
+    """With the next request behind it. No piece of it is like another."""
+    data = random.Random(1).randbytes(8 << 20)
     with server.connect() as c:
-        if framing == "length":
-            c.send_request("POST", "/digest", body=data)
-        else:
-            c.send_request("POST", "/digest", chunks=[data[i:i + 10007] for i in range(0, len(data), 10007)])
-        assert c.read_response().json() == [len(data), hashlib.sha256(data).hexdigest()]
+        for _ in range(2):
+            if size is None:
+                c.send_request("POST", "/digest", body=data)
+            else:
+                c.send_request("POST", "/digest", chunks=[data[i:i + size] for i in range(0, len(data), size)])
+            c.send_request("POST", "/echo", body=b"behind")
+            assert c.read_response().json() == [len(data), hashlib.sha256(data).hexdigest()]
+            assert c.read_response().body == b"behind"
+
+
+def test_large_body_is_cut_at_the_limit(serve):
+    """While its pieces come fast, beyond the first ones."""
+    server = serve("bodies", {"http": {"limit_request_body": "1000000"}})
+    for chunks in ([b"x" * 999999, b"yz"], [b"x" * 300000] * 5):
+        with server.connect() as c:
+            c.send_request("POST", "/digest", chunks=chunks)
+            assert c.read_response().status == 413
+    with server.connect() as c:
+        data = random.Random(2).randbytes(1000000)
+        assert c.request("POST", "/digest", chunks=[data]).json() == [len(data), hashlib.sha256(data).hexdigest()]
 
 
 def test_cancelled_receive_loses_nothing(server):

@@ -123,6 +123,7 @@ struct req {
 
     /* body */
     struct buf body; /* received and not yet taken */
+    size_t body_high; /* set by a handler that wants more of it at a time, where the protocol can; 0: it does not */
     uint64_t body_received; /* bytes so far, without framing */
     int64_t content_length; /* -1 = none */
     bool chunked;

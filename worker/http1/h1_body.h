@@ -40,6 +40,12 @@ struct h1_body {
 void h1_body_init_counted(struct h1_body *b, uint64_t length);
 void h1_body_init_chunked(struct h1_body *b, const struct h1_limits *limits);
 
+/* How many bytes of data come next, before any framing. */
+static inline uint64_t h1_body_run(const struct h1_body *b)
+{
+    return b->state == H1_BODY_COUNTED || b->state == H1_BODY_CHUNK_DATA ? b->left : 0;
+}
+
 /* Takes framing from [*p, *p + *n) until a run of data bytes, the end, or the input is used up.
  * Advances *p and *n; ret_data is the run (inside the input; may be empty). Call until *n is 0 or state is DONE or BAD.
  * The trailer section is judged whole: with the input ending inside it, the bytes stay in [*p, *n) and the call returns

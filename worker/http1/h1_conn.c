@@ -304,6 +304,8 @@ static size_t h1_data(struct conn *c, char *p, size_t n)
     if (likely(used == n)) {
         if (likely(h->state == H1_IDLE))
             become_idle(h);
+        else if (h->state == H1_BODY && h1_body_is_full(h->cur))
+            conn_pause(c); /* more would have to be kept in between */
     } else if (h->state >= H1_BODY && (h->state == H1_BODY || n - used >= CONN_HIGH_MARK)) {
         if (h->state != H1_BODY || h1_body_is_full(h->cur))
             conn_pause(c);
@@ -420,6 +422,7 @@ const struct proto_ops proto_h1 = {
     .name = "http/1.1",
     .open = h1_open,
     .on_data = h1_data,
+    .room = h1_room,
     .on_eof = h1_eof,
     .on_drained = h1_drained,
     .on_deadline = h1_deadline,

@@ -7,13 +7,41 @@
 #include "conf/conf.h"
 #include "worker/http1/h1_priv.h"
 
+/* So much of the body may wait for the handler. */
+static size_t high_mark(const struct req *r)
+{
+    if (memory_is_busy(&r->conn->net->memory))
+        return CONN_HIGH_MARK;
+    return r->body_high > H1_BODY_HIGH ? r->body_high : H1_BODY_HIGH;
+}
+
 bool h1_body_is_full(const struct h1_req *hr)
 {
     const struct req *r = &hr->req;
     size_t n = buf_len(&r->body);
-    if (likely(n < CONN_HIGH_MARK) || r->state >= REQ_ENDED)
-        return false;
-    return n >= H1_BODY_HIGH || memory_is_busy(&r->conn->net->memory);
+    return unlikely(n >= CONN_HIGH_MARK) && r->state < REQ_ENDED && n >= high_mark(r);
+}
+
+/* Only for a client that sends fast: memory for what it may send counts as kept for it as soon as it has sent some. */
+char *h1_room(struct conn *c, size_t *n)
+{
+    struct h1_conn *h = c->proto_data;
+    struct h1_req *hr = h->cur;
+    if (likely(h->state != H1_BODY) || !hr->is_fast || hr->req.state >= REQ_ENDED)
+        return NULL;
+    struct buf *body = &hr->req.body;
+    uint64_t run = h1_body_run(&hr->body);
+    size_t most = high_mark(&hr->req), have = buf_len(body);
+    if (have + H1_ROOM_MIN > most || run < H1_ROOM_MIN)
+        return NULL;
+    *n = run < most - have ? (size_t)run : most - have;
+    return buf_room(body, *n);
+}
+
+/* Read to where h1_room() said. */
+static bool is_in_place(const struct buf *body, const char *p, size_t n)
+{
+    return body->cap - body->end >= n && p == body->p + body->end;
 }
 
 /* False: the connection is no longer interested in this body. */
@@ -35,7 +63,10 @@ static bool take_data(struct h1_conn *h, struct h1_req *hr, const char *p, size_
         h1_fail(hr, 413, REQ_END_BODY_BAD);
         return false;
     }
-    if (unlikely(buf_add(&r->body, p, n) < 0)) {
+    hr->is_fast = n >= H1_ROOM_MIN;
+    if (is_in_place(&r->body, p, n)) {
+        buf_grew(&r->body, n);
+    } else if (unlikely(buf_add(&r->body, p, n) < 0)) {
         h1_fail(hr, 503, REQ_END_BODY_BAD);
         return false;
     }

@@ -18,6 +18,8 @@
 /* What is kept of a body before the handler takes it. An application that hands each piece to a thread, as
  * Starlette's UploadFile does, costs less the fewer there are. CONN_HIGH_MARK while a worker keeps much for its clients. */
 #define H1_BODY_HIGH ((size_t)256 << 10)
+/* Less than so much is copied from where it was read. */
+#define H1_ROOM_MIN ((size_t)32 << 10)
 /* What is thrown away of a body that was not read, so that the connection can be kept. */
 #define H1_DRAIN_MAX (64u << 10)
 #define H1_DRAIN_MS 1000
@@ -65,6 +67,7 @@ struct h1_req {
     bool dispatched;  /* the handler knows it */
     int8_t held;      /* score_hold() */
     bool wants_body;
+    bool is_fast;     /* the latest piece of its body was no small one */
     bool has_date, has_server, has_length; /* the application's own fields are in the head */
     bool file_going;  /* bytes written meanwhile wait in `tail` */
     bool file_last;   /* the answer is complete after the file and the tail */
@@ -132,6 +135,7 @@ size_t h1_take_body(struct h1_conn *h, const char *p, size_t n);
 /* Calls the handler if what it waits for is there. The request may be dead afterwards. */
 void h1_tell_body(struct h1_req *hr);
 bool h1_body_is_full(const struct h1_req *hr);
+char *h1_room(struct conn *c, size_t *n); /* proto_ops.room */
 void h1_want_body(struct req *r);
 void h1_took_body(struct req *r);
 

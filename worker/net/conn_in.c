@@ -130,6 +130,16 @@ static void next_turn(struct conn *c)
     SLIST_INSERT_HEAD(&c->net->again, c, again);
 }
 
+static char *room_for_input(struct conn *c, size_t *n)
+{
+    char *to = c->proto->room && !buf_len(&c->in) ? c->proto->room(c, n) : NULL;
+    if (likely(!to)) {
+        *n = c->net->scratch_size;
+        return c->net->scratch;
+    }
+    return to;
+}
+
 static void read_on(struct conn *c)
 {
     struct net *net = c->net;
@@ -142,7 +152,9 @@ static void read_on(struct conn *c)
         return;
     }
     for (int round = 0; round < READ_ROUNDS; round++) {
-        ssize_t n = c->transport->read(c, net->scratch, net->scratch_size);
+        size_t most;
+        char *to = room_for_input(c, &most);
+        ssize_t n = c->transport->read(c, to, most);
         if (unlikely(n <= 0)) {
             c->readable = n < 0 && errno == EINTR;
             read_ended(c, n);
@@ -150,10 +162,10 @@ static void read_on(struct conn *c)
         }
         c->wrote = false;
         score_add64(&net->score->bytes_in, (uint64_t)n);
-        deliver(c, net->scratch, (size_t)n);
+        deliver(c, to, (size_t)n);
         if (c->state != CONN_OPEN)
             return;
-        bool drained = (size_t)n < net->scratch_size && !c->peer_hup && c->transport->short_read_drains;
+        bool drained = (size_t)n < most && !c->peer_hup && c->transport->short_read_drains;
         if (likely(drained)) {
             if (unlikely(!c->wrote))
                 doubt(c);

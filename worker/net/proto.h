@@ -21,6 +21,10 @@ struct proto_ops {
     /* Bytes have arrived. Returns how many were used; the rest is kept and offered again, in front of what comes next
      * (or by conn_replay()). The bytes may be changed in place. */
     size_t (*on_data)(struct conn *c, char *p, size_t n);
+    /* Where the next bytes may be read to, which are then given to on_data from there, at once: memory of the protocol's own, so
+     * that it need not copy them; *n bytes of it. NULL: nowhere, they are read into memory of the caller's. Only while no
+     * bytes are kept. May be NULL. */
+    char *(*room)(struct conn *c, size_t *n);
     /* The peer has closed its sending side; bytes not used before it stay in the connection. */
     void (*on_eof)(struct conn *c);
     /* Output fell below the low mark after a write returned LATER; or a file was sent to its end. */

@@ -101,6 +101,7 @@ static void on_request(struct handler *h, struct req *r)
         return;
     }
     r->user = c;
+    r->body_high = WSGI_READ_AHEAD;
     wsgi->running++;
     TAILQ_INSERT_TAIL(&wsgi->calls, c, all);
     gather(c);

@@ -25,7 +25,8 @@ struct wsgi_socket;
 /* Above it a piece of a body waits for the client, in either direction. */
 #define WSGI_BODY_MARK (64u << 10)
 /* So much of a body is read ahead of an application that has begun to read it. */
-#define WSGI_READ_AHEAD (256u << 10)
+#define WSGI_READ_AHEAD (1024u << 10)
+#define WSGI_READ_AHEAD_BUSY (256u << 10) /* while the worker keeps much for its clients */
 
 enum wsgi_stage {
     CALL_WAIT_BODY, /* its body is still coming */
@@ -121,6 +122,7 @@ struct wsgi_call {
     uint64_t begun_ns; /* clock_ns() when a thread or greenlet began with it; 0: none has */
     pthread_t thread; /* that one */
     struct buf in; /* body bytes for the application */
+    size_t in_high; /* no more is asked for while half of this is in it */
     bool in_ended; /* no more will come after them (and `body`) */
     bool in_asked; /* the loop knows that the application waits */
     bool gone; /* the request has ended: nothing can be read or sent any more */

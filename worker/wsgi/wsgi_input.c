@@ -35,13 +35,15 @@ void wsgi_input_feed(struct wsgi_call *c)
     if (!r)
         return;
     bool ended = req_body_ended(r), more, enough;
+    size_t high = memory_is_busy(&r->conn->net->memory) ? WSGI_READ_AHEAD_BUSY : WSGI_READ_AHEAD;
     wsgi_pool_lock(c->wsgi->pool);
     if (req_body_move(r, &c->in) < 0)
         c->gone = c->broken = true;
-    more = !ended && !c->gone && buf_len(&c->in) < WSGI_READ_AHEAD;
+    more = !ended && !c->gone && buf_len(&c->in) < high;
+    c->in_high = high;
     c->in_ended = ended;
     c->in_asked = more;
-    enough = buf_len(&c->in) >= WSGI_READ_AHEAD / 2 || !more;
+    enough = buf_len(&c->in) >= high / 2 || !more;
     if (enough)
         pthread_cond_broadcast(&c->changed);
     bool some = buf_len(&c->in) > 0;
@@ -171,7 +173,7 @@ static Py_ssize_t take_some(struct wsgi_call *c, char *to, size_t most, bool lin
     buf_take(&c->in, n);
     bool cut = !n && !c->in_ended, broken = c->broken;
     bool ask = !c->in_asked && !c->in_ended && !c->gone && !c->finished && !wsgi_spool_left(&c->body) &&
-               buf_len(&c->in) <= WSGI_READ_AHEAD / 2;
+               buf_len(&c->in) <= c->in_high / 2;
     c->in_asked |= ask;
     wsgi_pool_unlock(pool);
     if (ask)
