@@ -608,6 +608,22 @@ def a_wait_cannot_be_made():
 
 
 @case
+async def a_shared_socket_that_somebody_has_block():
+    """O_NONBLOCK is not the descriptor's own: whoever has a duplicate, a child process perhaps, can clear it. Threads of ours go on."""
+    with pair() as (near, far), near.dup() as duplicate:
+        duplicate.setblocking(True)
+        far.setblocking(True)
+        for way in by_recv, by_recv_into, by_recv_into_view:
+            receiving, room = way(loop, near)
+            waiting = await begun(receiving)
+            await in_thread(far.send, b'later')
+            await waiting
+        everything = in_thread(far.recv, 3000000, socket.MSG_WAITALL)
+        await loop.sock_sendall(near, bytes(3000000))
+        assert await everything == bytes(3000000)
+
+
+@case
 async def in_another_thread():
     """The loop is another's there: refused, and nothing is lost of the socket."""
     with pair() as (near, far):

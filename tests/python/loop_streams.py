@@ -685,4 +685,31 @@ async def sock_connect_to_a_number():
             raise AssertionError('connected to nobody')
 
 
+async def write_to_a_thread(transport, read):
+    """A thread begins to read when the kernel has no more room: a system call that waits with the GIL would be the end."""
+    everything = in_thread(read)
+    transport.write(bytes(3000000))
+    assert await everything == bytes(3000000)
+    transport.close()
+
+
+@case
+async def a_shared_socket_that_somebody_has_block():
+    near, far = socket.socketpair()
+    with far:
+        near.setblocking(False)
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+        os.set_blocking(near.fileno(), True)
+        await write_to_a_thread(transport, lambda: far.recv(3000000, socket.MSG_WAITALL))
+
+
+@case
+async def a_shared_pipe_that_somebody_has_block():
+    reading, writing = os.pipe()
+    with open(reading, 'rb') as end, open(writing, 'wb', 0) as pipe:
+        transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, pipe)
+        os.set_blocking(writing, True)
+        await write_to_a_thread(transport, lambda: end.read(3000000))
+
+
 run_all(loop)

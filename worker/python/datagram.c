@@ -81,7 +81,7 @@ static int receive(struct pystate *st, PyObject *self, struct datagram *d, PyObj
     if (!scratch)
         return transport_fatal(self, read_failed);
     int fd = transport_fd(st, d->sock);
-    ssize_t n = fd < 0 ? -1 : recvfrom(fd, scratch, TRANSPORT_READ_MAX, 0, &from.any, &size);
+    ssize_t n = fd < 0 ? -1 : recvfrom(fd, scratch, TRANSPORT_READ_MAX, MSG_DONTWAIT, &from.any, &size);
     if (unlikely(n < 0)) {
         if (fd >= 0 && transport_would_block(errno))
             return 0;
@@ -162,7 +162,8 @@ static int send_view(struct pystate *st, PyObject *self, struct datagram *d, PyO
     if (size && PySys_Audit("socket.sendto", "OO", d->sock, address))
         return transport_fatal(self, write_failed);
     int fd = transport_fd(st, d->sock);
-    ssize_t n = fd < 0 ? -1 : sendto(fd, view->buf, (size_t)view->len, 0, size ? &to.any : NULL, size);
+    ssize_t n =
+        fd < 0 ? -1 : sendto(fd, view->buf, (size_t)view->len, TRANSPORT_SEND_FLAGS, size ? &to.any : NULL, size);
     if (likely(n >= 0))
         return 0;
     if (fd >= 0 && transport_would_block(errno))

@@ -105,11 +105,20 @@ static int write_rest(const struct pystate *st, PyObject *self, PyObject *data)
     return r ? 0 : -1;
 }
 
+/* It may block: a child process that has the pipe too can have cleared O_NONBLOCK, which is not the descriptor's own. Then
+ * a thread of ours may be who reads. */
+static ssize_t write_out(int fd, const Py_buffer *view)
+{
+    ssize_t n;
+    Py_BEGIN_ALLOW_THREADS n = write(fd, view->buf, (size_t)view->len);
+    Py_END_ALLOW_THREADS return n;
+}
+
 static int write_view(const struct pystate *st, PyObject *self, struct write_pipe *p, PyObject *data,
                       const Py_buffer *view)
 {
     int fd = fd_of(p->fileno);
-    ssize_t n = fd < 0 ? -1 : write(fd, view->buf, (size_t)view->len);
+    ssize_t n = fd < 0 ? -1 : write_out(fd, view);
     if (likely(n == view->len))
         return 0;
     if (n > 0) {

@@ -101,7 +101,7 @@ static int receive(struct pystate *st, const struct sock_call *call, union socka
     PyObject *data = fits ? NULL : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)call->size);
     char *to = fits ? transport_scratch(st) : data ? PyBytes_AS_STRING(data) : NULL;
     int fd = to ? transport_fd(st, call->sock) : -1;
-    ssize_t n = fd < 0 ? -1 : recvfrom(fd, to, call->size, 0, from ? &from->any : NULL, from_size);
+    ssize_t n = fd < 0 ? -1 : recvfrom(fd, to, call->size, MSG_DONTWAIT, from ? &from->any : NULL, from_size);
     int rc = fd < 0 ? -1 : outcome(n);
     if (rc <= 0)
         Py_XDECREF(data);
@@ -153,7 +153,7 @@ static int receive_into(struct pystate *st, const struct sock_call *call, union 
     if (buffer && !PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)) {
         size_t room = (size_t)view.len, size = call->size && call->size < room ? call->size : room;
         int fd = transport_fd(st, call->sock);
-        ssize_t n = fd < 0 ? -1 : recvfrom(fd, view.buf, size, 0, from ? &from->any : NULL, from_size);
+        ssize_t n = fd < 0 ? -1 : recvfrom(fd, view.buf, size, MSG_DONTWAIT, from ? &from->any : NULL, from_size);
         rc = fd < 0 ? -1 : outcome(n);
         PyBuffer_Release(&view);
         if (rc > 0)
@@ -243,7 +243,7 @@ static int attempt_send(struct pystate *st, struct sock_call *call, PyObject **r
     int fd = transport_fd(st, call->sock);
     if (fd < 0)
         return -1;
-    ssize_t n = send(fd, (const char *)call->view.buf + call->sent, call->size - call->sent, MSG_NOSIGNAL);
+    ssize_t n = send(fd, (const char *)call->view.buf + call->sent, call->size - call->sent, TRANSPORT_SEND_FLAGS);
     int rc = outcome(n);
     call->sent += rc > 0 ? (size_t)n : 0;
     if (rc < 0)
@@ -287,7 +287,7 @@ static PyObject *sock_sendto(PyObject *module, PyObject *const *args, Py_ssize_t
         !sockaddr_parse(family_of(st, args[1]), args[3], &to, &size) || !has_bytes(args[2], &view))
         return refuse();
     int fd = PySys_Audit("socket.sendto", "OO", args[1], args[3]) ? -1 : transport_fd(st, args[1]);
-    ssize_t sent = fd < 0 ? -1 : sendto(fd, view.buf, (size_t)view.len, MSG_NOSIGNAL, &to.any, size);
+    ssize_t sent = fd < 0 ? -1 : sendto(fd, view.buf, (size_t)view.len, TRANSPORT_SEND_FLAGS, &to.any, size);
     int rc = fd < 0 ? -1 : outcome(sent);
     PyBuffer_Release(&view);
     return rc < 0 ? NULL : rc == 0 ? not_ours() : PyLong_FromSsize_t(sent);
@@ -333,8 +333,9 @@ static PyObject *sock_connect(PyObject *module, PyObject *const *args, Py_ssize_
     int fd = PySys_Audit("socket.connect", "OO", args[1], args[2]) ? -1 : transport_fd(st, args[1]);
     if (fd < 0)
         return NULL;
-    if (!connect(fd, &to.any, size))
-        return Py_NewRef(Py_None);
+    int rc;
+    Py_BEGIN_ALLOW_THREADS rc = connect(fd, &to.any, size);
+    Py_END_ALLOW_THREADS if (!rc) return Py_NewRef(Py_None);
     if (errno == EINPROGRESS || errno == EALREADY || transport_would_block(errno))
         return sock_wait_new(st, (struct pyloop *)args[0], &call, WATCH_WRITE);
     return PyErr_SetFromErrno(PyExc_OSError);

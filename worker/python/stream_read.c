@@ -36,7 +36,7 @@ static int on_eof(PyObject *self)
 static ssize_t receive(PyObject *self, int fd, void *buffer, size_t size, int *result)
 {
     *result = 0;
-    ssize_t n = fd < 0 ? -1 : recv(fd, buffer, size, 0);
+    ssize_t n = fd < 0 ? -1 : recv(fd, buffer, size, MSG_DONTWAIT);
     if (likely(n > 0))
         return n;
     if (n == 0)

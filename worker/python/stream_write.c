@@ -87,7 +87,7 @@ static int enqueue(struct pystate *st, PyObject *self, struct write_queue *q, Py
 /* send(2): 0 with *ret_sent, or -1: errno, unless an exception is set. */
 static int send_now(int fd, const void *data, size_t size, size_t *ret_sent)
 {
-    ssize_t n = fd < 0 ? -1 : send(fd, data, size, MSG_NOSIGNAL);
+    ssize_t n = fd < 0 ? -1 : send(fd, data, size, TRANSPORT_SEND_FLAGS);
     if (unlikely(n < 0) && (fd < 0 || !transport_would_block(errno)))
         return -1;
     *ret_sent = n > 0 ? (size_t)n : 0;
@@ -233,7 +233,7 @@ static ssize_t send_queue(const struct write_queue *q, int fd)
 {
     struct iovec iov[PIECES];
     struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)write_queue_peek(q, iov, PIECES) };
-    return sendmsg(fd, &msg, MSG_NOSIGNAL);
+    return sendmsg(fd, &msg, TRANSPORT_SEND_FLAGS);
 }
 
 static int write_queued(struct pystate *st, PyObject *self, struct stream *s, struct write_queue *q)

@@ -7,11 +7,16 @@
 #include <Python.h>
 #include <stdbool.h>
 #include <structmember.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "worker/python/pystate.h"
 
 enum { TRANSPORT_READ_MAX = 256 * 1024 }; /* asyncio's max_size */
+
+/* Never to wait in a system call, even if whoever shares the socket (a duplicate of the descriptor, a child process) has it
+ * block: our calls keep the GIL. Reading has MSG_DONTWAIT for that. */
+enum { TRANSPORT_SEND_FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT };
 
 /* The descriptor of a socket, asked for each time: whoever owns the socket may have closed it, and its number may be another
  * file's. -1 with OSError set. */
