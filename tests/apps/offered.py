@@ -26,6 +26,8 @@ def module(name, source):
 
 
 responses = module("starlette.responses", """
+import contextlib
+
 class FileResponse:
     def __init__(self, path):
         self.path = path
@@ -33,14 +35,19 @@ class FileResponse:
     async def __call__(self, scope, receive, send):
         offered = "http.response.pathsend" in scope["extensions"]
         await send({"type": "http.response.start", "status": 200, "headers": [(b"offered", str(offered).encode())]})
+        await self._handle_simple(send, offered)
+
+    async def _handle_simple(self, send, offered):
         if offered:
             await send({"type": "http.response.pathsend", "path": str(self.path)})
         else:
             with self._open_file() as f:
                 await send({"type": "http.response.body", "body": f.read()})
 
+    @contextlib.contextmanager
     def _open_file(self):
-        return open(self.path, "rb")
+        with open(self.path, "rb") as file:
+            yield file
 
     async def other(self, scope, receive, send):
         return "http.response.pathsend" in scope["extensions"]
@@ -124,6 +131,56 @@ class Derived(responses.FileResponse):
     pass
 
 
+class Handling(responses.FileResponse):
+    """Sends in its own way."""
+    async def _handle_simple(self, send, offered):
+        async def upper(message):
+            await send(dict(message, body=message["body"].upper()) if "body" in message else message)
+        await super()._handle_simple(upper, offered)
+
+
+def upper_file(self):
+    with open(self.path, "rb") as f:
+        return io.BytesIO(f.read().upper())
+
+
+class Decorated(responses.FileResponse):
+    _open_file = functools.wraps(responses.FileResponse._open_file)(upper_file)
+
+
+async def patched(scope, receive, send):
+    """As a test, or a library that instruments, does it."""
+    usual, responses.FileResponse._open_file = responses.FileResponse._open_file, upper_file
+    try:
+        await file(scope, receive, send)
+    finally:
+        responses.FileResponse._open_file = usual
+
+
+async def patched_instance(scope, receive, send):
+    response = responses.FileResponse(FILE)
+    response._open_file = types.MethodType(upper_file, response)
+    await response(scope, receive, send)
+
+
+async def background(scope, receive, send):
+    """It changes its file in place when it has been sent."""
+    handle, path = tempfile.mkstemp()
+    os.write(handle, b"a line of the file\n" * 1000)
+    response = responses.FileResponse(path)
+    response.background = lambda: os.pwrite(handle, b"0" * 19000, 0)
+    await response(scope, receive, send)
+    response.background()
+    os.close(handle)
+    os.unlink(path)
+
+
+async def no_background(scope, receive, send):
+    response = responses.FileResponse(FILE)
+    response.background = None
+    await response(scope, receive, send)
+
+
 class Shouting(cors.CORSMiddleware):
     async def send(self, message, send, more):
         if "body" in message:
@@ -174,7 +231,8 @@ for _ in range(200):
 APPS = {
     "bare": file, "layer": once, "layers": handler.around(cors.CORSMiddleware(handler.around(cors.CORSMiddleware(file)))),
     "another": once, "wrapping": wrapping(file), "between": handler.around(wrapping(handler.around(file))), "shouting": Shouting(file),
-    "reading": Reading(FILE), "derived": Derived(FILE),
+    "reading": Reading(FILE), "derived": Derived(FILE), "handling": Handling(FILE), "decorated": Decorated(FILE),
+    "patched": patched, "patched_instance": patched_instance, "background": background, "no_background": no_background,
     "collecting": handler.around(collecting.around(file)), "deep": deep, "pathlib": responses.FileResponse(pathlib.Path(FILE)),
     "bytes": responses.FileResponse(FILE.encode()), "path": responses.FileResponse(Path()), "raising": responses.FileResponse(Raising()),
     "copy": copying(copy.copy), "deepcopy": copying(copy.deepcopy), "dict": copying(dict), "method": copying(lambda e: e.copy()),

@@ -6,6 +6,7 @@ Starlette's own, with real middleware, is tests/judges/test_pypi.py's."""
 import pytest
 
 BODY = b"a line of the file\n" * 1000
+UPPER = "wrapping", "between", "shouting", "reading", "handling", "decorated", "patched", "patched_instance"
 
 
 @pytest.fixture(params=["", "1.0", "tls"])
@@ -19,16 +20,17 @@ def served(serve, request):
     return get
 
 
-@pytest.mark.parametrize("path", ["bare", "layer", "layers", "pathlib", "derived"])
+@pytest.mark.parametrize("path", ["bare", "layer", "layers", "pathlib", "derived", "no_background"])
 def test_offered_where_only_known_layers_see_it(served, path):
     r = served("/" + path)
     assert (r.status, r.get("offered"), r.body) == (200, "True", BODY)
 
 
-@pytest.mark.parametrize("path", ["another", "wrapping", "between", "shouting", "collecting", "deep", "unset", "reading"])
+@pytest.mark.parametrize("path", ["another", "wrapping", "between", "shouting", "collecting", "deep", "unset", "reading",
+                                  "handling", "decorated", "patched", "patched_instance", "background"])
 def test_not_offered_behind_anything_else(served, path):
     r = served("/" + path)
-    expected = BODY.upper() if path in ("wrapping", "between", "shouting", "reading") else BODY
+    expected = BODY.upper() if path in UPPER else BODY
     assert (r.status, r.get("offered"), r.body) == (200, "False", expected)
 
 

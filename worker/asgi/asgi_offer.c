@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* asgi_offer.c: see asgi_offer.h. Runs no code of the application but os.fspath() and str() of a file's path, and raises
- * nothing into it: whatever is not as expected means no. */
+/* asgi_offer.c: see asgi_offer.h. Runs no code of the application but os.fspath() and str() of a file's path and what gives
+ * the attributes of a response, and raises nothing into it: whatever is not as expected means no. */
 #include "worker/asgi/asgi_offer.h"
 
 #include <frameobject.h>
@@ -59,6 +59,13 @@ static bool is_of(const struct asgi *asgi, PyObject *globals, PyCodeObject *code
     bool in_dict = globals && PyDict_Check(globals);
     PyObject *module = in_dict ? PyDict_GetItemWithError(globals, asgi->names.dunder_name) : NULL;
     return is_text(code->co_name, known->name) && is_text(module, known->module);
+}
+
+/* `function` may be NULL. */
+static bool is_by(const struct asgi *asgi, PyObject *function, const char *module)
+{
+    PyObject *globals = function && PyFunction_Check(function) ? PyFunction_GET_GLOBALS(function) : NULL;
+    return globals && is_text(PyDict_GetItemWithError(globals, asgi->names.dunder_name), module);
 }
 
 /* --- the way of a message --- */
@@ -164,25 +171,40 @@ static bool has_plain_path(struct asgi *asgi, PyObject *response)
     return same;
 }
 
-/* The method by which it opens its file, a new reference; NULL: it has none, as in older versions. */
-static PyObject *opener(PyObject *class)
+/* Starlette's own method, or none, as in older versions: neither a derived class's, which may read something else, decrypt
+ * it or count what is sent, nor what somebody has put in its place. */
+static bool has_own_method(const struct asgi *asgi, PyObject *response, const char *name)
 {
-    PyObject *method = PyObject_GetAttrString(class, "_open_file");
+    PyObject *method = PyObject_GetAttrString(response, name);
+    if (!method) {
+        PyErr_Clear();
+        return true;
+    }
+    PyObject *function = Py_XNewRef(PyMethod_Check(method) ? PyMethod_GET_FUNCTION(method) : NULL);
+    if (is_by(asgi, function, "contextlib"))
+        Py_SETREF(function, PyObject_GetAttrString(function, "__wrapped__"));
+    bool own = is_by(asgi, function, file_response.module);
     PyErr_Clear();
-    return method;
+    Py_XDECREF(function);
+    Py_DECREF(method);
+    return own;
 }
 
-/* Not by a method of a derived class, which may read something else, or decrypt it. */
-static bool opens_as_usual(PyFrameObject *frame, PyObject *response)
+/* A task in the background may change the file in place. What sendfile(2) has given the kernel is not copied: the client
+ * would get what is in the file when it is sent. */
+static bool has_background(PyObject *response)
 {
-    PyObject *globals = PyFrame_GetGlobals(frame);
-    PyObject *class = globals ? PyDict_GetItemString(globals, "FileResponse") : NULL;
-    PyObject *usual = class ? opener(class) : NULL, *own = opener((PyObject *)Py_TYPE(response));
-    bool same = class && usual == own;
-    Py_XDECREF(own);
-    Py_XDECREF(usual);
-    Py_XDECREF(globals);
-    return same;
+    PyObject *background = PyObject_GetAttrString(response, "background");
+    bool has = background && background != Py_None;
+    PyErr_Clear();
+    Py_XDECREF(background);
+    return has;
+}
+
+static bool sends_as_usual(const struct asgi *asgi, PyObject *response)
+{
+    return has_own_method(asgi, response, "_open_file") && has_own_method(asgi, response, "_handle_simple") &&
+           !has_background(response);
 }
 
 static bool is_harmless(struct asgi *asgi)
@@ -192,7 +214,7 @@ static bool is_harmless(struct asgi *asgi)
         return false;
     Py_INCREF(frame);
     PyObject *response = local_variable(frame, asgi->names.self);
-    bool yes = response && opens_as_usual(frame, response) && has_plain_path(asgi, response) &&
+    bool yes = response && sends_as_usual(asgi, response) && has_plain_path(asgi, response) &&
                leads_to_us(asgi, local_variable(frame, asgi->names.send));
     Py_XDECREF(response);
     Py_DECREF(frame);
