@@ -623,6 +623,25 @@ async def a_shared_socket_that_somebody_has_block():
         assert await everything == bytes(3000000)
 
 
+@scenario
+async def guards_of_where_to_connect():
+    """As pytest-socket has them: they are methods of socket.socket itself."""
+    def refuse(sock, *args):
+        raise PermissionError('guarded')
+
+    loop = asyncio.get_running_loop()
+    with socket.create_server(('127.0.0.1', 0)) as listener, socket.socket() as near, datagrams() as (sending, receiving):
+        near.setblocking(False)
+        socket.socket.connect = socket.socket.sendto = refuse
+        try:
+            yield await outcome(loop.sock_connect(near, listener.getsockname()))
+            yield await outcome(loop.sock_sendto(sending, b'x', receiving.getsockname()))
+        finally:
+            del socket.socket.connect, socket.socket.sendto
+        yield await outcome(loop.sock_connect(near, listener.getsockname()))
+        yield await outcome(loop.sock_sendto(sending, b'x', receiving.getsockname()))
+
+
 @case
 async def in_another_thread():
     """The loop is another's there: refused, and nothing is lost of the socket."""

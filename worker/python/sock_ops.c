@@ -55,6 +55,13 @@ static bool is_of_internet(const struct pystate *st, PyObject *sock)
     return family == AF_INET || family == AF_INET6;
 }
 
+/* Nobody has given socket.socket a method of this name, which it inherits: tests that forbid the network do, and programs
+ * with rules for where to connect. */
+static bool is_unguarded(const struct pystate *st, const char *method)
+{
+    return !PyDict_GetItemString(st->plain_socket_type->tp_dict, method);
+}
+
 static bool is_size(PyObject *number, size_t *ret)
 {
     Py_ssize_t n = PyLong_CheckExact(number) ? PyLong_AsSsize_t(number) : -1;
@@ -283,7 +290,7 @@ static PyObject *sock_sendto(PyObject *module, PyObject *const *args, Py_ssize_t
     union sockaddr_any to;
     socklen_t size;
     Py_buffer view;
-    if (!is_ours(st, args, n, 4) || !is_of_internet(st, args[1]) ||
+    if (!is_ours(st, args, n, 4) || !is_of_internet(st, args[1]) || !is_unguarded(st, "sendto") ||
         !sockaddr_parse(family_of(st, args[1]), args[3], &to, &size) || !has_bytes(args[2], &view))
         return refuse();
     int fd = PySys_Audit("socket.sendto", "OO", args[1], args[3]) ? -1 : transport_fd(st, args[1]);
@@ -327,7 +334,8 @@ static PyObject *sock_connect(PyObject *module, PyObject *const *args, Py_ssize_
     struct pystate *st = PyModule_GetState(module);
     union sockaddr_any to;
     socklen_t size;
-    if (!is_ours(st, args, n, 3) || family_of(st, args[1]) != AF_INET || !sockaddr_parse(AF_INET, args[2], &to, &size))
+    if (!is_ours(st, args, n, 3) || family_of(st, args[1]) != AF_INET || !is_unguarded(st, "connect") ||
+        !sockaddr_parse(AF_INET, args[2], &to, &size))
         return refuse();
     struct sock_call call = { attempt_connect_end, .sock = args[1], .argument = args[2] };
     int fd = PySys_Audit("socket.connect", "OO", args[1], args[2]) ? -1 : transport_fd(st, args[1]);
