@@ -246,7 +246,7 @@ def odd_files(server):
     with server.connect() as c:
         c.send_request("GET", "/changing/large")
         c.read_until(b"\r\n\r\n")
-    # Its background task comes after it, whether the client has left or not.
+    # It returns, whether the client has left or not.
     wait_for(lambda: b"large" in server.client.get("/ended").content)
     yield "ended", b" ".join(sorted(set(server.client.get("/ended").content.split())))
     yield "head", get("/changing/steady", "HEAD")

@@ -3,6 +3,7 @@
 change while they are sent: /changing/HOW."""
 
 import os
+import sys
 import tempfile
 
 from brotli_asgi import BrotliMiddleware
@@ -11,7 +12,6 @@ from litestar import Litestar, get
 from litestar.response import File
 from quart import Quart, send_file
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -38,10 +38,10 @@ class Reads(BaseHTTPMiddleware):
 
 
 class Told(FileResponse):
-    """Says whether http.response.pathsend was offered to it."""
-    async def _handle_simple(self, send, send_header_only, send_pathsend):
-        self.headers["offered"] = str(send_pathsend)
-        await super()._handle_simple(send, send_header_only, send_pathsend)
+    """Says whether http.response.pathsend was offered to it; by no method that sends, which would see to it that it is not."""
+    def set_stat_headers(self, stat_result):
+        super().set_stat_headers(stat_result)
+        self.headers["offered"] = str(sys._getframe(1).f_locals["send_pathsend"])
 
 
 class Shouts(Told):
@@ -93,7 +93,7 @@ class Changing(FileResponse):
         handle, path = tempfile.mkstemp(suffix=".txt")
         os.write(handle, b"" if how == "empty" else b"a line of the file\n" * (1000000 if how == "large" else 1000))
         os.close(handle)
-        super().__init__(path, background=BackgroundTask(ended.append, how))
+        super().__init__(path)
         self.how = how
 
     def set_stat_headers(self, stat_result):
@@ -110,6 +110,7 @@ class Changing(FileResponse):
     async def __call__(self, scope, receive, send):
         try:
             await super().__call__(scope, receive, send)
+            ended.append(self.how)
         finally:
             if self.how != "vanishes":
                 os.unlink(self.path)
