@@ -76,9 +76,12 @@ def hearer():
         yield s
 
 
-WAYS = {"asgi": ("children:app", {}), "wsgi": ("children:wsgi", {"app": {"threads": 4}}),
+# In a named interpreter: with auto, workers move to the main one when the application forks, and others are born meanwhile.
+MAIN = {"interpreter": "main"}
+WAYS = {"asgi": ("children:app", {"app": MAIN}), "sub": ("children:app", {"app": {"interpreter": "sub"}}),
+        "wsgi": ("children:wsgi", {"app": {"threads": 4, **MAIN}}),
         "preloaded": ("children:app", {"app": {"preload_app": True}}),
-        "development": ("children:app", {"server": {"reload": True}})}
+        "development": ("children:app", {"app": MAIN, "server": {"reload": True}})}
 
 
 @pytest.mark.parametrize("way", WAYS)
